@@ -1,0 +1,1 @@
+"""Search algorithms, one class a file; ``base`` holds what they share."""

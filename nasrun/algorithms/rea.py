@@ -1,0 +1,57 @@
+"""Regularised evolution (aging evolution)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nasrun.algorithms.base import SampleBased, ranked_last
+from nasrun.errors import ConfigError
+from nasrun.spec import Archs, Floats, Measured, Phase, Problem, Streams
+
+
+@dataclass
+class REA(SampleBased):
+    """Tournament selection, one mutation, and the oldest member dies.
+
+    Real et al., "Regularized Evolution for Image Classifier Architecture Search" (AAAI 2019),
+    Algorithm 1, with the NAS-Bench-201 settings of [A] ``R_EA.py``: the tournament draws with
+    replacement. Which decision a mutation changes is the space's own rule (``space.mutation``).
+    """
+
+    name: str = "rea"
+    population: int = 10
+    sample: int = 3
+
+    def __post_init__(self) -> None:
+        if self.population < 1 or self.sample < 1:
+            raise ConfigError(
+                "algorithm.population and algorithm.sample must be at least 1, got "
+                f"{self.population} and {self.sample}"
+            )
+
+    @property
+    def startup_steps(self) -> int:
+        """The random initial population."""
+        return self.population
+
+    def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
+        """Begin with an empty population."""
+        super().start(problem, streams, phase)
+        # A ring: the oldest member stands where the next child goes.
+        self._archs: Archs = np.zeros((problem.trials, self.population, self._best.shape[1]), int)
+        self._rewards: Floats = np.zeros((problem.trials, self.population))
+
+    def ask(self) -> Archs:
+        """``(T, L)`` random architectures at first, then a mutated tournament winner."""
+        if self.steps < self.population:
+            return self.problem.space.sample(self.streams)
+        rivals = self.streams.integers(self.population, self.sample)
+        trials = np.arange(len(rivals))
+        winner = np.argmax(self._rewards[trials[:, None], rivals], axis=1)
+        return self.problem.space.mutate(self._archs[trials, rivals[trials, winner]], self.streams)
+
+    def tell(self, measured: Measured) -> None:
+        """Replace the oldest member."""
+        oldest = self.steps % self.population
+        self._archs[:, oldest] = measured.archs
+        self._rewards[:, oldest] = ranked_last(measured.reward)

@@ -1,0 +1,1 @@
+"""Readers that turn published benchmark files into one columnar table."""

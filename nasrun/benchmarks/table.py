@@ -1,0 +1,100 @@
+"""One columnar table of measured figures, whatever files they came from.
+
+A column holds one figure of every architecture of a space, in the order of ``space.index``:
+``float32 (size,)``, NaN where the figure is missing. Its name says what it is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Column32 = NDArray[np.float32]
+Floats = NDArray[np.float64]
+
+
+class Column(NamedTuple):
+    """What a column holds.
+
+    ``metric``: ``valid_acc_pct``, ``test_acc_pct``, ``train_s`` (seconds per epoch), ``valid_s``
+    (seconds of one validation pass) or ``latency_ms``. ``test_acc_pct`` is the official test set
+    for models of ``cifar10`` and ``cifar10-valid`` and the x-test half for the others.
+    ``dataset``: ``cifar10-valid``, ``cifar10``, ``cifar100`` or ``ImageNet16-120``.
+    ``schedule``: epochs of the training run; ``epoch``: when in it the figure was taken.
+    ``run``: the training seed, or ``mean`` over seeds.
+    """
+
+    metric: str
+    dataset: str
+    schedule: int
+    epoch: int
+    run: str
+
+    def __str__(self) -> str:
+        """``metric/dataset/epoch-of-schedule/run``, the name in files."""
+        return f"{self.metric}/{self.dataset}/{self.epoch}of{self.schedule}/{self.run}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Column":
+        """The column of a name that ``str`` made."""
+        metric, dataset, when, run = text.split("/")
+        epoch, schedule = when.split("of")
+        return cls(metric, dataset, int(schedule), int(epoch), run)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a reader returns: architecture texts ``(n,)`` and figures ``(n,)`` by column."""
+
+    archs: list[str]
+    columns: Mapping[Column, NDArray[Any]]
+
+
+class Table:
+    """Figures of a whole space by column, with the names and sha256 of their sources.
+
+    Columns are fetched when asked for, so a table on disk costs no more memory than its use.
+    """
+
+    def __init__(self, columns: Mapping[Column, Column32], files: Mapping[str, str]) -> None:
+        self._columns = columns
+        self.files = dict(files)
+
+    @property
+    def columns(self) -> list[Column]:
+        """All columns, sorted by name."""
+        return sorted(self._columns)
+
+    def __contains__(self, column: Column) -> bool:
+        """Whether the column is there."""
+        return column in self._columns
+
+    def __getitem__(self, column: Column) -> Column32:
+        """``(size,)`` figures of a column."""
+        return self._columns[column]
+
+    def runs(self, metric: str, dataset: str, schedule: int, epoch: int) -> list[str]:
+        """Training seeds for which there is such a column, sorted; the mean is not one of them."""
+        wanted = (metric, dataset, schedule, epoch)
+        return [c.run for c in self.columns if c[:4] == wanted and c.run != "mean"]
+
+    def epochs(self, metric: str, dataset: str, schedule: int) -> list[int]:
+        """Epochs of a schedule at which the metric was taken, ascending."""
+        return sorted({c.epoch for c in self._columns if c[:3] == (metric, dataset, schedule)})
+
+    def schedules(self, metric: str, dataset: str, below: int) -> list[int]:
+        """Training lengths under ``below`` epochs whose final figure is there, ascending."""
+        final = {c.schedule for c in self._columns if c[:2] == (metric, dataset) and c[2] == c[3]}
+        return sorted(schedule for schedule in final if schedule < below)
+
+    def find(self, metric: str, dataset: str, default: Floats) -> Floats:
+        """``(size,)`` figures of a metric that no schedule or run changes, such as seconds."""
+        matching = [c for c in self.columns if c[:2] == (metric, dataset)]
+        return self[matching[0]].astype(np.float64) if matching else default
+
+    def summary(self) -> list[str]:
+        """What the table holds, in words: ``valid_acc_pct of cifar100 at 200 epochs``."""
+        final = [c for c in self._columns if c.schedule == c.epoch]
+        return sorted({f"{c.metric} of {c.dataset} at {c.epoch} epochs" for c in final})

@@ -1,0 +1,113 @@
+"""From a composed config to an experiment: build every part, then check them together."""
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nasrun.errors import ConfigError
+from nasrun.pipeline import Experiment
+from nasrun.spec import Algorithm, Budget, Evaluator, Hardware, Retrain, SearchSpace, Task
+
+T = TypeVar("T")
+SEED_LIMIT = 2**63
+
+
+def build(node: DictConfig, contract: type[T], where: str) -> T:
+    """The object that a config node describes.
+
+    ``_target_`` names a dataclass whose fields are the node's schema, so that a wrong type, an
+    unknown key or a missing value fails here, before any work.
+
+    Raises:
+        ConfigError: anything the class or its schema rejects.
+    """
+    target = node.get("_target_")
+    cls = _class(target, contract, where) if target else contract
+    values = OmegaConf.to_container(node, resolve=True)  # interpolations may point outside the node
+    assert isinstance(values, dict)
+    values.pop("_target_", None)
+    return _fill(cls, values, where)
+
+
+def _class(target: str, contract: type[T], where: str) -> type[T]:
+    module, _, name = str(target).rpartition(".")
+    try:
+        cls = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"{where}._target_={target} cannot be imported: {error}") from None
+    if not (isinstance(cls, type) and issubclass(cls, contract)):
+        raise ConfigError(f"{where}._target_={target} is not a {contract.__name__}")
+    return cls
+
+
+def _fill(cls: type[T], values: Mapping[Any, Any], where: str) -> T:
+    try:
+        schema = OmegaConf.structured(cls)
+        return OmegaConf.to_object(OmegaConf.merge(schema, values))  # pyright: ignore[reportReturnType]
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0]
+        key = f"{where}.{error.full_key}" if error.full_key else where
+        raise ConfigError(f"{key}: {reason}") from None
+
+
+def check(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
+    """Build all parts of a run and ask the questions that concern more than one of them.
+
+    Args:
+        config: the composed config.
+        task_folders: folders of task YAML files, for ``retrain.tasks``.
+
+    Raises:
+        ConfigError: the run cannot be what the config asks for.
+    """
+    task = build(config.task, Task, "task")
+    retrain = build(config.retrain, Retrain, "retrain")
+    return Experiment(
+        space=build(config.space, SearchSpace, "space"),
+        task=task,
+        algorithm=build(config.algorithm, Algorithm, "algorithm"),
+        evaluator=build(config.evaluator, Evaluator, "evaluator"),
+        hardware=build(config.hardware, Hardware, "hardware"),
+        budget=build(config.budget, Budget, "budget"),
+        final_tasks=[_task(name, task, task_folders) for name in retrain.tasks or [task.name]],
+        seeds=_seeds(config),
+        cohort=_positive(config, "cohort"),
+    )
+
+
+def _task(name: str, searched: Task, folders: Sequence[Path]) -> Task:
+    if name == searched.name:
+        return searched
+    files = {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
+    if name not in files:
+        known = ", ".join(sorted(files))
+        raise ConfigError(f"retrain.tasks names {name!r}, which is none of {known}")
+    node = OmegaConf.load(files[name])
+    assert isinstance(node, DictConfig)
+    return build(node, Task, f"task/{name}.yaml")
+
+
+def _positive(config: DictConfig, key: str) -> int:
+    value = config[key]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigError(f"{key} must be a whole number of at least 1, got {value!r}")
+    return value
+
+
+def _seeds(config: DictConfig) -> range:
+    seed, trials = config.seed, _positive(config, "trials")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < SEED_LIMIT - trials:
+        raise ConfigError(f"seed must be a whole number of at least 0, got {seed!r}")
+    return range(seed, seed + trials)
+
+
+def identity(config: DictConfig) -> dict[str, Any]:
+    """The part of a config that can change a result: folders, pace and verbosity left out."""
+    content = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(content, dict)
+    kept = ("space", "task", "algorithm", "evaluator", "hardware", "meta", "budget", "retrain")
+    return {key: content[key] for key in (*kept, "seed", "trials")}

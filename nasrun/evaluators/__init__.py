@@ -1,0 +1,1 @@
+"""Judges of architectures, one class a file."""

@@ -1,0 +1,1 @@
+"""Devices and the reward that weighs accuracy against latency, one class a file."""

@@ -1,0 +1,76 @@
+"""What each trial of a cohort has spent, and who has finished."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from nasrun.spec import Archs, Budget, Edge, Floats, Ints, Mask, Measured
+
+FREE_STEPS = 1000  # measurements in a row that cost nothing, after which a trial is ended
+
+
+class Meter:
+    """Charges measurements to ``T`` trials until their budgets are spent.
+
+    Args:
+        budget: the limits of every trial.
+        trials: T.
+        startup_steps: leading steps that are free if the budget does not charge them.
+    """
+
+    def __init__(self, budget: Budget, trials: int, startup_steps: int) -> None:
+        self._budget = budget
+        self._startup_steps = startup_steps
+        self._began = time.perf_counter()
+        self._steps = 0
+        self._free_steps: Ints = np.zeros(trials, np.int64)
+        self._seen: list[tuple[Archs, Ints]] = []
+        self.evaluations: Ints = np.zeros(trials, np.int64)
+        self.clock_s: Floats = np.zeros(trials)
+        self.wall_s: Floats = np.full(trials, np.nan)
+        self.finished: Mask = np.zeros(trials, np.bool_)
+
+    def charge(self, measured: Measured) -> tuple[Mask, Measured]:
+        """Charge one step; returns ``counted (T,)`` and the measurement with the cost charged."""
+        free = self._free(measured)
+        cost_s = np.where(free, 0.0, measured.cost_s)
+        elapsed_s = time.perf_counter() - self._began
+        over = self._over(self.clock_s + cost_s, elapsed_s)
+        counted = ~self.finished
+        if self._budget.edge is Edge.drop:
+            counted = counted & ~over
+        self.clock_s = np.where(counted, self.clock_s + cost_s, self.clock_s)
+        self.evaluations = self.evaluations + (counted & ~free)
+        self._finish(over, free, elapsed_s)
+        return counted, replace(measured, cost_s=cost_s)
+
+    def _free(self, measured: Measured) -> Mask:
+        """``(T,)`` whether the measurement is on the house."""
+        if self._steps < self._startup_steps and not self._budget.charge_startup:
+            return np.ones(len(measured.archs), np.bool_)
+        free = np.zeros(len(measured.archs), np.bool_)
+        if not self._budget.charge_repeats:
+            for archs, epochs in self._seen:
+                free |= (archs == measured.archs).all(axis=1) & (epochs >= measured.epochs)
+            self._seen.append((measured.archs, measured.epochs))
+        return free
+
+    def _over(self, clock_s: Floats, elapsed_s: float) -> Mask:
+        """``(T,)`` whether a time limit is reached (``keep``) or crossed (``drop``)."""
+        over = np.zeros(len(clock_s), np.bool_)
+        keep = self._budget.edge is Edge.keep
+        if (limit := self._budget.simulated_s) is not None:
+            over |= (clock_s >= limit) if keep else (clock_s > limit)
+        if (limit := self._budget.wall_s) is not None:
+            over |= elapsed_s >= limit
+        return over
+
+    def _finish(self, over: Mask, free: Mask, elapsed_s: float) -> None:
+        self._steps += 1
+        self._free_steps = np.where(free, self._free_steps + 1, 0)
+        done = over | (self._free_steps >= FREE_STEPS)
+        if self._budget.evaluations is not None:
+            done |= self.evaluations >= self._budget.evaluations
+        self.wall_s = np.where(done & ~self.finished, elapsed_s, self.wall_s)
+        self.finished = self.finished | done

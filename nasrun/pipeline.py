@@ -1,0 +1,200 @@
+"""The one loop, ``play``, and the stages of a run."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from nasrun.errors import ConfigError
+from nasrun.meter import Meter
+from nasrun.record.history import History, cells, texts
+from nasrun.record.recorder import Recorder
+from nasrun.spec import (
+    Algorithm,
+    Archs,
+    Budget,
+    Clock,
+    Evaluator,
+    Floats,
+    Hardware,
+    Ints,
+    Measured,
+    Phase,
+    Problem,
+    SearchSpace,
+    Streams,
+    Task,
+)
+
+# How far the cohort is: trials finished, measurements counted so far, best reward so far.
+Watch = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything a run needs, built and checked."""
+
+    space: SearchSpace
+    task: Task
+    algorithm: Algorithm
+    evaluator: Evaluator
+    hardware: Hardware
+    budget: Budget
+    final_tasks: Sequence[Task]
+    seeds: range
+    cohort: int  # trials advanced together: more memory, less time a trial
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What ``T`` trials found and spent; ``wall_s`` is this machine's time until each finished."""
+
+    archs: Archs
+    reward: Floats
+    evaluations: Ints
+    clock_s: Floats
+    wall_s: Floats
+
+
+def play(
+    algorithm: Algorithm,
+    problem: Problem,
+    budget: Budget,
+    streams: Streams,
+    phase: Phase,
+    history: History,
+    watch: Watch | None = None,
+) -> Outcome:
+    """Step an algorithm until every trial's budget is spent. Owns the clock.
+
+    A trial whose budget is spent goes on being stepped with the others; nothing of it is counted.
+
+    Raises:
+        ConfigError: the budget ends before the first measurement, or costs are unknown.
+    """
+    algorithm.start(problem, streams, phase)
+    meter = Meter(budget, problem.trials, algorithm.startup_steps)
+    archs: Archs = np.zeros((problem.trials, len(problem.space.decisions)), np.int64)
+    best = -np.inf
+    while not meter.finished.all():
+        measured = algorithm.step()
+        _require_cost(measured, budget)
+        counted, measured = meter.charge(measured)
+        if not len(history) and not counted.all():
+            raise ConfigError(
+                f"the first evaluation costs {measured.cost_s.max():.0f} s, more than the whole "
+                f"budget of {budget.simulated_s or budget.wall_s} s: give more, or budget.edge=keep"
+            )
+        history.add(phase, measured, counted, meter.clock_s)
+        archs = np.where(counted[:, None], algorithm.recommend(), archs)
+        if watch is not None:
+            best = float(np.fmax.reduce(np.append(measured.reward[counted], best)))
+            watch(int(meter.finished.sum()), int(meter.evaluations.sum()), best)
+    reward = history.reward_of(archs)
+    return Outcome(archs, reward, meter.evaluations, meter.clock_s, meter.wall_s)
+
+
+def _require_cost(measured: Measured, budget: Budget) -> None:
+    if budget.simulated_s is not None and np.isnan(measured.cost_s).any():
+        raise ConfigError(
+            "budget.simulated_s needs a source with training times, and some architectures have "
+            "none: set budget.evaluations instead"
+        )
+
+
+def search(experiment: Experiment, seeds: Ints, watch: Watch | None) -> tuple[Outcome, History]:
+    """Play the search of the trials with these seeds."""
+    streams = Streams(seeds.tolist())
+    problem = _problem(experiment, streams)
+    history = History(seeds)
+    outcome = play(
+        experiment.algorithm, problem, experiment.budget, streams, Phase.SEARCH, history, watch
+    )
+    return outcome, history
+
+
+def _problem(experiment: Experiment, streams: Streams) -> Problem:
+    """The task as an algorithm may see it: measurements come with reward, without test figures."""
+    evaluator, hardware = experiment.evaluator, experiment.hardware
+    draws = streams.fork("evaluator")  # so that a look-up never shifts the search's own numbers
+
+    def measure(archs: Archs, epochs: Ints) -> Measured:
+        measured = evaluator.evaluate(archs, epochs=epochs, streams=draws)
+        latency_ms = hardware.latency_ms(archs)
+        reward = hardware.reward(measured.val_acc_pct, latency_ms)
+        return replace(measured, latency_ms=latency_ms, reward=reward)
+
+    return Problem(
+        experiment.space, experiment.task, len(streams), evaluator.fidelities, measure
+    )  # fmt: skip
+
+
+def retrain(experiment: Experiment, outcome: Outcome, seeds: Ints) -> Iterator[tuple[Any, ...]]:
+    """Score what was found on every final task: rows of ``trials.csv``, by trial, then task."""
+    space, protocol = experiment.space, experiment.evaluator.protocol
+    latency_ms = experiment.hardware.latency_ms(outcome.archs)
+    scores = [experiment.evaluator.score(outcome.archs, task) for task in experiment.final_tasks]
+    by_task = [
+        zip(
+            *(cells(figure) for figure in (outcome.reward, score.val_acc_pct, score.test_acc_pct)),
+            *(cells(figure) for figure in (latency_ms, score.params_m, score.flops_m)),
+            outcome.evaluations.tolist(),
+            *(cells(figure) for figure in _seconds(experiment, outcome)),
+            [None if np.isnan(rank) else int(rank) for rank in score.rank],
+            strict=True,
+        )
+        for score in scores
+    ]
+    names = texts(space, outcome.archs)
+    for seed, name, *figures in zip(seeds.tolist(), names, *by_task, strict=True):
+        for task, row in zip(experiment.final_tasks, figures, strict=True):
+            key = (space.name, experiment.task.name, task.name, experiment.algorithm.name)
+            yield (*key, seed, name, *row, *protocol.values())
+
+
+def _seconds(experiment: Experiment, outcome: Outcome) -> tuple[Floats, Floats]:
+    """``simulated_s`` and ``wall_s`` of each trial, as far as they mean anything.
+
+    How long this machine took to look figures up says nothing about a trial and differs between
+    two equal runs; it is kept only where it decided when to stop. A run's own duration stands in
+    ``status.json``.
+    """
+    unknown = np.full(len(outcome.clock_s), np.nan)
+    if experiment.evaluator.clock is Clock.MEASURED:
+        return unknown, outcome.clock_s
+    timed = experiment.budget.wall_s is not None
+    return outcome.clock_s, outcome.wall_s if timed else unknown
+
+
+def run(
+    experiment: Experiment,
+    recorder: Recorder,
+    provenance: Callable[[], dict[str, Any]],
+    watch: Callable[[int, int, float], None] | None = None,
+) -> None:
+    """Play all stages for the trials that the recorder does not have yet, and write the results."""
+    if recorder.complete:
+        return
+    began = time.perf_counter()
+    experiment.evaluator.start(experiment.space, experiment.task)
+    experiment.hardware.start(experiment.space, experiment.task)
+    kept = recorder.finished()
+    missing = np.array([seed for seed in experiment.seeds if seed not in kept], np.int64)
+    size = experiment.cohort if experiment.algorithm.cohort else 1
+    for first in range(0, len(missing), size):
+        seeds = missing[first : first + size]
+        done = len(kept) + first
+        outcome, history = search(experiment, seeds, _shifted(watch, done))
+        rows = retrain(experiment, outcome, seeds)
+        pareto = not np.isnan(experiment.hardware.latency_ms(outcome.archs)).all()
+        recorder.keep(rows, history, experiment.space, experiment.evaluator.protocol, pareto)
+    recorder.finish(provenance(), time.perf_counter() - began)
+
+
+def _shifted(watch: Watch | None, done: int) -> Watch | None:
+    """A watch that counts the trials of earlier cohorts too."""
+    if watch is None:
+        return None
+    return lambda finished, evaluations, best: watch(done + finished, evaluations, best)

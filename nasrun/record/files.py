@@ -1,0 +1,98 @@
+"""Files that are whole or not there at all."""
+
+import csv
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from nasrun.errors import DataError
+
+
+@contextmanager
+def atomic(path: Path) -> Generator[TextIO]:
+    """A text file that takes its name only when the block ends well.
+
+    Raises:
+        DataError: the disk is full or the folder cannot be written; nothing is left behind.
+    """
+    temporary = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+            yield stream
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def unwritable(path: Path, error: OSError) -> DataError:
+    """The sentence for a file or folder that the system refuses to write."""
+    return DataError(
+        f"cannot write {path}: {error.strerror or error}; free some space or choose another folder "
+        "with hydra.run.dir=... (hydra.sweep.dir=... for -m)"
+    )
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows below a header line."""
+    with atomic(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file, as texts by column.
+
+    Raises:
+        DataError: the file is missing, or a row has too few or too many cells.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None
+    for number, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise DataError(f"{path}, line {number}: not as many cells as the header has columns")
+    return rows
+
+
+def join_csv(parts: Sequence[Path], path: Path) -> None:
+    """Write the rows of ``parts``, which share a header, into one file, in the order given."""
+    with atomic(path) as joined:
+        for number, part in enumerate(parts):
+            with part.open(encoding="utf-8", newline="") as stream:
+                header = stream.readline()
+                if number == 0:
+                    joined.write(header)
+                shutil.copyfileobj(stream, joined)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a value as indented JSON."""
+    with atomic(path) as stream:
+        json.dump(content, stream, indent=2)
+        stream.write("\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file.
+
+    Raises:
+        DataError: missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None

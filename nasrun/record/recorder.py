@@ -1,0 +1,149 @@
+"""One run's folder: finished trials are kept as they come, the final files are written at the end.
+
+While a run is going, each finished part of its cohort stands as a folder of ``unfinished/``, moved
+there in one rename. A run that is killed and started again finds those parts, plays only the seeds
+that are missing, and ends with the same bytes as an unbroken one.
+"""
+
+import os
+import shutil
+import tempfile
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import filelock
+
+from nasrun.errors import DataError
+from nasrun.record.files import join_csv, read_csv, read_json, unwritable, write_csv, write_json
+from nasrun.record.history import EVALUATION_COLUMNS, PARETO_COLUMNS, History
+from nasrun.record.summary import TRIAL_COLUMNS, write_best, write_summary
+from nasrun.spec import SearchSpace
+
+STATUS = "status.json"
+PARTS = "unfinished"
+
+
+class Recorder:
+    """Writes a run folder; a context manager that holds its lock and notes how the run ended.
+
+    Args:
+        folder: the run folder; made if it is missing.
+        config_hash: identity of the run; a folder that holds another run is refused.
+    """
+
+    def __init__(self, folder: Path, config_hash: str) -> None:
+        self.folder = folder
+        self._hash = config_hash
+        self._lock = filelock.FileLock(folder / ".lock", timeout=0)
+
+    def __enter__(self) -> Self:
+        """Take the folder.
+
+        Raises:
+            DataError: it cannot be written, another process writes it, or it holds another run.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except filelock.Timeout:
+            raise DataError(
+                f"another nasrun is writing {self.folder}: wait for it, or choose another folder "
+                "with hydra.run.dir=..."
+            ) from None
+        except OSError as error:
+            raise unwritable(self.folder, error) from error
+        try:
+            self._claim()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Note a failure with its traceback, and let go of the folder."""
+        try:
+            if error is not None and isinstance(error, Exception):
+                self._status("failed", error="".join(traceback.format_exception(error)))
+        except DataError:
+            pass  # the folder cannot be written, which is most likely what the error says
+        finally:
+            self._lock.release()
+
+    def _claim(self) -> None:
+        status = self.folder / STATUS
+        if status.exists() and (found := read_json(status)["config_hash"]) != self._hash:
+            raise DataError(
+                f"{self.folder} holds another run (config {found}, this one is {self._hash}): "
+                "choose another folder with hydra.run.dir=..., or delete this one"
+            )
+        if not self.complete:
+            self._status("running")
+
+    def _status(self, state: str, **more: Any) -> None:
+        write_json(
+            self.folder / STATUS,
+            {"state": state, "config_hash": self._hash, "pid": os.getpid(), **more},
+        )
+
+    @property
+    def complete(self) -> bool:
+        """Whether the folder holds the finished run."""
+        status = self.folder / STATUS
+        return status.exists() and read_json(status)["state"] == "complete"
+
+    def finished(self) -> set[int]:
+        """Seeds whose rows are already on disk."""
+        return {int(row["seed"]) for part in self._parts() for row in read_csv(part / "trials.csv")}
+
+    def _parts(self) -> list[Path]:
+        """Finished parts by first seed."""
+        return sorted((self.folder / PARTS).glob("[0-9]*"), key=lambda part: int(part.name))
+
+    def keep(
+        self,
+        trials: Iterable[Sequence[Any]],
+        history: History,
+        space: SearchSpace,
+        protocol: Mapping[str, str],
+        pareto: bool,
+    ) -> None:
+        """Put the rows of finished trials on disk, in one rename."""
+        parts = self.folder / PARTS
+        try:
+            parts.mkdir(exist_ok=True)
+            draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=parts))
+        except OSError as error:
+            raise unwritable(parts, error) from error
+        try:
+            write_csv(draft / "trials.csv", TRIAL_COLUMNS, trials)
+            rows = history.rows(space, protocol)
+            write_csv(draft / "evaluations.csv", EVALUATION_COLUMNS, rows)
+            if pareto:
+                write_csv(draft / "pareto.csv", PARETO_COLUMNS, history.pareto_rows(space))
+            os.replace(draft, parts / str(history.seeds.min()))
+        except OSError as error:
+            raise unwritable(parts, error) from error
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def finish(self, provenance: Mapping[str, Any], wall_s: float) -> None:
+        """Join the parts into the final files and mark the run complete."""
+        parts = self._parts()
+        for name in ("trials.csv", "evaluations.csv", "pareto.csv"):
+            pieces = [part / name for part in parts if (part / name).exists()]
+            if pieces:
+                join_csv(pieces, self.folder / name)
+        trials = read_csv(self.folder / "trials.csv")
+        write_summary(self.folder / "summary.csv", trials)
+        write_best(self.folder / "best.json", trials)
+        write_json(self.folder / "provenance.json", provenance)
+        self._status("complete", wall_s=round(wall_s, 3))
+        shutil.rmtree(self.folder / PARTS, ignore_errors=True)

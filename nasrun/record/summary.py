@@ -1,0 +1,72 @@
+"""``trials.csv`` in few rows: ``summary.csv`` and ``best.json``."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nasrun.record.files import write_csv, write_json
+from nasrun.record.history import DECIMALS
+from nasrun.report.stats import summarise
+
+TRIAL_COLUMNS = (
+    "space", "search_task", "task", "algorithm", "seed", "arch", "reward", "val_acc_pct",
+    "test_acc_pct", "latency_ms", "params_m", "flops_m", "evaluations", "simulated_s", "wall_s",
+    "rank", "split", "fidelity", "run", "clock",
+)  # fmt: skip
+METRICS = TRIAL_COLUMNS[6:16]
+GROUP = ("space", "search_task", "task", "algorithm")
+PROTOCOL = ("split", "fidelity", "run", "clock")
+STATISTICS = ("n", "mean", "std", "ci_low", "ci_high", "min", "median", "max")
+SUMMARY_COLUMNS = (*GROUP, "metric", *STATISTICS, *PROTOCOL)
+
+Row = Mapping[str, str]
+
+
+def write_summary(path: Path, trials: Sequence[Row]) -> None:
+    """Write one row per (space, tasks, algorithm, protocol) and metric that has figures."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in trials:
+        groups.setdefault(tuple(row[key] for key in (*GROUP, *PROTOCOL)), []).append(row)
+    write_csv(path, SUMMARY_COLUMNS, [line for item in groups.items() for line in _lines(*item)])
+
+
+def _lines(key: tuple[str, ...], rows: Sequence[Row]) -> list[tuple[Any, ...]]:
+    lines: list[tuple[Any, ...]] = []
+    for metric in METRICS:
+        summary = summarise(np.array([float(row[metric] or "nan") for row in rows]))
+        if summary is not None:
+            figures = [getattr(summary, name) for name in STATISTICS]
+            lines.append((*key[: len(GROUP)], metric, *map(_cell, figures), *key[len(GROUP) :]))
+    return lines
+
+
+def _cell(figure: float) -> float | None:
+    if isinstance(figure, int):
+        return figure
+    return None if np.isnan(figure) else round(figure, DECIMALS)
+
+
+def write_best(path: Path, trials: Sequence[Row]) -> None:
+    """Write the trial with the highest reward (the first seed among equals) on all its tasks."""
+    rewarded = [row for row in trials if row["reward"]]
+    if not rewarded:
+        write_json(path, None)
+        return
+    best = max(rewarded, key=lambda row: (float(row["reward"]), -int(row["seed"])))
+    same = [row for row in trials if row["seed"] == best["seed"]]
+    write_json(
+        path,
+        {
+            **{key: best[key] for key in ("space", "search_task", "algorithm", "arch")},
+            "seed": int(best["seed"]),
+            "reward": float(best["reward"]),
+            "tasks": {row["task"]: {m: _figure(row[m]) for m in METRICS[1:]} for row in same},
+            "protocol": {key: best[key] for key in PROTOCOL},
+        },
+    )
+
+
+def _figure(text: str) -> float | None:
+    return float(text) if text else None

@@ -1,0 +1,77 @@
+"""What all spaces of independent categorical decisions share."""
+
+from functools import cached_property
+
+import numpy as np
+
+from nasrun.spec import Archs, Floats, Ints, Mask, SearchSpace, Streams
+
+
+class CategoricalSpace(SearchSpace):
+    """A product of independent decisions: every combination of options is an architecture."""
+
+    @cached_property
+    def arity(self) -> Ints:
+        """``(L,)`` number of options per decision."""
+        return np.array([len(options) for options in self.decisions], np.int64)
+
+    @cached_property
+    def _radix(self) -> Ints:
+        return np.append(np.cumprod(self.arity[:0:-1])[::-1], 1).astype(np.int64)
+
+    @property
+    def size(self) -> int:
+        """Number of architectures."""
+        return int(np.prod(self.arity))
+
+    def index(self, archs: Archs) -> Ints:
+        """``(...,)`` mixed-radix number of each architecture; the first decision weighs most."""
+        return np.asarray(archs) @ self._radix
+
+    def at(self, index: Ints) -> Archs:
+        """``(..., L)`` architectures with these numbers."""
+        return np.asarray(index)[..., None] // self._radix % self.arity
+
+    def sample(self, streams: Streams) -> Archs:
+        """``(T, L)`` architectures, every decision uniform."""
+        return streams.integers(self.arity, len(self.arity))
+
+    def mutate(self, archs: Archs, streams: Streams) -> Archs:
+        """``(T, L)`` copies; one decision, picked uniformly among those with a choice, differs."""
+        free = np.flatnonzero(self.arity > 1)
+        return self._change(archs, free[streams.integers(len(free))[:, 0]], streams)
+
+    def _change(self, archs: Archs, decision: Ints, streams: Streams) -> Archs:
+        """Give ``decision (T,)`` of each architecture another option, uniformly."""
+        rows = np.arange(len(archs))
+        step = 1 + streams.integers(self.arity[decision][:, None] - 1)[:, 0]
+        changed = archs.copy()
+        changed[rows, decision] = (archs[rows, decision] + step) % self.arity[decision]
+        return changed
+
+    def neighbours(self, arch: Archs) -> Archs:
+        """``(n, L)`` all architectures one decision away, in order of decision and option."""
+        changes = [
+            (decision, option)
+            for decision, options in enumerate(self.decisions)
+            for option in range(len(options))
+            if option != arch[decision]
+        ]
+        result = np.repeat(np.asarray(arch)[None], len(changes), axis=0)
+        for row, (decision, option) in enumerate(changes):
+            result[row, decision] = option
+        return result
+
+    def legal(self, prefix: Archs) -> Mask:
+        """``(n, options)``: all options, whatever the prefix, because decisions are independent."""
+        n, position = prefix.shape
+        return np.ones((n, len(self.decisions[position])), dtype=np.bool_)
+
+    def encode(self, archs: Archs) -> Floats:
+        """``(..., sum of options)`` one-hot blocks, one per decision."""
+        blocks = [np.eye(n)[archs[..., i]] for i, n in enumerate(self.arity)]
+        return np.concatenate(blocks, axis=-1)
+
+    def canonical(self, arch: Archs) -> str:
+        """The text itself: no two encodings are known to be the same network."""
+        return self.text(arch)

@@ -1,0 +1,300 @@
+"""Every contract of nasrun on one page: what a space, an evaluator, hardware and an algorithm are.
+
+Shapes: ``T`` trials of a cohort, ``L`` decisions of an architecture, ``n`` any number of rows.
+Architectures are ``(n, L)`` int arrays that hold the index of the option chosen at each decision.
+Accuracies are percentages (``acc_pct``), times seconds (``cost_s``) or milliseconds
+(``latency_ms``). A missing figure is NaN in memory and an empty cell on disk, never 0 or -1.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasrun.errors import UnsupportedError
+from nasrun.streams import Floats, Ints, Streams
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Archs = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Edges = list[tuple[str, str, str]]
+
+
+class Phase(Enum):
+    """What a cohort is played for."""
+
+    META_TRAIN = "meta_train"
+    SEARCH = "search"
+
+
+class Clock(Enum):
+    """Where a cost comes from: the seconds a table reports, or the seconds this machine took."""
+
+    SIMULATED = "simulated"
+    MEASURED = "measured"
+
+
+@dataclass
+class Task:
+    """A dataset with the split that a search on it uses (NAS-Bench-201's names)."""
+
+    name: str
+    classes: int
+    image_px: int
+    search_split: str  # training and validation images during the search
+    final_split: str  # training and test images of the final score
+    valid_images: int  # size of the validation part of search_split
+    train_images: int  # size of the training part of search_split
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measurement per trial: what was measured and what it cost.
+
+    ``archs (T, L)``, ``epochs (T,)`` of training behind the score, ``val_acc_pct (T,)``,
+    ``cost_s (T,)``; ``latency_ms (T,)`` and ``reward (T,)`` are NaN until the problem adds them.
+    """
+
+    archs: Archs
+    epochs: Ints
+    val_acc_pct: Floats
+    cost_s: Floats
+    latency_ms: Floats
+    reward: Floats
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Final figures of ``(n,)`` architectures on one task: the retrain stage's answer.
+
+    ``rank`` counts the architectures that are strictly better in validation accuracy, plus one.
+    """
+
+    val_acc_pct: Floats
+    test_acc_pct: Floats
+    params_m: Floats
+    flops_m: Floats
+    rank: Floats
+
+
+class SearchSpace(ABC):
+    """A finite set of architectures, as a sequence of decisions."""
+
+    name: str
+
+    @property
+    @abstractmethod
+    def decisions(self) -> tuple[tuple[str, ...], ...]:
+        """Option names per decision, ``L`` of them."""
+
+    @abstractmethod
+    def sample(self, streams: Streams) -> Archs:
+        """``(T, L)`` architectures, uniform over the space."""
+
+    @abstractmethod
+    def mutate(self, archs: Archs, streams: Streams) -> Archs:
+        """``(T, L)`` copies in which exactly one decision differs."""
+
+    @abstractmethod
+    def neighbours(self, arch: Archs) -> Archs:
+        """``(n, L)`` architectures that differ from ``arch (L,)`` in exactly one decision."""
+
+    @abstractmethod
+    def legal(self, prefix: Archs) -> Mask:
+        """``(n, options)`` options allowed next after ``prefix (n, l)``, ``l < L``."""
+
+    @abstractmethod
+    def canonical(self, arch: Archs) -> str:
+        """Key of ``arch (L,)`` that all encodings of the same network share."""
+
+    @abstractmethod
+    def encode(self, archs: Archs) -> Floats:
+        """``(..., features)`` numeric encoding for predictors and policies."""
+
+    @abstractmethod
+    def text(self, arch: Archs) -> str:
+        """The published notation of ``arch (L,)``."""
+
+    @abstractmethod
+    def parse(self, text: str) -> Archs:
+        """``(L,)`` architecture of a text; ConfigError shows where a bad text goes wrong."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Number of architectures (encodings)."""
+
+    @abstractmethod
+    def index(self, archs: Archs) -> Ints:
+        """``(...,)`` number of each architecture, 0 to ``size - 1``."""
+
+    @abstractmethod
+    def at(self, index: Ints) -> Archs:
+        """``(..., L)`` architectures with these numbers."""
+
+    def footprint(self, archs: Archs, task: Task) -> tuple[Floats, Floats]:
+        """``(n,)`` parameters in millions and FLOPs in millions; NaN where no formula is known."""
+        unknown = np.full(len(archs), np.nan)
+        return unknown, unknown
+
+    def graph(self, arch: Archs) -> Edges:
+        """Edges ``(from, to, operation)`` of the cell, for drawings."""
+        raise UnsupportedError(f"space={self.name} has no cell to draw")
+
+    def build(self, arch: Archs, task: Task) -> "nn.Module":
+        """The network of ``arch (L,)`` for a task."""
+        raise UnsupportedError(f"space={self.name} has no network: use evaluator=tabular")
+
+
+class Hardware(ABC):
+    """A device: how fast an architecture runs on it, and how that weighs in the reward."""
+
+    name: str
+
+    @abstractmethod
+    def start(self, space: SearchSpace, task: Task) -> None:
+        """Load what the device needs for this space and task."""
+
+    @abstractmethod
+    def latency_ms(self, archs: Archs) -> Floats:
+        """``(T,)`` latency of one inference; NaN where the device knows none."""
+
+    @abstractmethod
+    def reward(self, score_pct: Floats, latency_ms: Floats) -> Floats:
+        """``(T,)`` what the search maximises."""
+
+
+class Evaluator(ABC):
+    """A judge of architectures: a table, or training."""
+
+    name: str
+    clock: ClassVar[Clock]
+
+    @abstractmethod
+    def start(self, space: SearchSpace, task: Task) -> None:
+        """Load what is needed to judge architectures of ``space`` on ``task``."""
+
+    @property
+    @abstractmethod
+    def fidelities(self) -> tuple[int, ...]:
+        """Training lengths in epochs that can be measured, ascending; the last is the full one."""
+
+    @abstractmethod
+    def evaluate(self, archs: Archs, *, epochs: Ints, streams: Streams) -> Measured:
+        """Validation accuracy and cost of ``archs (T, L)`` after ``epochs (T,)``; no reward yet."""
+
+    @abstractmethod
+    def score(self, archs: Archs, task: Task) -> Scored:
+        """Final figures, test accuracy included. Only the retrain stage may call it."""
+
+    @property
+    @abstractmethod
+    def protocol(self) -> Mapping[str, str]:
+        """``split``, ``fidelity``, ``run`` and ``clock`` in words: they stand in every CSV row."""
+
+    def files(self) -> Mapping[str, str]:
+        """Data files read so far and their sha256."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What an algorithm may see of a run. Test accuracy is not among it."""
+
+    space: SearchSpace
+    task: Task
+    trials: int
+    fidelities: tuple[int, ...]
+    measure: Callable[[Archs, Ints], Measured]
+
+    def evaluate(self, archs: Archs, epochs: int | Ints | None = None) -> Measured:
+        """Measure ``archs (T, L)`` after ``epochs`` (default: the full training), with reward."""
+        full = self.fidelities[-1] if epochs is None else epochs
+        return self.measure(archs, np.broadcast_to(np.asarray(full, np.int64), len(archs)))
+
+
+class Algorithm(ABC):
+    """A search method. Its dataclass fields are its hyper-parameters and their schema.
+
+    State that a run builds up is set in ``start``, never as a field. All trials advance together:
+    ``step`` always moves all ``T`` of them, and ``play`` ignores those whose budget is spent, so
+    an algorithm never needs to know who has finished.
+    """
+
+    name: str
+    cohort: ClassVar[bool] = True  # False: the pipeline plays the trials one after the other
+
+    @abstractmethod
+    def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
+        """Begin on a problem: keep what was learnt, drop what belonged to the last task."""
+
+    @abstractmethod
+    def step(self) -> Measured:
+        """Do the smallest piece of work and return it with its cost."""
+
+    @abstractmethod
+    def recommend(self) -> Archs:
+        """``(T, L)`` the architectures to report if the search ended now. Free of charge."""
+
+    @property
+    def startup_steps(self) -> int:
+        """Leading steps that only fill an initial population or history."""
+        return 0
+
+    def learnt(self) -> dict[str, Any]:
+        """Arrays worth keeping from meta-training; empty for methods that learn nothing."""
+        return {}
+
+    def load_learnt(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``learnt`` returned; refused by methods that learn nothing."""
+        if state:
+            raise UnsupportedError(f"algorithm={self.name} cannot be meta-trained: use meta=none")
+
+
+class Edge(Enum):
+    """What becomes of the evaluation that crosses a time budget.
+
+    Members of enums that configs use are lower-case, because OmegaConf reads them by name.
+    """
+
+    keep = "keep"
+    drop = "drop"
+
+
+@dataclass
+class Budget:
+    """How much a trial may spend. The first limit that is reached ends the trial.
+
+    Raises:
+        ConfigError: a limit that is not positive.
+    """
+
+    evaluations: int | None = None  # measurements; 50 if no limit at all is given
+    simulated_s: float | None = None  # seconds by the evaluator's own account (cost_s)
+    wall_s: float | None = None  # seconds by this machine's clock, for the whole cohort
+    edge: Edge = Edge.keep
+    charge_repeats: bool = True  # False: measuring an architecture again costs nothing
+    charge_startup: bool = True  # False: the initial population or history costs nothing
+
+    def __post_init__(self) -> None:
+        from nasrun.errors import ConfigError
+
+        limits = {k: getattr(self, k) for k in ("evaluations", "simulated_s", "wall_s")}
+        for key, value in limits.items():
+            if value is not None and not value > 0:
+                raise ConfigError(f"budget.{key} must be positive, got {value}")
+        if all(value is None for value in limits.values()):
+            self.evaluations = 50
+
+
+@dataclass
+class Retrain:
+    """How the found architectures are scored in the end."""
+
+    tasks: list[str] = field(default_factory=list[str])  # task names; empty: the searched task

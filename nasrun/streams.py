@@ -1,0 +1,111 @@
+"""Random numbers of a cohort: one independent stream per trial, drawn for all trials at once.
+
+A trial's numbers depend on its own seed, on the purpose of the stream and on what the trial itself
+has drawn so far; never on the other trials of the cohort. That is what makes trial ``i`` of
+``seed=100 trials=500`` the same trial as ``seed=$((100+i))``.
+"""
+
+import zlib
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+BLOCK = 256  # uniforms a trial's generator makes at a time; a trial's numbers do not depend on it
+
+
+class Streams:
+    """One stream of uniform numbers per trial; every draw has the trials as its leading axis.
+
+    Each trial owns a NumPy ``PCG64`` generator. It fills a row of ``block`` uniforms, and draws are
+    slices of the rows, because 500 generator calls a step would cost more than the search itself.
+    All draws are made from uniforms, so that a row is the generator's own sequence with nothing
+    skipped, whatever the block size.
+
+    Args:
+        seeds: ``(T,)`` absolute trial seeds, non-negative.
+        purpose: name of the use (``search``, ``evaluator``, ...); other purposes, other numbers.
+        block: uniforms generated at a time.
+    """
+
+    def __init__(self, seeds: Sequence[int], purpose: str = "search", block: int = BLOCK) -> None:
+        self.seeds = tuple(int(seed) for seed in seeds)
+        self.purpose = purpose
+        self._block = block
+        self._generators: list[np.random.Generator] | None = None
+        self._buffer: Floats = np.empty((len(self.seeds), block))
+        self._used: Ints = np.full(len(self.seeds), block)
+
+    def __len__(self) -> int:
+        """Number of trials, T."""
+        return len(self.seeds)
+
+    def fork(self, purpose: str) -> Self:
+        """Streams of the same trials for another purpose, independent of these."""
+        return type(self)(self.seeds, f"{self.purpose}/{purpose}", self._block)
+
+    def uniform(self, size: int = 1, rows: Ints | None = None) -> Floats:
+        """``(T, size)`` uniforms in [0, 1); of ``rows`` alone, ``(len(rows), size)``, if given."""
+        rows = np.arange(len(self)) if rows is None else rows
+        self._refill(rows, size)
+        start = self._used[rows]
+        self._used[rows] = start + size
+        return self._buffer[rows[:, None], start[:, None] + np.arange(size)]
+
+    def integers(self, high: ArrayLike, size: int = 1, rows: Ints | None = None) -> Ints:
+        """``(T, size)`` integers in [0, high); ``high`` broadcasts against the result."""
+        return (self.uniform(size, rows) * np.asarray(high)).astype(np.int64)
+
+    def normal(self, size: int = 1, rows: Ints | None = None) -> Floats:
+        """``(T, size)`` standard normal numbers, by Box and Muller's transform."""
+        uniforms = self.uniform(2 * size, rows)
+        radius = np.sqrt(-2.0 * np.log1p(-uniforms[:, :size]))
+        return radius * np.cos(2.0 * np.pi * uniforms[:, size:])
+
+    def gumbel(self, size: int = 1, rows: Ints | None = None) -> Floats:
+        """``(T, size)`` standard Gumbel numbers."""
+        tiny = np.finfo(np.float64).tiny
+        return -np.log(-np.log(np.maximum(self.uniform(size, rows), tiny)))
+
+    def categorical(self, probabilities: Floats, rows: Ints | None = None) -> Ints:
+        """``(T, ...)`` option indices drawn from the last axis of ``(T, ..., n)`` probabilities."""
+        shape = probabilities.shape[:-1]
+        draws = self.uniform(int(np.prod(shape[1:], dtype=np.int64)), rows).reshape(shape)
+        edges = np.cumsum(probabilities, axis=-1)
+        picked = (draws[..., None] * edges[..., -1:] >= edges).sum(axis=-1)
+        return np.minimum(picked, probabilities.shape[-1] - 1)
+
+    def subsets(self, n: int, size: int, rows: Ints | None = None) -> Ints:
+        """``(T, size)`` different numbers out of ``range(n)``, in random order."""
+        return np.argsort(self.uniform(n, rows), axis=1, kind="stable")[:, :size]
+
+    def _refill(self, rows: Ints, size: int) -> None:
+        if size > self._buffer.shape[1]:
+            self._widen(size)
+        width = self._buffer.shape[1]
+        for row in rows[self._used[rows] + size > width]:
+            rest = self._buffer[row, self._used[row] :].copy()
+            self._buffer[row, : len(rest)] = rest
+            self._buffer[row, len(rest) :] = self._generator(row).random(width - len(rest))
+            self._used[row] = 0
+
+    def _widen(self, size: int) -> None:
+        """Make room for draws of ``size``; what is not used yet stays at the end of its row."""
+        old = self._buffer.shape[1]
+        wider = np.empty((len(self), max(size, 2 * old)))
+        wider[:, wider.shape[1] - old :] = self._buffer
+        self._used += wider.shape[1] - old
+        self._buffer = wider
+
+    def _generator(self, row: int) -> np.random.Generator:
+        if self._generators is None:
+            key = zlib.crc32(self.purpose.encode())
+            self._generators = [
+                np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(key,))))
+                for seed in self.seeds
+            ]
+        return self._generators[row]
