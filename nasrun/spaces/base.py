@@ -4,7 +4,16 @@ from functools import cached_property
 
 import numpy as np
 
+from nasrun.errors import ConfigError
 from nasrun.spec import Archs, Floats, Ints, Mask, SearchSpace, Streams
+
+
+def misplaced(what: str, text: str, place: int, why: str) -> ConfigError:
+    """The error that shows where in ``text`` an architecture of ``what`` goes wrong."""
+    return ConfigError(
+        f"not {what} architecture: {why} at character {place + 1}: "
+        f"{text[:place]!r} >>> {text[place:]!r}"
+    )
 
 
 class CategoricalSpace(SearchSpace):

@@ -1,0 +1,104 @@
+"""Latencies that somebody measured on real devices, from a CSV file."""
+
+import csv
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nasrun.errors import ConfigError, DataError, UnsupportedError
+from nasrun.hardware.base import KnownLatency
+from nasrun.spec import Floats, SearchSpace, Task
+
+ARCH, INDEX = "arch", "index"
+
+
+@dataclass
+class LatencyTable(KnownLatency):
+    """A table of latencies: a column ``arch``, and one column in ms for each device.
+
+    The default file holds HELP's measurements of NAS-Bench-201 on 27 devices (Lee et al.,
+    "HELP: Hardware-Adaptive Efficient Latency Prediction for NAS via Meta-Learning", NeurIPS 2021).
+    On its pixel3 and raspi4, most cells without a path from input to output take almost no time
+    (3 to 75 microseconds); a strongly negative ``exponent`` would reward just those.
+    """
+
+    name: str = "latency_table"
+    device: str = "titan_rtx_1"
+    path: str = ""
+    space: str = "nb201"  # the space whose architectures the file lists
+
+    def latencies(self, space: SearchSpace, task: Task) -> Floats:
+        """``(size,)`` latency in ms on the device, whatever the task; NaN where unknown."""
+        if space.name != self.space:
+            raise UnsupportedError(
+                f"{self.path} lists architectures of space={self.space}, and this run has "
+                f"space={space.name}: set hardware=none, or hardware.path and hardware.space to a "
+                "file of that space"
+            )
+        header, *rows = self._read()
+        if ARCH not in header:
+            raise DataError(f"{self.path}: expected a column {ARCH!r}, found {', '.join(header)}")
+        if self.device not in (devices := [c for c in header if c not in (ARCH, INDEX)]):
+            raise ConfigError(
+                f"hardware.device={self.device} is not in {self.path}, which has "
+                f"{', '.join(devices)}"
+            )
+        return self._column(space, rows, header.index(ARCH), header.index(self.device))
+
+    def _read(self) -> list[list[str]]:
+        path = Path(self.path)
+        try:
+            data = path.read_bytes()
+            text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such file. {HOW_TO_GET}") from None
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: cannot be read ({error}). {HOW_TO_GET}") from None
+        self._files = {str(path): hashlib.sha256(data).hexdigest()}
+        return [*csv.reader(io.StringIO(text))] or [[]]
+
+    def _column(
+        self, space: SearchSpace, rows: Sequence[Sequence[str]], arch: int, device: int
+    ) -> Floats:
+        """``(size,)`` one column in the order of ``space.index``."""
+        latency_ms = np.full(space.size, np.nan)
+        lines = np.zeros(space.size, np.int64)  # where each architecture stood; 0: nowhere yet
+        for line, row in enumerate(rows, start=2):
+            try:
+                number = space.index(space.parse(row[arch]))
+                latency_ms[number] = _milliseconds(row[device])
+            except (ConfigError, ValueError, IndexError) as error:
+                raise DataError(f"{self.path}, line {line}: {error}") from None
+            if lines[number]:
+                raise DataError(
+                    f"{self.path}, line {line}: the architecture of line {lines[number]} again"
+                )
+            lines[number] = line
+        if np.isnan(latency_ms).all():
+            raise DataError(f"{self.path}: no latency for {self.device}. {HOW_TO_GET}")
+        return latency_ms
+
+    def files(self) -> Mapping[str, str]:
+        """The file and its sha256."""
+        return self._files
+
+
+def _milliseconds(cell: str) -> float:
+    """The latency in a cell; NaN for an empty one."""
+    latency_ms = float(cell or "nan")
+    if latency_ms <= 0 or latency_ms == np.inf:
+        raise ValueError(f"expected a latency above 0 ms, found {cell}")
+    return latency_ms
+
+
+HOW_TO_GET = (
+    "Set data_dir= or NASRUN_DATA to a folder that has hardware/help_latency_nb201.csv.gz, or "
+    "hardware.path to a CSV with a column arch and a column of milliseconds for each device; "
+    "HELP's measurements are public in github.com/HayeonLee/HELP, data/nasbench201/latency"
+)
