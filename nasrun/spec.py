@@ -169,6 +169,10 @@ class Hardware(ABC):
     def reward(self, score_pct: Floats, latency_ms: Floats) -> Floats:
         """``(T,)`` what the search maximises."""
 
+    def files(self) -> Mapping[str, str]:
+        """Data files read so far and their sha256."""
+        return {}
+
 
 class Evaluator(ABC):
     """A judge of architectures: a table, or training."""
