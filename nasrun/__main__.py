@@ -3,17 +3,29 @@
 This module is all that ``nasrun --help`` and shell completion load, so it imports Hydra alone.
 """
 
+import hashlib
 import os
+import sys
+import traceback
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import hydra
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from nasrun import sweep
+from nasrun.errors import ConfigError, NasrunError
+
+# conf/ stands inside the package in a wheel, and beside it in a checkout.
 CONF = next(
     folder
     for folder in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf")
     if folder.is_dir()
 )
+INTERRUPTED = 130
 
 
 def _cache_dir() -> str:
@@ -23,7 +35,19 @@ def _cache_dir() -> str:
     return os.environ.get("NASRUN_CACHE") or user_cache_dir("nasrun", appauthor=False)
 
 
+def _stamp() -> str:
+    """Time and process: two runs that start in the same instant still have two folders."""
+    return f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{os.getpid()}"
+
+
+def _digest(overrides: Sequence[str]) -> str:
+    """Eight hex digits of a job's overrides, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:8]
+
+
 OmegaConf.register_new_resolver("nasrun.cache_dir", _cache_dir, replace=True)
+OmegaConf.register_new_resolver("nasrun.stamp", _stamp, use_cache=True, replace=True)
+OmegaConf.register_new_resolver("nasrun.digest", _digest, replace=True)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -35,9 +59,39 @@ def task(config: DictConfig) -> float | None:
 
 
 def main() -> None:
-    """Entry point of the ``nasrun`` command."""
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    task()
+    """Run the ``nasrun`` command; exit code 0, 1 (runtime), 2 (usage or config), or 130."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of Hydra's own printer
+    try:
+        task()
+        code = 0
+    except KeyboardInterrupt:
+        code = _say("interrupted; start the same command again to go on", INTERRUPTED)
+    except NasrunError as error:
+        code = _say(str(error), error.exit_code)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        code = _say(one_sentence(error), ConfigError.exit_code)
+    except OSError as error:
+        code = _say(f"{error.filename or 'output'}: {error.strerror or error}", 1)
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    sys.exit(max(code, sweep.close()))
+
+
+def one_sentence(error: Exception) -> str:
+    """What Hydra says over several lines, in one."""
+    text = str(error).partition("Config search path:")[0]
+    head, marker, options = text.partition("Available options in ")
+    if not marker:
+        return " ".join(text.split())
+    group, _, names = options.partition(":")
+    return f"{' '.join(head.split())}; {group.strip()} can be {', '.join(names.split())}"
+
+
+def _say(sentence: str, code: int) -> int:
+    if "debug=true" in sys.argv:
+        traceback.print_exc()
+    print(f"nasrun: {sentence}", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

@@ -1,28 +1,103 @@
-"""One Hydra job: from a composed config to a run folder and a table on the screen."""
+"""One Hydra job: from a composed config to a run folder, and what a person sees of it."""
 
+import shutil
+import sys
+import traceback
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 
 from nasrun import config as configs
-from nasrun.pipeline import run
+from nasrun.console import progress, show_job, show_run
+from nasrun.errors import NasrunError
+from nasrun.pipeline import prepare, run
+from nasrun.record.files import atomic, read_csv, write_json
 from nasrun.record.provenance import config_hash, provenance
-from nasrun.record.recorder import Recorder
+from nasrun.record.recorder import STATUS, Recorder
 
 
 def play_job(config: DictConfig) -> float | None:
-    """Play the run that ``config`` describes in Hydra's output folder."""
+    """Play the run that ``config`` describes in Hydra's output folder; returns the mean reward.
+
+    A failure is one sentence. It ends a single run with its exit code; in a sweep it is noted in
+    the job's ``status.json`` and the other jobs go on, because Hydra 1.3 would stop at some
+    launchers, keep the log empty and skip the end-of-sweep callback.
+    """
     settings = HydraConfig.get()
-    folders = [
-        Path(source.path) / "task"
-        for source in settings.runtime.config_sources
-        if source.schema == "file"
-    ]
-    experiment = configs.check(config, folders)
-    identity = config_hash(configs.identity(config))
     folder = Path(settings.runtime.output_dir)
-    with Recorder(folder, identity) as recorder:
-        run(experiment, recorder, lambda: provenance(identity, experiment.evaluator.files()))
-    print((folder / "summary.csv").read_text())
-    return None
+    sweep = settings.mode is RunMode.MULTIRUN
+    try:
+        return _play(config, settings, folder, sweep)
+    except Exception as error:
+        if not sweep and not isinstance(error, NasrunError) and config.debug:
+            raise
+        print(f"nasrun: {explain(error, folder)}", file=sys.stderr)
+        if config.debug:
+            traceback.print_exc()
+        _note_failure(folder, error, sweep)
+        if sweep:
+            return None
+        sys.exit(error.exit_code if isinstance(error, NasrunError) else 1)
+
+
+def _play(config: DictConfig, settings: DictConfig, folder: Path, sweep: bool) -> float | None:
+    sources = [source for source in settings.runtime.config_sources if source.schema == "file"]
+    experiment = configs.check(config, [Path(source.path) / "task" for source in sources])
+    prepare(experiment)
+    identity = config_hash(configs.identity(config))
+    files = {**experiment.evaluator.files(), **experiment.hardware.files()}
+    with (
+        Recorder(folder, identity) as recorder,
+        progress(experiment, quiet=sweep) as watch,
+    ):
+        _save_config(folder, config, settings)
+        run(experiment, recorder, lambda: provenance(identity, files), watch)
+    if sweep:
+        show_job(folder)
+    else:
+        show_run(folder)
+    rewards = [float(row["reward"]) for row in read_csv(folder / "trials.csv") if row["reward"]]
+    return sum(rewards) / len(rewards) if rewards else None
+
+
+def _save_config(folder: Path, config: DictConfig, settings: DictConfig) -> None:
+    """Write ``.hydra/`` as Hydra would.
+
+    Hydra itself writes it before nasrun can see that the folder holds another run, and would
+    replace that run's config by the one that is about to be refused.
+    """
+    content = {
+        "config.yaml": OmegaConf.to_yaml(config),
+        "hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": settings})),
+        "overrides.yaml": OmegaConf.to_yaml(settings.overrides.task),
+    }
+    for name, text in content.items():
+        with atomic(folder / ".hydra" / name) as stream:
+            stream.write(text)
+
+
+def explain(error: Exception, folder: Path) -> str:
+    """One sentence on any failure."""
+    if isinstance(error, NasrunError):
+        return str(error)
+    return (
+        f"this should not happen: {type(error).__name__}: {error}; the traceback is in "
+        f"{folder / STATUS}, and debug=true prints it"
+    )
+
+
+def _note_failure(folder: Path, error: Exception, sweep: bool) -> None:
+    """Leave a trace in a sweep, and nothing at all of a run that was refused before it began."""
+    status = folder / STATUS
+    if status.exists():
+        return  # written by the recorder, or by the other run that owns the folder
+    if sweep or not isinstance(error, NasrunError):
+        trace = "".join(traceback.format_exception(error))
+        reason = explain(error, folder)
+        write_json(
+            status, {"state": "failed", "config_hash": None, "reason": reason, "error": trace}
+        )
+    elif all(path.name in {".lock", "nasrun.log"} for path in folder.iterdir()):
+        shutil.rmtree(folder, ignore_errors=True)

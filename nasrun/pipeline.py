@@ -168,18 +168,25 @@ def _seconds(experiment: Experiment, outcome: Outcome) -> tuple[Floats, Floats]:
     return outcome.clock_s, outcome.wall_s if timed else unknown
 
 
+def prepare(experiment: Experiment) -> None:
+    """Load what judging needs; a request that the data cannot serve is refused here."""
+    experiment.evaluator.start(experiment.space, experiment.task)
+    experiment.hardware.start(experiment.space, experiment.task)
+
+
 def run(
     experiment: Experiment,
     recorder: Recorder,
     provenance: Callable[[], dict[str, Any]],
     watch: Callable[[int, int, float], None] | None = None,
 ) -> None:
-    """Play all stages for the trials that the recorder does not have yet, and write the results."""
+    """Play the stages for the trials that the recorder does not have yet, and write the results.
+
+    The experiment must be prepared.
+    """
     if recorder.complete:
         return
     began = time.perf_counter()
-    experiment.evaluator.start(experiment.space, experiment.task)
-    experiment.hardware.start(experiment.space, experiment.task)
     kept = recorder.finished()
     missing = np.array([seed for seed in experiment.seeds if seed not in kept], np.int64)
     size = experiment.cohort if experiment.algorithm.cohort else 1

@@ -51,17 +51,20 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]])
         writer.writerows(rows)
 
 
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file, as texts by column.
+def read_csv(path: Path, columns: Sequence[str] | None = None) -> list[dict[str, str]]:
+    """The rows of a CSV file, as texts by column; ``columns`` is the header it must have.
 
     Raises:
-        DataError: the file is missing, or a row has too few or too many cells.
+        DataError: the file is missing, has another header, or a row has too few or too many cells.
     """
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
+            reader = csv.DictReader(stream)
+            rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
+    if columns is not None and tuple(reader.fieldnames or ()) != tuple(columns):
+        raise DataError(f"{path}: the header is {reader.fieldnames}, expected {list(columns)}")
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():
             raise DataError(f"{path}, line {number}: not as many cells as the header has columns")

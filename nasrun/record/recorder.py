@@ -71,7 +71,8 @@ class Recorder:
         """Note a failure with its traceback, and let go of the folder."""
         try:
             if error is not None and isinstance(error, Exception):
-                self._status("failed", error="".join(traceback.format_exception(error)))
+                text = "".join(traceback.format_exception(error))
+                self._status("failed", reason=str(error), error=text)
         except DataError:
             pass  # the folder cannot be written, which is most likely what the error says
         finally:
@@ -79,13 +80,18 @@ class Recorder:
 
     def _claim(self) -> None:
         status = self.folder / STATUS
-        if status.exists() and (found := read_json(status)["config_hash"]) != self._hash:
+        found = read_json(status) if status.exists() else None
+        if found is not None and found["config_hash"] != self._hash and self._worth_keeping(found):
             raise DataError(
-                f"{self.folder} holds another run (config {found}, this one is {self._hash}): "
-                "choose another folder with hydra.run.dir=..., or delete this one"
+                f"{self.folder} holds another run (config {found['config_hash']}, this one is "
+                f"{self._hash}): choose another folder with hydra.run.dir=..., or delete this one"
             )
         if not self.complete:
             self._status("running")
+
+    def _worth_keeping(self, status: Mapping[str, Any]) -> bool:
+        """Whether there is more to the folder than a run that failed before its first result."""
+        return status["state"] != "failed" or bool(self._parts())
 
     def _status(self, state: str, **more: Any) -> None:
         write_json(

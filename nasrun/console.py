@@ -1,0 +1,155 @@
+"""What a person sees: a progress bar while a run works, and tables when it is done."""
+
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from nasrun.pipeline import Experiment, Watch
+from nasrun.record.collect import Collected
+from nasrun.record.files import read_csv, read_json
+from nasrun.record.recorder import STATUS
+
+HOUR_S = 3600
+SPREADS = {
+    "reward of the search": "reward",
+    "validation accuracy %": "val_acc_pct",
+    "test accuracy %": "test_acc_pct",
+    "latency ms": "latency_ms",
+}
+Row = Mapping[str, str]
+
+
+@contextmanager
+def progress(experiment: Experiment, quiet: bool) -> Generator[Watch | None]:
+    """A live bar of trials with evaluations and best reward; None where nobody would see it."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    label = f"{experiment.algorithm.name} on {experiment.task.name}"
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("trials"),
+        TextColumn("{task.fields[state]}"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console) as bar:
+        line = bar.add_task(label, total=len(experiment.seeds), state="")
+
+        def watch(finished: int, evaluations: int, best: float) -> None:
+            state = f"{evaluations:,} evaluations, best {best:.2f}"
+            bar.update(line, completed=finished, state=state)
+
+        yield watch
+
+
+def show_run(folder: Path) -> None:
+    """Print the table of a finished run and where it was written."""
+    status = read_json(folder / STATUS)
+    console = Console()
+    console.print(_run_table(read_csv(folder / "summary.csv"), f"{status['wall_s']:.1f}"))
+    console.print(f"wrote {_short(folder)}", soft_wrap=True, highlight=False)
+
+
+def show_job(folder: Path) -> None:
+    """Print one line on a finished job of a sweep."""
+    metrics = {row["metric"]: row for row in read_csv(folder / "summary.csv")}
+    line = metrics["evaluations"]
+    reward = _spread(metrics.get("reward"))
+    print(f"{line['algorithm']} on {line['search_task']}: {line['n']} trials, reward {reward}")
+
+
+def show_sweep(folder: Path, collected: Collected, tables: Sequence[Any]) -> None:
+    """Print the joined table of a sweep, its report, and what is missing."""
+    console = Console()
+    if collected.rows and not tables:
+        console.print(_sweep_table(read_csv(folder / "summary.csv")))
+    for table in tables:
+        console.print(table)
+    jobs = f"{collected.rows} rows of {collected.complete} finished jobs"
+    console.print(f"wrote {_short(folder)}: {jobs}", soft_wrap=True, highlight=False)
+    for job, reason in collected.failed.items():
+        print(f"failed: {job}: {reason}", file=sys.stderr)
+    for job in collected.unfinished:
+        print(f"unfinished: {job}; start the same command again to go on", file=sys.stderr)
+
+
+def _run_table(summary: Sequence[Row], wall_s: str) -> Table:
+    """A line per figure and a column per scored task."""
+    tasks = {
+        row["task"]: {r["metric"]: r for r in summary if r["task"] == row["task"]}
+        for row in summary
+    }
+    first = summary[0]
+    trials = next(row["n"] for row in summary if row["metric"] == "evaluations")
+    table = Table(
+        title=f"{first['algorithm']} on {first['search_task']} ({first['split']}, "
+        f"{first['fidelity']}, run {first['run']}), {trials} trials"
+    )
+    table.add_column("mean ± std, [95% CI of the mean]")
+    for task in tasks:
+        table.add_column(task, justify="right")
+    for label, metric in SPREADS.items():
+        if any(metric in metrics for metrics in tasks.values()):
+            table.add_row(label, *(_interval(metrics.get(metric)) for metrics in tasks.values()))
+    table.add_row("best found, validation accuracy %", *(_best(m) for m in tasks.values()))
+    table.add_row(
+        "rank in the table, median (best)", *(_rank(m.get("rank")) for m in tasks.values())
+    )
+    hours = [_hours(metrics.get("simulated_s")) for metrics in tasks.values()]
+    table.add_row("simulated hours a trial", *hours)
+    table.add_row("wall seconds of the run", *([wall_s] * len(tasks)))
+    return table
+
+
+def _sweep_table(summary: Sequence[Row]) -> Table:
+    """A line per algorithm, searched task and scored task."""
+    table = Table(title="mean ± std over trials; more in summary.csv")
+    for name in ("algorithm", "task", "trials", "reward", "test acc %", "rank", "sim. h"):
+        table.add_column(name, justify="left" if name in ("algorithm", "task") else "right")
+    groups: dict[tuple[str, ...], dict[str, Row]] = {}
+    for row in summary:
+        key = tuple(row[k] for k in ("algorithm", "search_task", "task", "fidelity", "run"))
+        groups.setdefault(key, {})[row["metric"]] = row
+    for (algorithm, searched, task, *_), metrics in groups.items():
+        where = task if task == searched else f"{searched} > {task}"
+        spreads = [_spread(metrics.get(metric)) for metric in ("reward", "test_acc_pct")]
+        rank, hours = _rank(metrics.get("rank")), _hours(metrics.get("simulated_s"))
+        table.add_row(algorithm, where, metrics["evaluations"]["n"], *spreads, rank, hours)
+    return table
+
+
+def _short(folder: Path) -> Path:
+    """The folder as seen from here, where it lies below."""
+    here = Path.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder
+
+
+def _spread(row: Row | None) -> str:
+    if row is None:
+        return "-"
+    return f"{float(row['mean']):.2f}" + (f" ± {float(row['std']):.2f}" if row["std"] else "")
+
+
+def _interval(row: Row | None) -> str:
+    if row is None or not row["std"]:
+        return _spread(row)
+    return f"{_spread(row)}\n[{float(row['ci_low']):.2f}, {float(row['ci_high']):.2f}]"
+
+
+def _best(metrics: Mapping[str, Row]) -> str:
+    """Best validation accuracy among the trials, or the best reward where it is unknown."""
+    row = metrics.get("val_acc_pct") or metrics.get("reward")
+    return f"{float(row['max']):.2f}" if row else "-"
+
+
+def _rank(row: Row | None) -> str:
+    return f"{float(row['median']):.0f} ({float(row['min']):.0f})" if row else "-"
+
+
+def _hours(row: Row | None) -> str:
+    return f"{float(row['mean']) / HOUR_S:.1f}" if row else "-"

@@ -1,0 +1,91 @@
+"""Join the jobs of a sweep. Can be called at any time, any number of times, by any process."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+
+from nasrun.errors import DataError
+from nasrun.record.files import read_csv, read_json, unwritable, write_csv
+from nasrun.record.recorder import STATUS
+from nasrun.record.summary import PROTOCOL, TRIAL_COLUMNS, Row, write_summary
+
+GROUP = ("space", "search_task", "algorithm", *PROTOCOL)
+LOCK_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a sweep folder holds: joined rows, and the jobs that have none to give."""
+
+    rows: int
+    complete: int
+    failed: dict[str, str]  # job folder -> what went wrong
+    unfinished: list[str]  # job folders that were cut off or are still running
+
+
+def collect(folder: Path) -> Collected:
+    """Write ``trials.csv``, ``summary.csv`` and ``failed.csv`` of a sweep folder.
+
+    Rows stand in the order of their group and seed, so they do not depend on how the trials were
+    split over jobs.
+
+    Raises:
+        DataError: two jobs hold the same trial, or a file cannot be read or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder / ".collect.lock", timeout=LOCK_TIMEOUT_S):
+            return _collect(folder)
+    except filelock.Timeout:
+        raise DataError(f"another process has been collecting {folder} for too long") from None
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def _collect(folder: Path) -> Collected:
+    jobs = {path.parent: read_json(path) for path in sorted(folder.rglob(STATUS))}
+    complete = [job for job, status in jobs.items() if status["state"] == "complete"]
+    failed = {
+        str(job.relative_to(folder)): status.get("reason", "unknown")
+        for job, status in jobs.items()
+        if status["state"] == "failed"
+    }
+    unfinished = [
+        str(job.relative_to(folder)) for job, status in jobs.items() if status["state"] == "running"
+    ]
+    rows = _joined(complete)
+    if rows:
+        write_csv(
+            folder / "trials.csv", TRIAL_COLUMNS, [[row[c] for c in TRIAL_COLUMNS] for row in rows]
+        )
+        write_summary(folder / "summary.csv", rows)
+    _write_failed(folder, failed)
+    return Collected(len(rows), len(complete), failed, unfinished)
+
+
+def _joined(jobs: Sequence[Path]) -> list[Row]:
+    """Rows of all jobs in order; within a trial, tasks stay as the job wrote them."""
+    rows: list[Row] = []
+    origin: dict[tuple[str, ...], Path] = {}
+    for job in jobs:
+        for row in read_csv(job / "trials.csv", TRIAL_COLUMNS):
+            trial = tuple(row[key] for key in (*GROUP, "seed", "task"))
+            if trial in origin:
+                raise DataError(
+                    f"{origin[trial]} and {job} both hold {row['algorithm']} on {row['task']} with "
+                    f"seed {row['seed']}: give one of them another name (algorithm.name=...) or "
+                    "delete it"
+                )
+            origin[trial] = job
+            rows.append(row)
+    return sorted(rows, key=lambda row: (*(row[key] for key in GROUP), int(row["seed"])))
+
+
+def _write_failed(folder: Path, failed: dict[str, str]) -> None:
+    path = folder / "failed.csv"
+    if failed:
+        write_csv(path, ("job", "reason"), sorted(failed.items()))
+    else:
+        path.unlink(missing_ok=True)

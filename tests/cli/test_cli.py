@@ -1,0 +1,242 @@
+"""The installed command, as a user runs it."""
+
+import csv
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nasrun.record.summary import TRIAL_COLUMNS
+
+NASRUN = Path(sys.executable).with_name("nasrun")
+
+
+@pytest.fixture
+def nasrun(tmp_path, cache_dir):
+    """Run the command in an empty folder; returns its result."""
+
+    def call(*arguments, code=0, env=None):
+        # Without NASRUN_DATA: the tests see what comes with pip, wherever they run.
+        clean = {k: v for k, v in os.environ.items() if k != "NASRUN_DATA"}
+        answer = subprocess.run(
+            [NASRUN, *arguments], capture_output=True, text=True, cwd=tmp_path,
+            env={**clean, "NASRUN_CACHE": str(cache_dir), **(env or {})},
+        )  # fmt: skip
+        assert answer.returncode == code, answer.stdout + answer.stderr
+        return answer
+
+    return call
+
+
+def rows(path):
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def digests(folder):
+    return {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in ("trials.csv", "evaluations.csv", "summary.csv", "best.json")
+    }
+
+
+def test_the_default_run_prints_a_table_and_where_it_wrote(nasrun, tmp_path):
+    answer = nasrun()
+    assert "rea on cifar10" in answer.stdout
+    folder = tmp_path / answer.stdout.split("wrote ")[1].strip()
+    assert folder.parent == tmp_path / "outputs" / "nb201" / "cifar10" / "rea"
+    assert list(rows(folder / "trials.csv")[0]) == list(TRIAL_COLUMNS)
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert provenance["data"]
+    assert (folder / ".hydra" / "config.yaml").exists()
+
+
+def test_help_lists_every_group_and_option(nasrun):
+    answer = nasrun("--help").stdout
+    conf = Path(__file__).parents[2] / "conf"
+    for group in (folder for folder in conf.iterdir() if folder.is_dir()):
+        for option in group.glob("*.yaml"):
+            assert option.stem in answer, f"{group.name}/{option.stem}"
+
+
+def test_completion_offers_options(nasrun):
+    """Hydra's completion asks the command itself, through these variables."""
+    answer = nasrun(
+        "-sc", "query=bash", env={"COMP_LINE": "nasrun algorithm=re", "COMP_POINT": "19"}
+    )
+    assert "algorithm=rea" in answer.stdout.split()
+
+
+MISTAKES = {
+    "algorithm=foo": "'algorithm' can be ",
+    "space=nb202": "'space' can be ",
+    "algorithm.population=many": "algorithm.population: Value 'many'",
+    "algorithm.populaton=3": "Could not override 'algorithm.populaton'",
+    "+algorithm.populaton=3": "Key 'populaton' not in 'REA'",
+    "algorithm.population=0": "at least 1, got 0",
+    "trials=0": "trials must be a whole number of at least 1, got 0",
+    "trials=2.5": "trials must be a whole number of at least 1, got 2.5",
+    "seed=-1": "seed must be a whole number of at least 0, got -1",
+    "budget.evaluations=0": "budget.evaluations must be positive, got 0",
+    "budget.simulated_s=-3": "budget.simulated_s must be positive, got -3",
+    "budget.edge=maybe": "expected one of [keep, drop]",
+    "evaluator.reward=test@200": "evaluator.reward must be val@EPOCHS",
+    "evaluator.run=42": "no source has run 42",
+    "retrain.tasks=[mnist2]": "retrain.tasks names 'mnist2'",
+    "algorithm._target_=os.system": "is not a Algorithm",
+    "algorithm._target_=nowhere.Thing": "cannot be imported",
+    "task.classes=ten": "task.classes: Value 'ten'",
+    "seed=": "seed must be a whole number",
+}
+
+
+@pytest.mark.parametrize(("argument", "sentence"), MISTAKES.items(), ids=MISTAKES)
+def test_a_mistake_is_one_sentence_with_exit_code_2(nasrun, tmp_path, argument, sentence):
+    answer = nasrun(argument, code=2)
+    assert sentence in answer.stderr
+    assert answer.stderr.count("\n") == 1
+    assert answer.stderr.startswith("nasrun: ")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()], "left something behind"
+
+
+def test_debug_shows_the_traceback(nasrun):
+    assert "Traceback" in nasrun("algorithm.population=0", "debug=true", code=2).stderr
+    assert "Traceback" in nasrun("algorithm=foo", "debug=true", code=2).stderr
+
+
+def test_a_budget_below_the_first_evaluation_is_refused(nasrun):
+    answer = nasrun("budget.simulated_s=1", "budget.edge=drop", code=2)
+    assert "the first evaluation costs" in answer.stderr
+
+
+def test_an_output_folder_that_cannot_be_written(nasrun, tmp_path):
+    (tmp_path / "file").write_text("")
+    answer = nasrun(f"hydra.run.dir={tmp_path}/file/run", code=1)
+    assert answer.stderr.count("\n") == 1
+    assert "file/run" in answer.stderr
+
+
+def test_a_folder_that_holds_another_run_is_refused_and_kept(nasrun, tmp_path):
+    nasrun("hydra.run.dir=here", "trials=3")
+    before = {path: path.read_bytes() for path in (tmp_path / "here").rglob("*.*")}
+    assert "holds another run" in nasrun("hydra.run.dir=here", "trials=4", code=1).stderr
+    assert {path: path.read_bytes() for path in (tmp_path / "here").rglob("*.*")} == before
+
+
+def test_one_command_of_five_trials_is_five_commands_of_one(nasrun, tmp_path):
+    nasrun("seed=100", "trials=5", "hydra.run.dir=five")
+    joined = []
+    for seed in range(100, 105):
+        nasrun(f"seed={seed}", f"hydra.run.dir=one{seed}", env={"PYTHONHASHSEED": str(seed)})
+        joined += rows(tmp_path / f"one{seed}" / "evaluations.csv")
+    assert joined == rows(tmp_path / "five" / "evaluations.csv")
+
+
+def test_a_sweep_joins_the_rows_of_its_jobs(nasrun, tmp_path):
+    arguments = ("-m", "algorithm=rea,random", "task=cifar10,cifar100", "seed=0,1,2")
+    nasrun(*arguments, "hydra.sweep.dir=sweep")
+    joined = rows(tmp_path / "sweep" / "trials.csv")
+    keys = {(row["algorithm"], row["task"], row["seed"]) for row in joined}
+    assert len(keys) == len(joined) == 12
+    assert (tmp_path / "sweep" / "summary.csv").exists()
+
+
+def test_sweeps_and_cohorts_give_the_same_joined_file(nasrun, tmp_path):
+    nasrun("-m", "seed=range(0,4)", "hydra.sweep.dir=four")
+    nasrun("-m", "seed=0", "trials=4", "hydra.sweep.dir=one")
+    for name in ("trials.csv", "summary.csv"):
+        assert (tmp_path / "four" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+
+
+def test_a_failing_job_does_not_stop_the_others(nasrun, tmp_path):
+    answer = nasrun("-m", "algorithm.population=0,5,7", "hydra.sweep.dir=sweep", "trials=2", code=1)
+    assert "both hold" in answer.stderr  # two populations under one name
+    answer = nasrun("-m", "algorithm.population=0,5", "hydra.sweep.dir=two", "trials=2", code=1)
+    assert "failed: " in answer.stderr
+    assert len(rows(tmp_path / "two" / "trials.csv")) == 2
+    failed = rows(tmp_path / "two" / "failed.csv")
+    assert len(failed) == 1
+    assert "at least 1" in failed[0]["reason"]
+    status = json.loads((tmp_path / "two" / failed[0]["job"] / "status.json").read_text())
+    assert "Traceback" in status["error"]
+
+
+def test_two_sweeps_at_once_in_one_folder_lose_no_row(nasrun, tmp_path, cache_dir):
+    env = {**os.environ, "NASRUN_CACHE": str(cache_dir)}
+    sweeps = [
+        subprocess.Popen(
+            [NASRUN, "-m", f"algorithm={name}", "seed=0,1,2", "hydra.sweep.dir=shared"],
+            cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )
+        for name in ("rea", "random")
+    ]  # fmt: skip
+    for sweep in sweeps:
+        _, errors = sweep.communicate()
+        assert sweep.returncode == 0, errors.decode()
+    assert len(rows(tmp_path / "shared" / "trials.csv")) == 6
+
+
+def test_sweeps_that_start_together_do_not_share_a_folder(nasrun, tmp_path, cache_dir):
+    env = {**os.environ, "NASRUN_CACHE": str(cache_dir)}
+    sweeps = [
+        subprocess.Popen([NASRUN, "-m", "seed=0"], cwd=tmp_path, env=env, stdout=subprocess.DEVNULL)
+        for _ in range(3)
+    ]
+    assert [sweep.wait() for sweep in sweeps] == [0, 0, 0]
+    assert len(list((tmp_path / "outputs" / "sweeps").iterdir())) == 3
+
+
+def test_killed_at_random_moments_the_run_ends_with_the_same_bytes(nasrun, tmp_path, cache_dir):
+    command = ["seed=3", "trials=2000", "cohort=100"]
+    nasrun(*command, "hydra.run.dir=whole")
+    env = {**os.environ, "NASRUN_CACHE": str(cache_dir)}
+    env.pop("NASRUN_DATA", None)
+    moments = random.Random(0)
+    kills = 0
+    while kills < 6:
+        process = subprocess.Popen(
+            [NASRUN, *command, "hydra.run.dir=killed"], cwd=tmp_path, env=env,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        time.sleep(moments.uniform(0.3, 1.3))
+        process.send_signal(signal.SIGKILL)
+        if process.wait() == 0:
+            break
+        kills += 1
+    nasrun(*command, "hydra.run.dir=killed")
+    assert digests(tmp_path / "killed") == digests(tmp_path / "whole")
+
+
+def test_users_add_their_own_options(nasrun, tmp_path):
+    (tmp_path / "mine" / "algorithm").mkdir(parents=True)
+    (tmp_path / "mine" / "algorithm" / "greedy.yaml").write_text(
+        "_target_: greedy.Greedy\nname: greedy\nsample: 2\n"
+    )
+    (tmp_path / "greedy.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from nasrun.algorithms.rea import REA\n"
+        "@dataclass\n"
+        "class Greedy(REA):\n"
+        "    name: str = 'greedy'\n"
+    )
+    search_path = f"hydra.searchpath=[file://{tmp_path}/mine]"
+    env = {"PYTHONPATH": str(tmp_path)}
+    answer = nasrun(search_path, "algorithm=greedy", "trials=2", env=env)
+    assert "greedy on cifar10" in answer.stdout
+
+
+def test_no_heavy_library_is_loaded_for_a_table_run(nasrun, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import atexit, sys\n"
+        "heavy = {'torch', 'pandas', 'scipy', 'matplotlib', 'optuna'}\n"
+        "atexit.register(lambda: print('HEAVY', sorted(heavy & set(sys.modules))))\n"
+    )
+    answer = nasrun("trials=3", env={"PYTHONPATH": str(tmp_path)})
+    assert "HEAVY []" in answer.stdout

@@ -1,0 +1,78 @@
+from concurrent.futures import ProcessPoolExecutor
+
+import pytest
+from toys import toy_experiment
+
+from nasrun.algorithms.random_search import RandomSearch
+from nasrun.errors import DataError
+from nasrun.pipeline import run
+from nasrun.record.collect import collect
+from nasrun.record.files import read_csv, write_json
+from nasrun.record.recorder import STATUS, Recorder
+
+
+def job(folder, seed, trials):
+    with Recorder(folder, f"{seed}-{trials}") as recorder:
+        run(toy_experiment(RandomSearch(), seed=seed, trials=trials), recorder, dict)
+
+
+def joined(folder):
+    return {name: (folder / name).read_bytes() for name in ("trials.csv", "summary.csv")}
+
+
+def test_any_split_of_the_trials_gives_the_same_bytes(tmp_path):
+    splits = {"one": [(0, 12)], "four": [(9, 3), (0, 4), (4, 4), (8, 1)]}
+    for name, jobs in splits.items():
+        for seed, trials in jobs:
+            job(tmp_path / name / f"job{seed}", seed, trials)
+        assert collect(tmp_path / name).rows == 12
+    assert joined(tmp_path / "one") == joined(tmp_path / "four")
+
+
+def test_collecting_again_changes_nothing(tmp_path):
+    job(tmp_path / "a", 0, 3)
+    collect(tmp_path)
+    before = joined(tmp_path)
+    collect(tmp_path)
+    assert joined(tmp_path) == before
+
+
+def test_failed_and_unfinished_jobs_are_named_and_the_rest_is_joined(tmp_path):
+    job(tmp_path / "good", 0, 3)
+    write_json(tmp_path / "bad" / STATUS, {"state": "failed", "reason": "no disk, no luck"})
+    write_json(tmp_path / "cut" / STATUS, {"state": "running"})
+    collected = collect(tmp_path)
+    assert (collected.rows, collected.complete) == (3, 1)
+    assert collected.failed == {"bad": "no disk, no luck"}
+    assert collected.unfinished == ["cut"]
+    assert read_csv(tmp_path / "failed.csv") == [{"job": "bad", "reason": "no disk, no luck"}]
+    (tmp_path / "bad" / STATUS).unlink()
+    collect(tmp_path)
+    assert not (tmp_path / "failed.csv").exists()
+
+
+def test_the_same_trial_in_two_jobs_is_refused_by_name(tmp_path):
+    job(tmp_path / "a", 0, 3)
+    job(tmp_path / "b", 2, 3)
+    with pytest.raises(DataError, match="both hold random on toy with seed 2"):
+        collect(tmp_path)
+
+
+def test_rows_of_another_format_are_refused(tmp_path):
+    job(tmp_path / "a", 0, 3)
+    (tmp_path / "a" / "trials.csv").write_text("seed,arch\n1,000\n")
+    with pytest.raises(DataError, match="the header is"):
+        collect(tmp_path)
+
+
+def test_processes_that_collect_at_once_lose_no_row(tmp_path):
+    with ProcessPoolExecutor(3) as pool:
+        done = [pool.submit(_work, tmp_path, seed) for seed in range(0, 30, 3)]
+        assert all(future.result() > 0 for future in done)
+    assert collect(tmp_path).rows == 30
+    assert len(read_csv(tmp_path / "trials.csv")) == 30
+
+
+def _work(folder, seed):
+    job(folder / str(seed), seed, 3)
+    return collect(folder).rows

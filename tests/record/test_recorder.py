@@ -1,0 +1,145 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from toys import toy_experiment
+
+from nasrun.algorithms.random_search import RandomSearch
+from nasrun.errors import DataError
+from nasrun.pipeline import run
+from nasrun.record.files import read_csv, read_json
+from nasrun.record.recorder import PARTS, STATUS, Recorder
+from nasrun.record.summary import SUMMARY_COLUMNS, TRIAL_COLUMNS
+
+
+@pytest.fixture
+def finished(tmp_path):
+    with Recorder(tmp_path, "one") as recorder:
+        run(toy_experiment(RandomSearch(), seed=5, trials=4), recorder, lambda: {"x": 1})
+    return tmp_path
+
+
+def test_a_run_leaves_these_files_and_no_others(finished):
+    names = {path.name for path in finished.iterdir()} - {".lock"}
+    assert names == {
+        "trials.csv", "evaluations.csv", "summary.csv", "best.json", "provenance.json", STATUS,
+    }  # fmt: skip
+
+
+def test_rows_are_ordered_by_seed_and_missing_is_empty(finished):
+    rows = read_csv(finished / "trials.csv", TRIAL_COLUMNS)
+    assert [row["seed"] for row in rows] == ["5", "6", "7", "8"]
+    assert {row["latency_ms"] for row in rows} == {""}
+    evaluations = read_csv(finished / "evaluations.csv")
+    assert [int(row["step"]) for row in evaluations] == [*range(6)] * 4
+    assert all(float(row["clock_s"]) == 12 * (int(row["step"]) + 1) for row in evaluations)
+
+
+def test_every_row_says_which_protocol_it_followed(finished):
+    for name in ("trials.csv", "evaluations.csv", "summary.csv"):
+        for row in read_csv(finished / name):
+            protocol = [row[k] for k in ("split", "fidelity", "run", "clock")]
+            assert protocol == ["toy-valid", "val@12", "mean", "toy"]
+
+
+def test_the_best_trial_has_the_highest_reward(finished):
+    best = read_json(finished / "best.json")
+    rows = read_csv(finished / "trials.csv")
+    assert best["reward"] == max(float(row["reward"]) for row in rows)
+    assert best["tasks"]["toy"]["test_acc_pct"] == best["reward"] - 1
+
+
+def test_the_summary_has_a_line_per_figure_that_is_there(finished):
+    rows = read_csv(finished / "summary.csv", SUMMARY_COLUMNS)
+    metrics = {row["metric"] for row in rows}
+    assert metrics == {
+        "reward",
+        "val_acc_pct",
+        "test_acc_pct",
+        "evaluations",
+        "simulated_s",
+        "rank",
+    }
+
+
+def test_a_folder_of_another_run_is_refused_and_kept(finished):
+    before = (finished / STATUS).read_bytes()
+    with pytest.raises(DataError, match="holds another run"), Recorder(finished, "two"):
+        pass
+    assert (finished / STATUS).read_bytes() == before
+
+
+def test_a_folder_in_use_is_refused(tmp_path):
+    with (
+        Recorder(tmp_path, "one"),
+        pytest.raises(DataError, match="another nasrun is writing"),
+        Recorder(tmp_path, "one"),
+    ):
+        pass
+
+
+def test_a_failure_is_noted_with_its_traceback(tmp_path):
+    with pytest.raises(ZeroDivisionError), Recorder(tmp_path, "one"):
+        _ = 1 / 0
+    status = read_json(tmp_path / STATUS)
+    assert status["state"] == "failed"
+    assert status["reason"] == "division by zero"
+    assert "ZeroDivisionError" in status["error"]
+
+
+def test_a_failed_run_can_be_started_again(tmp_path):
+    with pytest.raises(ZeroDivisionError), Recorder(tmp_path, "one"):
+        _ = 1 / 0
+    with Recorder(tmp_path, "one") as recorder:
+        run(toy_experiment(RandomSearch()), recorder, dict)
+        assert recorder.complete
+
+
+def test_a_damaged_status_is_one_sentence(tmp_path):
+    (tmp_path / STATUS).write_text("{")
+    with pytest.raises(DataError, match=r"status\.json: cannot be read"), Recorder(tmp_path, "one"):
+        pass
+
+
+FULL_DISK = """
+import json, resource, signal, sys
+from pathlib import Path
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sys.path.insert(0, sys.argv[2])
+from toys import toy_experiment
+from nasrun.algorithms.random_search import RandomSearch
+from nasrun.errors import DataError
+from nasrun.pipeline import run
+from nasrun.record.recorder import Recorder
+try:
+    with Recorder(Path(sys.argv[1]), "one") as recorder:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
+        run(toy_experiment(RandomSearch(), trials=100), recorder, dict)
+except DataError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs resource limits")
+def test_a_full_disk_is_one_sentence_and_leaves_nothing_half_written(tmp_path):
+    """A limit on file size makes writes fail in the middle, as a full disk does."""
+    tests = os.path.dirname(os.path.dirname(__file__))
+    answer = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path), tests],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert answer.stdout.startswith("cannot write ")
+    assert answer.stdout.count("\n") == 1
+    assert not list(tmp_path.glob("*.csv"))
+    assert not list((tmp_path / PARTS).iterdir())
+    assert json.loads((tmp_path / STATUS).read_text())["state"] == "failed"
+
+
+def test_a_folder_where_nothing_came_of_a_run_can_be_taken_over(tmp_path):
+    with pytest.raises(ZeroDivisionError), Recorder(tmp_path, "one"):
+        _ = 1 / 0
+    with Recorder(tmp_path, "two") as recorder:
+        run(toy_experiment(RandomSearch()), recorder, dict)
+    assert read_json(tmp_path / STATUS)["config_hash"] == "two"

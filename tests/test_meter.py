@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from nasrun.errors import ConfigError
+from nasrun.meter import FREE_STEPS, Meter
+from nasrun.spec import Budget, Edge, Measured
+
+
+def measured(*costs, archs=None, epochs=12):
+    n = len(costs)
+    archs = np.zeros((n, 2), np.int64) if archs is None else np.array(archs)
+    nan = np.full(n, np.nan)
+    return Measured(archs, np.full(n, epochs), nan, np.array(costs, float), nan, nan)
+
+
+def test_evaluations_end_a_trial():
+    meter = Meter(Budget(evaluations=2), 1, 0)
+    for expected in ([False], [True]):
+        counted, _ = meter.charge(measured(5.0))
+        assert counted.all()
+        assert meter.finished.tolist() == expected
+    assert meter.clock_s.tolist() == [10.0]
+
+
+@pytest.mark.parametrize(("edge", "clock", "evaluations"), [("keep", 12.0, 2), ("drop", 6.0, 1)])
+def test_the_measurement_that_crosses_the_limit(edge, clock, evaluations):
+    meter = Meter(Budget(simulated_s=10.0, edge=Edge(edge)), 1, 0)
+    while not meter.finished.all():
+        meter.charge(measured(6.0))
+    assert meter.clock_s.tolist() == [clock]
+    assert meter.evaluations.tolist() == [evaluations]
+
+
+@pytest.mark.parametrize(("edge", "evaluations"), [("keep", 2), ("drop", 2)])
+def test_a_measurement_that_ends_on_the_limit_counts_either_way(edge, evaluations):
+    meter = Meter(Budget(simulated_s=10.0, edge=Edge(edge)), 1, 0)
+    while not meter.finished.all():
+        meter.charge(measured(5.0))
+    assert meter.evaluations.tolist() == [evaluations]
+    assert meter.clock_s.tolist() == [10.0]
+
+
+def test_a_finished_trial_is_charged_no_more():
+    meter = Meter(Budget(simulated_s=10.0), 2, 0)
+    meter.charge(measured(20.0, 4.0))
+    counted, _ = meter.charge(measured(20.0, 4.0))
+    assert counted.tolist() == [False, True]
+    assert meter.clock_s.tolist() == [20.0, 8.0]
+
+
+def test_repeats_can_be_free_unless_they_train_longer():
+    meter = Meter(Budget(evaluations=9, charge_repeats=False), 1, 0)
+    costs = [
+        meter.charge(measured(3.0, archs=[arch], epochs=epochs))[1].cost_s[0]
+        for arch, epochs in [([0, 1], 4), ([0, 1], 4), ([0, 1], 12), ([0, 1], 4), ([1, 1], 4)]
+    ]
+    assert costs == [3.0, 0.0, 3.0, 0.0, 3.0]
+    assert meter.evaluations.tolist() == [3]
+
+
+def test_the_initial_population_can_be_free():
+    meter = Meter(Budget(evaluations=1, charge_startup=False), 1, startup_steps=2)
+    finished = [bool(meter.charge(measured(3.0)) and meter.finished[0]) for _ in range(3)]
+    assert finished == [False, False, True]
+    assert meter.clock_s.tolist() == [3.0]
+
+
+def test_a_trial_that_only_repeats_itself_ends():
+    meter = Meter(Budget(evaluations=5, charge_repeats=False), 1, 0)
+    steps = 0
+    while not meter.finished.all():
+        meter.charge(measured(1.0))
+        steps += 1
+    assert steps == FREE_STEPS + 1
+    assert meter.evaluations.tolist() == [1]
+
+
+def test_wall_seconds_end_a_trial():
+    meter = Meter(Budget(wall_s=1e-9), 1, 0)
+    meter.charge(measured(1.0))
+    assert meter.finished.all()
+    assert meter.wall_s[0] > 0
+
+
+def test_no_limit_at_all_means_fifty_evaluations():
+    assert Budget().evaluations == 50
+    assert Budget(simulated_s=1.0).evaluations is None
+
+
+@pytest.mark.parametrize("limit", ["evaluations", "simulated_s", "wall_s"])
+def test_a_limit_that_is_not_positive_is_refused(limit):
+    with pytest.raises(ConfigError, match=f"budget.{limit} must be positive, got 0"):
+        Budget(**{limit: 0})

@@ -1,0 +1,138 @@
+import csv
+import hashlib
+
+import numpy as np
+import pytest
+from toys import ToyEvaluator, ToySpace, toy_experiment
+
+from nasrun.algorithms.random_search import RandomSearch
+from nasrun.algorithms.rea import REA
+from nasrun.errors import ConfigError
+from nasrun.pipeline import run, search
+from nasrun.record.recorder import Recorder
+from nasrun.spec import Edge
+
+
+def play_toy(seeds, algorithm=None, **options):
+    experiment = toy_experiment(algorithm or RandomSearch(), **options)
+    return search(experiment, np.array(seeds), None)
+
+
+def bytes_of(folder):
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.iterdir()
+        if path.suffix == ".csv" or path.name in {"best.json", "provenance.json"}
+    }
+
+
+def record(experiment, folder, watch=None):
+    with Recorder(folder, "toy") as recorder:
+        run(experiment, recorder, lambda: {"fixed": True}, watch)
+    return folder
+
+
+def test_the_best_measured_architecture_is_reported_with_its_reward():
+    outcome, history = play_toy([0, 1, 2])
+    rows = list(history.rows(ToySpace(), ToyEvaluator().protocol))
+    for trial, seed in enumerate([0, 1, 2]):
+        best = max((row for row in rows if row[0] == seed), key=lambda row: row[5])
+        assert ToySpace().text(outcome.archs[trial]) == best[3]
+        assert outcome.reward[trial] == best[5]
+
+
+def test_a_dropped_measurement_cannot_win():
+    kept, _ = play_toy(range(50), simulated_s=30.0, edge=Edge.keep)
+    dropped, history = play_toy(range(50), simulated_s=30.0, edge=Edge.drop)
+    assert (kept.evaluations == 3).all()
+    assert (dropped.evaluations == 2).all()
+    assert (dropped.clock_s == 24.0).all()
+    assert (dropped.reward <= kept.reward).all()
+    assert (dropped.reward < kept.reward).any()
+    assert len(list(history.rows(ToySpace(), ToyEvaluator().protocol))) == 100
+
+
+def test_a_budget_below_one_measurement_is_refused_or_overspent():
+    with pytest.raises(ConfigError, match="first evaluation costs 12 s"):
+        play_toy([0], simulated_s=5.0, edge=Edge.drop)
+    outcome, _ = play_toy([0], simulated_s=5.0)
+    assert outcome.evaluations.tolist() == [1]
+
+
+def test_noise_of_the_evaluator_does_not_shift_the_search():
+    quiet, _ = play_toy(range(5))
+    _, noisy = play_toy(range(5), evaluator=ToyEvaluator(noise=1e-9))
+    _, plain = play_toy(range(5))
+    archs = [
+        [row[3] for row in h.rows(ToySpace(), ToyEvaluator().protocol)] for h in (noisy, plain)
+    ]
+    assert archs[0] == archs[1]
+    assert len(quiet.archs) == 5
+
+
+def test_failed_measurements_are_rows_without_reward_and_never_win():
+    outcome, history = play_toy(
+        range(20), REA(population=3), evaluator=ToyEvaluator(fails_below=12)
+    )
+    rows = list(history.rows(ToySpace(), ToyEvaluator().protocol))
+    assert any(row[5] is None for row in rows)
+    measured = {row[0] for row in rows if row[5] is not None}
+    assert all(outcome.reward[seed] >= 12 for seed in measured)
+
+
+@pytest.mark.parametrize("cohort", [1, 2, 3, 500])
+def test_the_cohort_size_changes_no_byte(tmp_path, cohort):
+    whole = record(toy_experiment(REA(population=3), trials=7), tmp_path / "whole")
+    parts = record(toy_experiment(REA(population=3), trials=7, cohort=cohort), tmp_path / "parts")
+    assert bytes_of(whole) == bytes_of(parts)
+
+
+class Cut(RuntimeError):
+    """The moment at which a test kills a run."""
+
+
+@pytest.mark.parametrize("trials_before", [0, 1, 2, 3, 5])
+def test_a_run_cut_off_anywhere_ends_with_the_same_bytes(tmp_path, trials_before):
+    def cut(finished, evaluations, best):
+        if finished > trials_before:
+            raise Cut
+
+    whole = record(toy_experiment(REA(population=3), trials=6), tmp_path / "whole")
+    folder = tmp_path / "cut"
+    with pytest.raises(Cut):
+        record(toy_experiment(REA(population=3), trials=6, cohort=2), folder, cut)
+    with Recorder(folder, "toy") as recorder:
+        assert recorder.finished() == set(range(trials_before // 2 * 2))
+    record(toy_experiment(REA(population=3), trials=6, cohort=5), folder)
+    assert bytes_of(folder) == bytes_of(whole)
+
+
+def test_a_finished_run_is_not_played_again(tmp_path):
+    folder = record(toy_experiment(RandomSearch()), tmp_path)
+    before = bytes_of(folder)
+
+    class Refuses(ToyEvaluator):
+        def evaluate(self, archs, *, epochs, streams):
+            raise AssertionError("played again")
+
+    record(toy_experiment(RandomSearch(), evaluator=Refuses()), folder)
+    assert bytes_of(folder) == before
+
+
+def test_the_watch_sees_every_trial_finish(tmp_path):
+    seen = []
+    with Recorder(tmp_path, "toy") as recorder:
+        experiment = toy_experiment(RandomSearch(), trials=5, cohort=2)
+        run(experiment, recorder, dict, lambda *state: seen.append(state))
+    assert seen[-1][0] == 5
+    assert [finished for finished, *_ in seen] == sorted(finished for finished, *_ in seen)
+
+
+def test_wall_time_stands_in_the_rows_only_where_it_decides(tmp_path):
+    def walls(folder):
+        with (folder / "trials.csv").open() as stream:
+            return [row["wall_s"] for row in csv.DictReader(stream)]
+
+    assert walls(record(toy_experiment(RandomSearch()), tmp_path / "a")) == [""] * 3
+    timed = walls(record(toy_experiment(RandomSearch(), wall_s=0.01), tmp_path / "b"))
+    assert all(float(wall) >= 0.01 for wall in timed)
