@@ -50,6 +50,8 @@ class SampleBased(Algorithm):
         return self._best.copy()
 
     def _remember(self, measured: Measured) -> None:
+        if self.steps == 0:
+            self._best = measured.archs.copy()  # to have one of the space if all measurements fail
         longer = measured.epochs > self._best_epochs
         as_long = measured.epochs == self._best_epochs
         known = ~np.isnan(measured.reward)

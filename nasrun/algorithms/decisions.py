@@ -1,0 +1,41 @@
+"""Architectures drawn decision by decision from a policy, among the options that are legal."""
+
+import numpy as np
+
+from nasrun.spec import Archs, Floats, SearchSpace
+
+
+def draw(space: SearchSpace, logits: Floats, uniforms: Floats) -> tuple[Archs, Floats]:
+    """``(n, L)`` architectures, and the ``(n, L, K)`` probabilities they were drawn with.
+
+    Each decision is drawn from the softmax of its logits over the options that are legal after the
+    decisions before it; illegal and padded options have probability 0.
+
+    Args:
+        space: the space whose ``legal`` says what may follow.
+        logits: ``(n, L, K)`` with K the largest number of options; -inf forbids an option.
+        uniforms: ``(n, L)`` numbers in [0, 1), one per draw.
+    """
+    archs = np.zeros(uniforms.shape, np.int64)
+    probabilities = np.zeros_like(logits)
+    for place, options in enumerate(space.decisions):
+        legal = space.legal(archs[:, :place])
+        chances = softmax(np.where(legal, logits[:, place, : len(options)], -np.inf))
+        archs[:, place] = _pick(chances, uniforms[:, place])
+        probabilities[:, place, : len(options)] = chances
+    return archs, probabilities
+
+
+def softmax(logits: Floats) -> Floats:
+    """``(..., k)`` probabilities along the last axis."""
+    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def _pick(chances: Floats, uniforms: Floats) -> Archs:
+    """``(n,)`` options of ``(n, k)`` probabilities, by inversion."""
+    edges = np.cumsum(chances, axis=-1)
+    # The product may round up to the total, behind which stand illegal options.
+    below = np.nextafter(edges[:, -1], 0.0)
+    marks = np.minimum(uniforms * edges[:, -1], below)
+    return (marks[:, None] >= edges).sum(axis=-1)

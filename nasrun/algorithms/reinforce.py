@@ -1,0 +1,88 @@
+"""REINFORCE: a policy of independent categorical decisions, trained by policy gradient."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nasrun.algorithms.base import SampleBased
+from nasrun.algorithms.decisions import draw
+from nasrun.errors import ConfigError
+from nasrun.spec import Archs, Floats, Ints, Measured, Phase, Problem, Streams
+
+# Adam's remaining constants (Kingma and Ba, ICLR 2015, Algorithm 1).
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+
+
+@dataclass
+class Reinforce(SampleBased):
+    """One table of logits per trial, one architecture per update, Adam, a moving baseline.
+
+    Williams, "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement
+    Learning" (Machine Learning 1992), as the NAS-Bench-201 baseline runs it: [A] ``reinforce.py``
+    of NAS-Bench-201-algos (learning rate 0.5 in its docs) and of NATS-algos (0.01). As there, the
+    reward is in percent, the baseline is updated before the advantage is taken, there is no
+    entropy term, and the best architecture sampled is reported, not the mode of the policy.
+
+    Departures: options that the space forbids are masked, which changes nothing in a space of
+    independent decisions; a failed measurement leaves policy, optimiser and baseline untouched.
+    """
+
+    name: str = "reinforce"
+    learning_rate: float = 0.5
+    baseline_decay: float = 0.9
+    initial_std: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if not self.learning_rate > 0:
+            raise ConfigError(f"algorithm.learning_rate must be positive, got {self.learning_rate}")
+        if not 0 <= self.baseline_decay < 1:
+            raise ConfigError(
+                f"algorithm.baseline_decay must be in [0, 1), got {self.baseline_decay}"
+            )
+        if not self.initial_std >= 0:
+            raise ConfigError(f"algorithm.initial_std must not be negative, got {self.initial_std}")
+
+    def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
+        """Begin with a policy that is close to uniform."""
+        super().start(problem, streams, phase)
+        decisions = problem.space.decisions
+        shape = (problem.trials, len(decisions), max(map(len, decisions)))
+        noise = streams.normal(shape[1] * shape[2]).reshape(shape)
+        self._logits: Floats = self.initial_std * noise
+        self._probabilities: Floats = np.zeros(shape)
+        self._moment_1: Floats = np.zeros(shape)
+        self._moment_2: Floats = np.zeros(shape)
+        self._updates: Ints = np.zeros(problem.trials, np.int64)
+        self._baseline: Floats = np.zeros(problem.trials)
+
+    def ask(self) -> Archs:
+        """``(T, L)`` architectures drawn from the policies."""
+        uniforms = self.streams.uniform(self._logits.shape[1])
+        archs, self._probabilities = draw(self.problem.space, self._logits, uniforms)
+        return archs
+
+    def tell(self, measured: Measured) -> None:
+        """One policy-gradient step of every trial whose measurement succeeded."""
+        rows = np.flatnonzero(~np.isnan(measured.reward))
+        reward = measured.reward[rows]
+        self._updates[rows] += 1
+        advantage = reward - self._update_baseline(rows, reward)
+        # The gradient of -log p(arch): the probabilities, less 1 at the options drawn.
+        gradient = self._probabilities[rows]
+        drawn = measured.archs[rows][:, :, None]
+        np.put_along_axis(gradient, drawn, np.take_along_axis(gradient, drawn, 2) - 1.0, 2)
+        self._adam(rows, gradient * advantage[:, None, None])
+
+    def _update_baseline(self, rows: Ints, reward: Floats) -> Floats:
+        """``(rows,)`` moving averages of the reward, corrected for their start at zero."""
+        decay = self.baseline_decay
+        self._baseline[rows] = decay * self._baseline[rows] + (1.0 - decay) * reward
+        return self._baseline[rows] / (1.0 - decay ** self._updates[rows])
+
+    def _adam(self, rows: Ints, gradient: Floats) -> None:
+        first = BETA_1 * self._moment_1[rows] + (1.0 - BETA_1) * gradient
+        second = BETA_2 * self._moment_2[rows] + (1.0 - BETA_2) * gradient**2
+        updates = self._updates[rows][:, None, None]
+        scale = np.sqrt(second / (1.0 - BETA_2**updates)) + EPSILON
+        self._logits[rows] -= self.learning_rate * first / (1.0 - BETA_1**updates) / scale
+        self._moment_1[rows], self._moment_2[rows] = first, second

@@ -1,0 +1,107 @@
+"""TPE: the tree-structured Parzen estimator, by Optuna."""
+
+import warnings
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from nasrun.algorithms.base import SampleBased
+from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.spec import Archs, Measured, Phase, Problem, SearchSpace, Streams
+
+if TYPE_CHECKING:
+    import optuna
+
+SEEDS = 2**31  # Optuna hands its seed to NumPy's RandomState
+
+
+@dataclass
+class TPE(SampleBased):
+    """Architectures that are likelier under the good ones' density than under the others'.
+
+    Bergstra et al., "Algorithms for Hyper-Parameter Optimization" (NeurIPS 2011), Section 4, in
+    Optuna's implementation (Watanabe, "Tree-Structured Parzen Estimator", 2023): one categorical
+    parameter per decision, all of them modelled jointly if ``multivariate``.
+
+    Departures: where earlier decisions restrict a later one, each set of legal options is a
+    parameter of its own. Optuna's sampler is not written for cohorts, so the pipeline plays the
+    trials one after the other; each sampler is seeded from its trial's stream.
+
+    Raises:
+        UnsupportedError: Optuna is not installed.
+    """
+
+    name: str = "tpe"
+    startup: int = 10
+    candidates: int = 24
+    multivariate: bool = True
+
+    cohort: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.startup < 1 or self.candidates < 1:
+            raise ConfigError(
+                "algorithm.startup and algorithm.candidates must be at least 1, got "
+                f"{self.startup} and {self.candidates}"
+            )
+        if find_spec("optuna") is None:
+            raise UnsupportedError(
+                'algorithm=tpe needs Optuna, which is not installed: pip install "nasrun[tpe]"'
+            )
+
+    @property
+    def startup_steps(self) -> int:
+        """The random architectures before the first model."""
+        return self.startup
+
+    def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
+        """Begin one study per trial."""
+        super().start(problem, streams, phase)
+        self._studies = [self._study(seed) for seed in streams.integers(SEEDS)[:, 0].tolist()]
+        self._asked: list[optuna.Trial] = []
+
+    def _study(self, seed: int) -> "optuna.Study":
+        import optuna
+
+        # It reports every study, and every parameter that has no joint density yet.
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        with warnings.catch_warnings():
+            # The multivariate sampler is marked experimental in Optuna 4.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            sampler = optuna.samplers.TPESampler(
+                n_startup_trials=self.startup,
+                n_ei_candidates=self.candidates,
+                multivariate=self.multivariate,
+                seed=seed,
+            )
+        return optuna.create_study(sampler=sampler, direction="maximize")
+
+    def ask(self) -> Archs:
+        """``(T, L)`` what each study suggests."""
+        self._asked = [study.ask() for study in self._studies]
+        return np.array([_suggest(trial, self.problem.space) for trial in self._asked], np.int64)
+
+    def tell(self, measured: Measured) -> None:
+        """Hand each study its reward; a failed measurement is a failed trial."""
+        from optuna.trial import TrialState
+
+        for study, trial, reward in zip(
+            self._studies, self._asked, measured.reward.tolist(), strict=True
+        ):
+            if np.isnan(reward):
+                study.tell(trial, state=TrialState.FAIL)
+            else:
+                study.tell(trial, reward)
+
+
+def _suggest(trial: "optuna.Trial", space: SearchSpace) -> list[int]:
+    """Options of one architecture, decision by decision."""
+    arch: list[int] = []
+    for place in range(len(space.decisions)):
+        legal = np.flatnonzero(space.legal(np.array([arch], np.int64).reshape(1, place))[0])
+        options = legal.tolist()
+        parameter = f"{place} of {','.join(map(str, options))}"
+        arch.append(trial.suggest_categorical(parameter, options))
+    return arch
