@@ -1,15 +1,21 @@
-"""Statistics of a sample of figures: pure functions, no files."""
+"""Statistics of samples of figures: pure functions of arrays, no files.
+
+Trials of different algorithms with the same seed are *pairs*, not independent samples: they draw
+from the same streams, and a random search and an evolution even begin with the same ten
+architectures. So comparisons are made within seeds.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasrun.streams import Floats
 
 RESAMPLES = 2000
 LEVEL = 0.95
 BOOTSTRAP_SEED = 0  # the interval of the same figures is the same interval
-BATCH = 2_000_000  # resampled figures held at a time
+BATCH = 2_000_000  # resampled indices held at a time
 
 
 @dataclass(frozen=True)
@@ -27,36 +33,132 @@ class Summary:
 
 
 def summarise(figures: Floats) -> Summary | None:
-    """Summary of the figures that are there (not NaN); None if there is none."""
-    known = figures[~np.isnan(figures)]
-    if not len(known):
-        return None
-    low, high = bootstrap_ci(known)
+    """Summary of the figures ``(n,)`` that are there (not NaN); None if there is none."""
+    return summarise_columns(figures[:, None])[0]
+
+
+def summarise_columns(figures: Floats) -> list[Summary | None]:
+    """Summary of each column of ``(n, m)`` figures, NaN left out; None for an empty column.
+
+    Columns with as many figures share their resampling, which is what makes ten metrics as cheap
+    as one; but for float rounding, a column's interval is the same alone or among others.
+    """
+    columns = [column[~np.isnan(column)] for column in figures.T]
+    intervals: dict[int, tuple[float, float]] = {}
+    for size in {len(column) for column in columns} - {0}:
+        members = [i for i, column in enumerate(columns) if len(column) == size]
+        low, high = bootstrap_ci(np.stack([columns[i] for i in members], axis=1))
+        intervals |= {i: (float(low[k]), float(high[k])) for k, i in enumerate(members)}
+    return [
+        _summary(column, *intervals[i]) if i in intervals else None
+        for i, column in enumerate(columns)
+    ]
+
+
+def _summary(figures: Floats, low: float, high: float) -> Summary:
     return Summary(
-        n=len(known),
-        mean=float(known.mean()),
-        std=float(known.std(ddof=1)) if len(known) > 1 else float("nan"),
+        n=len(figures),
+        mean=float(figures.mean()),
+        std=float(figures.std(ddof=1)) if len(figures) > 1 else float("nan"),
         ci_low=low,
         ci_high=high,
-        min=float(known.min()),
-        median=float(np.median(known)),
-        max=float(known.max()),
+        min=float(figures.min()),
+        median=float(np.median(figures)),
+        max=float(figures.max()),
     )
 
 
-def bootstrap_ci(figures: Floats, level: float = LEVEL) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean of ``(n,)`` figures; NaNs for one figure."""
-    if len(figures) < 2:
-        return float("nan"), float("nan")
-    if (figures == figures[0]).all():
-        return float(figures[0]), float(figures[0])
+def bootstrap_ci(figures: Floats, level: float = LEVEL) -> tuple[Floats, Floats]:
+    """Percentile bootstrap intervals of the means of ``(n, m)`` figures: two ``(m,)`` arrays.
+
+    Efron's percentile interval with 2,000 resamples of a generator with a fixed seed; NaNs for a
+    single row. A resample is kept as how often it holds each row, so all columns' means are one
+    matrix product.
+    """
+    n, m = figures.shape
+    if n < 2:
+        return np.full(m, np.nan), np.full(m, np.nan)
+    centre = figures[0]  # so that a constant column has exactly its value as interval
+    deviations = figures - centre
     generator = np.random.default_rng(BOOTSTRAP_SEED)
-    rows = max(1, BATCH // len(figures))
+    rows = max(1, BATCH // n)
     means = [
-        figures[generator.integers(len(figures), size=(min(rows, RESAMPLES - start), len(figures)))]
-        .mean(axis=1)
+        _resampled_counts(generator, min(rows, RESAMPLES - start), n) @ deviations / n
         for start in range(0, RESAMPLES, rows)
-    ]  # fmt: skip
+    ]
     tail = (1 - level) / 2
-    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail])
-    return float(low), float(high)
+    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0)
+    return centre + low, centre + high
+
+
+def _resampled_counts(generator: np.random.Generator, resamples: int, n: int) -> Floats:
+    """``(resamples, n)`` how often each of ``n`` rows was drawn in ``n`` draws with replacement."""
+    drawn = generator.integers(n, size=(resamples, n))
+    drawn += n * np.arange(resamples)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=resamples * n)
+    return counts.reshape(resamples, n).astype(np.float64)
+
+
+def mean_ranks(figures: Floats) -> Floats:
+    """``(a,)`` mean rank of each of ``a`` algorithms over ``(a, n)`` trials paired by column.
+
+    Rank 1 is the highest figure of a column, equal figures share the mean of their ranks
+    (Friedman's ranks); columns with a missing figure are left out, NaN if none is complete.
+    """
+    complete = figures[:, ~np.isnan(figures).any(axis=0)]
+    if not complete.shape[1]:
+        return np.full(len(figures), np.nan)
+    above = (complete[None] > complete[:, None]).sum(axis=1)
+    equal = (complete[None] == complete[:, None]).sum(axis=1)
+    return (above + (equal + 1) / 2).mean(axis=1)
+
+
+def paired_p_value(first: Floats, second: Floats) -> float:
+    """Two-sided p of Wilcoxon's signed-rank test on ``(n,)`` pairs; NaN without a complete pair.
+
+    Wilcoxon's test and not Mann and Whitney's, because trials with the same seed share their
+    random numbers (see the module), which the latter's independent samples forbid; it stays valid
+    where the pairs happen to be independent. Two algorithms often end at the same architecture:
+    such zero differences are ranked and then dropped (Pratt 1959), so they do not fake certainty.
+    """
+    known = ~np.isnan(first) & ~np.isnan(second)
+    difference = first[known] - second[known]
+    if not len(difference):
+        return float("nan")
+    if not difference.any():
+        return 1.0
+    from scipy.stats import wilcoxon
+
+    return float(wilcoxon(difference, zero_method="pratt").pvalue)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def holm(p_values: Floats) -> Floats:
+    """``(k,)`` p values adjusted for ``k`` comparisons (Holm 1979); NaN ones are not counted."""
+    adjusted = np.full(len(p_values), np.nan)
+    known: NDArray[np.intp] = np.flatnonzero(~np.isnan(p_values))
+    order = known[np.argsort(p_values[known], kind="stable")]
+    steps = p_values[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted
+
+
+def probability_of_improvement(first: Floats, second: Floats) -> float:
+    """Chance that a trial of ``first (n,)`` beats one of ``second (m,)``, equals counting half.
+
+    Over all pairs of trials, as in Agarwal et al., "Deep RL at the Edge of the Statistical
+    Precipice" (NeurIPS 2021); NaN if either has no figure.
+    """
+    first, second = first[~np.isnan(first)], np.sort(second[~np.isnan(second)])
+    if not len(first) or not len(second):
+        return float("nan")
+    below = np.searchsorted(second, first, side="left")
+    not_above = np.searchsorted(second, first, side="right")
+    return float((below + not_above).mean() / (2 * len(second)))
+
+
+def difference_in_errors(
+    mean: float, std: float, n: float, other_mean: float, other_std: float, other_n: float
+) -> float:
+    """Difference of two independent means in standard errors of the difference (Welch's)."""
+    error = np.sqrt(std**2 / n + other_std**2 / other_n)
+    return float((mean - other_mean) / error) if error > 0 else float("nan")

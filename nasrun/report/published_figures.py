@@ -1,0 +1,70 @@
+"""Figures that others published, to stand beside ours."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nasrun.errors import DataError
+
+FOLDER = Path(__file__).parent / "published"
+COLUMNS = ("algorithm", "search_task", "task", "metric", "n", "mean", "std", "source")
+
+Key = tuple[str, str, str]  # algorithm, search task, scored task
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published cell; ``std`` and ``n`` are NaN where the source does not give them."""
+
+    mean: float
+    std: float
+    n: float
+    source: str
+
+
+def read_published(name: str, metric: str) -> Mapping[Key, Published]:
+    """Published figures of a metric, from a file of this package or a path of the user's.
+
+    Raises:
+        DataError: no such file, another header, a cell that stands twice or is no number.
+    """
+    path = _path(name)
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None
+    if tuple(reader.fieldnames or ()) != COLUMNS:
+        raise DataError(f"{path}: the header is {reader.fieldnames}, expected {list(COLUMNS)}")
+    found: dict[Key, Published] = {}
+    for line, row in enumerate(rows, start=2):
+        key = (row["algorithm"], row["search_task"], row["task"])
+        if row["metric"] != metric:
+            continue
+        if key in found:
+            raise DataError(f"{path}, line {line}: {', '.join(key)} stands a second time")
+        found[key] = _published(row, f"{path}, line {line}")
+    return found
+
+
+def _path(name: str) -> Path:
+    shipped = FOLDER / f"{name}.csv"
+    if shipped.is_file():
+        return shipped
+    if Path(name).suffix == ".csv":
+        return Path(name)
+    known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.csv")))
+    raise DataError(f"report.published={name} is none of {known}, nor the path of a .csv file")
+
+
+def _published(row: Mapping[str, str], where: str) -> Published:
+    try:
+        n, mean, std = (float(row[column] or "nan") for column in ("n", "mean", "std"))
+    except (TypeError, ValueError):
+        raise DataError(
+            f"{where}: n, mean and std must be numbers or empty, found {row['n']!r}, "
+            f"{row['mean']!r}, {row['std']!r}"
+        ) from None
+    return Published(mean, std, n, row["source"])

@@ -1,0 +1,84 @@
+"""What a report is: the schema of an experiment's ``report:`` node.
+
+This module holds OmegaConf schemas, which need their annotations evaluated: it must not use
+``from __future__ import annotations``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nasrun.errors import ConfigError
+
+BEST = "best"
+
+
+class Column(Enum):
+    """A column of the shown table; the CSV file always has all of them."""
+
+    trials = "trials"
+    score = "score"  # mean and standard deviation of the metric
+    interval = "interval"  # 95% bootstrap interval of the mean
+    table_rank = "table_rank"  # median rank of the found architecture in the benchmark table
+    mean_rank = "mean_rank"  # mean rank of the algorithm among the algorithms, trial by trial
+    p_value = "p_value"  # Holm-adjusted, against `against`
+    win = "win"  # probability that a trial beats one of `against`
+    published = "published"
+    difference = "difference"  # ours minus published
+    difference_se = "difference_se"  # the same in standard errors of the difference
+    within = "within"  # whether the difference is at most `tolerance`
+
+
+class Figure(Enum):
+    """A drawing of the metric."""
+
+    none = "none"
+    box = "box"  # one box per algorithm, one panel per task
+
+
+@dataclass
+class Report:
+    """What to make of the ``trials.csv`` of a sweep.
+
+    Raises:
+        ConfigError: two fields that do not go together.
+    """
+
+    name: str  # of the files it writes
+    title: str
+    metric: str = "test_acc_pct"  # column of trials.csv; higher is better
+    unit: str = "test accuracy, %"
+    columns: list[Column] = field(default_factory=lambda: [Column.trials, Column.score])
+    labels: dict[str, str] = field(default_factory=dict)  # shown names by algorithm, in this order
+    published: str | None = None  # name in nasrun/report/published, or path of such a CSV file
+    tolerance: float | None = None  # accepted distance from the published mean
+    against: str | None = None  # algorithm to test the others against, or best: the task's best
+    figure: Figure = Figure.none
+    notes: list[str] = field(default_factory=list)  # sentences below the table
+
+    def __post_init__(self) -> None:
+        compared = {Column.published, Column.difference, Column.difference_se, Column.within}
+        if compared & set(self.columns) and not self.published:
+            raise ConfigError("report.columns compares with published figures: set published")
+        if Column.within in self.columns and self.tolerance is None:
+            raise ConfigError("report.columns has within: set report.tolerance, in points")
+        if {Column.p_value, Column.win} & set(self.columns) and not self.against:
+            raise ConfigError("report.columns has p_value or win: set report.against")
+
+
+def parse_report(node: Mapping[str, Any]) -> Report:
+    """The report that a config node or a ``report.json`` describes.
+
+    Raises:
+        ConfigError: an unknown key, a wrong type, or a value that the schema rejects.
+    """
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(Report), dict(node))
+        return OmegaConf.to_object(merged)  # pyright: ignore[reportReturnType]
+    except OmegaConfBaseException as error:
+        key = f"report.{error.full_key}" if error.full_key else "report"
+        raise ConfigError(f"{key}: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,150 @@
+"""The ``trials.csv`` of a sweep, checked and set out as arrays."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from nasrun.errors import DataError
+from nasrun.streams import Floats, Ints
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+PROBLEM = ["space", "search_task", "task"]
+PROTOCOL = ["split", "fidelity", "run", "clock"]
+SHOWN = 5  # offending rows that an error names
+
+
+class Problem(NamedTuple):
+    """Where algorithms compete: one search, scored on one task."""
+
+    space: str
+    search_task: str
+    task: str
+
+    @classmethod
+    def of(cls, row: Mapping[str, str]) -> "Problem":
+        """The problem of a row of ``trials.csv``."""
+        return cls(row["space"], row["search_task"], row["task"])
+
+    def __str__(self) -> str:
+        """``cifar10``, or ``cifar10 -> cifar100`` where the cell is scored elsewhere."""
+        searched = self.search_task
+        return self.task if searched == self.task else f"{searched} -> {self.task}"
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What ``a`` algorithms found in the same ``n`` trials of one problem.
+
+    ``seeds (n,)``, ``figures (a, n)`` of the report's metric, ``table_rank (a, n)`` of the found
+    architectures; NaN where unknown.
+    """
+
+    algorithms: tuple[str, ...]
+    seeds: Ints
+    figures: Floats
+    table_rank: Floats
+
+
+def read_trials(path: Path, metric: str) -> "DataFrame":
+    """The rows of a ``trials.csv``.
+
+    Raises:
+        DataError: missing, not such a file, without the metric, or with cells too few or too many.
+    """
+    import pandas as pd
+
+    needed = [*PROBLEM, "algorithm", "seed", "rank", *PROTOCOL, metric]
+    try:
+        # Texts first: a metric that is empty everywhere must not decide a column's type.
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:  # pandas' ParserError is a ValueError
+        raise DataError(f"{path}: cannot be read as CSV ({error})") from None
+    missing = [column for column in needed if column not in frame.columns]
+    if missing:
+        raise DataError(f"{path}: no column {', '.join(missing)}; nasrun's trials.csv has them")
+    ragged = frame.index[frame[[*PROBLEM, "algorithm", "seed", *PROTOCOL]].isna().any(axis=1)]
+    if len(ragged) or not isinstance(frame.index, pd.RangeIndex):
+        where = _lines(ragged) if len(ragged) else "every line"
+        raise DataError(f"{path}, {where}: not as many cells as the header has columns")
+    try:
+        numbers = {"seed": np.int64, metric: np.float64, "rank": np.float64}
+        return frame.astype(numbers)
+    except ValueError as error:
+        raise DataError(f"{path}: seed, {metric} and rank must be numbers ({error})") from None
+
+
+def by_problem(
+    frame: "DataFrame", metric: str, order: Sequence[str], where: Path
+) -> Mapping[Problem, Trials]:
+    """Trials by problem, both in order of appearance; algorithms named in ``order`` come first.
+
+    Raises:
+        DataError: a trial that stands twice, or an algorithm that lacks trials others have.
+    """
+    _refuse_duplicates(frame, where)
+    found = list(dict.fromkeys(frame["algorithm"]))
+    algorithms = [name for name in order if name in found]
+    algorithms += [name for name in found if name not in algorithms]
+    _refuse_ragged(frame, algorithms, where)
+    problems: dict[Problem, Trials] = {}
+    for _, rows in frame.groupby(PROBLEM, sort=False):
+        figures = rows.pivot(index="seed", columns="algorithm", values=metric)[algorithms]
+        ranks = rows.pivot(index="seed", columns="algorithm", values="rank")[algorithms]
+        problems[Problem.of(rows.iloc[0])] = Trials(
+            tuple(algorithms),
+            figures.index.to_numpy(),
+            figures.to_numpy().T.copy(),
+            ranks.to_numpy().T.copy(),
+        )
+    return problems
+
+
+def _refuse_duplicates(frame: "DataFrame", where: Path) -> None:
+    key = [*PROBLEM, "algorithm", "seed"]
+    twice = frame[frame.duplicated(key, keep=False)]
+    if len(twice):
+        row = twice.iloc[0]
+        same = twice.index[(twice[key] == row[key]).all(axis=1)]
+        raise DataError(
+            f"{where}, {_lines(same)}: {row['algorithm']} on {Problem.of(row)} with seed "
+            f"{row['seed']} stands more than once; a report compares algorithms under one protocol "
+            "each, so give one of them another name (algorithm.name=...) or leave it out"
+        )
+
+
+def _refuse_ragged(frame: "DataFrame", algorithms: Sequence[str], where: Path) -> None:
+    """Every algorithm must have played every problem with the same seeds."""
+    for _, rows in frame.groupby(PROBLEM, sort=False):
+        seeds = set(rows["seed"])
+        for name in algorithms:
+            lacking = sorted(seeds - set(rows.loc[rows["algorithm"] == name, "seed"]))
+            if lacking:
+                raise DataError(
+                    f"{where}: {name} on {Problem.of(rows.iloc[0])} lacks {len(lacking)} of "
+                    f"{len(seeds)} trials that others have (seeds {_some(lacking)}): run them, or "
+                    "leave that algorithm out"
+                )
+
+
+def protocol(frame: "DataFrame") -> list[str]:
+    """What the searches saw and paid, one sentence per field that all or some rows share."""
+    return [
+        f"{column}: {', '.join(dict.fromkeys(frame[column].astype(str)))}"
+        for column in ("fidelity", "run", "clock")
+    ]
+
+
+def _lines(index: Iterable[Any]) -> str:
+    """Line numbers in the file, whose first line is the header."""
+    numbers = [int(row) + 2 for row in index]
+    return f"line{'s' if len(numbers) > 1 else ''} {_some(numbers)}"
+
+
+def _some(items: Sequence[int]) -> str:
+    more = f", ... ({len(items)} in all)" if len(items) > SHOWN else ""
+    return ", ".join(map(str, items[:SHOWN])) + more
