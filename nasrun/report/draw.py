@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 NONE = "none"
 FAINT = "#a3a3a3"
 INK = "#1a1a1a"
-# Okabe and Ito's palette, which colour-blind readers can tell apart. An operation keeps its colour
-# in every drawing: the first part of its name that is listed decides.
+# After Okabe and Ito, for colour-blind readers, darkened for thin lines. An operation keeps its
+# colour in every drawing: the first part of its name that is listed decides.
 COLOURS = (
     ("skip", "#0072B2"),
     ("pool", "#009E73"),
-    ("1x1", "#B87A00"),
+    ("1x1", "#A9518B"),
     ("3x3", "#D55E00"),
-    ("5x5", "#A9518B"),
+    ("5x5", "#B87A00"),
 )
 FORMATS = (".png", ".svg")
 STEP = 2.0  # between two nodes, in inches: room for the longest operation name

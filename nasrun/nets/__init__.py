@@ -1,0 +1,1 @@
+"""Networks, and what is needed to build and train them. Everything here may import torch."""
