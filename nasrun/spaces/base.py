@@ -48,6 +48,8 @@ class CategoricalSpace(SearchSpace):
     def mutate(self, archs: Archs, streams: Streams) -> Archs:
         """``(T, L)`` copies; one decision, picked uniformly among those with a choice, differs."""
         free = np.flatnonzero(self.arity > 1)
+        if not len(free):
+            return archs.copy()  # the space is a single architecture
         return self._change(archs, free[streams.integers(len(free))[:, 0]], streams)
 
     def _change(self, archs: Archs, decision: Ints, streams: Streams) -> Archs:
