@@ -7,6 +7,7 @@ import hashlib
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -45,12 +46,19 @@ def _digest(overrides: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:8]
 
 
-OmegaConf.register_new_resolver("nasrun.cache_dir", _cache_dir, replace=True)
-OmegaConf.register_new_resolver("nasrun.stamp", _stamp, use_cache=True, replace=True)
-OmegaConf.register_new_resolver("nasrun.digest", _digest, replace=True)
+# Hydra 1.3 (OmegaConf 2.3) and 1.4 (OmegaConf 2.4) each warn about the other's way.
+IS_HYDRA_13 = hydra.__version__.startswith("1.3")
+_register = getattr(OmegaConf, "register_new_resolver" if IS_HYDRA_13 else "register_resolver")
+_register("nasrun.cache_dir", _cache_dir, replace=True)
+_register("nasrun.stamp", _stamp, use_cache=True, replace=True)
+_register("nasrun.digest", _digest, replace=True)
+VERSION = {"version_base": "1.3"} if IS_HYDRA_13 else {}
+# Hydra 1.4 instantiates the callback that conf/config.yaml names, and warns that any class could
+# be named there.
+warnings.filterwarnings("ignore", message=".*nasrun.sweep.SweepCallback.*")
 
 
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+@hydra.main(**VERSION, config_path=str(CONF), config_name="config")
 def task(config: DictConfig) -> float | None:
     """Play one job; returns its objective, for sweepers."""
     from nasrun.job import play_job

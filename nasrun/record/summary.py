@@ -8,7 +8,7 @@ import numpy as np
 
 from nasrun.record.files import write_csv, write_json
 from nasrun.record.history import DECIMALS
-from nasrun.report.stats import summarise
+from nasrun.report.stats import summarise_columns
 
 TRIAL_COLUMNS = (
     "space", "search_task", "task", "algorithm", "seed", "arch", "reward", "val_acc_pct",
@@ -33,16 +33,20 @@ def write_summary(path: Path, trials: Sequence[Row]) -> None:
 
 
 def _lines(key: tuple[str, ...], rows: Sequence[Row]) -> list[tuple[Any, ...]]:
-    lines: list[tuple[Any, ...]] = []
-    for metric in METRICS:
-        summary = summarise(np.array([float(row[metric] or "nan") for row in rows]))
-        if summary is not None:
-            figures = [getattr(summary, name) for name in STATISTICS]
-            lines.append((*key[: len(GROUP)], metric, *map(_cell, figures), *key[len(GROUP) :]))
-    return lines
+    figures = np.array([[float(row[metric] or "nan") for metric in METRICS] for row in rows])
+    return [
+        (
+            *key[: len(GROUP)],
+            metric,
+            *(_cell(getattr(summary, name)) for name in STATISTICS),
+            *key[len(GROUP) :],
+        )
+        for metric, summary in zip(METRICS, summarise_columns(figures), strict=True)
+        if summary is not None
+    ]
 
 
-def _cell(figure: float) -> float | None:
+def _cell(figure: float) -> float | int | None:
     if isinstance(figure, int):
         return figure
     return None if np.isnan(figure) else round(figure, DECIMALS)

@@ -1,0 +1,112 @@
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from nasrun.algorithms.rea import REA
+from nasrun.config import build
+from nasrun.errors import ConfigError
+from nasrun.record.provenance import config_hash
+from nasrun.spec import Algorithm, Budget, SearchSpace, Task
+
+REA_NODE = {"_target_": "nasrun.algorithms.rea.REA", "name": "rea", "population": 10, "sample": 3}
+
+
+def test_a_node_becomes_the_object_it_names():
+    algorithm = build(OmegaConf.create(REA_NODE), Algorithm, "algorithm")
+    assert algorithm == REA(population=10, sample=3)
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6))
+def test_every_valid_value_survives(population, sample):
+    node = OmegaConf.create({**REA_NODE, "population": population, "sample": sample})
+    assert build(node, Algorithm, "algorithm") == REA(population=population, sample=sample)
+
+
+@given(st.text(min_size=1).filter(lambda text: not text.strip().lstrip("+-").isdigit()))
+def test_a_text_is_no_number(text):
+    node = OmegaConf.create(REA_NODE)
+    OmegaConf.update(node, "population", text.replace("$", ""))
+    with pytest.raises(ConfigError, match=r"^algorithm"):
+        build(node, Algorithm, "algorithm")
+
+
+@given(st.integers(max_value=0))
+def test_what_post_init_rejects_is_rejected(population):
+    node = OmegaConf.create({**REA_NODE, "population": population})
+    with pytest.raises(ConfigError, match="at least 1"):
+        build(node, Algorithm, "algorithm")
+
+
+@given(st.from_regex(r"[a-z]{3,10}", fullmatch=True).filter(lambda k: k not in REA_NODE))
+def test_an_unknown_key_is_named(key):
+    with pytest.raises(ConfigError, match=key):
+        build(OmegaConf.create({**REA_NODE, key: 1}), Algorithm, "algorithm")
+
+
+def test_a_missing_value_is_named():
+    node = OmegaConf.create({"name": "x", "classes": "???"})
+    with pytest.raises(ConfigError, match="classes"):
+        build(node, Task, "task")
+
+
+def test_a_class_of_another_contract_is_refused():
+    with pytest.raises(ConfigError, match="is not a SearchSpace"):
+        build(OmegaConf.create(REA_NODE), SearchSpace, "space")
+
+
+def test_a_node_without_a_target_is_the_contract_itself():
+    budget = build(OmegaConf.create({"evaluations": 7}), Budget, "budget")
+    assert budget == Budget(evaluations=7)
+
+
+def test_interpolations_reach_outside_the_node():
+    root = OmegaConf.create({"n": 4, "algorithm": {**REA_NODE, "sample": "${n}"}})
+    assert build(root.algorithm, Algorithm, "algorithm") == REA(sample=4)
+
+
+class Colour(Enum):
+    red = "red"
+
+
+@dataclass
+class Inner:
+    size: int = 1
+
+
+@dataclass
+class Outer:
+    colour: Colour = Colour.red
+    inner: dict[str, Inner] = field(default_factory=dict)
+
+
+def test_enums_and_nested_dataclasses_are_built():
+    node = OmegaConf.create({"colour": "red", "inner": {"a": {"size": 3}}})
+    assert build(node, Outer, "x") == Outer(Colour.red, {"a": Inner(3)})
+    with pytest.raises(ConfigError, match=r"expected one of \[red\]"):
+        build(OmegaConf.create({"colour": "blue"}), Outer, "x")
+
+
+@given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5), max_size=5))
+def test_the_hash_of_a_config_does_not_depend_on_order(content):
+    shuffled = dict(reversed(content.items()))
+    assert config_hash(content) == config_hash(shuffled)
+    assert config_hash(content) != config_hash({**content, "seed of another run": 1})
+
+
+def test_every_yaml_value_has_a_comment_or_explains_itself():
+    """A value that is neither a name nor a path carries a comment with unit and source."""
+    conf = Path(__file__).parents[1] / "conf"
+    silent = [
+        f"{path.relative_to(conf)}: {line}"
+        for path in sorted((conf / "algorithm").glob("*.yaml"))
+        for line in path.read_text().splitlines()
+        if ":" in line
+        and "#" not in line
+        and not line.startswith(("_target_:", "name:", "defaults:", "  "))
+    ]
+    assert not silent
