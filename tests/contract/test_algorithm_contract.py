@@ -1,0 +1,209 @@
+"""What every algorithm promises. A YAML file in conf/algorithm is all that enrols one here."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from composed import ALGORITHMS, make, nb201_experiment, trace
+from toys import ToyEvaluator, ToySpace, toy_experiment
+
+from nasrun.algorithms.base import SampleBased
+from nasrun.errors import UnsupportedError
+from nasrun.spec import Budget, Edge, Measured
+
+pytestmark = pytest.mark.parametrize("name", ALGORITHMS)
+SEEDS = range(100, 105)
+LIMITS = [{"evaluations": 23}, {"simulated_s": 91.5}, {"simulated_s": 91.5, "edge": Edge.drop}]
+
+
+class Ascending(ToySpace):
+    """A space of dependent decisions: no option is below the one before it."""
+
+    def __init__(self):
+        super().__init__((4, 4, 4))
+        everything = self.at(np.arange(64))
+        self.members = everything[(np.diff(everything, axis=1) >= 0).all(axis=1)]
+
+    def sample(self, streams):
+        return self.members[streams.integers(len(self.members))[:, 0]]
+
+    def neighbours(self, arch):
+        return self.members[(self.members != arch).sum(axis=1) == 1]
+
+    def mutate(self, archs, streams):
+        around = [self.neighbours(arch) for arch in archs]
+        picks = streams.integers(np.array([[len(options)] for options in around]))[:, 0]
+        return np.array([options[pick] for options, pick in zip(around, picks, strict=True)])
+
+    def legal(self, prefix):
+        allowed = np.ones((len(prefix), 4), dtype=bool)
+        return allowed if not prefix.shape[1] else np.arange(4) >= prefix[:, -1:]
+
+
+class Uneven(ToyEvaluator):
+    """Costs differ between architectures, so that trials end at different times."""
+
+    def evaluate(self, archs, *, epochs, streams):
+        measured = super().evaluate(archs, epochs=epochs, streams=streams)
+        return replace(measured, cost_s=epochs * (1.0 + 0.37 * archs.sum(axis=1)))
+
+
+class Failing(ToyEvaluator):
+    """A part of the architectures cannot be measured."""
+
+    def __init__(self, works):
+        super().__init__()
+        self.works = works
+
+    def evaluate(self, archs, *, epochs, streams):
+        measured = super().evaluate(archs, epochs=epochs, streams=streams)
+        accuracy = np.where(self.works(archs), measured.val_acc_pct, np.nan)
+        return Measured(archs, epochs, accuracy, *(measured.cost_s, accuracy, accuracy))
+
+
+def toy_trace(name, *, algorithm=None, seeds=SEEDS, space=None, evaluator=None, **limits):
+    experiment = toy_experiment(
+        algorithm or make(name), space=space, evaluator=evaluator or Uneven(noise=3.0)
+    )
+    return trace(experiment, seeds=seeds, budget=Budget(**(limits or {"evaluations": 23})))
+
+
+def nb201_trace(name, cache_dir, *, seeds=SEEDS, **limits):
+    experiment = nb201_experiment("cifar100", cache_dir)
+    limits = Budget(**(limits or {"evaluations": 40}))
+    return trace(experiment, algorithm=make(name), seeds=seeds, budget=limits)
+
+
+@pytest.mark.parametrize("arity", [(1,), (1, 1), (2,), (2, 2), (3, 1), (4, 2, 3, 5, 2)], ids=str)
+def test_proposals_lie_in_the_space(name, arity):
+    space = ToySpace(arity)
+    archs = toy_trace(name, space=space).archs
+    assert archs.dtype == np.int64
+    assert archs.shape[1:] == (len(SEEDS), len(arity))
+    assert ((archs >= 0) & (archs < space.arity)).all()
+
+
+def test_dependent_decisions_are_respected(name):
+    archs = toy_trace(name, space=Ascending(), evaluations=40).archs
+    assert (np.diff(archs, axis=-1) >= 0).all()
+    assert len(np.unique(archs.reshape(-1, 3), axis=0)) > 10
+
+
+def test_the_same_seed_gives_the_same_search(name, cache_dir):
+    seeds = range(7, 9)
+    first = nb201_trace(name, cache_dir, seeds=seeds)
+    assert first.trials() == nb201_trace(name, cache_dir, seeds=seeds).trials()
+
+
+def test_another_seed_gives_another_search(name, cache_dir):
+    trials = nb201_trace(name, cache_dir).trials()
+    assert len({str(archs) for archs, *_ in trials}) == len(SEEDS)
+
+
+@pytest.mark.parametrize("limits", LIMITS, ids=str)
+def test_a_trial_is_the_same_alone_and_in_a_cohort(name, limits):
+    together = toy_trace(name, **limits).trials()
+    alone = [toy_trace(name, seeds=range(s, s + 1), **limits).trial(0) for s in SEEDS]
+    assert together == alone
+
+
+def test_a_trial_is_the_same_alone_and_in_a_cohort_on_a_table(name, cache_dir):
+    together = nb201_trace(name, cache_dir).trials()
+    alone = [nb201_trace(name, cache_dir, seeds=range(s, s + 1)).trial(0) for s in SEEDS]
+    assert together == alone
+
+
+@pytest.mark.parametrize("evaluations", [1, 2, 23])
+def test_no_more_evaluations_than_the_budget(name, evaluations):
+    played = toy_trace(name, evaluations=evaluations)
+    assert (played.outcome.evaluations == evaluations).all()
+    assert (played.counted.sum(axis=0) == evaluations).all()
+
+
+@pytest.mark.parametrize("edge", Edge)
+def test_simulated_time_is_overspent_by_less_than_one_step(name, edge):
+    limit = 91.5
+    played = toy_trace(name, simulated_s=limit, edge=edge)
+    cost = np.where(played.counted, played.epochs * (1.0 + 0.37 * played.archs.sum(-1)), 0.0)
+    spent = np.cumsum(cost, axis=0)
+    assert np.allclose(played.outcome.clock_s, spent[-1])
+    last = played.counted.sum(axis=0) - 1
+    before = np.where(last > 0, spent[last - 1, range(len(last))], 0.0)
+    assert (before < limit).all()
+    if edge is Edge.drop:
+        assert (played.outcome.clock_s <= limit).all()
+    else:
+        assert (played.outcome.clock_s >= limit).all()
+
+
+def test_global_random_state_is_left_alone(name, cache_dir):
+    import torch
+
+    def states():
+        legacy = np.random.get_state()  # noqa: NPY002 (what must not change)
+        return random.getstate(), legacy[1].tolist(), legacy[2:], torch.get_rng_state().tolist()
+
+    before = states()
+    nb201_trace(name, cache_dir, seeds=range(2))
+    assert states() == before
+
+
+def test_start_forgets_the_last_task(name, cache_dir):
+    used = make(name)
+    toy_trace(name, algorithm=used, space=ToySpace((4, 2, 3, 5, 2)), seeds=range(3))
+    assert (
+        toy_trace(name, algorithm=used, evaluations=40).trials()
+        == toy_trace(name, evaluations=40).trials()
+    )
+
+
+def test_failed_measurements_are_survived_and_never_recommended(name):
+    works = lambda archs: archs[:, 0] == 1  # noqa: E731
+    played = toy_trace(name, evaluator=Failing(works), evaluations=40)
+    measured = (~np.isnan(played.reward) & played.counted).any(axis=0)
+    assert measured.all()
+    assert works(played.outcome.archs).all()
+    assert not np.isnan(played.outcome.reward).any()
+
+
+def test_a_search_in_which_every_measurement_fails_ends_in_the_space(name):
+    fails = lambda archs: np.zeros(len(archs), bool)  # noqa: E731
+    played = toy_trace(name, space=Ascending(), evaluator=Failing(fails), evaluations=40)
+    assert np.isnan(played.outcome.reward).all()
+    assert (np.diff(played.outcome.archs, axis=1) >= 0).all()
+
+
+def test_what_is_recommended_has_the_best_reward_at_the_longest_training(name, cache_dir):
+    if not isinstance(make(name), SampleBased):
+        pytest.skip("recommends what it has not measured")
+    for played in (toy_trace(name, evaluations=40), nb201_trace(name, cache_dir)):
+        longest = played.epochs == played.epochs.max(axis=0)
+        best = np.where(longest, played.reward, -np.inf).max(axis=0)
+        assert played.outcome.reward.tolist() == best.tolist()
+
+
+def test_training_lengths_can_be_measured(name):
+    played = toy_trace(name, evaluations=40)
+    assert set(np.unique(played.epochs)) <= {1, 4, 12}
+    assert played.epochs.max() == 12
+
+
+def test_what_was_learnt_can_be_loaded_again(name):
+    algorithm, fresh = make(name), make(name)
+    toy_trace(name, algorithm=algorithm)
+    learnt = algorithm.learnt()
+    fresh.load_learnt(learnt)
+    assert set(fresh.learnt()) == set(learnt)
+    for key, value in learnt.items():
+        np.testing.assert_array_equal(fresh.learnt()[key], value)
+    if not learnt:
+        with pytest.raises(UnsupportedError, match=name):
+            fresh.load_learnt({"weights": np.zeros(1)})
+
+
+def test_startup_steps_fit_a_budget(name):
+    steps = make(name).startup_steps
+    assert 0 <= steps < 50
+    played = toy_trace(name, evaluations=3, charge_startup=False)
+    assert (played.counted.sum(axis=0) == 3 + steps).all()

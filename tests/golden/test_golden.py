@@ -1,0 +1,70 @@
+"""Recommendations that may only change on purpose: ``pytest tests/golden --update-golden``."""
+
+import csv
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+from composed import ALGORITHMS, make, nb201_experiment, trace
+
+from nasrun.spec import Budget
+
+FILE = Path(__file__).parent / "recommendations.csv"
+COLUMNS = ("algorithm", "task", "seed", "arch", "reward", "library")
+TASKS = ("cifar10", "cifar100", "imagenet16_120")
+SEEDS = range(3)
+LIBRARIES = {"tpe": "optuna"}  # whose releases may change what an algorithm does
+
+
+def library(name):
+    return f"{LIBRARIES[name]}=={version(LIBRARIES[name])}" if name in LIBRARIES else ""
+
+
+def recommendations(name, task, cache_dir):
+    """Rows of an algorithm on a task, as texts."""
+    experiment = nb201_experiment(task, cache_dir)
+    outcome = trace(
+        experiment, algorithm=make(name), seeds=SEEDS, budget=Budget(evaluations=50)
+    ).outcome
+    return [
+        [name, task, str(seed), experiment.space.text(arch), f"{reward:.4f}", library(name)]
+        for seed, arch, reward in zip(SEEDS, outcome.archs, outcome.reward, strict=True)
+    ]
+
+
+@pytest.fixture(scope="module")
+def golden(request, cache_dir):
+    if request.config.getoption("--update-golden"):
+        rows = [
+            row for name in ALGORITHMS for task in TASKS
+            for row in recommendations(name, task, cache_dir)
+        ]  # fmt: skip
+        with FILE.open("w", newline="") as stream:
+            csv.writer(stream, lineterminator="\n").writerows([COLUMNS, *rows])
+    with FILE.open(newline="") as stream:
+        header, *rows = csv.reader(stream)
+    assert tuple(header) == COLUMNS
+    return rows
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_recommendations_are_the_golden_ones(name, task, golden, cache_dir):
+    kept = [row for row in golden if row[:2] == [name, task]]
+    assert kept, f"{FILE.name} has no rows of {name} on {task}: run with --update-golden"
+    if kept[0][-1] != library(name):
+        pytest.skip(f"the golden rows were made with {kept[0][-1]}")
+    assert recommendations(name, task, cache_dir) == kept
+
+
+def test_there_are_no_golden_rows_of_unknown_algorithms(golden):
+    assert {row[0] for row in golden} <= set(ALGORITHMS)
+
+
+def test_golden_architectures_are_worth_their_reward(golden, cache_dir):
+    for _, task, _, arch, reward, _ in golden:
+        experiment = nb201_experiment(task, cache_dir)
+        archs = experiment.space.parse(arch)[None]
+        score = experiment.evaluator.score(archs, experiment.task)
+        assert np.isclose(score.val_acc_pct[0], float(reward), atol=1e-4)
