@@ -13,7 +13,7 @@ import numpy as np
 
 from nasrun.errors import ConfigError, DataError, UnsupportedError
 from nasrun.hardware.base import KnownLatency
-from nasrun.spec import Floats, SearchSpace, Task
+from nasrun.spec import Floats, Ints, SearchSpace, Task
 
 ARCH, INDEX = "arch", "index"
 
@@ -67,22 +67,28 @@ class LatencyTable(KnownLatency):
         self, space: SearchSpace, rows: Sequence[Sequence[str]], arch: int, device: int
     ) -> Floats:
         """``(size,)`` one column in the order of ``space.index``."""
-        latency_ms = np.full(space.size, np.nan)
-        lines = np.zeros(space.size, np.int64)  # where each architecture stood; 0: nowhere yet
-        for line, row in enumerate(rows, start=2):
+        archs, figures = np.empty((len(rows), len(space.decisions)), np.int64), np.empty(len(rows))
+        for i, row in enumerate(rows):
             try:
-                number = space.index(space.parse(row[arch]))
-                latency_ms[number] = _milliseconds(row[device])
+                archs[i], figures[i] = space.parse(row[arch]), _milliseconds(row[device])
             except (ConfigError, ValueError, IndexError) as error:
-                raise DataError(f"{self.path}, line {line}: {error}") from None
-            if lines[number]:
-                raise DataError(
-                    f"{self.path}, line {line}: the architecture of line {lines[number]} again"
-                )
-            lines[number] = line
+                raise DataError(f"{self.path}, line {i + 2}: {error}") from None
+        numbers = space.index(archs)
+        self._refuse_repeats(numbers)
+        latency_ms = np.full(space.size, np.nan)
+        latency_ms[numbers] = figures
         if np.isnan(latency_ms).all():
             raise DataError(f"{self.path}: no latency for {self.device}. {HOW_TO_GET}")
         return latency_ms
+
+    def _refuse_repeats(self, numbers: Ints) -> None:
+        _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
+        again = np.flatnonzero(first[inverse] != np.arange(len(numbers)))
+        if len(again):
+            raise DataError(
+                f"{self.path}, line {again[0] + 2}: the architecture of line "
+                f"{first[inverse[again[0]]] + 2} again"
+            )
 
     def files(self) -> Mapping[str, str]:
         """The file and its sha256."""

@@ -1,0 +1,83 @@
+"""What every device of conf/hardware must do."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+
+from nasrun import __main__  # noqa: F401  # registers the config's resolvers
+from nasrun.config import build
+from nasrun.spaces.nb201 import NB201
+from nasrun.spec import Hardware, Task
+from nasrun.streams import Streams
+
+CONF = Path(__file__).parents[2] / "conf"
+DEVICES = sorted(path.stem for path in (CONF / "hardware").glob("*.yaml"))
+NEEDS_DATA = {"latency_table"}
+SPACE = NB201()
+
+every_device = pytest.mark.parametrize(
+    "name",
+    [pytest.param(d, marks=[pytest.mark.data] if d in NEEDS_DATA else []) for d in DEVICES],
+)
+
+
+def started(name, cache_dir, *overrides):
+    settings = [f"hardware={name}", f"cache_dir={cache_dir}", *overrides]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", settings)
+    device = build(config.hardware, Hardware, "hardware")
+    device.start(SPACE, build(config.task, Task, "task"))
+    return device
+
+
+@every_device
+def test_figures_have_one_row_a_trial(name, cache_dir):
+    device = started(name, cache_dir)
+    assert device.name == name
+    archs = SPACE.sample(Streams(range(20)))
+    latency_ms = device.latency_ms(archs)
+    assert latency_ms.shape == (20,)
+    assert (np.isnan(latency_ms) | (latency_ms > 0)).all()
+    reward = device.reward(np.linspace(10, 90, 20), latency_ms)
+    assert reward.shape == (20,)
+    alone = [device.latency_ms(arch[None])[0] for arch in archs]
+    np.testing.assert_array_equal(latency_ms, alone)
+
+
+@every_device
+def test_more_accurate_is_better_at_equal_latency(name, cache_dir):
+    device = started(name, cache_dir)
+    arch = np.repeat(SPACE.at(np.array([12_345]))[None, 0], 2, axis=0)
+    reward = device.reward(np.array([80.0, 81.0]), device.latency_ms(arch))
+    assert reward[1] > reward[0]
+
+
+@every_device
+def test_files_are_named_with_their_sha256(name, cache_dir):
+    for digest in started(name, cache_dir).files().values():
+        assert len(digest) == 64
+
+
+def best(device, accuracy, latency_ms):
+    return int(np.nanargmax(device.reward(accuracy, latency_ms)))
+
+
+@pytest.mark.data
+def test_a_stronger_exponent_never_chooses_a_slower_architecture(cache_dir):
+    """The trade-off over the whole space, with accuracies that grow with cost and noise."""
+    from nasrun.spaces.nb201 import PATHS
+
+    archs = SPACE.at(np.arange(SPACE.size))
+    alive = np.any([(archs[:, list(path)] != 0).all(axis=1) for path in PATHS], axis=0)
+    convolutions = ((archs == 2) | (archs == 3)).sum(axis=1)
+    noise = np.random.default_rng(0).random(SPACE.size)
+    accuracy = np.where(alive, 80 + 2 * convolutions + noise, 10.0)
+    chosen = []
+    for exponent in (0.0, -0.05, -0.2, -0.5):
+        device = started("latency_table", cache_dir, f"hardware.exponent={exponent}")
+        latency_ms = device.latency_ms(archs)
+        chosen.append(latency_ms[best(device, accuracy, latency_ms)])
+    assert chosen == sorted(chosen, reverse=True)
+    assert chosen[-1] < chosen[0] / 2, chosen
