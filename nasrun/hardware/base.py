@@ -57,7 +57,7 @@ class KnownLatency(Hardware):
             return
         self._target_ms = float(np.nanmedian(self._latency_ms))
         log.info(
-            "hardware.target_ms is not set: the target is %.4g ms, the device's median over space=%s",
+            "hardware.target_ms is not set: the target is %.4g ms, the median over space=%s",
             self._target_ms,
             space.name,
         )
