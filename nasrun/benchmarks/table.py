@@ -136,8 +136,3 @@ class Table:
                 if schedule is None or column.schedule == schedule:
                     break
         return found
-
-    def summary(self) -> list[str]:
-        """What the table holds, in words: ``valid_acc_pct of cifar100 after 200 epochs``."""
-        final = [c for c in self._columns if c.schedule == c.epoch and c.metric in ACCURACIES]
-        return sorted({f"{c.metric} of {c.dataset} after {c.epoch} epochs" for c in final})

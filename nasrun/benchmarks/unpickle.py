@@ -135,6 +135,12 @@ def _number(dtype: InertDtype, data: bytes) -> float | int:
     return np.frombuffer(data, dtype.numpy())[0].item()
 
 
+def _bytes(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise DataError(f"refused: bytes in the encoding {encoding!r}")
+    return text.encode("latin1")
+
+
 # numpy 2 renamed numpy.core; files written with either version name the same four things.
 NUMPY: Allowed = {
     ("numpy", "dtype"): InertDtype,
@@ -149,4 +155,10 @@ NUMPY: Allowed = {
         )
     },
 }
-RECORDS: Allowed = {("collections", "OrderedDict"): OrderedDict, **NUMPY}
+RECORDS: Allowed = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("builtins", "set"): set,
+    ("__builtin__", "set"): set,
+    ("_codecs", "encode"): _bytes,  # how protocol 2 writes bytes
+    **NUMPY,
+}

@@ -107,7 +107,7 @@ class Tabular(Evaluator):
     def _runs_of(self, mean: Column) -> Floats:
         """``(runs, size)`` accuracies to draw from; missing runs stand last, as NaN."""
         if self.run != "random":
-            return self._run(mean, self.run)[None]
+            return self._run(mean, "run")[None]
         runs = self._table.runs(*mean[:4])
         if not runs:
             what = f"separate runs of the {mean.epoch}-epoch accuracy of {mean.dataset}"
@@ -116,8 +116,9 @@ class Tabular(Evaluator):
         order = np.argsort(np.isnan(stacked), axis=0, kind="stable")
         return np.take_along_axis(stacked, order, axis=0)
 
-    def _run(self, mean: Column, run: str) -> Floats:
-        """``(size,)`` figures of one training run, or of the mean over runs."""
+    def _run(self, mean: Column, key: str) -> Floats:
+        """``(size,)`` figures of the run (or mean) that the field ``key`` names."""
+        run: str = getattr(self, key)
         figures = self._table[mean].astype(np.float64)
         if run == "mean":
             return figures
@@ -125,7 +126,7 @@ class Tabular(Evaluator):
         wanted = mean._replace(run=run)
         if wanted not in self._table:
             runs = [*self._table.runs(*mean[:4]), "mean"]
-            raise self._lacks(what, [f"set the run to {run}" for run in runs])
+            raise self._lacks(what, [f"set evaluator.{key}={run}" for run in runs])
         single = self._table[wanted].astype(np.float64)
         gaps = np.isnan(single) & ~np.isnan(figures)
         if gaps.any() and self.missing_run is MissingRun.error:
@@ -159,9 +160,8 @@ class Tabular(Evaluator):
         """The sentence for a figure that no source has, with what to run or set instead."""
         sources = self._table.sources
         have = f"{', '.join(sources)} {'have' if len(sources) > 1 else 'has'}"
-        only = "; ".join(self._table.summary()) or "no accuracy at all"
         cure = " or ".join(cures) or "name a table that has it in evaluator.sources"
-        return ConfigError(f"{have} no {what} (only {only}): {cure}")
+        return ConfigError(f"{have} no {what}: {cure}")
 
     @property
     def fidelities(self) -> tuple[int, ...]:
@@ -217,8 +217,9 @@ class Tabular(Evaluator):
         mean = Column(metric, dataset, epochs, epochs, "mean")
         if mean not in self._table:
             return np.full(self._space.size, np.nan)
-        only_mean = self.missing_run is MissingRun.mean and not self._table.runs(*mean[:4])
-        return self._run(mean, "mean" if only_mean else self.score_run)
+        if self.missing_run is MissingRun.mean and not self._table.runs(*mean[:4]):
+            return self._table[mean].astype(np.float64)
+        return self._run(mean, "score_run")
 
     @property
     def protocol(self) -> Mapping[str, str]:
