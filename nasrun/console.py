@@ -87,8 +87,8 @@ def _run_table(summary: Sequence[Row], wall_s: str) -> Table:
     first = summary[0]
     trials = next(row["n"] for row in summary if row["metric"] == "evaluations")
     table = Table(
-        title=f"{first['algorithm']} on {first['search_task']} ({first['split']}, "
-        f"{first['fidelity']}, run {first['run']}), {trials} trials"
+        title=f"{first['algorithm']} on {first['search_task']}: {trials} trials",
+        caption=f"{first['split']}, {first['fidelity']}, run {first['run']}",
     )
     table.add_column("mean ± std, [95% CI of the mean]")
     for task in tasks:
