@@ -9,6 +9,7 @@ import numpy as np
 from nasrun.report.compare import Line
 from nasrun.report.tables import Content
 from nasrun.report.trials import Trials
+from nasrun.streams import Floats
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette: the three differ for every kind of colour vision, and in lightness.
 BOX, MEAN, PUBLISHED = "#56B4E9", "#0B3C5D", "#D55E00"
-WIDTH_IN = 3.3  # of a panel
+WIDTH_IN = 2.8  # of a panel
 ROW_IN, FRAME_IN = 0.34, 1.25  # height of an algorithm, and of title, axis and legend
 WHISKERS = (5, 95)  # percentiles
 DPI = 160
@@ -69,26 +70,33 @@ def _panel(panel: "Axes", trials: Trials, lines: Sequence[Line], order: Sequence
         for name, figures in zip(trials.algorithms, trials.figures, strict=True)
     }
     places = [i for i, name in enumerate(order) if len(known[name])]
+    if places:
+        _boxes(panel, places, [known[order[i]] for i in places])
+    _published_means(panel, [line for line in lines if line.published], order)
+    panel.set_ylim(-0.6, len(order) - 0.4)
+
+
+def _boxes(panel: "Axes", places: Sequence[int], figures: Sequence[Floats]) -> None:
     panel.boxplot(
-        [known[order[i]] for i in places], positions=places, orientation="horizontal", widths=0.62,
+        figures, positions=places, orientation="horizontal", widths=0.62,
         whis=WHISKERS, showfliers=False, patch_artist=True, manage_ticks=False,
         boxprops={"facecolor": BOX, "edgecolor": MEAN, "linewidth": 0.8},
         medianprops={"color": MEAN, "linewidth": 1.6},
         whiskerprops={"color": MEAN, "linewidth": 0.8}, capprops={"color": MEAN, "linewidth": 0.8},
     )  # fmt: skip
-    means = [float(known[order[i]].mean()) for i in places]
     panel.scatter(
-        means, places, s=26, color="white", edgecolors=MEAN, linewidths=1.2, zorder=4,
+        [float(sample.mean()) for sample in figures], places, s=22, color="white", edgecolors=MEAN, linewidths=1.2, zorder=6,
         label="mean of our trials",
     )  # fmt: skip
-    theirs = [line for line in lines if line.published is not None]
-    if theirs:
+
+
+def _published_means(panel: "Axes", lines: Sequence[Line], order: Sequence[str]) -> None:
+    if lines:
         panel.scatter(
-            [line.published.mean for line in theirs if line.published],
-            [order.index(line.algorithm) for line in theirs], s=36, marker="D", color=PUBLISHED,
+            [line.published.mean for line in lines if line.published],
+            [order.index(line.algorithm) for line in lines], s=60, marker="D", color=PUBLISHED,
             edgecolors="white", linewidths=0.8, zorder=5, label="published mean",
         )  # fmt: skip
-    panel.set_ylim(-0.6, len(order) - 0.4)
 
 
 def _legend_entries(panels: Iterable["Axes"]) -> dict[str, "Artist"]:

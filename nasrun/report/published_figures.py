@@ -41,6 +41,8 @@ def read_published(name: str, metric: str) -> Mapping[Key, Published]:
     found: dict[Key, Published] = {}
     for line, row in enumerate(rows, start=2):
         key = (row["algorithm"], row["search_task"], row["task"])
+        if None in row or None in row.values():
+            raise DataError(f"{path}, line {line}: not as many cells as the header has columns")
         if row["metric"] != metric:
             continue
         if key in found:
@@ -62,7 +64,7 @@ def _path(name: str) -> Path:
 def _published(row: Mapping[str, str], where: str) -> Published:
     try:
         n, mean, std = (float(row[column] or "nan") for column in ("n", "mean", "std"))
-    except (TypeError, ValueError):
+    except ValueError:
         raise DataError(
             f"{where}: n, mean and std must be numbers or empty, found {row['n']!r}, "
             f"{row['mean']!r}, {row['std']!r}"

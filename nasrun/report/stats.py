@@ -32,11 +32,6 @@ class Summary:
     max: float
 
 
-def summarise(figures: Floats) -> Summary | None:
-    """Summary of the figures ``(n,)`` that are there (not NaN); None if there is none."""
-    return summarise_columns(figures[:, None])[0]
-
-
 def summarise_columns(figures: Floats) -> list[Summary | None]:
     """Summary of each column of ``(n, m)`` figures, NaN left out; None for an empty column.
 
@@ -119,7 +114,7 @@ def paired_p_value(first: Floats, second: Floats) -> float:
     Wilcoxon's test and not Mann and Whitney's, because trials with the same seed share their
     random numbers (see the module), which the latter's independent samples forbid; it stays valid
     where the pairs happen to be independent. Two algorithms often end at the same architecture:
-    such zero differences are ranked and then dropped (Pratt 1959), so they do not fake certainty.
+    such zero differences are ranked and then dropped (Pratt, JASA 1959).
     """
     known = ~np.isnan(first) & ~np.isnan(second)
     difference = first[known] - second[known]

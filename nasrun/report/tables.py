@@ -21,8 +21,8 @@ CSV_COLUMNS = (
     "difference_se", "within_tolerance", "published_source",
 )  # fmt: skip
 SIGNIFICANT_DIGITS = 6
-INDENT = "  "
-HEADER_WIDTH = 9  # characters to a line of a header, so that figures set a column's width
+INDENT = " "
+HEADER_WIDTH = 6  # characters to a line of a header, so that figures set a column's width
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,15 @@ def rich_table(content: Content) -> Table:
         caption="\n".join(notes(content)),
         caption_justify="left",
         box=box.SIMPLE,
+        show_edge=False,
         collapse_padding=True,
     )
     names = [content.label(line.algorithm) for line in content.lines]
     table.add_column("method", min_width=len(INDENT) + max(map(len, names), default=0))
     for header in _headers(content.report)[1:]:
-        table.add_column(fill(header, HEADER_WIDTH), justify="right", no_wrap=True)
+        table.add_column(
+            fill(header, HEADER_WIDTH, break_long_words=False), justify="right", no_wrap=True
+        )
     for problem, lines in content.sections():
         table.add_row(f"[bold]{problem}[/bold]")
         for line in lines:

@@ -1,0 +1,276 @@
+"""Measure nasrun's speed and memory and put them beside their targets and the peers' figures.
+
+Usage: ``python scripts/benchmark.py [--only rea,command] [--json]``. Run it on a quiet machine: a
+missed target prints FAIL, whatever the reason.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from hydra import compose, initialize_config_dir
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from nasrun import config as configs
+from nasrun.__main__ import CONF
+from nasrun.pipeline import Experiment, prepare, search
+from nasrun.streams import Streams
+
+BATCH = 500  # architectures of one look-up
+COHORTS = (1, 10, 100, 500, 2000)
+MB = 1e6
+SURVEY = (
+    "peers: our survey of 2026-11 on the same table and one core, scaled from seconds a trial: "
+    "AutoDL-Projects' loops with an instant stand-in for the API (the real one adds 0.5 ms a "
+    "query), Syne Tune's simulator, NASLib, the official API"
+)
+LOAD = """
+import json, sys, time
+from benchmark import experiment
+made = experiment([])
+began = time.perf_counter()
+made.evaluator.start(made.space, made.task)
+print(time.perf_counter() - began)
+"""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One measured figure.
+
+    ``target`` is its upper limit, or its lower one if ``more`` is better; ``peers`` are figures of
+    other projects in the same unit (see ``SURVEY``).
+    """
+
+    what: str
+    measured: float
+    unit: str
+    target: float | None = None
+    more: bool = False
+    peers: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """``ok`` or ``FAIL``; empty where there is no target."""
+        if self.target is None:
+            return ""
+        met = self.measured >= self.target if self.more else self.measured <= self.target
+        return "ok" if met else "FAIL"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much to measure; the targets are for the defaults."""
+
+    trials: int
+    evaluations: int
+    repeats: int
+
+    @property
+    def official(self) -> bool:
+        """Whether the targets apply."""
+        return (self.trials, self.evaluations) == (500, 50)
+
+
+def experiment(overrides: Sequence[str]) -> Experiment:
+    """The experiment that ``nasrun`` makes of these overrides."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return configs.check(compose("config", overrides=list(overrides)), [CONF / "task"])
+
+
+def median_s(work: Callable[[], object], repeats: int) -> float:
+    """Median seconds of ``work``, after one unmeasured call."""
+    work()
+    return statistics.median(_seconds(work) for _ in range(repeats))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _search_s(algorithm: str, trials: int, size: Size) -> float:
+    """Seconds of ``trials`` searches at once, table loaded, nothing written."""
+    made = experiment(
+        [f"algorithm={algorithm}", "task=cifar100", f"budget.evaluations={size.evaluations}"]
+    )
+    prepare(made)
+    return median_s(lambda: search(made, np.arange(trials), None), size.repeats)
+
+
+def _algorithm_lines(algorithm: str, target_s: float, peers: str, size: Size) -> Iterator[Line]:
+    what = f"{algorithm}, {size.trials} trials x {size.evaluations} evaluations at once"
+    seconds = _search_s(algorithm, size.trials, size)
+    yield Line(what, seconds, "s", target_s if size.official else None, peers=peers)
+
+
+def rea(size: Size) -> Iterator[Line]:
+    """Regularised evolution over a cohort."""
+    peers = "AutoDL-Projects 1, Syne Tune 60, NASLib 5,000; bare numpy 0.08"
+    return _algorithm_lines("rea", 0.2, peers, size)
+
+
+def reinforce(size: Size) -> Iterator[Line]:
+    """REINFORCE over a cohort."""
+    return _algorithm_lines("reinforce", 0.5, "AutoDL-Projects 15; bare numpy 0.06", size)
+
+
+def cohorts(size: Size) -> Iterator[Line]:
+    """What a trial costs as the cohort grows."""
+    for trials in COHORTS:
+        seconds = _search_s("rea", trials, size)
+        yield Line(f"rea, per trial of {trials} at once", 1e3 * seconds / trials, "ms")
+
+
+def lookups(size: Size) -> Iterator[Line]:
+    """Table look-ups with their costs, in batches."""
+    made = experiment(["task=cifar100"])
+    made.evaluator.start(made.space, made.task)
+    streams = Streams(range(BATCH))
+    archs = made.space.sample(streams)
+    epochs = np.full(BATCH, made.evaluator.fidelities[-1], np.int64)
+    calls = 4 * size.trials
+
+    def work() -> None:
+        for _ in range(calls):
+            made.evaluator.evaluate(archs, epochs=epochs, streams=streams)
+
+    rate = calls * BATCH / median_s(work, size.repeats) / 1e6
+    peers = "official API 0.002"
+    yield Line(f"look-ups in batches of {BATCH}", rate, "million/s", 5.0, more=True, peers=peers)
+
+
+def reload(size: Size) -> Iterator[Line]:
+    """Loading a table that was parsed before, in a new process each time."""
+    command = [sys.executable, "-c", LOAD]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+
+    def load() -> float:
+        answer = subprocess.run(
+            command, env=environment, check=True, capture_output=True, text=True
+        )
+        return float(answer.stdout)
+
+    load()
+    seconds = statistics.median(load() for _ in range(size.repeats))
+    peers = "official API about 60,000"
+    yield Line("second load of the table", 1e3 * seconds, "ms", 50, peers=peers)
+
+
+def command(size: Size) -> Iterator[Line]:
+    """The whole ``nasrun`` command, from a shell's point of view."""
+    what = f"nasrun algorithm=rea task=cifar100 trials={size.trials}"
+    seconds, memory_mb = _command(size.trials, size.repeats)
+    official = size.official
+    yield Line(what, seconds, "s", 3.0 if official else None)
+    yield Line(f"{what}: peak memory", memory_mb, "MB", 400 if official else None)
+
+
+def many(size: Size) -> Iterator[Line]:
+    """The whole command with twenty times as many trials."""
+    trials = 20 * size.trials
+    seconds, memory_mb = _command(trials, 1)
+    what = f"nasrun algorithm=rea task=cifar100 trials={trials}"
+    yield Line(what, seconds, "s", 10.0 if size.official else None)
+    yield Line(f"{what}: peak memory", memory_mb, "MB")
+
+
+def help_page(size: Size) -> Iterator[Line]:
+    """``nasrun --help``."""
+    runs = [_spawn(["--help"]) for _ in range(1 + size.repeats)][1:]
+    yield Line("nasrun --help", statistics.median(seconds for seconds, _ in runs), "s", 1.0)
+
+
+def _command(trials: int, repeats: int) -> tuple[float, float]:
+    """Median seconds and highest memory in MB of a whole command, after one unmeasured run."""
+    runs: list[tuple[float, float]] = []
+    for _ in range(1 + repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            runs.append(
+                _spawn(
+                    ["algorithm=rea", "space=nb201", "task=cifar100", f"trials={trials}",
+                     f"hydra.run.dir={folder}/run"]
+                )
+            )  # fmt: skip
+    measured = runs[1:]
+    return statistics.median(s for s, _ in measured), max(mb for _, mb in measured)
+
+
+def _spawn(arguments: Sequence[str]) -> tuple[float, float]:
+    """Seconds and peak memory in MB of one ``nasrun`` process."""
+    script = shutil.which("nasrun", path=str(Path(sys.executable).parent)) or shutil.which("nasrun")
+    if script is None:
+        raise SystemExit("benchmark: no nasrun command here: pip install -e . first")
+    silence = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+    began = time.perf_counter()
+    process = os.posix_spawn(script, [script, *arguments], os.environ, file_actions=silence)
+    _, status, usage = os.wait4(process, 0)
+    seconds = time.perf_counter() - began
+    if code := os.waitstatus_to_exitcode(status):
+        raise SystemExit(f"benchmark: nasrun {' '.join(arguments)} ended with exit code {code}")
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, KiB on Linux
+    return seconds, usage.ru_maxrss * unit / MB
+
+
+LINES: dict[str, Callable[[Size], Iterator[Line]]] = {
+    "rea": rea, "reinforce": reinforce, "cohorts": cohorts, "lookups": lookups,
+    "reload": reload, "command": command, "many": many, "help": help_page,
+}  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what was asked for; always 0: a missed target is a finding, not an error."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--only", help=f"comma-separated: {', '.join(LINES)}")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--trials", type=int, default=500, help="targets are for 500")
+    parser.add_argument("--evaluations", type=int, default=50, help="targets are for 50")
+    parser.add_argument("--repeats", type=int, default=5, help="figures are medians of so many")
+    options = parser.parse_args(arguments)
+    names = options.only.split(",") if options.only else list(LINES)
+    if unknown := sorted(set(names) - set(LINES)):
+        parser.error(f"--only: {', '.join(unknown)} is none of {', '.join(LINES)}")
+    size = Size(options.trials, options.evaluations, options.repeats)
+    lines = [line for name in names for line in LINES[name](size)]
+    if options.json:
+        found = [{**asdict(line), "verdict": line.verdict} for line in lines]
+        print(json.dumps({"machine": _machine(), "peers": SURVEY, "lines": found}, indent=2))
+    else:
+        Console().print(_table(lines, size))
+    return 0
+
+
+def _machine() -> str:
+    return f"{platform.platform()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
+
+
+def _table(lines: Sequence[Line], size: Size) -> Table:
+    caption = f"{_machine()}; median of {size.repeats}\n{SURVEY}"
+    table = Table(title="nasrun: speed and memory", caption=caption, box=box.SIMPLE)
+    for name in ("what", "measured", "target", "", "peers"):
+        table.add_column(name, justify="right" if name in ("measured", "target") else "left")
+    for line in lines:
+        sign = ">=" if line.more else "<="
+        target = "" if line.target is None else f"{sign} {line.target:g} {line.unit}"
+        style = "bold red" if line.verdict == "FAIL" else ""
+        measured = f"{line.measured:.3g} {line.unit}"
+        table.add_row(line.what, measured, target, line.verdict, line.peers, style=style)
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

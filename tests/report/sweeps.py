@@ -1,0 +1,33 @@
+"""Small ``trials.csv`` files for the report's tests."""
+
+import csv
+from pathlib import Path
+
+COLUMNS = (
+    "space", "search_task", "task", "algorithm", "seed", "arch", "reward", "val_acc_pct",
+    "test_acc_pct", "latency_ms", "params_m", "flops_m", "evaluations", "simulated_s", "wall_s",
+    "rank", "split", "fidelity", "run", "clock",
+)  # fmt: skip
+
+
+def row(algorithm, seed, test, task="cifar10", search_task=None, **cells):
+    values = {
+        "space": "nb201", "search_task": search_task or task, "task": task, "algorithm": algorithm,
+        "seed": seed, "arch": "a", "test_acc_pct": test, "rank": 1 + seed, "split": "s",
+        "fidelity": "val@12", "run": "mean", "clock": "c",
+    }  # fmt: skip
+    return [{**values, **cells}.get(column, "") for column in COLUMNS]
+
+
+def write_trials(folder: Path, rows) -> Path:
+    path = folder / "trials.csv"
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerows([COLUMNS, *rows])
+    return path
+
+
+def sweep(folder: Path, figures, task="cifar10") -> Path:
+    """A sweep of one task from ``{algorithm: [test accuracies by seed]}``."""
+    rows = [row(name, seed, x, task) for name, xs in figures.items() for seed, x in enumerate(xs)]
+    return write_trials(folder, rows)

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+from nasrun.report.compare import compare, overall_ranks
+from nasrun.report.published_figures import Published
+from nasrun.report.trials import Problem, Trials
+
+NAN = float("nan")
+HERE, THERE = Problem("nb201", "cifar10", "cifar10"), Problem("nb201", "cifar100", "cifar100")
+
+
+def trials(*figures):
+    array = np.array(figures, float)
+    names = ("random", "rea", "tpe")[: len(array)]
+    return Trials(names, np.arange(array.shape[1]), array, np.full(array.shape, NAN))
+
+
+def test_a_line_holds_the_sample_and_its_ranks():
+    random, rea = compare({HERE: trials([1, 2, 3], [2, 3, 1])}, {}, None)
+    assert random.summary is not None
+    assert (random.summary.n, random.summary.mean) == (3, 2.0)
+    assert (random.mean_rank, rea.mean_rank) == pytest.approx((5 / 3, 4 / 3))
+    assert random.against is None
+    assert np.isnan([random.p_value, random.win, random.table_rank, random.difference]).all()
+
+
+def test_the_best_is_picked_for_each_problem():
+    problems = {HERE: trials([1, 1, 1], [2, 2, 2]), THERE: trials([5, 5, 5], [2, 2, 2])}
+    lines = compare(problems, {}, "best")
+    assert [line.against for line in lines] == ["rea", "rea", "random", "random"]
+    assert [line.win for line in lines] == pytest.approx([0, NAN, NAN, 0], nan_ok=True)
+
+
+def test_holm_counts_all_comparisons_of_the_report():
+    problems = {HERE: trials([1, 2, 3], [2, 3, 4]), THERE: trials([1, 2, 3], [2, 3, 4])}
+    lines = compare(problems, {}, "rea")
+    tested = [line for line in lines if line.algorithm == "random"]
+    assert [line.p_holm for line in tested] == pytest.approx([2 * tested[0].p_value] * 2)
+
+
+def test_a_rival_that_did_not_run_is_no_rival():
+    lines = compare({HERE: trials([1, 2, 3])}, {}, "rea")
+    assert lines[0].against is None
+    assert np.isnan(lines[0].p_holm)
+
+
+def test_the_difference_from_a_published_figure():
+    published = {("rea", "cifar10", "cifar10"): Published(1.9, 1.0, 3, "x")}
+    random, rea = compare({HERE: trials([1, 2, 3], [1, 2, 3])}, published, None)
+    assert random.published is None
+    assert random.within(0.25) is None
+    assert rea.difference == pytest.approx(0.1)
+    assert rea.difference_se == pytest.approx(0.1 / np.sqrt(2 / 3))
+    assert rea.within(0.25) is True
+    assert rea.within(0.05) is False
+    assert rea.within(None) is None
+
+
+def test_no_figures_at_all_give_no_summary_and_no_rival():
+    lines = compare({HERE: trials([NAN, NAN], [NAN, NAN])}, {}, "best")
+    assert [line.summary for line in lines] == [None, None]
+    assert [line.against for line in lines] == [None, None]
+
+
+def test_overall_ranks_weigh_every_problem_the_same():
+    problems = {HERE: trials([1, 1], [2, 2]), THERE: trials([3], [2])}
+    assert overall_ranks(problems) == {"random": 1.5, "rea": 1.5}

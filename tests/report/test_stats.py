@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasrun.report.stats import (
+    bootstrap_ci,
+    difference_in_errors,
+    holm,
+    mean_ranks,
+    paired_p_value,
+    probability_of_improvement,
+    summarise_columns,
+)
+
+NAN = float("nan")
+LEVEL = 0.001  # of the statistical checks below, whose seeds are fixed
+
+
+def normals(*shape, seed=0):
+    return np.random.default_rng(seed).normal(70.0, 1.0, shape)
+
+
+def test_a_summary_holds_the_plain_statistics():
+    (summary,) = summarise_columns(np.array([[1.0], [2.0], [NAN], [6.0]]))
+    assert summary is not None
+    assert (summary.n, summary.mean, summary.min, summary.median, summary.max) == (3, 3, 1, 2, 6)
+    assert summary.std == pytest.approx(np.sqrt(7))
+    assert summary.ci_low < 3 < summary.ci_high
+
+
+def test_an_empty_column_has_no_summary_and_a_single_figure_no_spread():
+    empty, single = summarise_columns(np.array([[NAN, 5.0], [NAN, NAN]]))
+    assert empty is None
+    assert single is not None
+    assert single.n == 1
+    assert np.isnan([single.std, single.ci_low, single.ci_high]).all()
+
+
+def test_a_constant_column_has_its_value_as_interval():
+    (summary,) = summarise_columns(np.full((7, 1), 0.1))
+    assert summary is not None
+    assert (summary.ci_low, summary.ci_high) == (0.1, 0.1)
+
+
+def test_a_column_is_summarised_the_same_alone_and_among_others():
+    figures = normals(40, 3)
+    figures[:5, 1] = NAN
+    together = summarise_columns(figures)
+    for column, summary in enumerate(together):
+        (alone,) = summarise_columns(figures[:, [column]])
+        assert alone is not None
+        assert summary is not None
+        assert vars(alone) == pytest.approx(vars(summary), rel=1e-12)
+
+
+def test_the_interval_is_reproducible_and_leaves_global_randomness_alone():
+    figures = normals(30, 2)
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    first, second = bootstrap_ci(figures), bootstrap_ci(figures)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(state, np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_the_interval_covers_the_mean_about_as_often_as_it_says():
+    samples = normals(60, 400)  # 400 samples of 60 figures
+    low, high = bootstrap_ci(samples)
+    covered = int(((low < 70.0) & (high > 70.0)).sum())
+    # Binomial(400, 0.95) lies in [365, 394] but for a chance of LEVEL; percentile intervals of 60
+    # figures are about one point too short, hence the lower edge.
+    assert 355 <= covered <= 394, f"{covered} of 400 intervals cover the mean"
+
+
+def test_the_interval_of_many_figures_is_as_wide_as_the_normal_one():
+    low, high = bootstrap_ci(normals(5000, 1))
+    assert high[0] - low[0] == pytest.approx(2 * 1.96 / np.sqrt(5000), rel=0.06)
+
+
+def test_mean_ranks_share_ties_and_skip_incomplete_trials():
+    figures = np.array([[3.0, 2.0, NAN], [3.0, 1.0, 9.0], [1.0, 3.0, 9.0]])
+    np.testing.assert_allclose(mean_ranks(figures), [1.75, 2.25, 2.0])
+    assert np.isnan(mean_ranks(np.full((2, 3), NAN))).all()
+
+
+@given(st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=3), min_size=1, max_size=8))
+def test_mean_ranks_always_sum_to_the_same(rows):
+    assert mean_ranks(np.array(rows, float).T).sum() == pytest.approx(6.0)
+
+
+def test_pairs_see_what_a_shared_seed_hides():
+    noise = normals(40, seed=1)
+    assert paired_p_value(noise + 0.1, noise + normals(40, seed=2) * 0.01 - 0.7) < LEVEL
+
+
+def test_the_paired_test_is_symmetric_and_quiet_on_equals():
+    first, second = normals(50), normals(50, seed=3)
+    assert paired_p_value(first, second) == pytest.approx(paired_p_value(second, first))
+    assert paired_p_value(first, first) == 1.0
+    assert np.isnan(paired_p_value(np.array([NAN, 1.0]), np.array([1.0, NAN])))
+
+
+def test_the_paired_test_rejects_true_hypotheses_as_often_as_it_says():
+    shared = normals(200, 40)
+    first, second = shared + normals(200, 40, seed=1), shared + normals(200, 40, seed=2)
+    rejected = sum(paired_p_value(a, b) < 0.05 for a, b in zip(first, second, strict=True))
+    assert rejected <= 22, f"{rejected} of 200"  # Binomial(200, 0.05) exceeds 22 with chance LEVEL
+
+
+def test_draws_add_no_evidence():
+    first = np.zeros(500)
+    first[:6] = 1.0  # six wins and 494 draws: a sign test's two-sided p is 2 / 2**6 = 0.03
+    assert 0.01 < paired_p_value(first, np.zeros(500)) < 0.05
+
+
+def test_holm_by_hand():
+    adjusted = holm(np.array([0.01, NAN, 0.04, 0.03, 0.005]))
+    np.testing.assert_allclose(adjusted, [0.03, NAN, 0.06, 0.06, 0.02])
+
+
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_holm_only_raises_p_values_and_keeps_their_order(values):
+    p_values = np.array(values)
+    adjusted = holm(p_values)
+    assert (adjusted >= p_values).all()
+    assert (adjusted <= 1).all()
+    assert (np.diff(adjusted[np.argsort(p_values, kind="stable")]) >= 0).all()
+
+
+def test_probability_of_improvement_by_hand():
+    first, second = np.array([3.0, 1.0, NAN]), np.array([2.0, 1.0])
+    assert probability_of_improvement(first, second) == pytest.approx((2 + 0.5) / 4)
+    assert np.isnan(probability_of_improvement(first, np.array([NAN])))
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=9),
+    st.lists(st.integers(0, 4), min_size=1, max_size=9),
+)
+def test_improvements_of_two_samples_on_each_other_sum_to_one(first, second):
+    a, b = np.array(first, float), np.array(second, float)
+    assert probability_of_improvement(a, b) + probability_of_improvement(b, a) == pytest.approx(1)
+
+
+def test_difference_in_standard_errors():
+    assert difference_in_errors(72.0, 3.0, 9, 70.0, 4.0, 16) == pytest.approx(2 / np.sqrt(2))
+    assert np.isnan(difference_in_errors(72.0, NAN, 1, 70.0, 4.0, 16))
+    assert np.isnan(difference_in_errors(72.0, 0.0, 2, 70.0, 0.0, 2))

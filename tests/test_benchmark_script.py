@@ -1,0 +1,51 @@
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "benchmark.py"
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    spec = importlib.util.spec_from_file_location("benchmark_script", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+SMALL = ["--trials", "3", "--evaluations", "4", "--repeats", "1"]
+
+
+def test_a_line_is_measured_and_printed(benchmark, capsys, monkeypatch, cache_dir):
+    monkeypatch.setenv("NASRUN_CACHE", str(cache_dir))
+    assert benchmark.main(["--only", "rea", "--json", *SMALL]) == 0
+    (line,) = json.loads(capsys.readouterr().out)["lines"]
+    assert line["what"] == "rea, 3 trials x 4 evaluations at once"
+    assert line["measured"] > 0
+    assert line["target"] is None  # targets are for the official size
+
+
+def test_the_table_shows_every_line(benchmark, capsys, monkeypatch, cache_dir):
+    monkeypatch.setenv("NASRUN_CACHE", str(cache_dir))
+    monkeypatch.setattr(benchmark, "COHORTS", (1, 2))
+    assert benchmark.main(["--only", "cohorts", *SMALL]) == 0
+    assert capsys.readouterr().out.count("at once") == 2
+
+
+def test_an_unknown_line_is_refused_by_name(benchmark, capsys):
+    with pytest.raises(SystemExit):
+        benchmark.main(["--only", "speed"])
+    assert "speed is none of rea, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("measured", "target", "more", "verdict"),
+    [(1.0, 2.0, False, "ok"), (3.0, 2.0, False, "FAIL"), (3.0, 2.0, True, "ok"),
+     (1.0, 2.0, True, "FAIL"), (1.0, None, False, "")],
+)  # fmt: skip
+def test_a_missed_target_is_called_a_failure(benchmark, measured, target, more, verdict):
+    assert benchmark.Line("x", measured, "s", target, more).verdict == verdict
