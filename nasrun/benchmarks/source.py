@@ -13,7 +13,7 @@ from nasrun.spec import SearchSpace
 class Source:
     """Where figures come from: a reader, a file or folder, and for CSV what its columns mean.
 
-    ``paths`` are looked for in every folder of ``folders`` (those that are null are passed over);
+    ``paths`` are looked for in every folder of ``folders`` (null or empty ones are passed over);
     without folders they are taken as they are. The first that exists is read.
     """
 
@@ -32,7 +32,7 @@ class Source:
         """Where the file may be, in the order of preference."""
         if not self.folders:
             return [Path(path).expanduser() for path in self.paths]
-        folders = [Path(folder).expanduser() for folder in self.folders if folder is not None]
+        folders = [Path(folder).expanduser() for folder in self.folders if folder]
         return [folder / path for folder in folders for path in self.paths]
 
 

