@@ -21,7 +21,7 @@ def draw(space: SearchSpace, logits: Floats, uniforms: Floats) -> tuple[Archs, F
     for place, options in enumerate(space.decisions):
         legal = space.legal(archs[:, :place])
         chances = softmax(np.where(legal, logits[:, place, : len(options)], -np.inf))
-        archs[:, place] = _pick(chances, uniforms[:, place])
+        archs[:, place] = pick(chances, uniforms[:, place])
         probabilities[:, place, : len(options)] = chances
     return archs, probabilities
 
@@ -32,7 +32,7 @@ def softmax(logits: Floats) -> Floats:
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
-def _pick(chances: Floats, uniforms: Floats) -> Archs:
+def pick(chances: Floats, uniforms: Floats) -> Archs:
     """``(n,)`` options of ``(n, k)`` probabilities, by inversion."""
     edges = np.cumsum(chances, axis=-1)
     # The product may round up to the total, behind which stand illegal options.

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,12 +13,12 @@ from nasrun.spec import Archs, Floats, Measured, Phase, Problem, Streams
 ROUNDING = 1e-9  # what a logarithm or power may be off by, next to a whole number
 
 
-def ladder(fidelities: Sequence[int], min_epochs: int, eta: float) -> list[int]:
+def ladder(fidelities: Sequence[int], min_epochs: int, eta: float, merge: bool) -> list[int]:
     """Training lengths of the rungs in epochs, ascending; the last is the full training.
 
     The geometric ladder ``full / eta**k`` down to ``min_epochs``, each rung snapped down to a
-    length that can be measured (NATS-Bench's scripts truncate to whole epochs). Rungs that fall on
-    the same length are one rung, so a single fidelity gives a single rung.
+    length that can be measured (NATS-Bench's scripts truncate to whole epochs). With ``merge``,
+    rungs that fall on the same length are one rung, so a single fidelity gives a single rung.
 
     Raises:
         ConfigError: the full training is shorter than ``min_epochs``.
@@ -32,7 +33,8 @@ def ladder(fidelities: Sequence[int], min_epochs: int, eta: float) -> list[int]:
     rungs = int(np.floor(np.log(full / min_epochs) / np.log(eta) + ROUNDING)) + 1
     lengths = full / eta ** np.arange(rungs)
     at = np.searchsorted(able, lengths + ROUNDING, side="right") - 1
-    return sorted(set(able[np.maximum(at, 0)].tolist()))
+    snapped = able[np.maximum(at, 0)].tolist()
+    return sorted(set(snapped) if merge else snapped)
 
 
 class SuccessiveHalving(SampleBased):
@@ -44,6 +46,7 @@ class SuccessiveHalving(SampleBased):
 
     min_epochs: int
     eta: float
+    merge_rungs: bool
 
     def _check_ladder(self) -> None:
         """Refuse fields that give no ladder.
@@ -70,7 +73,7 @@ class SuccessiveHalving(SampleBased):
     def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
         """Begin with the first bracket."""
         super().start(problem, streams, phase)
-        self._rungs = ladder(problem.fidelities, self.min_epochs, self.eta)
+        self._rungs = ladder(problem.fidelities, self.min_epochs, self.eta, self.merge_rungs)
         self._brackets = self.brackets(len(self._rungs))
         self._bracket = 0
         self._enter(0, None)
@@ -83,10 +86,14 @@ class SuccessiveHalving(SampleBased):
         self._archs: Archs = np.zeros((trials, counts[rung], decisions), np.int64)
         self._rewards: Floats = np.zeros((trials, counts[rung]))
 
+    @property
+    def level(self) -> int:
+        """Number of the current rung on the whole ladder, 0 the lowest."""
+        return len(self._rungs) - len(self._brackets[self._bracket]) + self._rung
+
     def epochs(self) -> int:
         """Training length of the current rung."""
-        counts = self._brackets[self._bracket]
-        return self._rungs[self._rung - len(counts)]
+        return self._rungs[self.level]
 
     def ask(self) -> Archs:
         """``(T, L)`` new architectures on a first rung, promoted ones above it."""
@@ -105,6 +112,11 @@ class SuccessiveHalving(SampleBased):
         else:
             self._bracket = (self._bracket + 1) % len(self._brackets)
             self._enter(0, None)
+
+    def _remember(self, measured: Measured) -> None:
+        """Let the best of the highest rung count, also where rungs are equally long."""
+        levels = np.full(len(measured.archs), self.level + 1)
+        super()._remember(replace(measured, epochs=levels))
 
     def _best_of_rung(self, n: int) -> Archs:
         """``(T, n, L)`` the rung's best, best first; equals keep the order they came in."""

@@ -26,6 +26,7 @@ class Hyperband(SuccessiveHalving):
     name: str = "hyperband"
     min_epochs: int = 1
     eta: float = 3.0
+    merge_rungs: bool = True
 
     def __post_init__(self) -> None:
         self._check_ladder()

@@ -1,6 +1,7 @@
 """Recommendations that may only change on purpose: ``pytest tests/golden --update-golden``."""
 
 import csv
+import os
 from importlib.metadata import version
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def recommendations(name, task, cache_dir):
 @pytest.fixture(scope="module")
 def golden(request, cache_dir):
     if request.config.getoption("--update-golden"):
+        assert not os.environ.get("PYTEST_XDIST_WORKER"), "two processes would write: leave out -n"
         rows = [
             row for name in ALGORITHMS for task in TASKS
             for row in recommendations(name, task, cache_dir)
