@@ -32,18 +32,20 @@ from nasrun.streams import Streams
 BATCH = 500  # architectures of one look-up
 COHORTS = (1, 10, 100, 500, 2000)
 MB = 1e6
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, KiB on Linux
 SURVEY = (
     "peers: our survey of 2026-11 on the same table and one core, scaled from seconds a trial: "
     "AutoDL-Projects' loops with an instant stand-in for the API (the real one adds 0.5 ms a "
     "query), Syne Tune's simulator, NASLib, the official API"
 )
 LOAD = """
-import json, sys, time
+import resource, time
 from benchmark import experiment
 made = experiment([])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 began = time.perf_counter()
 made.evaluator.start(made.space, made.task)
-print(time.perf_counter() - began)
+print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
@@ -159,16 +161,19 @@ def reload(size: Size) -> Iterator[Line]:
     command = [sys.executable, "-c", LOAD]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
 
-    def load() -> float:
+    def load() -> tuple[float, float]:
         answer = subprocess.run(
             command, env=environment, check=True, capture_output=True, text=True
         )
-        return float(answer.stdout)
+        seconds, memory = map(float, answer.stdout.split())
+        return seconds, memory * RSS_UNIT / MB
 
-    load()
-    seconds = statistics.median(load() for _ in range(size.repeats))
+    loads = [load() for _ in range(1 + size.repeats)][1:]
+    seconds = statistics.median(seconds for seconds, _ in loads)
     peers = "official API about 60,000"
     yield Line("second load of the table", 1e3 * seconds, "ms", 50, peers=peers)
+    memory_mb = max(memory for _, memory in loads)
+    yield Line("memory of the table and its evaluator", memory_mb, "MB", 20, peers="API 28,000")
 
 
 def command(size: Size) -> Iterator[Line]:
@@ -222,8 +227,7 @@ def _spawn(arguments: Sequence[str]) -> tuple[float, float]:
     seconds = time.perf_counter() - began
     if code := os.waitstatus_to_exitcode(status):
         raise SystemExit(f"benchmark: nasrun {' '.join(arguments)} ended with exit code {code}")
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, KiB on Linux
-    return seconds, usage.ru_maxrss * unit / MB
+    return seconds, usage.ru_maxrss * RSS_UNIT / MB
 
 
 LINES: dict[str, Callable[[Size], Iterator[Line]]] = {

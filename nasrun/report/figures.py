@@ -85,8 +85,8 @@ def _boxes(panel: "Axes", places: Sequence[int], figures: Sequence[Floats]) -> N
         whiskerprops={"color": MEAN, "linewidth": 0.8}, capprops={"color": MEAN, "linewidth": 0.8},
     )  # fmt: skip
     panel.scatter(
-        [float(sample.mean()) for sample in figures], places, s=22, color="white", edgecolors=MEAN, linewidths=1.2, zorder=6,
-        label="mean of our trials",
+        [float(sample.mean()) for sample in figures], places, s=22, color="white",
+        edgecolors=MEAN, linewidths=1.2, zorder=6, label="mean of our trials",
     )  # fmt: skip
 
 

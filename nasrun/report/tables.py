@@ -135,12 +135,14 @@ def notes(content: Content) -> list[str]:
         found.append(f"the tables at hand have no {report.metric}, so its cells are empty")
     if Column.mean_rank in report.columns:
         found.append("mean rank: among these methods, seed by seed; 1 is best")
-    if report.against and {Column.p_value, Column.win} & set(report.columns):
-        rival = "the best of each task" if report.against == BEST else content.label(report.against)
+    rival = "the best of each task" if report.against == BEST else report.against
+    if Column.p_value in report.columns:
         found.append(
-            f"p: Wilcoxon signed-rank against {rival}, paired by seed, Holm-adjusted over the "
-            "whole report; win: probability that a trial beats one of it"
+            f"p: Wilcoxon's signed-rank test against {rival}, paired by seed, Holm-adjusted over "
+            "the whole report"
         )
+    if Column.win in report.columns:
+        found.append(f"win: probability that a trial beats one of {rival}")
     sources = dict.fromkeys(line.published.source for line in content.lines if line.published)
     return [*found, *(f"published: {source}" for source in sources)]
 
