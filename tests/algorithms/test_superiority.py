@@ -6,7 +6,9 @@ from scipy.stats import mannwhitneyu
 from nasrun.spec import Budget
 
 LEVEL = 0.01
-TRIALS = 500  # as in the papers; what evolution gains in so few evaluations is a third of a deviation
+TRIALS = (
+    500  # as in the papers; what evolution gains in so few evaluations is a third of a deviation
+)
 EVALUATIONS = 50
 
 
