@@ -26,7 +26,7 @@ class Merge:
     def __init__(self, space: SearchSpace) -> None:
         self._space = space
         self._owners: dict[Column, list[str]] = {}
-        self.columns: dict[Column, Column32] = {}
+        self._columns: dict[Column, Column32] = {}
         self.conflicts: list[str] = []
 
     def add(self, source: str, frame: Frame) -> None:
@@ -36,18 +36,22 @@ class Merge:
             DataError: unknown or repeated architectures, or gross disagreement with an earlier one.
         """
         placed = _placed(source, frame, self._space)
-        for column, figures in with_means(placed).items():
+        for column, figures in with_means(placed, least_runs=2).items():
             self._merge(source, column, figures)
 
+    def columns(self) -> dict[Column, Column32]:
+        """All figures; a mean that no source gives is that of the runs there are, even of one."""
+        return with_means(self._columns, least_runs=1)
+
     def _merge(self, source: str, column: Column, figures: Column32) -> None:
-        earlier = self.columns.get(column)
+        earlier = self._columns.get(column)
         if earlier is None:
-            self.columns[column], self._owners[column] = figures, [source]
+            self._columns[column], self._owners[column] = figures, [source]
             return
         self._compare(source, column, earlier, figures)
         gaps = np.isnan(earlier) & ~np.isnan(figures)
         if gaps.any():
-            self.columns[column] = np.where(gaps, figures, earlier)
+            self._columns[column] = np.where(gaps, figures, earlier)
             self._owners[column].append(source)
 
     def _compare(self, source: str, column: Column, ours: Column32, theirs: Column32) -> None:
@@ -96,15 +100,24 @@ def _rows(source: str, archs: Sequence[str], space: SearchSpace) -> Ints:
     return rows
 
 
-def with_means(columns: Mapping[Column, NDArray[np.floating]]) -> dict[Column, Column32]:
-    """The columns as float32, and the mean over runs, in float64, where only runs were given."""
+def with_means(
+    columns: Mapping[Column, NDArray[np.floating]], least_runs: int = 1
+) -> dict[Column, Column32]:
+    """The columns as float32, with means over runs, in float64, wherever none is given.
+
+    A source's own mean counts from two runs on (``least_runs``): one published run says little
+    about the mean, and must not stand in the way of a source that has it.
+    """
     groups: dict[Column, list[NDArray[np.floating]]] = {}
     for column, figures in columns.items():
-        groups.setdefault(column._replace(run="mean"), []).append(figures)
+        if column.run != "mean":
+            groups.setdefault(column._replace(run="mean"), []).append(figures)
     result = {column: figures.astype(np.float32) for column, figures in columns.items()}
-    for column, members in groups.items():
-        if column not in columns:
-            result[column] = mean_over_runs(np.array(members, np.float64)).astype(np.float32)
+    for mean, runs in groups.items():
+        given = result.get(mean)
+        if len(runs) >= least_runs and (given is None or np.isnan(given).any()):
+            derived = mean_over_runs(np.array(runs, np.float64)).astype(np.float32)
+            result[mean] = derived if given is None else np.where(np.isnan(given), derived, given)
     return result
 
 

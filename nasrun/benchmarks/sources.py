@@ -131,7 +131,7 @@ def _build(found: Sequence[_Found], space: SearchSpace, path: Path) -> Table:
         merge.add(entry.name, entry.reader.read(entry.source, entry.files, space, None))
     files = {name: digest for entry in found for name, digest in entry.sha256.items()}
     names = [entry.name for entry in found]
-    table = Table(merge.columns, files, names, merge.conflicts)
+    table = Table(merge.columns(), files, names, merge.conflicts)
     try:
         write_table(path, table, space)
     except OSError as error:
@@ -154,7 +154,7 @@ def convert(source: Source, out: Path, space: SearchSpace, watch: Watch | None =
     merge = Merge(space)
     merge.add(source.reader, reader.read(source, files, space, watch))
     digests = {file.name: sha256(file, out.parent / f".{out.name}.sha256.json") for file in files}
-    table = Table(merge.columns, digests, [source.reader], merge.conflicts)
+    table = Table(merge.columns(), digests, [source.reader], merge.conflicts)
     try:
         write_table(out, table, space)
     except OSError as error:

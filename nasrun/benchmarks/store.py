@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nasrun.benchmarks.table import Column, Column32, Table
-from nasrun.errors import DataError
+from nasrun.errors import ConfigError, DataError
 from nasrun.spec import SearchSpace
 
 FORMAT = "nasrun-table-1"  # to be raised whenever the same files would give another table
@@ -107,7 +107,7 @@ def open_table(path: Path, space: SearchSpace) -> Table:
         about = json.loads((handle.metadata() or {})["nasrun"])
         stored = StoredColumns(path, handle, about["crc32"])
         table = Table(stored, about["files"], about["sources"], about["conflicts"])
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+    except (OSError, SafetensorError, ConfigError, KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path}: not a table of nasrun ({error})") from None
     if about.get("format") != FORMAT or about.get("space") != space_id(space):
         raise DataError(

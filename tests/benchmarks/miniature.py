@@ -1,6 +1,7 @@
 """Small official files, written with the official package's own classes."""
 
 import bz2
+import io
 import pickle
 from collections import OrderedDict
 
@@ -80,3 +81,58 @@ def nats_folder(folder, content):
         record = OrderedDict([("12", info["less"]), ("200", info["full"])])
         write_pbz2(folder / f"{index:06d}.pbz2", record)
     return folder
+
+
+class Global:
+    """A name in a pickle, whatever this process has under it."""
+
+    def __init__(self, module, name):
+        self.line = f"c{module}\n{name}\n".encode()
+
+    def __call__(self):
+        raise NotImplementedError
+
+
+class Rebuilt:
+    """An object that a pickle rebuilds by calling a name, then hands a state."""
+
+    def __init__(self, call, arguments, state=None):
+        self.parts = (Global(*call), arguments, state)
+
+
+class _Writer(pickle._Pickler):
+    def save(self, obj, save_persistent_id=True):
+        if isinstance(obj, Global):
+            self.write(obj.line)
+        else:
+            super().save(obj, save_persistent_id)
+
+    def reducer_override(self, obj):
+        return obj.parts if isinstance(obj, Rebuilt) else NotImplemented
+
+
+def dumps(content):
+    """A pickle of plain data, ``Global`` and ``Rebuilt``."""
+    stream = io.BytesIO()
+    _Writer(stream, 4).dump(content)
+    return stream.getvalue()
+
+
+def data_frame(texts, figures):
+    """A pickle of a data frame as pandas wrote it in 2021: texts in one block, floats in another.
+
+    ``figures`` maps column names to lists.
+    """
+    names = np.array(["cellstr", *figures], object)
+    index = Rebuilt(
+        ("pandas.core.indexes.base", "_new_Index"),
+        (Global("pandas.core.indexes.base", "Index"), {"data": names, "name": None}),
+    )
+    floats = np.array(list(figures.values()))
+    blocks = [
+        {"values": floats, "mgr_locs": slice(1, len(names), 1)},
+        {"values": np.array([texts], object), "mgr_locs": slice(0, 1, 1)},
+    ]
+    newer = {"0.14.1": {"axes": [index], "blocks": blocks}}
+    manager = Rebuilt(("pandas.core.internals.managers", "BlockManager"), (), ([], [], [], newer))
+    return dumps(Rebuilt(("pandas.core.frame", "DataFrame"), (), {"_data": manager}))

