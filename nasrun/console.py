@@ -12,7 +12,7 @@ from rich.table import Table
 
 from nasrun.pipeline import Experiment, Watch
 from nasrun.record.collect import Collected
-from nasrun.record.files import read_csv, read_json
+from nasrun.files import read_csv, read_json
 from nasrun.record.recorder import STATUS
 
 HOUR_S = 3600

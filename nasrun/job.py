@@ -13,7 +13,7 @@ from nasrun import config as configs
 from nasrun.console import progress, show_job, show_run
 from nasrun.errors import NasrunError
 from nasrun.pipeline import prepare, run
-from nasrun.record.files import atomic, read_csv, write_json
+from nasrun.files import atomic, read_csv, write_json
 from nasrun.record.provenance import config_hash, provenance
 from nasrun.record.recorder import STATUS, Recorder
 

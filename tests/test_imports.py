@@ -12,6 +12,7 @@ ROOT = Path(nasrun.__file__).parent
 # A module may import from its own line and from the lines above; never from one below.
 LAYERS = (
     {"errors", "streams"},
+    {"files"},
     {"spec"},
     {"report"},
     {"nets", "benchmarks"},

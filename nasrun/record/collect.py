@@ -7,7 +7,7 @@ from pathlib import Path
 import filelock
 
 from nasrun.errors import DataError
-from nasrun.record.files import read_csv, read_json, unwritable, write_csv
+from nasrun.files import read_csv, read_json, unwritable, write_csv
 from nasrun.record.recorder import STATUS
 from nasrun.record.summary import PROTOCOL, TRIAL_COLUMNS, Row, write_summary
 

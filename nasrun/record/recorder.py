@@ -17,7 +17,7 @@ from typing import Any, Self
 import filelock
 
 from nasrun.errors import DataError
-from nasrun.record.files import join_csv, read_csv, read_json, unwritable, write_csv, write_json
+from nasrun.files import join_csv, read_csv, read_json, unwritable, write_csv, write_json
 from nasrun.record.history import EVALUATION_COLUMNS, PARETO_COLUMNS, History
 from nasrun.record.summary import TRIAL_COLUMNS, write_best, write_summary
 from nasrun.spec import SearchSpace

@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from nasrun.record.files import write_csv, write_json
+from nasrun.files import write_csv, write_json
 from nasrun.record.history import DECIMALS
 from nasrun.report.stats import summarise_columns
 
 TRIAL_COLUMNS = (
     "space", "search_task", "task", "algorithm", "seed", "arch", "reward", "val_acc_pct",
     "test_acc_pct", "latency_ms", "params_m", "flops_m", "evaluations", "simulated_s", "wall_s",
-    "rank", "split", "fidelity", "run", "clock",
+    "rank", "split", "fidelity", "run", "clock", "meta",
 )  # fmt: skip
 METRICS = TRIAL_COLUMNS[6:16]
 GROUP = ("space", "search_task", "task", "algorithm")
-PROTOCOL = ("split", "fidelity", "run", "clock")
+PROTOCOL = ("split", "fidelity", "run", "clock", "meta")
 STATISTICS = ("n", "mean", "std", "ci_low", "ci_high", "min", "median", "max")
 SUMMARY_COLUMNS = (*GROUP, "metric", *STATISTICS, *PROTOCOL)
 

@@ -3,13 +3,12 @@
 import csv
 import io
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrun.errors import DataError
+from nasrun.files import read_json, write_bytes
 from nasrun.report.compare import compare, overall_ranks
 from nasrun.report.published_figures import read_published
 from nasrun.report.schema import Figure, Report, parse_report
@@ -55,7 +54,7 @@ def write_report(folder: Path, report: Mapping[str, Any]) -> list[Path]:
 
         pictures = box_figure(content)
         files |= {f"{parsed.name}.{kind}": data for kind, data in pictures.items()}
-    return [_write(folder / name, data) for name, data in files.items()]
+    return [write_bytes(folder / name, data) for name, data in files.items()]
 
 
 def read_node(folder: Path) -> dict[str, Any]:
@@ -66,11 +65,9 @@ def read_node(folder: Path) -> dict[str, Any]:
     """
     path = folder / NODE
     try:
-        node = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: cannot be read ({error}); name the experiment's YAML with --report"
-        ) from None
+        node = read_json(path)
+    except DataError as error:
+        raise DataError(f"{error}; name the experiment's YAML with --report") from None
     if not isinstance(node, dict):
         raise DataError(f"{path}: expected a JSON object, found {type(node).__name__}")
     return node
@@ -93,18 +90,3 @@ def _csv(content: Content) -> str:
     writer.writerow(CSV_COLUMNS)
     writer.writerows(csv_rows(content))
     return stream.getvalue()
-
-
-def _write(path: Path, data: bytes) -> Path:
-    """Write a file whole: it takes its name only when all of it is on disk."""
-    try:
-        with tempfile.TemporaryDirectory(prefix=".report-", dir=path.parent) as draft:
-            temporary = Path(draft) / path.name
-            temporary.write_bytes(data)
-            os.replace(temporary, path)
-    except OSError as error:
-        raise DataError(
-            f"cannot write {path}: {error.strerror or error}; free some space or copy trials.csv "
-            "to a folder that can be written"
-        ) from error
-    return path

@@ -1,11 +1,11 @@
 """Figures that others published, to stand beside ours."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from nasrun.errors import DataError
+from nasrun.files import read_csv
 
 FOLDER = Path(__file__).parent / "published"
 COLUMNS = ("algorithm", "search_task", "task", "metric", "n", "mean", "std", "source")
@@ -30,19 +30,9 @@ def read_published(name: str, metric: str) -> Mapping[Key, Published]:
         DataError: no such file, another header, a cell that stands twice or is no number.
     """
     path = _path(name)
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
-    if tuple(reader.fieldnames or ()) != COLUMNS:
-        raise DataError(f"{path}: the header is {reader.fieldnames}, expected {list(COLUMNS)}")
     found: dict[Key, Published] = {}
-    for line, row in enumerate(rows, start=2):
+    for line, row in enumerate(read_csv(path, COLUMNS), start=2):
         key = (row["algorithm"], row["search_task"], row["task"])
-        if None in row or None in row.values():
-            raise DataError(f"{path}, line {line}: not as many cells as the header has columns")
         if row["metric"] != metric:
             continue
         if key in found:

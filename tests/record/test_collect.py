@@ -7,7 +7,7 @@ from nasrun.algorithms.random_search import RandomSearch
 from nasrun.errors import DataError
 from nasrun.pipeline import run
 from nasrun.record.collect import collect
-from nasrun.record.files import read_csv, write_json
+from nasrun.files import read_csv, write_json
 from nasrun.record.recorder import STATUS, Recorder
 
 

@@ -7,14 +7,15 @@ import shutil
 import tempfile
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from nasrun.errors import DataError
 
 
 @contextmanager
-def atomic(path: Path) -> Generator[TextIO]:
+def atomic(path: Path) -> Generator[TextIOWrapper]:
     """A text file that takes its name only when the block ends well.
 
     Raises:
@@ -33,6 +34,13 @@ def atomic(path: Path) -> Generator[TextIO]:
     finally:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def write_bytes(path: Path, data: bytes) -> Path:
+    """Write a picture or another binary file whole; returns its path."""
+    with atomic(path) as stream:
+        stream.buffer.write(data)
+    return path
 
 
 def unwritable(path: Path, error: OSError) -> DataError:
