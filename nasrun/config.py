@@ -9,8 +9,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nasrun.errors import ConfigError
-from nasrun.pipeline import Experiment
-from nasrun.spec import Algorithm, Budget, Evaluator, Hardware, Retrain, SearchSpace, Task
+from nasrun.pipeline import Experiment, MetaTraining
+from nasrun.spec import (
+    Algorithm,
+    Budget,
+    Evaluator,
+    Hardware,
+    MetaPool,
+    Retrain,
+    SearchSpace,
+    Task,
+)
 
 T = TypeVar("T")
 SEED_LIMIT = 2**63
@@ -66,17 +75,47 @@ def check(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
     """
     task = build(config.task, Task, "task")
     retrain = build(config.retrain, Retrain, "retrain")
+    algorithm = build(config.algorithm, Algorithm, "algorithm")
     return Experiment(
         space=build(config.space, SearchSpace, "space"),
         task=task,
-        algorithm=build(config.algorithm, Algorithm, "algorithm"),
+        algorithm=algorithm,
         evaluator=build(config.evaluator, Evaluator, "evaluator"),
         hardware=build(config.hardware, Hardware, "hardware"),
         budget=build(config.budget, Budget, "budget"),
         final_tasks=[_task(name, task, task_folders) for name in retrain.tasks or [task.name]],
         seeds=_seeds(config),
         cohort=_positive(config, "cohort"),
+        meta=_meta(config, algorithm),
     )
+
+
+def _meta(config: DictConfig, algorithm: Algorithm) -> MetaTraining | None:
+    if "_target_" not in config.meta:
+        return None  # meta=none
+    if not algorithm.learns_to_search:
+        raise ConfigError(
+            f"algorithm={algorithm.name} cannot be meta-trained: use meta=none instead of "
+            f"meta={config.meta.name}"
+        )
+    pool = build(config.meta, MetaPool, "meta")
+    return MetaTraining(pool, recipe(config), Path(config.cache_dir) / "meta")
+
+
+def recipe(config: DictConfig) -> dict[str, Any]:
+    """The part of a config that can change what meta-training learns.
+
+    Where the evaluator's figures lie is left out: the data's sha256 stand for them.
+    """
+    content = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(content, dict)
+    groups = {
+        k: content[k] for k in ("space", "task", "algorithm", "evaluator", "hardware", "meta")
+    }
+    folders = ("tables", "cache_dir", "data_dir")
+    groups["evaluator"] = {k: v for k, v in groups["evaluator"].items() if k not in folders}
+    groups["algorithm"] = {k: v for k, v in groups["algorithm"].items() if k != "name"}
+    return groups
 
 
 def _task(name: str, searched: Task, folders: Sequence[Path]) -> Task:

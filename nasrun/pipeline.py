@@ -1,15 +1,18 @@
 """The one loop, ``play``, and the stages of a run."""
 
+import copy
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nasrun.errors import ConfigError
 from nasrun.meter import Meter
-from nasrun.record.history import History, cells, texts
+from nasrun.record.artifact import Artifact, Made, code_hash, fetch
+from nasrun.record.history import EVALUATION_COLUMNS, History, cells, texts
 from nasrun.record.recorder import Recorder
 from nasrun.spec import (
     Algorithm,
@@ -21,6 +24,7 @@ from nasrun.spec import (
     Hardware,
     Ints,
     Measured,
+    MetaPool,
     Phase,
     Problem,
     SearchSpace,
@@ -30,6 +34,21 @@ from nasrun.spec import (
 
 # How far the cohort is: trials finished, measurements counted so far, best reward so far.
 Watch = Callable[[int, int, float], None]
+
+
+META_COLUMNS = ("epoch", "task", *EVALUATION_COLUMNS)
+
+
+@dataclass(frozen=True)
+class MetaTraining:
+    """What an algorithm learns to search on, and where what it learnt is kept.
+
+    ``recipe`` is the part of the config that decides what is learnt.
+    """
+
+    pool: MetaPool
+    recipe: Mapping[str, Any]
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -45,6 +64,13 @@ class Experiment:
     final_tasks: Sequence[Task]
     seeds: range
     cohort: int  # trials advanced together: more memory, less time a trial
+    meta: MetaTraining | None = None
+
+    @property
+    def protocol(self) -> Mapping[str, str]:
+        """What every row says about how its figures came about."""
+        label = self.meta.pool.label if self.meta else "none"
+        return {**self.evaluator.protocol, "meta": label}
 
 
 @dataclass(frozen=True)
@@ -104,6 +130,57 @@ def _require_cost(measured: Measured, budget: Budget) -> None:
         )
 
 
+def meta_train(experiment: Experiment, meta: MetaTraining) -> Artifact:
+    """Train agents on the pool, or fetch those that were trained on the same before."""
+    inputs = {**meta.recipe, "code": code_hash(), "data": dict(sorted(_files(experiment).items()))}
+    return fetch(meta.folder, inputs, lambda: _made(experiment, meta.pool))
+
+
+def _made(experiment: Experiment, pool: MetaPool) -> Made:
+    """Play every meta epoch with all agents side by side."""
+    began = time.perf_counter()
+    seeds = np.arange(pool.seed, pool.seed + pool.agents)
+    streams = Streams(seeds.tolist(), "meta")
+    algorithm = copy.deepcopy(experiment.algorithm)
+    budget = Budget(evaluations=pool.networks)
+    cost_s, rows = 0.0, list[tuple[Any, ...]]()
+    for epoch in range(pool.epochs):
+        task, evaluator = pool.problem(epoch)
+        hardware = copy.copy(experiment.hardware)
+        hardware.start(experiment.space, task)
+        practice = replace(experiment, task=task, evaluator=evaluator, hardware=hardware)
+        history = History(seeds)
+        problem = _problem(practice, streams)
+        outcome = play(algorithm, problem, budget, streams, Phase.META_TRAIN, history)
+        cost_s += float(outcome.clock_s.sum())
+        lines = history.rows(experiment.space, evaluator.protocol)
+        rows.extend((epoch, task.name, *line) for line in lines)
+    cost = {
+        "agents": pool.agents,
+        "evaluations": pool.agents * pool.epochs * pool.networks,
+        "cost_s": None if np.isnan(cost_s) else round(cost_s, 3),
+        "clock": experiment.evaluator.clock.value,
+        "wall_s": round(time.perf_counter() - began, 3),
+    }
+    return Made(algorithm.learnt(), cost, META_COLUMNS, rows)
+
+
+def _files(experiment: Experiment) -> Mapping[str, str]:
+    """Data files read so far and their sha256."""
+    files = {**experiment.evaluator.files(), **experiment.hardware.files()}
+    return {**files, **(experiment.meta.pool.files() if experiment.meta else {})}
+
+
+def adapt(experiment: Experiment) -> Mapping[str, Any]:
+    """Give the algorithm what meta-training learnt; returns what the provenance says about it."""
+    if experiment.meta is None:
+        return {}
+    artifact = meta_train(experiment, experiment.meta)
+    experiment.algorithm.load_learnt(artifact.arrays)
+    cost = {key: value for key, value in artifact.cost.items() if key != "wall_s"}
+    return {"pool": experiment.meta.pool.label, "artifact": artifact.key, **cost}
+
+
 def search(experiment: Experiment, seeds: Ints, watch: Watch | None) -> tuple[Outcome, History]:
     """Play the search of the trials with these seeds."""
     streams = Streams(seeds.tolist())
@@ -133,7 +210,7 @@ def _problem(experiment: Experiment, streams: Streams) -> Problem:
 
 def retrain(experiment: Experiment, outcome: Outcome, seeds: Ints) -> Iterator[tuple[Any, ...]]:
     """Score what was found on every final task: rows of ``trials.csv``, by trial, then task."""
-    space, protocol = experiment.space, experiment.evaluator.protocol
+    space, protocol = experiment.space, experiment.protocol
     latency_ms = experiment.hardware.latency_ms(outcome.archs)
     scores = [experiment.evaluator.score(outcome.archs, task) for task in experiment.final_tasks]
     by_task = [
@@ -172,6 +249,8 @@ def prepare(experiment: Experiment) -> None:
     """Load what judging needs; a request that the data cannot serve is refused here."""
     experiment.evaluator.start(experiment.space, experiment.task)
     experiment.hardware.start(experiment.space, experiment.task)
+    if experiment.meta is not None:
+        experiment.meta.pool.start(experiment.space, experiment.task, experiment.evaluator)
 
 
 def run(
@@ -187,6 +266,7 @@ def run(
     if recorder.complete:
         return
     began = time.perf_counter()
+    learnt = adapt(experiment)
     kept = recorder.finished()
     missing = np.array([seed for seed in experiment.seeds if seed not in kept], np.int64)
     size = experiment.cohort if experiment.algorithm.cohort else 1
@@ -196,8 +276,8 @@ def run(
         outcome, history = search(experiment, seeds, _shifted(watch, done))
         rows = retrain(experiment, outcome, seeds)
         pareto = not np.isnan(experiment.hardware.latency_ms(outcome.archs)).all()
-        recorder.keep(rows, history, experiment.space, experiment.evaluator.protocol, pareto)
-    recorder.finish(provenance(), time.perf_counter() - began)
+        recorder.keep(rows, history, experiment.space, experiment.protocol, pareto)
+    recorder.finish({**provenance(), "meta": learnt or None}, time.perf_counter() - began)
 
 
 def _shifted(watch: Watch | None, done: int) -> Watch | None:

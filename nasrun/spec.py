@@ -233,6 +233,7 @@ class Algorithm(ABC):
 
     name: str
     cohort: ClassVar[bool] = True  # False: the pipeline plays the trials one after the other
+    learns_to_search: ClassVar[bool] = False  # True: meta-training leaves something to ``learnt``
 
     @abstractmethod
     def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
@@ -259,6 +260,37 @@ class Algorithm(ABC):
         """Take over what ``learnt`` returned; refused by methods that learn nothing."""
         if state:
             raise UnsupportedError(f"algorithm={self.name} cannot be meta-trained: use meta=none")
+
+
+class MetaPool(ABC):
+    """Tasks to learn searching on, before the search proper: what meta-training is made of.
+
+    ``agents`` are trained side by side, agent ``a`` with seed ``seed + a``. Each of ``epochs`` meta
+    epochs is a search of ``networks`` measurements on one task of the pool.
+    """
+
+    name: str
+    agents: int
+    epochs: int
+    networks: int
+    seed: int
+
+    @abstractmethod
+    def start(self, space: SearchSpace, target: Task, evaluator: Evaluator) -> None:
+        """Make the pool for a search on ``target``, whose ``evaluator`` has been started."""
+
+    @abstractmethod
+    def problem(self, epoch: int) -> tuple[Task, Evaluator]:
+        """The task of a meta epoch and the evaluator started for it."""
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """The pool in a few words, once started: they stand in every row that it led to."""
+
+    def files(self) -> Mapping[str, str]:
+        """Data files read so far and their sha256."""
+        return {}
 
 
 class Edge(Enum):

@@ -1,0 +1,1 @@
+"""Pools of tasks for meta-training, one class a file."""

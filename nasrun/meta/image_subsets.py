@@ -1,0 +1,93 @@
+"""Meta-training on random subsets of an image data set's classes."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.meta.base import require_sizes
+from nasrun.spec import Clock, Evaluator, MetaPool, SearchSpace, Streams, Task
+
+
+@dataclass
+class ImageSubsets(MetaPool):
+    """Every meta epoch is a task of its own: some classes of downsampled ImageNet, trained live.
+
+    Chen et al., "CATCH" (ECCV 2020), Section 4.2: the number of classes is drawn from
+    ``class_counts``, then the classes, without replacement. Which task an epoch has depends on
+    ``seed`` and the epoch alone. A task is named after its data set and classes, such as
+    ``imagenet16[3,17,...]``, numbered from 0, and an evaluator that trains reads it from there.
+
+    Raises:
+        ConfigError: sizes that mean nothing.
+        UnsupportedError: the evaluator looks figures up instead of training.
+    """
+
+    name: str = "image_subsets"
+    dataset: str = "imagenet16"
+    classes: int = 1000
+    image_px: int = 16
+    class_counts: list[int] = field(default_factory=lambda: [10, 20, 30])
+    train_images_per_class: int = 1300
+    valid_images_per_class: int = 50
+    agents: int = 1
+    epochs: int = 25
+    networks: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_sizes(self)
+        if not self.class_counts or not 1 < min(self.class_counts) <= max(self.class_counts):
+            raise ConfigError(
+                f"meta.class_counts must hold numbers of at least 2, got {self.class_counts}"
+            )
+        if max(self.class_counts) > self.classes:
+            raise ConfigError(
+                f"meta.class_counts asks for {max(self.class_counts)} classes, but {self.dataset} "
+                f"has {self.classes}: lower it, or correct meta.classes"
+            )
+
+    def start(self, space: SearchSpace, target: Task, evaluator: Evaluator) -> None:
+        """Keep the evaluator that will train the networks of every epoch's task."""
+        if evaluator.clock is Clock.SIMULATED:
+            raise UnsupportedError(
+                f"meta=image_subsets trains networks, which evaluator={evaluator.name} cannot do: "
+                "use an evaluator that trains, or meta=leave_one_out"
+            )
+        self._space, self._evaluator = space, evaluator
+        self._files: dict[str, str] = {}
+
+    def problem(self, epoch: int) -> tuple[Task, Evaluator]:
+        """The subset of this epoch, and a copy of the evaluator started for it."""
+        task = self.task(epoch)
+        own = copy.copy(self._evaluator)
+        own.start(self._space, task)
+        self._files.update(own.files())
+        return task, own
+
+    def task(self, epoch: int) -> Task:
+        """The classes of a meta epoch, as a task."""
+        streams = Streams([self.seed], f"{self.name}/{epoch}")
+        count = self.class_counts[int(streams.integers(len(self.class_counts))[0, 0])]
+        chosen = np.sort(streams.subsets(self.classes, count)[0]).tolist()
+        name = f"{self.dataset}[{','.join(map(str, chosen))}]"
+        return Task(
+            name=name,
+            classes=count,
+            image_px=self.image_px,
+            search_split=name,
+            final_split=name,
+            valid_images=count * self.valid_images_per_class,
+            train_images=count * self.train_images_per_class,
+        )
+
+    @property
+    def label(self) -> str:
+        """Such as ``image_subsets(imagenet16:10/20/30)``."""
+        return f"{self.name}({self.dataset}:{'/'.join(map(str, self.class_counts))})"
+
+    def files(self) -> Mapping[str, str]:
+        """Data files of the epochs so far and their sha256."""
+        return self._files

@@ -1,0 +1,61 @@
+"""Meta-training on the other tasks that the evaluator knows."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nasrun.errors import ConfigError
+from nasrun.meta.base import require_sizes
+from nasrun.spec import Evaluator, MetaPool, SearchSpace, Task
+
+
+@dataclass
+class LeaveOneOut(MetaPool):
+    """The listed tasks other than the target, in turn, through the search's own evaluator.
+
+    Not what Chen et al. (CATCH, ECCV 2020) did, who trained on subsets of ImageNet (see
+    ``ImageSubsets``): it is what a table offers at no cost, and every row says so.
+
+    Raises:
+        ConfigError: sizes that mean nothing; no task is left.
+    """
+
+    name: str = "leave_one_out"
+    tasks: dict[str, Task] = field(default_factory=dict[str, Task])
+    others: int | None = None  # how many of the other tasks, in the order listed; None: all
+    agents: int = 10
+    epochs: int = 25
+    networks: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_sizes(self)
+        if self.others is not None and self.others < 1:
+            raise ConfigError(f"meta.others must be at least 1 (or null), got {self.others}")
+
+    def start(self, space: SearchSpace, target: Task, evaluator: Evaluator) -> None:
+        """Start a copy of the target's evaluator for each other task."""
+        names = [name for name in self.tasks if name != target.name][: self.others]
+        if not names:
+            raise ConfigError(
+                f"meta=leave_one_out finds no task besides {target.name} in meta.tasks: list "
+                "another one there, or use meta=none"
+            )
+        self._problems: list[tuple[Task, Evaluator]] = []
+        for name in names:
+            own = copy.copy(evaluator)
+            own.start(space, self.tasks[name])
+            self._problems.append((self.tasks[name], own))
+
+    def problem(self, epoch: int) -> tuple[Task, Evaluator]:
+        """The tasks take turns."""
+        return self._problems[epoch % len(self._problems)]
+
+    @property
+    def label(self) -> str:
+        """Such as ``leave_one_out(cifar10+cifar100)``."""
+        return f"{self.name}({'+'.join(task.name for task, _ in self._problems)})"
+
+    def files(self) -> Mapping[str, str]:
+        """Data files of the other tasks' evaluators and their sha256."""
+        return {k: v for _, evaluator in self._problems for k, v in evaluator.files().items()}
