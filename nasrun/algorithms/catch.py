@@ -1,0 +1,236 @@
+"""CATCH: a policy, a predictor and a task context that are meta-trained together."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor
+
+from nasrun.algorithms.base import SampleBased
+from nasrun.algorithms.context_networks import TINY, Context, Lesson, Networks, Settings
+from nasrun.algorithms.decisions import pick, softmax
+from nasrun.algorithms.replay import Replay
+from nasrun.algorithms.slots import Decided, Slots
+from nasrun.errors import ConfigError, DataError
+from nasrun.nets.cohort import threads_for
+from nasrun.spec import Archs, Floats, Mask, Measured, Phase, Problem, SearchSpace, Streams
+
+STD_FLOOR = 1e-6  # of the rewards that are normalised
+
+
+class Normalisation(Enum):
+    """How rewards are made comparable over tasks, within the history of a trial."""
+
+    zscore = "zscore"
+    rank = "rank"
+
+
+@dataclass
+class CATCH(SampleBased):
+    """A context-conditioned policy proposes, a predictor chooses, all three networks learn jointly.
+
+    Chen et al., "CATCH: Context-Based Meta Reinforcement Learning for Transferrable Architecture
+    Search" (ECCV 2020), Section 3 and Algorithm 1. The paper's appendix and code are not to be had,
+    so this is a reconstruction: what the paper leaves open is a field, and the YAML gives reasons.
+
+    A search epoch: the *encoder* turns the history into q(z), a product of one diagonal Gaussian
+    per measured pair; the *controller*, an autoregressive policy, draws ``candidates``
+    architectures given z; the *evaluator* predicts their scores, and the best one is measured (a
+    random one with probability epsilon). Then the loss L_c + L_e + beta KL takes ``updates``
+    steps, with gradients of both losses into the encoder: PPO's clipped surrogate on the last
+    ``window`` architectures and the Huber loss on prioritised batches of the history.
+
+    Departures, and why: the context is the whole history, as in Section 3.1, not C drawn pairs;
+    the head gives the variance (eq. 1 is ambiguous), as in PEARL; illegal options are masked
+    before the softmax (the paper masks probabilities, which would leak); z is encoded anew in every
+    update, because a stored one is stale once the encoder has moved; candidates measured before are
+    dropped and the policy is smoothed by a uniform one, because a collapsed policy would spend the
+    budget on repeats; rewards are normalised by rank, because one network that did not learn at all
+    makes all others look alike to a z-score. A failed measurement (NaN) enters neither context nor
+    losses.
+
+    Raises:
+        ConfigError: a field that means nothing.
+        DataError: an infinite reward; agents that were trained for another space.
+    """
+
+    name: str = "catch"
+    learns_to_search: ClassVar[bool] = True
+    context: Context = Context.encoder
+    latent: int = 10
+    encoder_widths: list[int] = field(default_factory=lambda: [64, 64])
+    controller_widths: list[int] = field(default_factory=lambda: [64, 64])
+    evaluator_widths: list[int] = field(default_factory=lambda: [64, 64])
+    encoder_rate: float = 3e-4
+    controller_rate: float = 3e-4
+    evaluator_rate: float = 5e-4
+    initial: int = 3
+    candidates: int = 20
+    smoothing: float = 0.1
+    epsilon: float = 1.0
+    epsilon_adapted: float = 0.2
+    epsilon_decay: float = 0.9
+    epsilon_floor: float = 0.01
+    normalisation: Normalisation = Normalisation.rank
+    updates: int = 5
+    beta: float = 0.1
+    clip: float = 0.2
+    entropy: float = 0.01
+    window: int = 8
+    max_gradient: float = 0.5
+    replay_share: float = 0.8
+    replay_alpha: float = 0.6
+    replay_beta: float = 0.4
+    replay_beta_step: float = 5e-4
+
+    def __post_init__(self) -> None:
+        self._learnt: Mapping[str, Any] = {}
+        self._nets: Networks | None = None
+        widths = (*self.encoder_widths, *self.controller_widths, *self.evaluator_widths)
+        for key in ("latent", "initial", "candidates", "updates", "window"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"algorithm.{key} must be at least 1, got {getattr(self, key)}")
+        if min(widths, default=1) < 1:
+            raise ConfigError(f"widths of algorithm must be at least 1, got {min(widths)}")
+        for key in ("encoder_rate", "controller_rate", "evaluator_rate", "clip", "max_gradient"):
+            if not getattr(self, key) > 0:
+                raise ConfigError(f"algorithm.{key} must be positive, got {getattr(self, key)}")
+        shares = ("smoothing", "epsilon", "epsilon_adapted", "epsilon_decay", "epsilon_floor")
+        for key in (*shares, "replay_share", "replay_alpha", "replay_beta", "replay_beta_step"):
+            if not 0 <= getattr(self, key) <= 1:
+                raise ConfigError(f"algorithm.{key} must be in [0, 1], got {getattr(self, key)}")
+        for key in ("beta", "entropy"):
+            if not getattr(self, key) >= 0:
+                raise ConfigError(f"algorithm.{key} must not be negative, got {getattr(self, key)}")
+
+    @property
+    def startup_steps(self) -> int:
+        """The random architectures that begin a history."""
+        return self.initial
+
+    def learnt(self) -> dict[str, Any]:
+        """Weights of the agents, agents first; those loaded, if no search has begun."""
+        return dict(self._learnt) if self._nets is None else self._nets.state()
+
+    def load_learnt(self, state: Mapping[str, Any]) -> None:
+        """Begin later searches with these agents: trial seed s takes agent s mod agents."""
+        self._learnt, self._nets = dict(state), None
+
+    def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
+        """Begin a history; meta-training goes on with its networks, a search with the learnt."""
+        super().start(problem, streams, phase)
+        self._slots = Slots(problem.space)
+        if phase is Phase.SEARCH or self._nets is None:
+            settings = Settings(**{f.name: getattr(self, f.name) for f in fields(Settings)})
+            self._nets = Networks(settings, self._slots, self._learnt, streams)
+        adapts = phase is Phase.SEARCH and bool(self._learnt)
+        self._greed = self.epsilon_adapted if adapts else self.epsilon
+        trials = problem.trials
+        self._replay = Replay(
+            trials, self.replay_alpha, self.replay_beta, self.replay_beta_step, self.replay_share
+        )
+        self._archs: Archs = np.zeros((trials, 0, len(self._slots.arity)), np.int64)
+        self._rewards: Floats = np.zeros((trials, 0))
+        self._recent: deque[Decided] = deque(maxlen=self.window)
+        self._asked: Decided | None = None
+        self._lesson: Lesson | None = None
+
+    def ask(self) -> Archs:
+        """``(T, L)`` random architectures at first, then each trial's most promising candidate."""
+        if self._nets is None or self._lesson is None:
+            return self.problem.space.sample(self.streams)
+        with threads_for(self.problem.trials):
+            z, _ = self._nets.context(self._lesson, self.streams.normal(self.latent))
+            archs, log_chance, score = self._candidates(self._nets, z.detach())
+        return self._choose(archs, log_chance, score)
+
+    def _candidates(self, nets: Networks, z: Tensor) -> tuple[Archs, Floats, Floats]:
+        """``(T, M, L)`` draws, log-probability of each decision, and ``(T, M)`` predictions."""
+        slots, space = self._slots, self.problem.space
+        length, shape = len(slots.arity), (self.problem.trials, self.candidates)
+        uniforms = self.streams.uniform(self.candidates * length).reshape(-1, length)
+        archs = np.zeros(uniforms.shape, np.int64)
+        log_chance = np.zeros(uniforms.shape)
+        told = nets.blank(z, self.candidates)
+        for place in range(length):
+            legal = space.legal(archs[:, :place])
+            logits = nets.logits(told)[:, :, slots.columns(place)].reshape(legal.shape)
+            chances = softmax(np.where(legal, logits, -np.inf))
+            even = legal / legal.sum(axis=1, keepdims=True)
+            chances = (1.0 - self.smoothing) * chances + self.smoothing * even
+            archs[:, place] = option = pick(chances, uniforms[:, place])
+            picked = np.take_along_axis(chances, option[:, None], axis=1)[:, 0]
+            log_chance[:, place] = np.log(np.maximum(picked, TINY))
+            nets.take(told, (slots.first[place] + option).reshape(shape))
+        return archs.reshape(*shape, -1), log_chance.reshape(*shape, -1), nets.predict(told)
+
+    def _choose(self, archs: Archs, log_chance: Floats, score: Floats) -> Archs:
+        """``(T, L)`` the best new candidate, or any new one with probability epsilon."""
+        fresh = np.logical_not(_among(self.problem.space, archs, self._archs))
+        explores = self.streams.uniform() < self._greed
+        worth = np.where(explores, self.streams.uniform(self.candidates), score)
+        chosen = np.argmax(np.where(fresh, worth, -np.inf), axis=1)
+        trials = np.arange(len(archs))
+        # Drawn whether needed or not, so that a trial's numbers do not depend on the policy.
+        spare = self.problem.space.mutate(self._best, self.streams)
+        stuck = np.logical_not(fresh.any(axis=1))
+        asked = np.where(stuck[:, None], spare, archs[trials, chosen])
+        self._asked = self._slots.decided(asked, log_chance[trials, chosen], ~stuck)
+        return asked
+
+    def tell(self, measured: Measured) -> None:
+        """Add the pair to the history, and train the networks."""
+        self._require_finite(measured)
+        self._archs = np.concatenate([self._archs, measured.archs[:, None]], axis=1)
+        self._rewards = np.column_stack([self._rewards, measured.reward])
+        known = ~np.isnan(measured.reward)
+        self._replay.add(known)
+        if self._asked is not None:
+            self._recent.append(self._asked.only(known))
+            self._greed = max(self._greed * self.epsilon_decay, self.epsilon_floor)
+        if self.steps + 1 >= self.initial:
+            with threads_for(self.problem.trials):
+                self._learn()
+
+    def _require_finite(self, measured: Measured) -> None:
+        for trial in np.flatnonzero(np.isinf(measured.reward)):
+            raise DataError(
+                f"the reward of {self.problem.space.text(measured.archs[trial])} is "
+                f"{measured.reward[trial]}: rewards must be finite, or NaN where a measurement "
+                "failed"
+            )
+
+    def _learn(self) -> None:
+        assert self._nets is not None
+        score = normalised(self._rewards, self.normalisation)
+        known = ~np.isnan(self._rewards)
+        self._lesson = Lesson(
+            self._slots, self.latent, self._archs, score, known, list(self._recent)
+        )
+        for _ in range(self.updates):
+            weight = self._replay.draw(self.streams.gumbel(score.shape[1]))
+            noise = self.streams.normal(self.latent)
+            error = self._nets.update(self._lesson, weight, noise)
+            self._replay.update(weight > 0, error)
+
+
+def normalised(rewards: Floats, how: Normalisation) -> Floats:
+    """``(T, N)`` rewards with mean 0 and variance 1 in each row; 0 where missing or all alike."""
+    known = ~np.isnan(rewards)
+    count = np.maximum(known.sum(axis=1, keepdims=True), 1)
+    values = np.where(known, rewards, 0.0)
+    if how is Normalisation.rank:
+        worse = (rewards[:, None, :] < rewards[:, :, None]).sum(axis=2)
+        equal = (rewards[:, None, :] == rewards[:, :, None]).sum(axis=2)
+        values = np.where(known, worse + 0.5 * equal, 0.0)
+    centred = np.where(known, values - values.sum(axis=1, keepdims=True) / count, 0.0)
+    std = np.sqrt((centred**2).sum(axis=1, keepdims=True) / count)
+    return np.where(std > STD_FLOOR, centred / np.maximum(std, STD_FLOOR), 0.0)
+
+
+def _among(space: SearchSpace, archs: Archs, measured: Archs) -> Mask:
+    """``(T, M)`` whether the trial has measured the candidate ``archs (T, M, L)`` before."""
+    return (space.index(archs)[:, :, None] == space.index(measured)[:, None, :]).any(axis=2)
