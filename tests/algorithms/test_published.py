@@ -14,7 +14,7 @@ TOLERANCE_PCT = 0.25
 NB201 = {
     "random": (93.70, 71.04),
     "rea": (93.92, 71.84),
-    "reinforce_nb201": (93.85, 71.71),
+    "reinforce": (93.85, 71.71),
     "bohb_nb201": (93.61, 70.85),
 }
 # Measured by others: CIFAR-100, 50 evaluations, mean and standard deviation over 50 trials.
