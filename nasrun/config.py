@@ -23,6 +23,7 @@ from nasrun.spec import (
 
 T = TypeVar("T")
 SEED_LIMIT = 2**63
+PLACES = ("tables", "cache_dir", "data_dir", "path")
 
 
 def build(node: DictConfig, contract: type[T], where: str) -> T:
@@ -103,19 +104,32 @@ def _meta(config: DictConfig, algorithm: Algorithm) -> MetaTraining | None:
 
 
 def recipe(config: DictConfig) -> dict[str, Any]:
-    """The part of a config that can change what meta-training learns.
+    """The part of a config that can change what meta-training learns."""
+    groups = _groups(config, ("space", "task", "algorithm", "evaluator", "hardware", "meta"))
+    groups["algorithm"].pop("name")
+    return groups
 
-    Where the evaluator's figures lie is left out: the data's sha256 stand for them.
+
+def identity(config: DictConfig, files: Mapping[str, str]) -> dict[str, Any]:
+    """What can change a result: config and data, without folders, pace and verbosity.
+
+    Args:
+        config: the composed config.
+        files: data files and their sha256; they stand for the places where the files lie.
     """
+    groups = ("space", "task", "algorithm", "evaluator", "hardware", "meta", "budget", "retrain")
+    own = {"seed": config.seed, "trials": config.trials, "data": dict(files)}
+    return {**_groups(config, groups), **own}
+
+
+def _groups(config: DictConfig, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Config groups as plain dicts, without the keys that only say where files lie."""
     content = OmegaConf.to_container(config, resolve=True)
     assert isinstance(content, dict)
-    groups = {
-        k: content[k] for k in ("space", "task", "algorithm", "evaluator", "hardware", "meta")
+    return {
+        name: {key: value for key, value in content[name].items() if key not in PLACES}
+        for name in names
     }
-    folders = ("tables", "cache_dir", "data_dir")
-    groups["evaluator"] = {k: v for k, v in groups["evaluator"].items() if k not in folders}
-    groups["algorithm"] = {k: v for k, v in groups["algorithm"].items() if k != "name"}
-    return groups
 
 
 def _task(name: str, searched: Task, folders: Sequence[Path]) -> Task:
@@ -142,11 +156,3 @@ def _seeds(config: DictConfig) -> range:
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < SEED_LIMIT - trials:
         raise ConfigError(f"seed must be a whole number of at least 0, got {seed!r}")
     return range(seed, seed + trials)
-
-
-def identity(config: DictConfig) -> dict[str, Any]:
-    """The part of a config that can change a result: folders, pace and verbosity left out."""
-    content = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(content, dict)
-    kept = ("space", "task", "algorithm", "evaluator", "hardware", "meta", "budget", "retrain")
-    return {key: content[key] for key in (*kept, "seed", "trials")}

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from nasrun.files import read_csv, read_json
 from nasrun.pipeline import Experiment, Watch
 from nasrun.record.collect import Collected
-from nasrun.files import read_csv, read_json
 from nasrun.record.recorder import STATUS
 
 HOUR_S = 3600

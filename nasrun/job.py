@@ -5,6 +5,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -12,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from nasrun import config as configs
 from nasrun.console import progress, show_job, show_run
 from nasrun.errors import NasrunError
-from nasrun.pipeline import prepare, run
 from nasrun.files import atomic, read_csv, write_json
+from nasrun.pipeline import prepare, run
 from nasrun.record.provenance import config_hash, provenance
 from nasrun.record.recorder import STATUS, Recorder
 
@@ -42,12 +43,12 @@ def play_job(config: DictConfig) -> float | None:
         sys.exit(error.exit_code if isinstance(error, NasrunError) else 1)
 
 
-def _play(config: DictConfig, settings: DictConfig, folder: Path, sweep: bool) -> float | None:
+def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) -> float | None:
     sources = [source for source in settings.runtime.config_sources if source.schema == "file"]
     experiment = configs.check(config, [Path(source.path) / "task" for source in sources])
     prepare(experiment)
-    identity = config_hash(configs.identity(config))
     files = {**experiment.evaluator.files(), **experiment.hardware.files()}
+    identity = config_hash(configs.identity(config, files))
     with (
         Recorder(folder, identity) as recorder,
         progress(experiment, quiet=sweep) as watch,
@@ -62,7 +63,7 @@ def _play(config: DictConfig, settings: DictConfig, folder: Path, sweep: bool) -
     return sum(rewards) / len(rewards) if rewards else None
 
 
-def _save_config(folder: Path, config: DictConfig, settings: DictConfig) -> None:
+def _save_config(folder: Path, config: DictConfig, settings: HydraConf) -> None:
     """Write ``.hydra/`` as Hydra would.
 
     Hydra itself writes it before nasrun can see that the folder holds another run, and would

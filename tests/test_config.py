@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from nasrun.algorithms.rea import REA
-from nasrun.config import build
+from nasrun.config import build, identity
 from nasrun.errors import ConfigError
 from nasrun.record.provenance import config_hash
 from nasrun.spec import Algorithm, Budget, SearchSpace, Task
@@ -110,3 +110,34 @@ def test_every_yaml_value_has_a_comment_or_explains_itself():
         and not line.startswith(("_target_:", "name:", "defaults:", "  "))
     ]
     assert not silent
+
+
+def composed_run(**changes):
+    config = OmegaConf.create(
+        {
+            "seed": 0,
+            "trials": 5,
+            **{g: {"name": g} for g in ("space", "task", "algorithm", "meta", "budget", "retrain")},
+            "evaluator": {"reward": "val@12", "cache_dir": "/a", "tables": {"t": {"paths": ["x"]}}},
+            "hardware": {"device": "fpga", "path": "/a/latency.csv"},
+        }
+    )
+    for key, value in changes.items():
+        OmegaConf.update(config, key.replace("__", "."), value)
+    return config
+
+
+def test_moving_files_to_another_place_keeps_the_identity_of_a_run():
+    files = {"table.pkl": "ab12"}
+    here = identity(composed_run(), files)
+    there = composed_run(evaluator__cache_dir="/b", hardware__path="/b", evaluator__tables={"u": 1})
+    assert identity(there, files) == here
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 1}, {"trials": 6}, {"evaluator__reward": "val@200"}, {"hardware__device": "x"}],
+)
+def test_whatever_changes_a_result_changes_the_identity(change):
+    assert identity(composed_run(**change), {}) != identity(composed_run(), {})
+    assert identity(composed_run(), {"table.pkl": "ab12"}) != identity(composed_run(), {})
