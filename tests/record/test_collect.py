@@ -5,9 +5,9 @@ from toys import toy_experiment
 
 from nasrun.algorithms.random_search import RandomSearch
 from nasrun.errors import DataError
+from nasrun.files import read_csv, write_json
 from nasrun.pipeline import run
 from nasrun.record.collect import collect
-from nasrun.files import read_csv, write_json
 from nasrun.record.recorder import STATUS, Recorder
 
 

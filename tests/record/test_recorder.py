@@ -8,8 +8,8 @@ from toys import toy_experiment
 
 from nasrun.algorithms.random_search import RandomSearch
 from nasrun.errors import DataError
-from nasrun.pipeline import run
 from nasrun.files import read_csv, read_json
+from nasrun.pipeline import run
 from nasrun.record.recorder import PARTS, STATUS, Recorder
 from nasrun.record.summary import SUMMARY_COLUMNS, TRIAL_COLUMNS
 
