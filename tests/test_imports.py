@@ -16,7 +16,7 @@ LAYERS = (
     {"spec"},
     {"report"},
     {"nets", "benchmarks"},
-    {"spaces", "tasks", "hardware", "evaluators", "algorithms", "meta"},
+    {"spaces", "hardware", "evaluators", "algorithms", "meta"},
     {"record"},
     {"meter", "pipeline"},
     {"config"},
