@@ -27,21 +27,21 @@ Row = Mapping[str, str]
 
 @contextmanager
 def progress(experiment: Experiment, quiet: bool) -> Generator[Watch | None]:
-    """A live bar of trials with evaluations and best reward; None where nobody would see it."""
+    """A live bar of trials with the best reward of all measurements; None where nobody sees it."""
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
         yield None
         return
     label = f"{experiment.algorithm.name} on {experiment.task.name}"
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("trials"),
-        TextColumn("{task.fields[state]}"), TimeRemainingColumn(),
+        TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(),
+        TextColumn("{task.fields[state]}"), TimeRemainingColumn(compact=True),
     )  # fmt: skip
     with Progress(*columns, console=console) as bar:
         line = bar.add_task(label, total=len(experiment.seeds), state="")
 
         def watch(finished: int, evaluations: int, best: float) -> None:
-            state = f"{evaluations:,} evaluations, best {best:.2f}"
+            state = f"best {best:.2f} of {evaluations:,}"
             bar.update(line, completed=finished, state=state)
 
         yield watch

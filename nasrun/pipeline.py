@@ -32,7 +32,7 @@ from nasrun.spec import (
     Task,
 )
 
-# How far the cohort is: trials finished, measurements counted so far, best reward so far.
+# How far a run is: trials finished, measurements counted so far, best reward so far.
 Watch = Callable[[int, int, float], None]
 
 
@@ -257,7 +257,7 @@ def run(
     experiment: Experiment,
     recorder: Recorder,
     provenance: Callable[[], dict[str, Any]],
-    watch: Callable[[int, int, float], None] | None = None,
+    watch: Watch | None = None,
 ) -> None:
     """Play the stages for the trials that the recorder does not have yet, and write the results.
 
@@ -270,18 +270,23 @@ def run(
     kept = recorder.finished()
     missing = np.array([seed for seed in experiment.seeds if seed not in kept], np.int64)
     size = experiment.cohort if experiment.algorithm.cohort else 1
+    evaluations, best = 0, -np.inf
     for first in range(0, len(missing), size):
         seeds = missing[first : first + size]
-        done = len(kept) + first
-        outcome, history = search(experiment, seeds, _shifted(watch, done))
+        onward = _onward(watch, len(kept) + first, evaluations, best)
+        outcome, history = search(experiment, seeds, onward)
+        evaluations += int(outcome.evaluations.sum())
+        best = float(np.fmax.reduce(np.append(outcome.reward, best)))
         rows = retrain(experiment, outcome, seeds)
         pareto = not np.isnan(experiment.hardware.latency_ms(outcome.archs)).all()
         recorder.keep(rows, history, experiment.space, experiment.protocol, pareto)
     recorder.finish({**provenance(), "meta": learnt or None}, time.perf_counter() - began)
 
 
-def _shifted(watch: Watch | None, done: int) -> Watch | None:
-    """A watch that counts the trials of earlier cohorts too."""
+def _onward(watch: Watch | None, trials: int, measured: int, best: float) -> Watch | None:
+    """A watch that goes on from what earlier cohorts have finished, measured and found."""
     if watch is None:
         return None
-    return lambda finished, evaluations, best: watch(done + finished, evaluations, best)
+    return lambda finished, evaluations, reward: watch(
+        trials + finished, measured + evaluations, max(best, reward)
+    )

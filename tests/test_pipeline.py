@@ -124,7 +124,9 @@ def test_the_watch_sees_every_trial_finish(tmp_path):
     with Recorder(tmp_path, "toy") as recorder:
         experiment = toy_experiment(RandomSearch(), trials=5, cohort=2)
         run(experiment, recorder, dict, lambda *state: seen.append(state))
-    assert seen[-1][0] == 5
+    assert seen[-1][:2] == (5, 30)
+    bests = [best for *_, best in seen]
+    assert bests == sorted(bests)
     assert [finished for finished, *_ in seen] == sorted(finished for finished, *_ in seen)
 
 
