@@ -140,7 +140,6 @@ def _made(experiment: Experiment, pool: MetaPool) -> Made:
     """Play every meta epoch with all agents side by side."""
     began = time.perf_counter()
     seeds = np.arange(pool.seed, pool.seed + pool.agents)
-    streams = Streams(seeds.tolist(), "meta")
     algorithm = copy.deepcopy(experiment.algorithm)
     budget = Budget(evaluations=pool.networks)
     cost_s, rows = 0.0, list[tuple[Any, ...]]()
@@ -150,6 +149,7 @@ def _made(experiment: Experiment, pool: MetaPool) -> Made:
         hardware.start(experiment.space, task)
         practice = replace(experiment, task=task, evaluator=evaluator, hardware=hardware)
         history = History(seeds)
+        streams = Streams(seeds.tolist(), f"meta/{epoch}")
         problem = _problem(practice, streams)
         outcome = play(algorithm, problem, budget, streams, Phase.META_TRAIN, history)
         cost_s += float(outcome.clock_s.sum())

@@ -174,12 +174,17 @@ class CATCH(SampleBased):
         worth = np.where(explores, self.streams.uniform(self.candidates), score)
         chosen = np.argmax(np.where(fresh, worth, -np.inf), axis=1)
         trials = np.arange(len(archs))
-        # Drawn whether needed or not, so that a trial's numbers do not depend on the policy.
-        spare = self.problem.space.mutate(self._best, self.streams)
         stuck = np.logical_not(fresh.any(axis=1))
-        asked = np.where(stuck[:, None], spare, archs[trials, chosen])
+        asked = np.where(stuck[:, None], self._spare(), archs[trials, chosen])
         self._asked = self._slots.decided(asked, log_chance[trials, chosen], ~stuck)
         return asked
+
+    def _spare(self) -> Archs:
+        """``(T, L)`` for when no candidate is new: a mutant of the best one, else a random one."""
+        # Drawn whether needed or not, so that a trial's numbers do not depend on the policy.
+        space = self.problem.space
+        mutant, anyone = space.mutate(self._best, self.streams), space.sample(self.streams)
+        return np.where(_among(space, mutant[:, None], self._archs), anyone, mutant)
 
     def tell(self, measured: Measured) -> None:
         """Add the pair to the history, and train the networks."""

@@ -21,6 +21,7 @@ from nasrun.spec import Archs, Floats, Ints, Mask, Streams
 ADAM_EPSILON = 1e-5  # [B] ppo2
 VARIANCE_FLOOR = 1e-7  # of a pair's Gaussian; [P]
 HEAD_SCALE = 0.01  # of a new policy's last layer, which makes it close to uniform; [B] ppo2
+ARITY = "arity"  # key of the numbers of options in a state
 TINY = 1e-12  # probabilities below it count as equal
 
 
@@ -119,6 +120,7 @@ class Networks:
         self, settings: Settings, slots: Slots, learnt: Mapping[str, Any], streams: Streams
     ) -> None:
         self._settings = settings
+        self._arity = slots.arity
         self._first = slots.width
         self._trials = len(streams)
         self._rows = together(self._trials)
@@ -130,7 +132,12 @@ class Networks:
         if settings.context is Context.encoder:
             shapes["encoder"] = [width + 1, *settings.encoder_widths, 2 * latent]
         seeds = np.array(streams.seeds, np.int64)
-        self._nets = _adopted(shapes, learnt, seeds) if learnt else _drawn(shapes, streams)
+        if learnt:
+            _require_same(shapes, slots, learnt)
+            agent = seeds % len(learnt[ARITY])
+            self._nets = {name: CohortMLP.loaded(learnt, name, agent) for name in shapes}
+        else:
+            self._nets = _drawn(shapes, streams)
         self._optimiser = torch.optim.Adam(
             [
                 {"params": net.parameters, "lr": getattr(settings, f"{name}_rate")}
@@ -141,9 +148,10 @@ class Networks:
         )
 
     def state(self) -> dict[str, Any]:
-        """Weights by network and number, trials first."""
+        """Weights by network and number, and the space's numbers of options; trials first."""
         parts = [net.state(self._trials, name) for name, net in self._nets.items()]
-        return {key: array for part in parts for key, array in part.items()}
+        arity = np.tile(self._arity, (self._trials, 1))
+        return {ARITY: arity, **{key: array for part in parts for key, array in part.items()}}
 
     def context(self, lesson: Lesson, noise: Floats) -> tuple[Tensor, Tensor]:
         """``(R, latent)`` sample of z and ``(R,)`` KL divergence of its law from the prior."""
@@ -250,18 +258,16 @@ def _drawn(shapes: Mapping[str, list[int]], streams: Streams) -> dict[str, Cohor
     }
 
 
-def _adopted(
-    shapes: Mapping[str, list[int]], learnt: Mapping[str, Any], seeds: Ints
-) -> dict[str, CohortMLP]:
+def _require_same(shapes: Mapping[str, list[int]], slots: Slots, learnt: Mapping[str, Any]) -> None:
     wanted = {
         f"{name}.{at}": shape
         for name, sizes in shapes.items()
         for at, shape in enumerate(shapes_of(sizes))
     }
-    if {key: array.shape[1:] for key, array in learnt.items()} != wanted:
+    found = {key: array.shape[1:] for key, array in learnt.items() if key != ARITY}
+    # Padding gives spaces of almost the same size weights of the same shape.
+    if found != wanted or not np.array_equal(learnt[ARITY][0], slots.arity):
         raise DataError(
             "the meta-trained agents have other networks than this search: they belong to another "
             "space or to other widths; train them anew, or set algorithm's fields as they were"
         )
-    agents = len(next(iter(learnt.values())))
-    return {name: CohortMLP.loaded(learnt, name, seeds % agents) for name in shapes}

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nasrun.nets.cohort import CohortMLP, clip_per_trial, padded, threads_for, together
+from nasrun.streams import Streams
+
+SIZES = [31, 40, 7]
+
+
+def trained(seeds, sizes=SIZES, rows=5, steps=4):
+    """Outputs and weights after some steps on data of each trial's own."""
+    streams = Streams(seeds)
+    net = CohortMLP.drawn(sizes, streams.fork("weights"))
+    picked = together(len(seeds))
+    data = streams.normal(rows * (sizes[0] + 1)).reshape(len(seeds), rows, -1)[picked]
+    x = torch.zeros(len(picked), rows, padded(sizes[0]))
+    x[..., : sizes[0]] = torch.from_numpy(data[..., 1:])
+    y = torch.from_numpy(data[..., :1]).float()
+    optimiser = torch.optim.Adam(net.parameters, lr=1e-2, fused=True)
+    for _ in range(steps):
+        out = net(x)[..., : sizes[-1]]
+        (out - y).square().mean(dim=(1, 2)).sum().backward()
+        clip_per_trial(net.parameters, 0.5)
+        optimiser.step()
+        optimiser.zero_grad()
+    return out.detach().numpy()[: len(seeds)], net.state(len(seeds), "net"), net
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 20, 50])
+@pytest.mark.parametrize(
+    "sizes", [[31, 64, 64, 20], [40, 64, 1], [41, 48, 30], [3, 16, 5]], ids=str
+)
+def test_a_trial_has_the_same_bits_in_any_cohort(sizes, rows):
+    together_out, together_state, _ = trained(range(37), sizes, rows)
+    for first, last in ((0, 1), (36, 37), (3, 5), (7, 10), (0, 30)):
+        out, state, _ = trained(range(first, last), sizes, rows)
+        assert out.tobytes() == together_out[first:last].tobytes()
+        for key, array in state.items():
+            assert array.tobytes() == together_state[key][first:last].tobytes()
+
+
+def test_the_number_of_threads_changes_nothing():
+    many = trained(range(150))[0]
+    with threads_for(1):
+        assert torch.get_num_threads() == 1
+        assert trained(range(150))[0].tobytes() == many.tobytes()
+
+
+def test_gradients_of_trials_do_not_mix():
+    _, _, net = trained(range(3))
+    x = torch.ones(3, 4, padded(SIZES[0]))
+    net(x)[1].sum().backward()
+    for parameter in net.parameters:
+        assert parameter.grad is not None
+        assert not parameter.grad[[0, 2]].any()
+        assert parameter.grad[1].any()
+
+
+def test_surplus_inputs_stay_without_effect():
+    _, state, net = trained(range(2), steps=10)
+    assert not state["net.0"][:, SIZES[0] :].any()
+    x = torch.zeros(2, 1, padded(SIZES[0]))
+    before = net(x)
+    x[..., SIZES[0] :] = 7.0
+    assert torch.equal(net(x), before)
+
+
+@given(norms=st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=6), most=st.floats(0.01, 10.0))
+@settings(deadline=None, max_examples=30)
+def test_clipping_bounds_every_trial_by_itself(norms, most):
+    shapes = [(3, 4), (1, 4)]
+    parameters = [torch.zeros(len(norms), *shape) for shape in shapes]
+    for parameter in parameters:
+        parameter.grad = torch.ones_like(parameter) * torch.tensor(norms)[:, None, None] / 4.0
+    before = [parameter.grad.clone() for parameter in parameters]
+    clip_per_trial(parameters, most)
+    for trial, norm in enumerate(norms):
+        whole = torch.cat([p.grad[trial].flatten() for p in parameters]).norm().item()
+        assert whole == pytest.approx(min(norm, most), rel=1e-4)
+        ratio = parameters[0].grad[trial] / before[0][trial]
+        assert torch.allclose(ratio, ratio[0, 0].expand_as(ratio))
+
+
+def test_no_gradient_is_no_division_by_zero():
+    parameters = [torch.zeros(2, 3, 4)]
+    parameters[0].grad = torch.zeros(2, 3, 4)
+    clip_per_trial(parameters, 0.5)
+    assert not parameters[0].grad.any()
+
+
+def test_weights_can_be_kept_and_given_to_more_trials():
+    _, state, net = trained(range(2))
+    again = CohortMLP.loaded(state, "net", np.array([1, 0, 1]))
+    x = torch.ones(3, 4, padded(SIZES[0]))
+    assert torch.equal(again(x)[:2], net(x[:2])[[1, 0]])
+    assert torch.equal(again(x)[2], again(x)[0])
+
+
+def test_new_weights_are_uniform_and_a_head_can_be_small():
+    net = CohortMLP.drawn([100, 200, 50], Streams(range(3)), head_scale=0.01)
+    hidden, _, head, bias = (parameter.detach() for parameter in net.parameters)
+    assert hidden[:, :100, :200].abs().max() <= 0.1
+    assert hidden[:, :100, :200].std() == pytest.approx(0.1 / np.sqrt(3), rel=0.02)
+    assert head.abs().max() <= 0.01 / np.sqrt(200)
+    assert bias.abs().max() <= 0.01 / np.sqrt(200)
