@@ -18,9 +18,8 @@ import filelock
 import numpy as np
 
 import nasrun
-from nasrun.benchmarks.store import write_whole
 from nasrun.errors import DataError
-from nasrun.files import write_csv, write_json
+from nasrun.files import write_bytes, write_csv, write_json
 
 FORMAT = "nasrun-agents-1"  # to be raised whenever the same inputs would give other arrays
 WEIGHTS = "agents.safetensors"
@@ -96,7 +95,7 @@ def _keep(place: Path, inputs: Mapping[str, Any], made: Made) -> None:
     }
     write_csv(place / "evaluations.csv", made.columns, made.rows)
     write_json(place / "about.json", json.loads(json.dumps(about, default=str)))
-    write_whole(place / WEIGHTS, save(arrays, {"nasrun": json.dumps(about, default=str)}))
+    write_bytes(place / WEIGHTS, save(arrays, {"nasrun": json.dumps(about, default=str)}))
 
 
 def _read(place: Path, key: str) -> Artifact:

