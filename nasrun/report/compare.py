@@ -1,12 +1,14 @@
 """From trials to the lines of a report: one per algorithm and problem, with all comparisons."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from nasrun.report.jobs import HOUR_S, MetaCost, Search
 from nasrun.report.published_figures import Key, Published
 from nasrun.report.schema import BEST
+from nasrun.report.shares import Share, share_found
 from nasrun.report.stats import (
     Summary,
     difference_in_errors,
@@ -19,6 +21,23 @@ from nasrun.report.stats import (
 from nasrun.report.trials import Problem, Trials
 
 NAN = float("nan")
+TOPS = (1, 3, 10)  # best architectures of the table: shares of trials that find one of them
+NOT_RUN = Share(NAN)
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a report may say beyond the metric of the trials.
+
+    ``published_s``: published seconds of the searches. ``published_only``: algorithms to list
+    though they did not run. ``first``: how many seeds to summarise apart. ``meta``: what was
+    meta-trained.
+    """
+
+    published_s: Mapping[Key, Published] = field(default_factory=dict)
+    published_only: Sequence[str] = ()
+    first: int | None = None
+    meta: Mapping[Search, MetaCost] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -27,6 +46,8 @@ class Line:
 
     ``table_rank``: median rank of the found architectures in the benchmark table.
     ``mean_rank``: mean rank among the algorithms, trial by trial.
+    ``shares``: of trials that find one of the table's ``TOPS`` best. ``first``: summary of the
+    first seeds. ``hours``: simulated, of a search.
     ``against``, ``p_value``, ``p_holm``, ``win``: the comparison with the named algorithm.
     """
 
@@ -35,11 +56,21 @@ class Line:
     summary: Summary | None
     table_rank: float
     mean_rank: float
+    shares: tuple[Share, ...] = (NOT_RUN,) * len(TOPS)
+    first: Summary | None = None
+    hours: float = NAN
+    meta: MetaCost | None = None
     against: str | None = None
     p_value: float = NAN
     p_holm: float = NAN
     win: float = NAN
     published: Published | None = None
+    published_s: Published | None = None
+
+    @property
+    def published_hours(self) -> float:
+        """Published hours of a search."""
+        return self.published_s.mean / HOUR_S if self.published_s else NAN
 
     @property
     def difference(self) -> float:
@@ -66,19 +97,33 @@ class Line:
 
 
 def compare(
-    problems: Mapping[Problem, Trials], published: Mapping[Key, Published], against: str | None
+    problems: Mapping[Problem, Trials],
+    published: Mapping[Key, Published],
+    against: str | None,
+    extras: Extras | None = None,
 ) -> list[Line]:
     """Lines by problem, then algorithm. Holm's correction covers all comparisons of the report.
 
     Where ``against`` is ``best``, each problem's algorithm of the highest mean is the one compared
     with; it was picked on the same trials, so p values against it are a little too small.
     """
+    extras = extras or Extras()
     lines = [
-        line for problem, trials in problems.items() for line in _lines(problem, trials, against)
+        line
+        for problem, trials in problems.items()
+        for line in [
+            *_lines(problem, trials, against, extras),
+            *_not_run(problem, trials, published, extras),
+        ]
     ]
     adjusted = holm(np.array([line.p_value for line in lines]))
     return [
-        replace(line, p_holm=float(p), published=published.get(_key(line)))
+        replace(
+            line,
+            p_holm=float(p),
+            published=published.get(_key(line)),
+            published_s=extras.published_s.get(_key(line)),
+        )
         for line, p in zip(lines, adjusted, strict=True)
     ]
 
@@ -87,15 +132,36 @@ def _key(line: Line) -> Key:
     return (line.algorithm, line.problem.search_task, line.problem.task)
 
 
-def _lines(problem: Problem, trials: Trials, against: str | None) -> list[Line]:
+def _not_run(
+    problem: Problem, trials: Trials, published: Mapping[Key, Published], extras: Extras
+) -> list[Line]:
+    """Lines of published figures alone."""
+    names = [name for name in extras.published_only if name not in trials.algorithms]
+    lines = [Line(problem, name, None, NAN, NAN) for name in names]
+    return [line for line in lines if _key(line) in published]
+
+
+def _lines(problem: Problem, trials: Trials, against: str | None, extras: Extras) -> list[Line]:
     summaries = summarise_columns(trials.figures.T)
+    first = summarise_columns(trials.figures.T[: extras.first or 0])
     ranks = mean_ranks(trials.figures)
-    lines = [
-        Line(problem, name, summaries[i], _median(trials.table_rank[i]), float(ranks[i]))
-        for i, name in enumerate(trials.algorithms)
-    ]
+    lines: list[Line] = []
+    for i, name in enumerate(trials.algorithms):
+        meta = extras.meta.get(Search(problem.space, problem.search_task, name))
+        agents = meta.agents if meta else None
+        shares = [share_found(trials.table_rank[i], trials.seeds, top, agents) for top in TOPS]
+        line = Line(
+            problem, name, summaries[i], _median(trials.table_rank[i]), float(ranks[i]),
+            tuple(shares), first[i], _mean(trials.search_s[i]) / HOUR_S, meta,
+        )  # fmt: skip
+        lines.append(line)
     rival = _rival(trials, summaries, against)
     return lines if rival is None else [_tested(line, trials, rival) for line in lines]
+
+
+def _mean(figures: np.ndarray) -> float:
+    known = figures[~np.isnan(figures)]
+    return float(known.mean()) if len(known) else NAN
 
 
 def _median(figures: np.ndarray) -> float:
@@ -132,3 +198,15 @@ def overall_ranks(problems: Mapping[Problem, Trials]) -> dict[str, float]:
         for name, rank in zip(trials.algorithms, mean_ranks(trials.figures), strict=True):
             ranks.setdefault(name, []).append(float(rank))
     return {name: float(np.mean(values)) for name, values in ranks.items()}
+
+
+def summed_hours(lines: Sequence[Line]) -> dict[str, tuple[float, float]]:
+    """Hours of search and of meta-training of each algorithm, every searched task once."""
+    searches = {
+        (line.algorithm, line.problem.space, line.problem.search_task): line for line in lines
+    }
+    hours: dict[str, tuple[float, float]] = {}
+    for (name, *_), line in searches.items():
+        search, meta = hours.get(name, (0.0, 0.0))
+        hours[name] = (search + line.hours, meta + (line.meta.agent_h if line.meta else NAN))
+    return hours

@@ -3,25 +3,37 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrun.errors import DataError
 from nasrun.files import read_json, write_bytes
-from nasrun.report.compare import compare, overall_ranks
-from nasrun.report.published_figures import read_published
-from nasrun.report.schema import Figure, Report, parse_report
-from nasrun.report.tables import CSV_COLUMNS, Content, csv_rows, markdown, rich_table
-from nasrun.report.trials import by_problem, protocol, read_trials
+from nasrun.report.claims import judge
+from nasrun.report.columns import Total
+from nasrun.report.compare import Extras, Line, compare, overall_ranks, summed_hours
+from nasrun.report.figures import draw
+from nasrun.report.jobs import HOUR_S, find_jobs, meta_costs
+from nasrun.report.published_figures import ALL_TASKS, Key, Published, read_published
+from nasrun.report.schema import Report, parse_report
+from nasrun.report.tables import (
+    CLAIM_COLUMNS,
+    CSV_COLUMNS,
+    Content,
+    claim_rows,
+    csv_rows,
+    markdown,
+    rich_table,
+)
+from nasrun.report.trials import Problem, Trials, by_problem, protocol, read_trials
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
 NODE = "report.json"
 
 
-def render(folder: Path, report: Mapping[str, Any]) -> "Table":
+def render(folder: Path, report: Mapping[str, Any]) -> "RenderableType":
     """The report of ``folder/trials.csv`` as a table for the terminal.
 
     Raises:
@@ -34,9 +46,9 @@ def render(folder: Path, report: Mapping[str, Any]) -> "Table":
 def write_report(folder: Path, report: Mapping[str, Any]) -> list[Path]:
     """Write the report of ``folder/trials.csv`` beside it; returns the files written.
 
-    They are ``NAME.csv`` with every figure, ``NAME.md`` with the columns asked for, ``NAME.png``
-    and ``NAME.svg`` where a figure is asked for, and ``report.json``, from which
-    ``scripts/report.py`` makes them again.
+    They are ``NAME.csv`` with every figure, ``NAME.md`` with the columns asked for,
+    ``NAME_claims.csv``, the drawings asked for (the first is ``NAME.png`` and ``NAME.svg``, others
+    are ``NAME_KIND.png``), and ``report.json``, from which ``scripts/report.py`` makes them again.
 
     Raises:
         ConfigError: the report node is wrong.
@@ -45,15 +57,16 @@ def write_report(folder: Path, report: Mapping[str, Any]) -> list[Path]:
     parsed = parse_report(report)
     content = _content(folder, parsed)
     files = {
-        f"{parsed.name}.csv": _csv(content).encode(),
+        f"{parsed.name}.csv": _csv(CSV_COLUMNS, csv_rows(content)),
         f"{parsed.name}.md": markdown(content).encode(),
         NODE: (json.dumps(dict(report), indent=2) + "\n").encode(),
     }
-    if parsed.figure is Figure.box:
-        from nasrun.report.figures import box_figure
-
-        pictures = box_figure(content)
-        files |= {f"{parsed.name}.{kind}": data for kind, data in pictures.items()}
+    if content.verdicts:
+        files[f"{parsed.name}_claims.csv"] = _csv(CLAIM_COLUMNS, claim_rows(content))
+    for number, kind in enumerate(parsed.figures):
+        name = f"{parsed.name}_{kind.value}" if number else parsed.name
+        pictures = draw(kind, content, folder)
+        files |= {f"{name}.{suffix}": data for suffix, data in pictures.items()}
     return [write_bytes(folder / name, data) for name, data in files.items()]
 
 
@@ -79,14 +92,35 @@ def _content(folder: Path, report: Report) -> Content:
     if frame.empty:
         raise DataError(f"{path}: no trials in it; run the experiment first")
     problems = by_problem(frame, report.metric, list(report.labels), path)
-    published = read_published(report.published, report.metric) if report.published else {}
-    lines = compare(problems, published, report.against)
-    return Content(report, problems, lines, overall_ranks(problems), protocol(frame))
+    published, published_s = (
+        read_published(report.published, metric) if report.published else {}
+        for metric in (report.metric, "simulated_s")
+    )
+    meta = meta_costs(find_jobs(folder))
+    extras = Extras(published_s, report.published_only, report.first, meta)
+    lines = compare(problems, published, report.against, extras)
+    verdicts = judge(problems, report.claims, meta)
+    totals = _totals(problems, lines, published_s)
+    return Content(report, problems, lines, totals, protocol(frame), verdicts)
 
 
-def _csv(content: Content) -> str:
+def _totals(
+    problems: Mapping[Problem, Trials], lines: Sequence[Line], published_s: Mapping[Key, Published]
+) -> dict[str, Total]:
+    """What is known of each algorithm on all tasks; published totals stand under task ``all``."""
+    ranks, hours = overall_ranks(problems), summed_hours(lines)
+    totals: dict[str, Total] = {}
+    for name, (search_h, meta_h) in hours.items():
+        theirs = published_s.get((name, ALL_TASKS, ALL_TASKS))
+        published_h = theirs.mean / HOUR_S if theirs else float("nan")
+        rank = ranks.get(name, float("nan"))
+        totals[name] = Total(rank, search_h, published_h, meta_h)
+    return totals
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    writer.writerows(csv_rows(content))
-    return stream.getvalue()
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return stream.getvalue().encode()

@@ -1,117 +1,25 @@
-"""Figures of a report, as PNG and SVG bytes."""
+"""The figures that a report can ask for."""
 
-import io
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
 
-import numpy as np
-
-from nasrun.report.compare import Line
+from nasrun.report.anytime_figure import anytime_figure
+from nasrun.report.box_figure import box_figure
+from nasrun.report.schema import Figure
+from nasrun.report.sorted_figure import sorted_figure
 from nasrun.report.tables import Content
-from nasrun.report.trials import Trials
-from nasrun.streams import Floats
-
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-# Okabe and Ito's palette: the three differ for every kind of colour vision, and in lightness.
-BOX, MEAN, PUBLISHED = "#56B4E9", "#0B3C5D", "#D55E00"
-WIDTH_IN = 2.8  # of a panel
-ROW_IN, FRAME_IN = 0.34, 1.25  # height of an algorithm, and of title, axis and legend
-WHISKERS = (5, 95)  # percentiles
-DPI = 160
-STYLE: dict[Any, Any] = {
-    "font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.spines.left": False, "axes.grid": True, "axes.grid.axis": "x", "grid.alpha": 0.35,
-    "axes.axisbelow": True, "svg.hashsalt": "nasrun", "ytick.major.size": 0,
-}  # fmt: skip
 
 
-def box_figure(content: Content) -> Mapping[str, bytes]:
-    """One panel per problem, one box per algorithm, best overall mean rank on top.
+def draw(kind: Figure, content: Content, folder: Path) -> Mapping[str, bytes]:
+    """A figure of a sweep's folder as PNG and SVG bytes, by suffix.
 
-    A box spans the quartiles of the trials and its whiskers the 5th to the 95th percentile; dots
-    are means, diamonds published means.
+    Raises:
+        DataError: the measurements of the sweep's jobs cannot be read.
     """
-    import matplotlib
-
-    with matplotlib.rc_context(STYLE):
-        from matplotlib.figure import Figure  # not pyplot: no global state, no display
-
-        order = _order(content)
-        size = (WIDTH_IN * len(content.problems) + 1, ROW_IN * len(order) + FRAME_IN)
-        figure = Figure(figsize=size, layout="constrained")
-        panels = figure.subplots(1, len(content.problems), sharey=True, squeeze=False)[0]
-        for panel, (problem, trials) in zip(panels, content.problems.items(), strict=True):
-            lines = [line for line in content.lines if line.problem == problem]
-            _panel(panel, trials, lines, order)
-            panel.set_title(str(problem), fontweight="bold", fontsize=10)
-            panel.set_xlabel(content.report.unit)
-        panels[0].set_yticks(range(len(order)), [content.label(name) for name in order])
-        panels[0].invert_yaxis()
-        entries = _legend_entries(panels)
-        figure.legend(
-            entries.values(), entries.keys(), loc="outside lower center", ncols=2, frameon=False
-        )
-        return {"png": _bytes(figure, "png"), "svg": _bytes(figure, "svg")}
-
-
-def _order(content: Content) -> list[str]:
-    """Algorithms from top to bottom: by overall mean rank, the unranked last."""
-    ranks = content.overall
-    return sorted(ranks, key=lambda name: np.inf if np.isnan(ranks[name]) else ranks[name])
-
-
-def _panel(panel: "Axes", trials: Trials, lines: Sequence[Line], order: Sequence[str]) -> None:
-    known = {
-        name: figures[~np.isnan(figures)]
-        for name, figures in zip(trials.algorithms, trials.figures, strict=True)
-    }
-    places = [i for i, name in enumerate(order) if len(known[name])]
-    if places:
-        _boxes(panel, places, [known[order[i]] for i in places])
-    _published_means(panel, [line for line in lines if line.published], order)
-    panel.set_ylim(-0.6, len(order) - 0.4)
-
-
-def _boxes(panel: "Axes", places: Sequence[int], figures: Sequence[Floats]) -> None:
-    panel.boxplot(
-        figures, positions=places, orientation="horizontal", widths=0.62,
-        whis=WHISKERS, showfliers=False, patch_artist=True, manage_ticks=False,
-        boxprops={"facecolor": BOX, "edgecolor": MEAN, "linewidth": 0.8},
-        medianprops={"color": MEAN, "linewidth": 1.6},
-        whiskerprops={"color": MEAN, "linewidth": 0.8}, capprops={"color": MEAN, "linewidth": 0.8},
-    )  # fmt: skip
-    panel.scatter(
-        [float(sample.mean()) for sample in figures], places, s=22, color="white",
-        edgecolors=MEAN, linewidths=1.2, zorder=6, label="mean of our trials",
-    )  # fmt: skip
-
-
-def _published_means(panel: "Axes", lines: Sequence[Line], order: Sequence[str]) -> None:
-    if lines:
-        panel.scatter(
-            [line.published.mean for line in lines if line.published],
-            [order.index(line.algorithm) for line in lines], s=60, marker="D", color=PUBLISHED,
-            edgecolors="white", linewidths=0.8, zorder=5, label="published mean",
-        )  # fmt: skip
-
-
-def _legend_entries(panels: Iterable["Axes"]) -> dict[str, "Artist"]:
-    """Each label of any panel once: not every task has published figures."""
-    entries: dict[str, Artist] = {}
-    for panel in panels:
-        handles, labels = panel.get_legend_handles_labels()
-        entries |= dict(zip(labels, handles, strict=True))
-    return entries
-
-
-def _bytes(figure: "Figure", kind: str) -> bytes:
-    """The picture without a date in it, so that the same report is the same file."""
-    stream = io.BytesIO()
-    figure.savefig(
-        stream, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else None
-    )  # fmt: skip
-    return stream.getvalue()
+    match kind:
+        case Figure.box:
+            return box_figure(content)
+        case Figure.sorted:
+            return sorted_figure(content)
+        case Figure.anytime:
+            return anytime_figure(content, folder)

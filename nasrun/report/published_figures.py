@@ -8,6 +8,7 @@ from nasrun.errors import DataError
 from nasrun.files import read_csv
 
 FOLDER = Path(__file__).parent / "published"
+ALL_TASKS = "all"  # as a task: what a source gives for all of its tasks together
 COLUMNS = ("algorithm", "search_task", "task", "metric", "n", "mean", "std", "source")
 
 Key = tuple[str, str, str]  # algorithm, search task, scored task

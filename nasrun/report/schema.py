@@ -31,13 +31,29 @@ class Column(Enum):
     difference = "difference"  # ours minus published
     difference_se = "difference_se"  # the same in standard errors of the difference
     within = "within"  # whether the difference is at most `tolerance`
+    first = "first"  # the score of the first `first` trials alone, as a paper with few seeds has it
+    best = "best"  # share of trials that find the best architecture of the benchmark table
+    top3 = "top3"  # share of trials that find one of its three best
+    top10 = "top10"
+    hours = "hours"  # mean simulated hours of a search
+    published_hours = "published_hours"
+    meta_hours = "meta_hours"  # hours that the meta-training of one agent took
 
 
 class Figure(Enum):
-    """A drawing of the metric."""
+    """A drawing: one panel per task."""
 
-    none = "none"
-    box = "box"  # one box per algorithm, one panel per task
+    box = "box"  # the metric, one box per algorithm
+    sorted = "sorted"  # the metric of all trials in ascending order, one line per algorithm
+    anytime = "anytime"  # best reward so far, against evaluations and against hours
+
+
+@dataclass
+class Claim:
+    """A statement to be tested on every task: one algorithm is better than another."""
+
+    better: str
+    worse: str
 
 
 @dataclass
@@ -57,7 +73,10 @@ class Report:
     published: str | None = None  # name in nasrun/report/published, or path of such a CSV file
     tolerance: float | None = None  # accepted distance from the published mean
     against: str | None = None  # algorithm to test the others against, or best: the task's best
-    figure: Figure = Figure.none
+    figures: list[Figure] = field(default_factory=list)  # the first is NAME.png
+    claims: list[Claim] = field(default_factory=list)  # tested one-sided, agents as the unit
+    published_only: list[str] = field(default_factory=list)  # algorithms to list though not run
+    first: int | None = None  # number of seeds of the column first
     notes: list[str] = field(default_factory=list)  # sentences below the table
 
     def __post_init__(self) -> None:
@@ -66,6 +85,12 @@ class Report:
             raise ConfigError("report.columns compares with published figures: set published")
         if Column.within in self.columns and self.tolerance is None:
             raise ConfigError("report.columns has within: set report.tolerance, in points")
+        if Column.published_hours in self.columns and not self.published:
+            raise ConfigError("report.columns has published_hours: set report.published")
+        if Column.first in self.columns and (self.first is None or self.first < 1):
+            raise ConfigError("report.columns has first: set report.first, a number of seeds")
+        if len(set(self.figures)) < len(self.figures):
+            raise ConfigError("report.figures names a figure twice: name each once")
         if {Column.p_value, Column.win} & set(self.columns) and not self.against:
             raise ConfigError("report.columns has p_value or win: set report.against")
 

@@ -1,6 +1,6 @@
 """The lines of a report as CSV cells, as a table on the terminal, and as Markdown."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from textwrap import fill
@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 from rich import box
+from rich.console import Group, RenderableType
 from rich.table import Table
 
-from nasrun.report.compare import Line
+from nasrun.report.claims import Verdict
+from nasrun.report.columns import Total, headers, number, p_text, shown, shown_total
+from nasrun.report.compare import TOPS, Line
 from nasrun.report.schema import BEST, Column, Report
 from nasrun.report.trials import Problem, Trials
 
@@ -18,8 +21,16 @@ CSV_COLUMNS = (
     "space", "search_task", "task", "algorithm", "metric", "n", "mean", "std", "ci_low", "ci_high",
     "table_rank_median", "mean_rank", "mean_rank_all_tasks", "against", "p_value", "p_holm",
     "win_probability", "published_mean", "published_std", "published_n", "difference",
-    "difference_se", "within_tolerance", "published_source",
+    "difference_se", "within_tolerance", "published_source", "first_n", "first_mean", "first_std",
+    *(f"top{top}_share{part}" for top in TOPS
+      for part in ("", "_agent_min", "_agent_max", "_agent_std")),
+    "simulated_h", "published_h", "meta_agents", "meta_agent_h",
 )  # fmt: skip
+CLAIM_COLUMNS = (
+    "space", "search_task", "task", "better", "worse", "difference", "units", "unit", "p_value",
+    "p_holm",
+)  # fmt: skip
+CLAIM_HEADERS = ("claim", "task", "difference", "units", "p", "p (Holm)")
 SIGNIFICANT_DIGITS = 6
 INDENT = " "
 HEADER_WIDTH = 6  # characters to a line of a header, so that figures set a column's width
@@ -27,47 +38,74 @@ HEADER_WIDTH = 6  # characters to a line of a header, so that figures set a colu
 
 @dataclass(frozen=True)
 class Content:
-    """All that a report says: its node, the trials, lines, overall mean ranks, the protocol."""
+    """All that a report says: its node, trials, lines, figures over all tasks, protocol, claims."""
 
     report: Report
     problems: Mapping[Problem, Trials]
     lines: Sequence[Line]
-    overall: Mapping[str, float]
+    totals: Mapping[str, Total]
     protocol: Sequence[str]
+    verdicts: Sequence[Verdict] = ()
 
     def label(self, algorithm: str) -> str:
         """The name to show."""
         return self.report.labels.get(algorithm, algorithm)
 
     def sections(self) -> Iterator[tuple[str, list[Line]]]:
-        """Lines by problem; the best mean first unless the report's labels set the order."""
+        """Lines by problem; in the order of the report's labels, or else the best mean first."""
+        order = {name: place for place, name in enumerate(self.report.labels)}
         for problem, group in groupby(self.lines, key=lambda line: line.problem):
             lines = list(group)
-            if not self.report.labels:
+            if order:
+                lines.sort(key=lambda line: order.get(line.algorithm, len(order)))
+            else:
                 lines.sort(key=lambda line: -(line.summary.mean if line.summary else -np.inf))
             yield str(problem), lines
 
-    def ranking(self) -> list[tuple[str, float]]:
-        """Algorithms by overall mean rank, best first, if the report shows ranks at all."""
-        if Column.mean_rank not in self.report.columns:
-            return []
-        known = [(name, rank) for name, rank in self.overall.items() if not np.isnan(rank)]
-        return sorted(known, key=lambda item: item[1])
+    def overall(self) -> list[list[str]]:
+        """Cells of the lines on all tasks, best mean rank first; none without such columns."""
+        by_rank = sorted(self.totals.items(), key=lambda item: _missing_last(item[1].mean_rank))
+        lines = [(name, shown_total(total, self.report)) for name, total in by_rank]
+        return [[self.label(name), *cells] for name, cells in lines if any(cells)]
+
+
+def _missing_last(rank: float) -> float:
+    return np.inf if np.isnan(rank) else rank
 
 
 def csv_rows(content: Content) -> Iterator[tuple[Any, ...]]:
     """Rows below ``CSV_COLUMNS``; None is an empty cell."""
     for line in content.lines:
-        ours, theirs = line.summary, line.published
+        ours, theirs, meta = line.summary, line.published, line.meta
         figures = [getattr(ours, key, None) for key in ("n", "mean", "std", "ci_low", "ci_high")]
         published = [getattr(theirs, key, None) for key in ("mean", "std", "n")]
+        total = content.totals.get(line.algorithm)
+        shares = [
+            part
+            for share in line.shares
+            for part in (share.share, share.agent_min, share.agent_max, share.agent_std)
+        ]
         cells = [
-            *figures, line.table_rank, line.mean_rank, content.overall[line.algorithm],
+            *figures, line.table_rank, line.mean_rank, total.mean_rank if total else None,
             line.against, line.p_value, line.p_holm, line.win, *published, line.difference,
             line.difference_se, line.within(content.report.tolerance),
             theirs.source if theirs else None,
+            *(getattr(line.first, key, None) for key in ("n", "mean", "std")), *shares,
+            line.hours, line.published_hours,
+            *(getattr(meta, key, None) for key in ("agents", "agent_h")),
         ]  # fmt: skip
         yield (*line.problem, line.algorithm, content.report.metric, *map(_cell, cells))
+
+
+def claim_rows(content: Content) -> Iterator[tuple[Any, ...]]:
+    """Rows below ``CLAIM_COLUMNS``."""
+    for verdict in content.verdicts:
+        cells = [verdict.difference, verdict.units, _unit(verdict), verdict.p_value, verdict.p_holm]
+        yield (*verdict.problem, verdict.better, verdict.worse, *map(_cell, cells))
+
+
+def _unit(verdict: Verdict) -> str:
+    return "agents" if verdict.by_agent else "trials"
 
 
 def _cell(value: Any) -> Any:
@@ -78,8 +116,8 @@ def _cell(value: Any) -> Any:
     return None if np.isnan(value) else f"{value:.{SIGNIFICANT_DIGITS}g}"
 
 
-def rich_table(content: Content) -> Table:
-    """The table on the terminal: one section per problem, then the mean ranks over all."""
+def rich_table(content: Content) -> RenderableType:
+    """The table on the terminal: one section per problem, then all tasks, then the claims."""
     table = Table(
         title=content.report.title,
         caption="\n".join(notes(content)),
@@ -90,33 +128,59 @@ def rich_table(content: Content) -> Table:
     )
     names = [content.label(line.algorithm) for line in content.lines]
     table.add_column("method", min_width=len(INDENT) + max(map(len, names), default=0))
-    for header in _headers(content.report)[1:]:
+    for header in headers(content.report)[1:]:
         table.add_column(
             fill(header, HEADER_WIDTH, break_long_words=False), justify="right", no_wrap=True
         )
     for problem, lines in content.sections():
         table.add_row(f"[bold]{problem}[/bold]")
         for line in lines:
-            table.add_row(f"{INDENT}{content.label(line.algorithm)}", *_shown(line, content.report))
+            cells = shown(line, content.report)
+            table.add_row(f"{INDENT}{content.label(line.algorithm)}", *cells)
         table.add_section()
-    place = 1 + list(content.report.columns).index(Column.mean_rank) if content.ranking() else 0
-    for number, (name, rank) in enumerate(content.ranking()):
-        if number == 0:
+    for number_, (name, *cells) in enumerate(content.overall()):
+        if number_ == 0:
             table.add_row("[bold]all tasks[/bold]")
-        table.add_row(f"{INDENT}{content.label(name)}", *[""] * (place - 1), _number(rank, 2))
+        table.add_row(f"{INDENT}{name}", *cells)
+    return Group(table, _claims_table(content)) if content.verdicts else table
+
+
+def _claims_table(content: Content) -> Table:
+    table = Table(title="Claims", box=box.SIMPLE, show_edge=False, collapse_padding=True)
+    for header in CLAIM_HEADERS:
+        table.add_column(header, justify="left" if header in ("claim", "task") else "right")
+    for cells in _claim_cells(content):
+        table.add_row(*cells)
     return table
 
 
+def _claim_cells(content: Content) -> list[list[str]]:
+    return [
+        [
+            f"{content.label(verdict.better)} > {content.label(verdict.worse)}",
+            str(verdict.problem),
+            number(verdict.difference, 2, "+"),
+            f"{verdict.units} {_unit(verdict)}",
+            p_text(verdict.p_value),
+            p_text(verdict.p_holm),
+        ]
+        for verdict in content.verdicts
+    ]
+
+
 def markdown(content: Content) -> str:
-    """The report as Markdown: a table per problem, the mean ranks over all, and the notes."""
+    """The report as Markdown: a table per problem, all tasks, the claims, and the notes."""
     report = content.report
     parts = [f"# {report.title}"]
     for problem, lines in content.sections():
-        rows = [[content.label(line.algorithm), *_shown(line, report)] for line in lines]
-        parts += [f"## {problem}", _markdown_table(_headers(report), rows)]
-    if content.ranking():
-        rows = [[content.label(name), _number(rank, 2)] for name, rank in content.ranking()]
-        parts += ["## Mean rank over all tasks", _markdown_table(["method", "mean rank"], rows)]
+        rows = [[content.label(line.algorithm), *shown(line, report)] for line in lines]
+        parts += [f"## {problem}", _markdown_table(headers(report), rows)]
+    if rows := content.overall():
+        kept = [i for i in range(len(rows[0])) if any(row[i] for row in rows)]
+        narrow = [[row[i] for i in kept] for row in rows]
+        parts += ["## All tasks", _markdown_table([headers(report)[i] for i in kept], narrow)]
+    if content.verdicts:
+        parts += ["## Claims", _markdown_table(CLAIM_HEADERS, _claim_cells(content))]
     parts.append("\n".join(f"- {note}" for note in notes(content)))
     return "\n\n".join(parts) + "\n"
 
@@ -143,74 +207,16 @@ def notes(content: Content) -> list[str]:
         )
     if Column.win in report.columns:
         found.append(f"win: probability that a trial beats one of {rival}")
+    if any(not np.isnan(share.agent_min) for line in content.lines for share in line.shares):
+        found.append("in brackets: the least and the most successful meta-trained agent")
+    if content.verdicts:
+        found.append(
+            "claims: one-sided sign-flip test of the mean difference, Holm-adjusted over all "
+            "claims; trials of one meta-trained agent count as one unit, paired by seed"
+        )
+    trained = {str(line.problem.search_task): line.meta for line in content.lines if line.meta}
+    if trained:
+        costs = ", ".join(f"{meta.agent_h:.0f} h for {task}" for task, meta in trained.items())
+        found.append(f"meta-training cost each agent, before its searches, {costs}")
     sources = dict.fromkeys(line.published.source for line in content.lines if line.published)
     return [*found, *(f"published: {source}" for source in sources)]
-
-
-def _headers(report: Report) -> list[str]:
-    against = "best" if report.against == BEST else report.against
-    names = {
-        Column.trials: "trials",
-        Column.score: report.unit,
-        Column.interval: "95% CI of the mean",
-        Column.table_rank: "table rank",
-        Column.mean_rank: "mean rank",
-        Column.p_value: f"p vs {against}",
-        Column.win: f"win vs {against}",
-        Column.published: "published",
-        Column.difference: "diff",
-        Column.difference_se: "diff / SE",
-        Column.within: f"within {report.tolerance}",
-    }
-    return ["method", *(names[column] for column in report.columns)]
-
-
-def _shown(line: Line, report: Report) -> list[str]:
-    return [_SHOW[column](line, report) for column in report.columns]
-
-
-def _spread(mean: float, std: float) -> str:
-    return f"{mean:.2f}" if np.isnan(std) else f"{mean:.2f} ± {std:.2f}"
-
-
-def _number(value: float, decimals: int, sign: str = "") -> str:
-    return "" if np.isnan(value) else f"{value:{sign}.{decimals}f}"
-
-
-def _p(value: float) -> str:
-    if np.isnan(value):
-        return ""
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _score(line: Line, _: Report) -> str:
-    return _spread(line.summary.mean, line.summary.std) if line.summary else ""
-
-
-def _interval(line: Line, _: Report) -> str:
-    if line.summary is None or np.isnan(line.summary.ci_low):
-        return ""
-    return f"[{line.summary.ci_low:.2f}, {line.summary.ci_high:.2f}]"
-
-
-def _published(line: Line, _: Report) -> str:
-    return _spread(line.published.mean, line.published.std) if line.published else ""
-
-
-def _within(line: Line, report: Report) -> str:
-    return {True: "yes", False: "no", None: ""}[line.within(report.tolerance)]
-
-
-_SHOW: Mapping[Column, Callable[[Line, Report], str]] = {
-    Column.trials: lambda line, _: str(line.summary.n) if line.summary else "",
-    Column.score: _score,
-    Column.interval: _interval,
-    Column.table_rank: lambda line, _: _number(line.table_rank, 0),
-    Column.mean_rank: lambda line, _: _number(line.mean_rank, 2),
-    Column.p_value: lambda line, _: _p(line.p_holm),
-    Column.win: lambda line, _: _number(line.win, 2),
-    Column.published: _published,
-    Column.difference: lambda line, _: _number(line.difference, 2, "+"),
-    Column.difference_se: lambda line, _: _number(line.difference_se, 1, "+"),
-    Column.within: _within,
-}

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 PROBLEM = ["space", "search_task", "task"]
-PROTOCOL = ["split", "fidelity", "run", "clock"]
+PROTOCOL = ["split", "fidelity", "run", "clock", "meta"]
+FIGURES = ["rank", "simulated_s"]  # that every report reads besides its metric
 SHOWN = 5  # offending rows that an error names
 
 
@@ -41,13 +42,14 @@ class Trials:
     """What ``a`` algorithms found in the same ``n`` trials of one problem.
 
     ``seeds (n,)``, ``figures (a, n)`` of the report's metric, ``table_rank (a, n)`` of the found
-    architectures; NaN where unknown.
+    architectures, ``search_s (a, n)`` simulated seconds of the search; NaN where unknown.
     """
 
     algorithms: tuple[str, ...]
     seeds: Ints
     figures: Floats
     table_rank: Floats
+    search_s: Floats
 
 
 def read_trials(path: Path, metric: str) -> "DataFrame":
@@ -58,7 +60,8 @@ def read_trials(path: Path, metric: str) -> "DataFrame":
     """
     import pandas as pd
 
-    needed = [*PROBLEM, "algorithm", "seed", "rank", *PROTOCOL, metric]
+    figures = list(dict.fromkeys((metric, *FIGURES)))
+    needed = [*PROBLEM, "algorithm", "seed", *PROTOCOL, *figures]
     try:
         # Texts first: a metric that is empty everywhere must not decide a column's type.
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
@@ -72,10 +75,9 @@ def read_trials(path: Path, metric: str) -> "DataFrame":
         where = _lines(ragged) if len(ragged) else "every line"
         raise DataError(f"{path}, {where}: not as many cells as the header has columns")
     try:
-        numbers = {"seed": np.int64, metric: np.float64, "rank": np.float64}
-        return frame.astype(numbers)
+        return frame.astype({"seed": np.int64, **dict.fromkeys(figures, np.float64)})
     except ValueError as error:
-        raise DataError(f"{path}: seed, {metric} and rank must be numbers ({error})") from None
+        raise DataError(f"{path}: seed, {', '.join(figures)} must be numbers ({error})") from None
 
 
 def by_problem(
@@ -93,13 +95,14 @@ def by_problem(
     _refuse_ragged(frame, algorithms, where)
     problems: dict[Problem, Trials] = {}
     for _, rows in frame.groupby(PROBLEM, sort=False):
-        figures = rows.pivot(index="seed", columns="algorithm", values=metric)[algorithms]
-        ranks = rows.pivot(index="seed", columns="algorithm", values="rank")[algorithms]
+        tables = [
+            rows.pivot(index="seed", columns="algorithm", values=value)[algorithms]
+            for value in (metric, *FIGURES)
+        ]
         problems[Problem.of(rows.iloc[0])] = Trials(
             tuple(algorithms),
-            figures.index.to_numpy(),
-            figures.to_numpy().T.copy(),
-            ranks.to_numpy().T.copy(),
+            tables[0].index.to_numpy(),
+            *(table.to_numpy().T.copy() for table in tables),
         )
     return problems
 
@@ -135,7 +138,7 @@ def protocol(frame: "DataFrame") -> list[str]:
     """What the searches saw and paid, one sentence per field that all or some rows share."""
     return [
         f"{column}: {', '.join(dict.fromkeys(frame[column].astype(str)))}"
-        for column in ("fidelity", "run", "clock")
+        for column in ("fidelity", "run", "clock", "meta")
     ]
 
 

@@ -12,7 +12,8 @@ HERE, THERE = Problem("nb201", "cifar10", "cifar10"), Problem("nb201", "cifar100
 def trials(*figures):
     array = np.array(figures, float)
     names = ("random", "rea", "tpe")[: len(array)]
-    return Trials(names, np.arange(array.shape[1]), array, np.full(array.shape, NAN))
+    unknown = np.full(array.shape, NAN)
+    return Trials(names, np.arange(array.shape[1]), array, unknown, unknown)
 
 
 def test_a_line_holds_the_sample_and_its_ranks():

@@ -1,7 +1,12 @@
+import os
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from nasrun.errors import DataError
+from nasrun.files import read_csv
 from nasrun.report.published_figures import COLUMNS, FOLDER, read_published
 
 HEADER = ",".join(COLUMNS)
@@ -9,7 +14,8 @@ HEADER = ",".join(COLUMNS)
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.csv")), ids=lambda path: path.stem)
 def test_every_shipped_file_reads_and_names_its_sources(path):
-    found = read_published(path.stem, "test_acc_pct")
+    metrics = {row["metric"] for row in read_csv(path, COLUMNS)}
+    found = read_published(path.stem, next(m for m in sorted(metrics) if m.endswith("acc_pct")))
     assert found
     assert all(figure.source and 0 < figure.mean < 100 for figure in found.values())
 
@@ -24,6 +30,49 @@ def test_the_baselines_are_those_of_the_paper():
         "random": (93.70, 71.04), "rea": (93.92, 71.84), "reinforce": (93.85, 71.71),
         "bohb": (93.61, 70.85),
     }  # fmt: skip
+
+
+CATCH_NAMES = {
+    "DARTS-V1": "darts_v1", "DARTS-V2": "darts_v2", "GDAS": "gdas", "R-NAS": "rsps",
+    "ENAS": "enas", "SETN": "setn", "CATCH-meta": "catch", "Max Acc": "optimum",
+}  # fmt: skip
+CATCH_TASKS = ("cifar10", "cifar100", "imagenet16_120")
+
+
+@pytest.mark.data
+def test_catch_table1_is_the_papers():
+    paper = Path(os.environ["NASRUN_DATA"]).parent / "papers" / "catch_eccv2020.txt"
+    if not paper.exists():
+        pytest.skip("the paper's text does not lie beside NASRUN_DATA")
+    text = paper.read_text(encoding="utf-8")
+    table = text[text.index("Algorithm\tCIFAR-10") :].split("Comparison with One-Shot")[0]
+    accuracies, hours = (
+        read_published("catch_table1", metric) for metric in ("val_acc_pct", "simulated_s")
+    )
+    printed = [line.split("\t") for line in table.splitlines() if line.strip()][2:]
+    assert len(printed) == len(CATCH_NAMES)
+    for label, *cells in printed:
+        name = CATCH_NAMES[re.sub(r" \[\d+\]", "", label)]
+        found = [numbers(cell) for cell in cells]
+        spreads, times = found[0:6:2], found[1:6:2]
+        assert [ours(accuracies, name, task) for task in CATCH_TASKS] == spreads, name
+        assert [seconds(hours, name, task) for task in CATCH_TASKS] == times, name
+        assert seconds(hours, name, "all") == found[6], name
+
+
+def numbers(cell):
+    """The figures of a cell of the paper's table, which is partly typeset."""
+    return [float(figure) for figure in re.findall(r"\d+(?:\.\d+)?", cell)]
+
+
+def ours(published, name, task):
+    figure = published[name, task, task]
+    return [figure.mean] if np.isnan(figure.std) else [figure.mean, figure.std]
+
+
+def seconds(published, name, task):
+    figure = published.get((name, task, task))
+    return [] if figure is None else [pytest.approx(figure.mean / 3600)]
 
 
 def test_a_users_own_file_and_its_gaps(tmp_path):

@@ -10,10 +10,10 @@ EXPERIMENTS = sorted((Path(__file__).parents[2] / "conf" / "experiment").glob("*
 
 
 def test_names_become_columns_and_figures():
-    node = {"name": "n", "title": "t", "columns": ["score", "mean_rank"], "figure": "box"}
+    node = {"name": "n", "title": "t", "columns": ["score", "mean_rank"], "figures": ["box"]}
     report = parse_report(node)
     assert report.columns == [Column.score, Column.mean_rank]
-    assert report.figure is Figure.box
+    assert report.figures == [Figure.box]
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
@@ -32,6 +32,11 @@ def test_every_experiment_has_a_sound_report_of_its_own_name(path):
         ({"columns": ["published"]}, "set published"),
         ({"columns": ["within"], "published": "nb201_baselines"}, "set report.tolerance"),
         ({"columns": ["p_value"]}, "set report.against"),
+        ({"columns": ["published_hours"]}, "set report.published"),
+        ({"columns": ["first"]}, "set report.first"),
+        ({"columns": ["first"], "first": 0}, "set report.first"),
+        ({"figures": ["box", "box"]}, "twice"),
+        ({"claims": [{"better": "rea"}]}, "report.claims"),
     ],
 )
 def test_a_wrong_report_is_refused(extra, message):

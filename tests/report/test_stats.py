@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,6 +9,7 @@ from nasrun.report.stats import (
     difference_in_errors,
     holm,
     mean_ranks,
+    one_sided_p_value,
     paired_p_value,
     probability_of_improvement,
     summarise_columns,
@@ -145,3 +147,34 @@ def test_difference_in_standard_errors():
     assert difference_in_errors(72.0, 3.0, 9, 70.0, 4.0, 16) == pytest.approx(2 / np.sqrt(2))
     assert np.isnan(difference_in_errors(72.0, NAN, 1, 70.0, 4.0, 16))
     assert np.isnan(difference_in_errors(72.0, 0.0, 2, 70.0, 0.0, 2))
+
+
+def test_the_sign_flip_test_counts_all_signs():
+    assert one_sided_p_value(np.array([1.0, 2.0, 3.0])) == 1 / 8
+    assert one_sided_p_value(np.array([-1.0, 2.0, 3.0])) == 2 / 8  # 4 and 6 are as high
+    assert one_sided_p_value(np.ones(10)) == 1 / 1024
+    assert one_sided_p_value(-np.ones(10)) == 1.0
+    assert one_sided_p_value(np.zeros(4)) == 1.0
+
+
+def test_the_sign_flip_test_leaves_missing_differences_out():
+    assert one_sided_p_value(np.array([1.0, NAN, 2.0])) == 1 / 4
+    assert np.isnan(one_sided_p_value(np.array([NAN])))
+
+
+@given(st.lists(st.integers(-9, 9), min_size=2, max_size=12))
+def test_the_sign_flip_test_agrees_with_scipy(values):
+    differences = np.array(values, float)
+    expected = scipy.stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", alternative="greater",
+        n_resamples=np.inf,
+    ).pvalue  # fmt: skip
+    assert one_sided_p_value(differences) == pytest.approx(expected)
+
+
+def test_many_differences_are_drawn_and_keep_the_level():
+    generator = np.random.default_rng(1)
+    p_values = np.array([one_sided_p_value(generator.normal(size=30)) for _ in range(60)])
+    # Under the null 5% fall below 0.05: ten or more of 60 have a chance below LEVEL.
+    assert (p_values < 0.05).sum() < 10, p_values
+    assert one_sided_p_value(generator.normal(1, 1, 30)) < 0.001

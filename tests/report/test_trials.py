@@ -37,7 +37,9 @@ def test_a_metric_that_is_empty_everywhere_is_missing_not_wrong(tmp_path):
 def test_the_protocol_names_every_value(tmp_path):
     rows = [row("rea", 0, 1.0), row("random", 0, 1.0, run="777")]
     frame = read_trials(write_trials(tmp_path, rows), METRIC)
-    assert protocol(frame) == ["fidelity: val@12", "run: mean, 777", "clock: c"]
+    assert protocol(frame) == [
+        "fidelity: val@12", "run: mean, 777", "clock: c", "meta: none",
+    ]  # fmt: skip
 
 
 def test_a_doubled_trial_is_refused_by_line_and_name(tmp_path):

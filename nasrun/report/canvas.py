@@ -1,0 +1,58 @@
+"""What all figures of a report share: style, colours, one panel per task, and the files."""
+
+import io
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, for every kind of colour vision, its yellow darkened for thin lines.
+PALETTE = (
+    "#999999", "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#8C7A00",
+    "#1A1A1A",
+)  # fmt: skip
+DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)))  # for further lines than there are colours
+DPI = 160
+LABEL_IN = 1.25  # width of a label in a legend
+STYLE: dict[Any, Any] = {
+    "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+    "grid.alpha": 0.35, "axes.axisbelow": True, "svg.hashsalt": "nasrun",
+    "legend.frameon": False, "legend.handlelength": 1.6, "legend.columnspacing": 1.4,
+}  # fmt: skip
+
+
+def line_style(place: int) -> dict[str, Any]:
+    """Colour and dashes of the method at this place of the report, alike in all its figures."""
+    dashes = DASHES[place // len(PALETTE) % len(DASHES)]
+    return {"color": PALETTE[place % len(PALETTE)], "linestyle": dashes}
+
+
+def legend_below(figure: "Figure", panels: Iterable["Axes"], width_in: float) -> None:
+    """Name each label of any panel once, below all panels."""
+    entries = legend_entries(panels)
+    columns = max(1, min(len(entries), int(width_in / LABEL_IN)))
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
+
+
+def legend_entries(panels: Iterable["Axes"]) -> dict[str, "Artist"]:
+    """Each label of any panel once."""
+    entries: dict[str, Artist] = {}
+    for panel in panels:
+        handles, labels = panel.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    return entries
+
+
+def pictures(figure: "Figure") -> Mapping[str, bytes]:
+    """The figure as PNG and SVG, without a date, so that the same report is the same files."""
+    return {kind: _bytes(figure, kind) for kind in ("png", "svg")}
+
+
+def _bytes(figure: "Figure", kind: str) -> bytes:
+    stream = io.BytesIO()
+    undated = {"Date": None} if kind == "svg" else None
+    figure.savefig(stream, format=kind, dpi=DPI, metadata=undated)
+    return stream.getvalue()

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+from sweeps import job
+
+from nasrun.errors import DataError
+from nasrun.record.history import EVALUATION_COLUMNS
+from nasrun.report.jobs import NEEDED, MetaCost, Search, find_jobs, meta_costs, read_histories
+
+META = {"agents": 2, "cost_s": 14400.0}
+
+
+def test_finished_jobs_are_found_with_what_was_meta_trained(tmp_path):
+    job(tmp_path / "a", "catch", [[1.0]], meta=META)
+    job(tmp_path / "b", "rea", [[1.0]])
+    job(tmp_path / "c", "tpe", [[1.0]], state="running")
+    found = find_jobs(tmp_path)
+    assert [one.search.algorithm for one in found] == ["catch", "rea"]
+    assert meta_costs(found) == {Search("nb201", "cifar10", "catch"): MetaCost(2, 2.0)}
+
+
+def test_an_unknown_cost_is_not_a_cost_of_zero(tmp_path):
+    job(tmp_path / "a", "catch", [[1.0]], meta={**META, "cost_s": None})
+    (cost,) = meta_costs(find_jobs(tmp_path)).values()
+    assert np.isnan(cost.agent_h)
+
+
+def test_histories_hold_the_best_so_far_and_the_hours(tmp_path):
+    job(tmp_path / "a", "rea", [[3.0, 1.0, 4.0], [2.0]])
+    job(tmp_path / "b", "rea", [[5.0, ""]], first_seed=2)
+    histories = read_histories(find_jobs(tmp_path))
+    nan = np.nan
+    np.testing.assert_array_equal(histories.best, [[3, 3, 4], [2, nan, nan], [5, 5, nan]])
+    np.testing.assert_array_equal(histories.clock_h, [[1, 2, 3], [1, nan, nan], [1, 2, nan]])
+
+
+def test_a_short_training_never_counts_as_best(tmp_path):
+    job(tmp_path / "a", "bohb", [[99.0, 1.0]], epochs=[4, 12])
+    np.testing.assert_array_equal(read_histories(find_jobs(tmp_path)).best, [[np.nan, 1.0]])
+
+
+def test_a_job_without_measurements_is_refused(tmp_path):
+    job(tmp_path / "a", "rea", [[1.0]])
+    (tmp_path / "a" / "evaluations.csv").unlink()
+    with pytest.raises(DataError, match=r"evaluations\.csv: cannot be read"):
+        read_histories(find_jobs(tmp_path))
+
+
+def test_a_job_without_trials_is_refused(tmp_path):
+    job(tmp_path / "a", "rea", [])
+    with pytest.raises(DataError, match="without trials"):
+        find_jobs(tmp_path)
+
+
+def test_a_damaged_provenance_is_refused(tmp_path):
+    job(tmp_path / "a", "rea", [[1.0]])
+    (tmp_path / "a" / "provenance.json").write_text("{")
+    with pytest.raises(DataError, match=r"provenance\.json"):
+        find_jobs(tmp_path)
+
+
+def test_runs_leave_the_columns_that_are_read():
+    assert set(NEEDED) <= set(EVALUATION_COLUMNS)

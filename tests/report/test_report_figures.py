@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+from sweeps import job, row, write_trials
+
+from nasrun.errors import DataError
+from nasrun.report.anytime_figure import by_evaluations, by_hours
+from nasrun.report.canvas import DASHES, PALETTE, line_style
+from nasrun.report.experiment import write_report
+from nasrun.report.jobs import Histories
+from nasrun.report.schema import Figure
+
+NAN = np.nan
+REPORT = {
+    "name": "f", "title": "t", "unit": "accuracy, %", "labels": {"rea": "R-EA"},
+    "figures": ["sorted", "anytime", "box"],
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path):
+    generator = np.random.default_rng(0)
+    rows = []
+    for name in ("random", "rea"):
+        rewards = generator.normal(93, 1, (6, 8)).round(3)
+        job(tmp_path / name, name, rewards.tolist())
+        rows += [row(name, seed, best) for seed, best in enumerate(rewards.max(axis=1))]
+    write_trials(tmp_path, rows)
+    return tmp_path
+
+
+def test_every_kind_of_figure_is_written_and_repeats(folder):
+    written = {path.name: path.read_bytes() for path in write_report(folder, REPORT)}
+    stems = ("f", "f_anytime", "f_box")
+    assert {f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")} <= set(written)
+    again = {path.name: path.read_bytes() for path in write_report(folder, REPORT)}
+    assert again == written
+
+
+@pytest.mark.parametrize("kind", Figure, ids=lambda kind: kind.value)
+def test_a_figure_names_its_methods_tasks_and_unit(folder, kind):
+    write_report(folder, {**REPORT, "figures": [kind.value]})
+    drawn = (folder / "f.svg").read_text(encoding="utf-8")
+    unit = "best reward so far" if kind is Figure.anytime else "accuracy, %"
+    for text in ("R-EA", "random", "cifar10", unit):
+        assert text in drawn
+
+
+@pytest.mark.parametrize("kind", [Figure.box, Figure.sorted], ids=lambda kind: kind.value)
+def test_nothing_known_is_an_empty_figure(tmp_path, kind):
+    write_trials(tmp_path, [row("rea", 0, "", rank=""), row("rea", 1, "", rank="")])
+    write_report(tmp_path, {**REPORT, "figures": [kind.value]})
+    assert (tmp_path / "f.png").exists()
+
+
+def test_an_algorithm_whose_jobs_are_gone_has_no_curve(folder):
+    for path in (folder / "rea").iterdir():
+        path.unlink()
+    write_report(folder, {**REPORT, "figures": ["anytime"]})
+    assert "R-EA" not in (folder / "f.svg").read_text(encoding="utf-8")
+
+
+def test_a_damaged_evaluations_file_is_one_sentence(folder):
+    (folder / "rea" / "evaluations.csv").write_text("seed\n1\n")
+    with pytest.raises(DataError, match="cannot be read"):
+        write_report(folder, REPORT)
+
+
+def test_curves_against_evaluations_keep_what_ended_trials_found():
+    best = np.array([[1, 2, 3], [4, 5, 6], [7, NAN, NAN]], float)
+    clock_h = np.array([[1, 2, 3], [1, 2, 3], [1, NAN, NAN]], float)
+    curve = by_evaluations(Histories(best, clock_h))
+    np.testing.assert_array_equal(curve.x, [1, 2, 3])
+    np.testing.assert_allclose(curve.mean, [4, 14 / 3, 16 / 3])
+    assert ((curve.low <= curve.mean) & (curve.mean <= curve.high)).all()
+
+
+def test_curves_begin_where_every_trial_has_a_full_measurement():
+    best = np.array([[NAN, 2.0], [1.0, 1.0]])
+    curve = by_evaluations(Histories(best, np.array([[1.0, 2.0], [1.0, 2.0]])))
+    np.testing.assert_array_equal(curve.x, [2])
+
+
+def test_curves_against_hours_count_what_is_over_by_then():
+    best = np.array([[1.0, 5.0], [3.0, 3.0]])
+    clock_h = np.array([[1.0, 4.0], [2.0, 4.0]])
+    curve = by_hours(Histories(best, clock_h))
+    assert curve.x[0] == pytest.approx(2.0, abs=4 / 60)
+    assert (curve.mean[curve.x < 4] == 2.0).all()
+    assert curve.mean[-1] == 4.0
+
+
+def test_unknown_costs_have_no_curve_against_hours():
+    nothing = by_hours(Histories(np.full((2, 3), 1.0), np.full((2, 3), NAN)))
+    assert len(nothing.x) == 0
+
+
+def test_styles_differ_beyond_the_palette():
+    styles = [tuple(map(str, line_style(i).values())) for i in range(len(PALETTE) * len(DASHES))]
+    assert len(set(styles)) == len(styles)
