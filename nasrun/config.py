@@ -154,5 +154,8 @@ def _positive(config: DictConfig, key: str) -> int:
 def _seeds(config: DictConfig) -> range:
     seed, trials = config.seed, _positive(config, "trials")
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < SEED_LIMIT - trials:
-        raise ConfigError(f"seed must be a whole number of at least 0, got {seed!r}")
+        raise ConfigError(
+            f"seed must be a whole number of at least 0, and below 2**63 for the last trial, "
+            f"got {seed!r}"
+        )
     return range(seed, seed + trials)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nasrun.errors import UnsupportedError
+from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.streams import Floats, Ints, Streams
 
 if TYPE_CHECKING:
@@ -42,7 +42,11 @@ class Clock(Enum):
 
 @dataclass
 class Task:
-    """A dataset with the split that a search on it uses (NAS-Bench-201's names)."""
+    """A dataset with the split that a search on it uses (NAS-Bench-201's names).
+
+    Raises:
+        ConfigError: a count below 1.
+    """
 
     name: str
     classes: int
@@ -51,6 +55,11 @@ class Task:
     final_split: str  # training and test images of the final score
     valid_images: int  # size of the validation part of search_split
     train_images: int  # size of the training part of search_split
+
+    def __post_init__(self) -> None:
+        for key in ("classes", "image_px", "valid_images", "train_images"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"task.{key} must be at least 1, got {getattr(self, key)}")
 
 
 @dataclass(frozen=True)
@@ -308,7 +317,7 @@ class Budget:
     """How much a trial may spend. The first limit that is reached ends the trial.
 
     Raises:
-        ConfigError: a limit that is not positive.
+        ConfigError: a limit that is not positive, or endless.
     """
 
     evaluations: int | None = None  # measurements; 50 if no limit at all is given
@@ -319,18 +328,26 @@ class Budget:
     charge_startup: bool = True  # False: the initial population or history costs nothing
 
     def __post_init__(self) -> None:
-        from nasrun.errors import ConfigError
-
         limits = {k: getattr(self, k) for k in ("evaluations", "simulated_s", "wall_s")}
         for key, value in limits.items():
-            if value is not None and not value > 0:
-                raise ConfigError(f"budget.{key} must be positive, got {value}")
+            if value is not None and not 0 < value < float("inf"):
+                raise ConfigError(f"budget.{key} must be positive and finite, got {value}")
         if all(value is None for value in limits.values()):
             self.evaluations = 50
 
 
 @dataclass
 class Retrain:
-    """How the found architectures are scored in the end."""
+    """How the found architectures are scored in the end.
+
+    Raises:
+        ConfigError: a task that stands twice, whose rows would too.
+    """
 
     tasks: list[str] = field(default_factory=list[str])  # task names; empty: the searched task
+
+    def __post_init__(self) -> None:
+        if len(set(self.tasks)) < len(self.tasks):
+            raise ConfigError(
+                f"retrain.tasks must name each task once, got {', '.join(self.tasks)}"
+            )

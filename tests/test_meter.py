@@ -89,5 +89,5 @@ def test_no_limit_at_all_means_fifty_evaluations():
 
 @pytest.mark.parametrize("limit", ["evaluations", "simulated_s", "wall_s"])
 def test_a_limit_that_is_not_positive_is_refused(limit):
-    with pytest.raises(ConfigError, match=f"budget.{limit} must be positive, got 0"):
+    with pytest.raises(ConfigError, match=f"budget.{limit} must be positive and finite, got 0"):
         Budget(**{limit: 0})

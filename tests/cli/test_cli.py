@@ -83,17 +83,20 @@ MISTAKES = {
     "algorithm.population=0": "at least 1, got 0",
     "trials=0": "trials must be a whole number of at least 1, got 0",
     "trials=2.5": "trials must be a whole number of at least 1, got 2.5",
-    "seed=-1": "seed must be a whole number of at least 0, got -1",
-    "budget.evaluations=0": "budget.evaluations must be positive, got 0",
-    "budget.simulated_s=-3": "budget.simulated_s must be positive, got -3",
+    "seed=-1": "seed must be a whole number of at least 0, and below 2**63 for the last trial, got -1",
+    "budget.evaluations=0": "budget.evaluations must be positive and finite, got 0",
+    "budget.simulated_s=-3": "budget.simulated_s must be positive and finite, got -3",
+    "budget.wall_s=inf": "budget.wall_s must be positive and finite, got inf",
     "budget.edge=maybe": "expected one of [keep, drop]",
     "evaluator.reward=test@200": "evaluator.reward must be val@EPOCHS",
     "evaluator.run=42": "has no run 42 of valid_acc_pct of cifar10-valid",
     "retrain.tasks=[mnist2]": "retrain.tasks names 'mnist2'",
+    "retrain.tasks=[cifar10,cifar10]": "retrain.tasks must name each task once",
     "algorithm._target_=os.system": "is not a Algorithm",
     "algorithm._target_=nowhere.Thing": "cannot be imported",
     "task.classes=ten": "task.classes: Value 'ten'",
     "seed=": "seed must be a whole number",
+    f"seed={2**63}": "below 2**63",
 }
 
 
