@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nasrun.spec import Archs, Budget, Edge, Floats, Ints, Mask, Measured
+from nasrun.spec import Budget, Edge, Floats, Ints, Mask, Measured
 
 FREE_STEPS = 1000  # measurements in a row that cost nothing, after which a trial is ended
 
@@ -25,7 +25,9 @@ class Meter:
         self._began = time.perf_counter()
         self._steps = 0
         self._free_steps: Ints = np.zeros(trials, np.int64)
-        self._seen: list[tuple[Archs, Ints]] = []
+        # By trial: the longest training of each architecture that was measured. A look-up a trial,
+        # because comparing with every step so far would make long runs quadratic.
+        self._longest: list[dict[bytes, int]] = [{} for _ in range(trials)]
         self.evaluations: Ints = np.zeros(trials, np.int64)
         self.clock_s: Floats = np.zeros(trials)
         self.wall_s: Floats = np.full(trials, np.nan)
@@ -47,14 +49,22 @@ class Meter:
 
     def _free(self, measured: Measured) -> Mask:
         """``(T,)`` whether the measurement is on the house."""
-        if self._steps < self._startup_steps and not self._budget.charge_startup:
-            return np.ones(len(measured.archs), np.bool_)
         free = np.zeros(len(measured.archs), np.bool_)
         if not self._budget.charge_repeats:
-            for archs, epochs in self._seen:
-                free |= (archs == measured.archs).all(axis=1) & (epochs >= measured.epochs)
-            self._seen.append((measured.archs, measured.epochs))
+            free = self._repeats(measured)
+        if self._steps < self._startup_steps and not self._budget.charge_startup:
+            free[:] = True
         return free
+
+    def _repeats(self, measured: Measured) -> Mask:
+        """``(T,)`` whether the trial has measured this as long before; remembers that it has."""
+        repeats = np.zeros(len(measured.archs), np.bool_)
+        for trial, longest in enumerate(self._longest):
+            arch, epochs = measured.archs[trial].tobytes(), int(measured.epochs[trial])
+            before = longest.get(arch, 0)
+            repeats[trial] = before >= epochs
+            longest[arch] = max(before, epochs)
+        return repeats
 
     def _over(self, clock_s: Floats, elapsed_s: float) -> Mask:
         """``(T,)`` whether a time limit is reached (``keep``) or crossed (``drop``)."""

@@ -65,6 +65,15 @@ def test_the_initial_population_can_be_free():
     assert meter.clock_s.tolist() == [3.0]
 
 
+def test_what_the_initial_population_measured_is_a_repeat_later():
+    budget = Budget(evaluations=1, charge_startup=False, charge_repeats=False)
+    meter = Meter(budget, 2, startup_steps=1)
+    meter.charge(measured(3.0, 3.0, archs=[[0, 1], [1, 0]]))
+    _, charged = meter.charge(measured(3.0, 3.0, archs=[[0, 1], [0, 1]]))
+    assert charged.cost_s.tolist() == [0.0, 3.0]
+    assert meter.evaluations.tolist() == [0, 1]
+
+
 def test_a_trial_that_only_repeats_itself_ends():
     meter = Meter(Budget(evaluations=5, charge_repeats=False), 1, 0)
     steps = 0
