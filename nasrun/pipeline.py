@@ -84,6 +84,17 @@ class Outcome:
     wall_s: Floats
 
 
+@dataclass(frozen=True)
+class Practice:
+    """A meta epoch that was played: on which task, and what the agents measured and found."""
+
+    epoch: int
+    task: Task
+    evaluator: Evaluator
+    history: History
+    outcome: Outcome
+
+
 def play(
     algorithm: Algorithm,
     problem: Problem,
@@ -137,24 +148,14 @@ def meta_train(experiment: Experiment, meta: MetaTraining) -> Artifact:
 
 
 def _made(experiment: Experiment, pool: MetaPool) -> Made:
-    """Play every meta epoch with all agents side by side."""
+    """Train the agents side by side, and account for it."""
     began = time.perf_counter()
-    seeds = np.arange(pool.seed, pool.seed + pool.agents)
     algorithm = copy.deepcopy(experiment.algorithm)
-    budget = Budget(evaluations=pool.networks)
     cost_s, rows = 0.0, list[tuple[Any, ...]]()
-    for epoch in range(pool.epochs):
-        task, evaluator = pool.problem(epoch)
-        hardware = copy.copy(experiment.hardware)
-        hardware.start(experiment.space, task)
-        practice = replace(experiment, task=task, evaluator=evaluator, hardware=hardware)
-        history = History(seeds)
-        streams = Streams(seeds.tolist(), f"meta/{epoch}")
-        problem = _problem(practice, streams)
-        outcome = play(algorithm, problem, budget, streams, Phase.META_TRAIN, history)
-        cost_s += float(outcome.clock_s.sum())
-        lines = history.rows(experiment.space, evaluator.protocol)
-        rows.extend((epoch, task.name, *line) for line in lines)
+    for practice in practise(experiment, pool, algorithm):
+        cost_s += float(practice.outcome.clock_s.sum())
+        lines = practice.history.rows(experiment.space, practice.evaluator.protocol)
+        rows.extend((practice.epoch, practice.task.name, *line) for line in lines)
     cost = {
         "agents": pool.agents,
         "evaluations": pool.agents * pool.epochs * pool.networks,
@@ -163,6 +164,22 @@ def _made(experiment: Experiment, pool: MetaPool) -> Made:
         "wall_s": round(time.perf_counter() - began, 3),
     }
     return Made(algorithm.learnt(), cost, META_COLUMNS, rows)
+
+
+def practise(experiment: Experiment, pool: MetaPool, algorithm: Algorithm) -> Iterator[Practice]:
+    """Play the meta epochs one by one, as they are asked for; ``algorithm`` learns from each."""
+    seeds = np.arange(pool.seed, pool.seed + pool.agents)
+    budget = Budget(evaluations=pool.networks)
+    for epoch in range(pool.epochs):
+        task, evaluator = pool.problem(epoch)
+        hardware = copy.copy(experiment.hardware)
+        hardware.start(experiment.space, task)
+        own = replace(experiment, task=task, evaluator=evaluator, hardware=hardware)
+        history = History(seeds)
+        streams = Streams(seeds.tolist(), f"meta/{epoch}")
+        problem = _problem(own, streams)
+        outcome = play(algorithm, problem, budget, streams, Phase.META_TRAIN, history)
+        yield Practice(epoch, task, evaluator, history, outcome)
 
 
 def _files(experiment: Experiment) -> Mapping[str, str]:
