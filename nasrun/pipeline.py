@@ -265,6 +265,8 @@ def _seconds(experiment: Experiment, outcome: Outcome) -> tuple[Floats, Floats]:
 def prepare(experiment: Experiment) -> None:
     """Load what judging needs; a request that the data cannot serve is refused here."""
     experiment.evaluator.start(experiment.space, experiment.task)
+    for task in experiment.final_tasks:
+        experiment.evaluator.check_final(task)
     experiment.hardware.start(experiment.space, experiment.task)
     if experiment.meta is not None:
         experiment.meta.pool.start(experiment.space, experiment.task, experiment.evaluator)

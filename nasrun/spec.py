@@ -202,6 +202,9 @@ class Evaluator(ABC):
     def evaluate(self, archs: Archs, *, epochs: Ints, streams: Streams) -> Measured:
         """Validation accuracy and cost of ``archs (T, L)`` after ``epochs (T,)``; no reward yet."""
 
+    def check_final(self, task: Task) -> None:  # noqa: B027 - most evaluators serve all tasks
+        """Refuse, before the search, a final task that ``score`` could not serve after it."""
+
     @abstractmethod
     def score(self, archs: Archs, task: Task) -> Scored:
         """Final figures, test accuracy included. Only the retrain stage may call it."""

@@ -8,7 +8,7 @@ from toys import ToyEvaluator, ToySpace, toy_experiment
 from nasrun.algorithms.random_search import RandomSearch
 from nasrun.algorithms.rea import REA
 from nasrun.errors import ConfigError
-from nasrun.pipeline import run, search
+from nasrun.pipeline import prepare, run, search
 from nasrun.record.recorder import Recorder
 from nasrun.spec import Edge
 
@@ -138,3 +138,12 @@ def test_wall_time_stands_in_the_rows_only_where_it_decides(tmp_path):
     assert walls(record(toy_experiment(RandomSearch()), tmp_path / "a")) == [""] * 3
     timed = walls(record(toy_experiment(RandomSearch(), wall_s=0.01), tmp_path / "b"))
     assert all(float(wall) >= 0.01 for wall in timed)
+
+
+def test_final_figures_are_asked_for_before_the_search():
+    class Refusing(ToyEvaluator):
+        def check_final(self, task):
+            raise ConfigError(f"no figures of {task.name}")
+
+    with pytest.raises(ConfigError, match="no figures of "):
+        prepare(toy_experiment(REA(), evaluator=Refusing()))

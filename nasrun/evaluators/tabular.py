@@ -202,11 +202,24 @@ class Tabular(Evaluator):
         picked = 0 if draws is None else (draws * self._counts[epoch][rows]).astype(np.int64)
         return runs[picked, rows], self._cost_s[epoch][rows]
 
+    def check_final(self, task: Task) -> None:
+        """Refuse a final run or training length that the table does not have.
+
+        Raises:
+            ConfigError: says what is missing and which ones there are.
+        """
+        valid = self._final("valid_acc_pct", task.search_split)
+        test = self._final("test_acc_pct", task.final_split)
+        if self.score_epochs and np.isnan(valid).all() and np.isnan(test).all():
+            lengths = self._table.schedules("valid_acc_pct", task.search_split)
+            cures = [f"set evaluator.score_epochs={epochs}" for epochs in reversed(lengths)]
+            raise self._lacks(f"{self.score_epochs}-epoch figures of {task.name}", cures)
+
     def score(self, archs: Archs, task: Task) -> Scored:
         """Final validation and test accuracy after ``score_epochs``, and the rank by the former.
 
         Raises:
-            ConfigError: the table lacks the run or the training length of the final figures.
+            ConfigError: the table lacks the run of the final figures.
         """
         rows = self._space.index(archs)
         valid = self._final("valid_acc_pct", task.search_split)

@@ -289,6 +289,23 @@ def test_final_figures_of_one_run_and_of_a_shorter_training(start, content):
     assert np.isnan(short.test_acc_pct).all()
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"score_epochs": 77}, r"no 77-epoch figures of .* score_epochs=200 or .*=12"),
+        ({"score_run": "555"}, r"no run 555 of valid_acc_pct .* evaluator\.score_run=888"),
+    ],
+)
+def test_final_figures_that_are_not_there_are_refused_before_the_search(start, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        start(**settings).check_final(TASK)
+
+
+def test_final_figures_of_one_kind_are_enough(start):
+    start(score_epochs=12).check_final(TASK)  # validation alone
+    start(without=["test_acc"]).check_final(TASK)
+
+
 def test_a_table_without_test_figures_scores_nan(start):
     scored = start(without=["test_acc"]).score(ARCHS, TASK)
     assert np.isnan(scored.test_acc_pct).all()
