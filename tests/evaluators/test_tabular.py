@@ -292,7 +292,7 @@ def test_final_figures_of_one_run_and_of_a_shorter_training(start, content):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"score_epochs": 77}, r"no 77-epoch figures of .* score_epochs=200 or .*=12"),
+        ({"score_epochs": 77}, r"no 77-epoch figures of cifar10: set .*score_epochs=200 or .*=12"),
         ({"score_run": "555"}, r"no run 555 of valid_acc_pct .* evaluator\.score_run=888"),
     ],
 )
