@@ -120,10 +120,7 @@ def play(
         _require_cost(measured, budget)
         counted, measured = meter.charge(measured)
         if not len(history) and not counted.all():
-            raise ConfigError(
-                f"the first evaluation costs {measured.cost_s.max():.0f} s, more than the whole "
-                f"budget of {budget.simulated_s or budget.wall_s} s: give more, or budget.edge=keep"
-            )
+            raise _nothing_fits(budget, measured)
         history.add(phase, measured, counted, meter.clock_s)
         archs = np.where(counted[:, None], algorithm.recommend(), archs)
         if watch is not None:
@@ -131,6 +128,16 @@ def play(
             watch(int(meter.finished.sum()), int(meter.evaluations.sum()), best)
     reward = history.reward_of(archs)
     return Outcome(archs, reward, meter.evaluations, meter.clock_s, meter.wall_s)
+
+
+def _nothing_fits(budget: Budget, measured: Measured) -> ConfigError:
+    """The sentence for a budget that ends before the first measurement."""
+    cost_s, limit_s = float(np.fmax.reduce(measured.cost_s)), budget.simulated_s
+    if limit_s is not None and cost_s > limit_s:
+        what = f"the first evaluation costs {cost_s:.0f} s, more than budget.simulated_s={limit_s}"
+    else:
+        what = f"the first evaluation takes longer than budget.wall_s={budget.wall_s}"
+    return ConfigError(f"{what}: give more, or budget.edge=keep")
 
 
 def _require_cost(measured: Measured, budget: Budget) -> None:

@@ -55,6 +55,8 @@ def test_a_dropped_measurement_cannot_win():
 def test_a_budget_below_one_measurement_is_refused_or_overspent():
     with pytest.raises(ConfigError, match="first evaluation costs 12 s"):
         play_toy([0], simulated_s=5.0, edge=Edge.drop)
+    with pytest.raises(ConfigError, match=r"takes longer than budget.wall_s=1e-09"):
+        play_toy([0], wall_s=1e-9, edge=Edge.drop)
     outcome, _ = play_toy([0], simulated_s=5.0)
     assert outcome.evaluations.tolist() == [1]
 
