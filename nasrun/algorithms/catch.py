@@ -66,7 +66,7 @@ class CATCH(SampleBased):
     evaluator_widths: list[int] = field(default_factory=lambda: [64, 64])
     encoder_rate: float = 3e-4
     controller_rate: float = 3e-4
-    evaluator_rate: float = 5e-4
+    evaluator_rate: float = 2e-3
     initial: int = 3
     candidates: int = 20
     smoothing: float = 0.1
