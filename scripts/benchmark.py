@@ -5,6 +5,7 @@ missed target prints FAIL, whatever the reason.
 """
 
 import argparse
+import copy
 import json
 import os
 import platform
@@ -26,10 +27,11 @@ from rich.table import Table
 
 from nasrun import config as configs
 from nasrun.__main__ import CONF
-from nasrun.pipeline import Experiment, prepare, search
+from nasrun.pipeline import Experiment, adapt, practise, prepare, search
 from nasrun.streams import Streams
 
 BATCH = 500  # architectures of one look-up
+SINGLES = 5  # searches of one trial that stand for all of them
 COHORTS = (1, 10, 100, 500, 2000)
 MB = 1e6
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, KiB on Linux
@@ -138,6 +140,66 @@ def cohorts(size: Size) -> Iterator[Line]:
         yield Line(f"rea, per trial of {trials} at once", 1e3 * seconds / trials, "ms")
 
 
+def _catch_s(made: Experiment, trials: int) -> float:
+    """Seconds of ``trials`` searches at once; once only, for they are long."""
+    return _seconds(lambda: search(made, np.arange(trials), None))
+
+
+def _meta_trained(size: Size) -> Experiment:
+    """CATCH on the table, ready to adapt, after a small unmeasured search."""
+    made = experiment(
+        ["algorithm=catch", "task=cifar100", f"budget.evaluations={size.evaluations}"]
+    )
+    prepare(made)
+    adapt(made)
+    search(made, np.arange(1), None)
+    return made
+
+
+def catch(size: Size) -> Iterator[Line]:
+    """CATCH's adaptation and search over a cohort, and against one trial at a time."""
+    made = _meta_trained(size)
+    singles = [_seconds(lambda at=at: search(made, np.array([at]), None)) for at in range(SINGLES)]
+    seconds = _catch_s(made, size.trials)
+    what = f"catch, {size.trials} trials x {size.evaluations} evaluations at once"
+    yield Line(what, seconds, "s", 40.0 if size.official else None)
+    ratio = size.trials * statistics.median(singles) / seconds
+    what = f"catch, {size.trials} searches of one trial ({SINGLES} measured) to one cohort"
+    yield Line(what, ratio, "times", 20.0 if size.official else None, more=True)
+
+
+def catch_cohorts(size: Size) -> Iterator[Line]:
+    """What a trial of CATCH costs as the cohort grows."""
+    made = _meta_trained(size)
+    for trials in COHORTS:
+        milliseconds = 1e3 * _catch_s(made, trials) / trials
+        yield Line(f"catch, per trial of {trials} at once", milliseconds, "ms")
+
+
+def catch_meta(size: Size) -> Iterator[Line]:
+    """CATCH's meta-training of all agents, as ``conf/meta/leave_one_out.yaml`` has it."""
+    made = experiment(["algorithm=catch", "task=cifar100"])
+    prepare(made)
+    assert made.meta is not None
+    pool = made.meta.pool
+    seconds = _seconds(lambda: list(practise(made, pool, copy.deepcopy(made.algorithm))))
+    what = f"catch, meta-training {pool.epochs} x {pool.networks} of {pool.agents} agents"
+    yield Line(what, seconds, "s", 15.0)
+
+
+def catch_fig3(size: Size) -> Iterator[Line]:
+    """A whole figure of the CATCH paper, with an empty cache: 7 methods on 3 tasks."""
+    with tempfile.TemporaryDirectory() as folder:
+        seconds, memory_mb = _spawn(
+            ["+experiment=catch_fig3", f"trials={size.trials}",
+             f"budget.evaluations={size.evaluations}", f"cache_dir={folder}/cache",
+             f"hydra.sweep.dir={folder}/sweep"]
+        )  # fmt: skip
+    what = f"nasrun +experiment=catch_fig3 trials={size.trials}"
+    yield Line(what, seconds, "s", 360.0 if size.official else None)
+    yield Line(f"{what}: peak memory", memory_mb, "MB")
+
+
 def lookups(size: Size) -> Iterator[Line]:
     """Table look-ups with their costs, in batches."""
     made = experiment(["task=cifar100"])
@@ -232,7 +294,8 @@ def _spawn(arguments: Sequence[str]) -> tuple[float, float]:
 
 LINES: dict[str, Callable[[Size], Iterator[Line]]] = {
     "rea": rea, "reinforce": reinforce, "cohorts": cohorts, "lookups": lookups,
-    "reload": reload, "command": command, "many": many, "help": help_page,
+    "reload": reload, "command": command, "many": many, "help": help_page, "catch": catch,
+    "catch_cohorts": catch_cohorts, "catch_meta": catch_meta, "catch_fig3": catch_fig3,
 }  # fmt: skip
 
 
@@ -263,7 +326,7 @@ def _machine() -> str:
 
 
 def _table(lines: Sequence[Line], size: Size) -> Table:
-    caption = f"{_machine()}; median of {size.repeats}\n{SURVEY}"
+    caption = f"{_machine()}; median of {size.repeats}, catch lines once\n{SURVEY}"
     table = Table(title="nasrun: speed and memory", caption=caption, box=box.SIMPLE)
     for name in ("what", "measured", "target", "", "peers"):
         table.add_column(name, justify="right" if name in ("measured", "target") else "left")

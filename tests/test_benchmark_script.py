@@ -36,6 +36,19 @@ def test_the_table_shows_every_line(benchmark, capsys, monkeypatch, cache_dir):
     assert capsys.readouterr().out.count("at once") == 2
 
 
+def test_catch_is_compared_with_one_trial_at_a_time(benchmark, capsys, monkeypatch, cache_dir):
+    monkeypatch.setenv("NASRUN_CACHE", str(cache_dir))
+    made = benchmark.experiment
+    small = ["meta.agents=2", "meta.epochs=1", "meta.networks=4"]
+    monkeypatch.setattr(benchmark, "experiment", lambda overrides: made([*overrides, *small]))
+    assert benchmark.main(["--only", "catch,catch_meta", "--json", *SMALL]) == 0
+    at_once, ratio, meta = json.loads(capsys.readouterr().out)["lines"]
+    assert at_once["what"] == "catch, 3 trials x 4 evaluations at once"
+    assert ratio["unit"] == "times"
+    assert ratio["measured"] > 0
+    assert meta["what"] == "catch, meta-training 1 x 4 of 2 agents"
+
+
 def test_an_unknown_line_is_refused_by_name(benchmark, capsys):
     with pytest.raises(SystemExit):
         benchmark.main(["--only", "speed"])
