@@ -1,14 +1,15 @@
 """Join the jobs of a sweep. Can be called at any time, any number of times, by any process."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
 
 from nasrun.errors import DataError
-from nasrun.files import read_csv, read_json, unwritable, write_csv
-from nasrun.record.recorder import STATUS
+from nasrun.files import read_csv, unwritable, write_csv
+from nasrun.record.recorder import PARTS, STATUS, read_status
 from nasrun.record.summary import PROTOCOL, TRIAL_COLUMNS, Row, write_summary
 
 GROUP = ("space", "search_task", "algorithm", *PROTOCOL)
@@ -45,7 +46,7 @@ def collect(folder: Path) -> Collected:
 
 
 def _collect(folder: Path) -> Collected:
-    jobs = {path.parent: read_json(path) for path in sorted(folder.rglob(STATUS))}
+    jobs = {job: read_status(job) for job in sorted(_job_folders(folder))}
     complete = [job for job, status in jobs.items() if status["state"] == "complete"]
     failed = {
         str(job.relative_to(folder)): status.get("reason", "unknown")
@@ -63,6 +64,18 @@ def _collect(folder: Path) -> Collected:
         write_summary(folder / "summary.csv", rows)
     _write_failed(folder, failed)
     return Collected(len(rows), len(complete), failed, unfinished)
+
+
+def _job_folders(folder: Path) -> Iterator[Path]:
+    """Folders at or below ``folder`` that hold a run.
+
+    A job that ends while this looks around removes its unfinished parts, so these are passed over,
+    and ``os.walk`` does not mind a folder that vanishes, as ``Path.rglob`` does.
+    """
+    for place, below, files in os.walk(folder):
+        below[:] = [name for name in below if name != PARTS]
+        if STATUS in files:
+            yield Path(place)
 
 
 def _joined(jobs: Sequence[Path]) -> list[Row]:

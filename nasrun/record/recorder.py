@@ -26,6 +26,22 @@ STATUS = "status.json"
 PARTS = "unfinished"
 
 
+def read_status(folder: Path) -> dict[str, Any]:
+    """The content of a run folder's ``status.json``.
+
+    Raises:
+        DataError: it cannot be read, or nasrun did not write it.
+    """
+    path, cure = folder / STATUS, f"delete {folder} to play that run again"
+    try:
+        status: Any = read_json(path)
+    except DataError as error:
+        raise DataError(f"{error}: {cure}") from None
+    if not isinstance(status, dict) or "state" not in status:
+        raise DataError(f"{path}: expected the state of a run, found something else: {cure}")
+    return {**status}
+
+
 class Recorder:
     """Writes a run folder; a context manager that holds its lock and notes how the run ended.
 
@@ -79,11 +95,11 @@ class Recorder:
             self._lock.release()
 
     def _claim(self) -> None:
-        status = self.folder / STATUS
-        found = read_json(status) if status.exists() else None
-        if found is not None and found["config_hash"] != self._hash and self._worth_keeping(found):
+        found = read_status(self.folder) if (self.folder / STATUS).exists() else {}
+        other = found.get("config_hash", self._hash)
+        if other != self._hash and self._worth_keeping(found):
             raise DataError(
-                f"{self.folder} holds another run (config {found['config_hash']}, this one is "
+                f"{self.folder} holds another run (config {other}, this one is "
                 f"{self._hash}): choose another folder with hydra.run.dir=..., or delete this one"
             )
         if not self.complete:
@@ -102,8 +118,7 @@ class Recorder:
     @property
     def complete(self) -> bool:
         """Whether the folder holds the finished run."""
-        status = self.folder / STATUS
-        return status.exists() and read_json(status)["state"] == "complete"
+        return (self.folder / STATUS).exists() and read_status(self.folder)["state"] == "complete"
 
     def finished(self) -> set[int]:
         """Seeds whose rows are already on disk."""

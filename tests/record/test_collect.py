@@ -1,4 +1,6 @@
+import os
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import pytest
 from toys import toy_experiment
@@ -8,7 +10,7 @@ from nasrun.errors import DataError
 from nasrun.files import read_csv, write_json
 from nasrun.pipeline import run
 from nasrun.record.collect import collect
-from nasrun.record.recorder import STATUS, Recorder
+from nasrun.record.recorder import PARTS, STATUS, Recorder
 
 
 def job(folder, seed, trials):
@@ -71,6 +73,22 @@ def test_processes_that_collect_at_once_lose_no_row(tmp_path):
         assert all(future.result() > 0 for future in done)
     assert collect(tmp_path).rows == 30
     assert len(read_csv(tmp_path / "trials.csv")) == 30
+
+
+def test_what_vanishes_while_jobs_are_looked_for_is_no_failure(tmp_path, monkeypatch):
+    job(tmp_path / "job", 0, 3)
+    parts = tmp_path / "other" / PARTS
+    parts.mkdir(parents=True)
+    scandir = os.scandir
+
+    def late(place):
+        entries = scandir(place)
+        if Path(place) == parts.parent:
+            parts.rmdir()
+        return entries
+
+    monkeypatch.setattr(os, "scandir", late)
+    assert collect(tmp_path).rows == 3
 
 
 def _work(folder, seed):

@@ -10,6 +10,7 @@ from nasrun.algorithms.random_search import RandomSearch
 from nasrun.errors import DataError
 from nasrun.files import read_csv, read_json
 from nasrun.pipeline import run
+from nasrun.record.collect import collect
 from nasrun.record.recorder import PARTS, STATUS, Recorder
 from nasrun.record.summary import SUMMARY_COLUMNS, TRIAL_COLUMNS
 
@@ -97,10 +98,17 @@ def test_a_failed_run_can_be_started_again(tmp_path):
         assert recorder.complete
 
 
-def test_a_damaged_status_is_one_sentence(tmp_path):
-    (tmp_path / STATUS).write_text("{")
-    with pytest.raises(DataError, match=r"status\.json: cannot be read"), Recorder(tmp_path, "one"):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("{", "cannot be read"), ("{}", "expected the state"), ("[]", "expected")],
+)
+def test_a_damaged_status_is_one_sentence(tmp_path, content, words):
+    (tmp_path / STATUS).write_text(content)
+    sentence = rf"status\.json: {words}.*: delete .* to play that run again$"
+    with pytest.raises(DataError, match=sentence), Recorder(tmp_path, "one"):
         pass
+    with pytest.raises(DataError, match=sentence):
+        collect(tmp_path)
 
 
 FULL_DISK = """
