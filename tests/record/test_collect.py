@@ -75,6 +75,21 @@ def test_processes_that_collect_at_once_lose_no_row(tmp_path):
     assert len(read_csv(tmp_path / "trials.csv")) == 30
 
 
+class Listed(list):
+    """Directory entries that were read in full before something was removed."""
+
+    def __enter__(self):
+        return iter(self)
+
+    def __exit__(self, *_):
+        pass
+
+    def __next__(self):
+        if not self:
+            raise StopIteration
+        return self.pop(0)
+
+
 def test_what_vanishes_while_jobs_are_looked_for_is_no_failure(tmp_path, monkeypatch):
     job(tmp_path / "job", 0, 3)
     parts = tmp_path / "other" / PARTS
@@ -82,10 +97,11 @@ def test_what_vanishes_while_jobs_are_looked_for_is_no_failure(tmp_path, monkeyp
     scandir = os.scandir
 
     def late(place):
-        entries = scandir(place)
+        with scandir(place) as entries:
+            listed = Listed(entries)
         if Path(place) == parts.parent:
             parts.rmdir()
-        return entries
+        return listed
 
     monkeypatch.setattr(os, "scandir", late)
     assert collect(tmp_path).rows == 3
