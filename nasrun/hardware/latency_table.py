@@ -56,12 +56,14 @@ class LatencyTable(KnownLatency):
         try:
             data = path.read_bytes()
             text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+            lines = [*csv.reader(io.StringIO(text))]
         except FileNotFoundError:
-            raise DataError(f"{path}: no such file. {HOW_TO_GET}") from None
-        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: cannot be read ({error}). {HOW_TO_GET}") from None
-        self._files = {str(path): hashlib.sha256(data).hexdigest()}
-        return [*csv.reader(io.StringIO(text))] or [[]]
+            raise DataError(f"{path}: no such file; {HOW_TO_GET}") from None
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+            raise DataError(f"{path}: cannot be read ({error}); {HOW_TO_GET}") from None
+        # Named without its folder, which says nothing about a result.
+        self._files = {f"{self.name}/{path.name}": hashlib.sha256(data).hexdigest()}
+        return lines or [[]]
 
     def _column(
         self, space: SearchSpace, rows: Sequence[Sequence[str]], arch: int, device: int
@@ -78,7 +80,7 @@ class LatencyTable(KnownLatency):
         latency_ms = np.full(space.size, np.nan)
         latency_ms[numbers] = figures
         if np.isnan(latency_ms).all():
-            raise DataError(f"{self.path}: no latency for {self.device}. {HOW_TO_GET}")
+            raise DataError(f"{self.path}: no latency for {self.device}; {HOW_TO_GET}")
         return latency_ms
 
     def _refuse_repeats(self, numbers: Ints) -> None:
@@ -104,7 +106,7 @@ def _milliseconds(cell: str) -> float:
 
 
 HOW_TO_GET = (
-    "Set data_dir= or NASRUN_DATA to a folder that has hardware/help_latency_nb201.csv.gz, or "
+    "set data_dir= or NASRUN_DATA to a folder that has hardware/help_latency_nb201.csv.gz, or "
     "hardware.path to a CSV with a column arch and a column of milliseconds for each device; "
     "HELP's measurements are public in github.com/HayeonLee/HELP, data/nasbench201/latency"
 )

@@ -30,7 +30,8 @@ def test_column_is_read_by_architecture(tmp_path, name):
     archs = SPACE.at(np.array([0, 7, 15_000, 1]))
     np.testing.assert_array_equal(device.latency_ms(archs), [np.nan, 2.5, 5.5, np.nan])
     path = tmp_path / name
-    assert device.files() == {str(path): hashlib.sha256(path.read_bytes()).hexdigest()}
+    name = f"latency_table/{path.name}"
+    assert device.files() == {name: hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def test_another_device_another_column(tmp_path):
@@ -68,7 +69,7 @@ def test_a_table_of_another_space_can_be_named(tmp_path):
 
 def test_missing_file_says_how_to_get_one(tmp_path):
     device = LatencyTable(path=str(tmp_path / "none.csv"))
-    with pytest.raises(DataError, match=r"no such file\. Set data_dir= .*HELP"):
+    with pytest.raises(DataError, match=r"no such file; set data_dir= .*HELP"):
         device.start(SPACE, TASK)
 
 
@@ -87,6 +88,7 @@ def test_missing_file_says_how_to_get_one(tmp_path):
         (f"arch,phone\n{TEXTS[0]},1\n|none~0|x,1\n", "line 3: not a NAS-Bench-201 architecture"),
         (f"arch,phone\n{TEXTS[0]},1\n{TEXTS[0]},2\n", "line 3: the architecture of line 2 again"),
         (b"arch,phone\n\xff\xfe", "cannot be read"),
+        ("arch,phone\n" + 200_000 * "x", r"cannot be read \(field larger"),
     ],
 )
 def test_bad_files_are_refused_with_the_place(tmp_path, content, words):
