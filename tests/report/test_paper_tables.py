@@ -8,6 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from composed import composed
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from nasrun.__main__ import CONF
 
 NASRUN = Path(sys.executable).parent / "nasrun"
 
@@ -51,3 +56,48 @@ def test_random_search_and_rea_meet_the_published_baselines(tmp_path, cache_dir)
     assert all(line["n"] == "500" for line in found.values())
     # The bound is the issue's; 500 trials put the mean within 0.1 with near certainty.
     assert all(found[key]["within_tolerance"] == "yes" for key in compared), compared
+
+
+TINY = ["trials=4", "meta.agents=2", "meta.epochs=1", "meta.networks=4", "evaluator.reward=val@200"]
+
+
+def test_table_1_of_catch_has_a_budget_per_task_and_the_papers_rows(tmp_path, cache_dir):
+    play(
+        tmp_path, cache_dir, "+experiment=catch_table1", "task=cifar10,cifar100", *TINY,
+        "networks.cifar10=6", "networks.cifar100=5",
+    )  # fmt: skip
+    with (tmp_path / "trials.csv").open(encoding="utf-8", newline="") as stream:
+        spent = {(row["task"], row["evaluations"]) for row in csv.DictReader(stream)}
+    assert spent == {("cifar10", "6"), ("cifar100", "5")}
+    found = lines(tmp_path / "catch_table1.csv")
+    assert found["catch", "cifar10"]["meta_agents"] == "2"
+    assert found["catch", "cifar10"]["first_n"] == "3"
+    assert found["gdas", "cifar100"]["mean"] == ""
+    assert found["gdas", "cifar100"]["published_mean"] == "70.33"
+
+
+def test_figure_5_of_catch_tests_the_papers_ordering(tmp_path, cache_dir):
+    play(
+        tmp_path, cache_dir, "+experiment=catch_fig5", "task=cifar10", *TINY,
+        "budget.evaluations=5", "algorithm=catch,catch_zero,catch_random",
+    )  # fmt: skip
+    with (tmp_path / "catch_fig5_claims.csv").open(encoding="utf-8", newline="") as stream:
+        claims = [(row["better"], row["worse"], row["units"]) for row in csv.DictReader(stream)]
+    assert claims == [("catch", "catch_zero", "2"), ("catch", "catch_random", "2")]
+    for name in ("catch_fig5.png", "catch_fig5_anytime.svg"):
+        assert (tmp_path / name).stat().st_size > 0
+
+
+def test_every_variant_of_the_sensitivity_table_composes_under_a_name_of_its_own():
+    experiment = OmegaConf.load(CONF / "experiment" / "catch_sensitivity.yaml")
+    text = experiment.hydra.sweeper.params.algorithm
+    (sweep,) = OverridesParser.create().parse_overrides([f"algorithm={text}"])
+    variants = list(sweep.sweep_string_iterator())
+    default = composed("algorithm=catch").algorithm
+    names = []
+    for variant in variants:
+        node = composed("algorithm=catch", f"algorithm={variant}").algorithm
+        changed = [key for key in default if node[key] != default[key] and key != "name"]
+        assert len(changed) == (node.name != "catch"), (variant, changed)
+        names.append(node.name)
+    assert names == list(experiment.report.labels)
