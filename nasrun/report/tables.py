@@ -205,6 +205,8 @@ def notes(content: Content) -> list[str]:
             f"p: Wilcoxon's signed-rank test against {rival}, paired by seed, Holm-adjusted over "
             "the whole report"
         )
+        if any(line.meta for line in content.lines):
+            found.append("p counts trials, though those of one meta-trained agent are alike")
     if Column.win in report.columns:
         found.append(f"win: probability that a trial beats one of {rival}")
     if any(not np.isnan(share.agent_min) for line in content.lines for share in line.shares):
