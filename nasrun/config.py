@@ -23,7 +23,7 @@ from nasrun.spec import (
 
 T = TypeVar("T")
 SEED_LIMIT = 2**63
-PLACES = ("tables", "cache_dir", "data_dir", "path")
+PLACES = ("cache_dir", "data_dir", "path", "paths", "folders")  # where files lie
 
 
 def build(node: DictConfig, contract: type[T], where: str) -> T:
@@ -126,10 +126,14 @@ def _groups(config: DictConfig, names: Sequence[str]) -> dict[str, dict[str, Any
     """Config groups as plain dicts, without the keys that only say where files lie."""
     content = OmegaConf.to_container(config, resolve=True)
     assert isinstance(content, dict)
-    return {
-        name: {key: value for key, value in content[name].items() if key not in PLACES}
-        for name in names
-    }
+    return {name: _without_places(content[name]) for name in names}
+
+
+def _without_places(content: Any) -> Any:
+    if not isinstance(content, dict):
+        return content
+    node: dict[Any, Any] = content
+    return {key: _without_places(value) for key, value in node.items() if key not in PLACES}
 
 
 def _task(name: str, searched: Task, folders: Sequence[Path]) -> Task:

@@ -130,13 +130,21 @@ def composed_run(**changes):
 def test_moving_files_to_another_place_keeps_the_identity_of_a_run():
     files = {"table.pkl": "ab12"}
     here = identity(composed_run(), files)
-    there = composed_run(evaluator__cache_dir="/b", hardware__path="/b", evaluator__tables={"u": 1})
+    there = composed_run(
+        evaluator__cache_dir="/b", hardware__path="/b", evaluator__tables__t__paths=["y"]
+    )
     assert identity(there, files) == here
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 1}, {"trials": 6}, {"evaluator__reward": "val@200"}, {"hardware__device": "x"}],
+    [
+        {"seed": 1},
+        {"trials": 6},
+        {"evaluator__reward": "val@200"},
+        {"evaluator__tables__t__seed": 1},  # a synthetic table has no file that would tell
+        {"hardware__device": "x"},
+    ],
 )
 def test_whatever_changes_a_result_changes_the_identity(change):
     assert identity(composed_run(**change), {}) != identity(composed_run(), {})
