@@ -14,6 +14,7 @@ from nasrun.files import read_csv, read_json
 from nasrun.pipeline import Experiment, Watch
 from nasrun.record.collect import Collected
 from nasrun.record.recorder import STATUS
+from nasrun.record.summary import GROUP, PROTOCOL
 
 HOUR_S = 3600
 SPREADS = {
@@ -107,15 +108,15 @@ def _run_table(summary: Sequence[Row], wall_s: str) -> Table:
 
 
 def _sweep_table(summary: Sequence[Row]) -> Table:
-    """A line per algorithm, searched task and scored task."""
+    """A line per algorithm, searched task, scored task and protocol."""
     table = Table(title="mean ± std over trials; more in summary.csv")
     for name in ("algorithm", "task", "trials", "reward", "test acc %", "rank", "sim. h"):
         table.add_column(name, justify="left" if name in ("algorithm", "task") else "right")
     groups: dict[tuple[str, ...], dict[str, Row]] = {}
     for row in summary:
-        key = tuple(row[k] for k in ("algorithm", "search_task", "task", "fidelity", "run"))
+        key = tuple(row[k] for k in (*GROUP, *PROTOCOL))
         groups.setdefault(key, {})[row["metric"]] = row
-    for (algorithm, searched, task, *_), metrics in groups.items():
+    for (_, searched, task, algorithm, *_), metrics in groups.items():
         where = task if task == searched else f"{searched} > {task}"
         spreads = [_spread(metrics.get(metric)) for metric in ("reward", "test_acc_pct")]
         rank, hours = _rank(metrics.get("rank")), _hours(metrics.get("simulated_s"))
