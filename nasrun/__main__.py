@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nasrun import sweep
 from nasrun.errors import ConfigError, NasrunError
+from nasrun.files import unwritable
 
 # conf/ stands inside the package in a wheel, and beside it in a checkout.
 CONF = next(
@@ -79,7 +80,8 @@ def main() -> None:
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         code = _say(one_sentence(error), ConfigError.exit_code)
     except OSError as error:
-        code = _say(f"{error.filename or 'output'}: {error.strerror or error}", 1)
+        refusal = unwritable(Path(error.filename or "the output folder"), error)
+        code = _say(str(refusal), refusal.exit_code)
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
     sys.exit(max(code, sweep.close()))

@@ -35,6 +35,8 @@ def close() -> int:
     if not _current:
         return 0
     folder, report = _current.pop()
+    if not folder.is_dir():
+        return 0  # Hydra could not make it, which has been said
     try:
         return _close(folder, report)
     except NasrunError as error:

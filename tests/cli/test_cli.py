@@ -121,9 +121,11 @@ def test_a_budget_below_the_first_evaluation_is_refused(nasrun):
 
 def test_an_output_folder_that_cannot_be_written(nasrun, tmp_path):
     (tmp_path / "file").write_text("")
-    answer = nasrun(f"hydra.run.dir={tmp_path}/file/run", code=1)
-    assert answer.stderr.count("\n") == 1
-    assert "file/run" in answer.stderr
+    for arguments in (["hydra.run.dir=file/run"], ["-m", "seed=0,1", "hydra.sweep.dir=file/run"]):
+        answer = nasrun(*arguments, code=1)
+        assert answer.stderr.count("\n") == 1
+        assert "cannot write file/run" in answer.stderr
+        assert "choose another folder" in answer.stderr
 
 
 def test_a_folder_that_holds_another_run_is_refused_and_kept(nasrun, tmp_path):
