@@ -88,8 +88,9 @@ def _joined(jobs: Sequence[Path]) -> list[Row]:
             if trial in origin:
                 raise DataError(
                     f"{origin[trial]} and {job} both hold {row['algorithm']} on {row['task']} with "
-                    f"seed {row['seed']}: give one of them another name (algorithm.name=...) or "
-                    "delete it"
+                    f"seed {row['seed']}: give them names of their own, such as "
+                    f"algorithm.name='{row['algorithm']}-${{KEY}}' with the key in which they "
+                    "differ, or delete one"
                 )
             origin[trial] = job
             rows.append(row)
