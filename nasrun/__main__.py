@@ -16,6 +16,7 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from nasrun import sweep
 from nasrun.errors import ConfigError, NasrunError
@@ -77,7 +78,7 @@ def main() -> None:
         code = _say("interrupted; start the same command again to go on", INTERRUPTED)
     except NasrunError as error:
         code = _say(str(error), error.exit_code)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         code = _say(one_sentence(error), ConfigError.exit_code)
     except OSError as error:
         refusal = unwritable(Path(error.filename or "the output folder"), error)

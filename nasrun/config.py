@@ -35,6 +35,8 @@ def build(node: DictConfig, contract: type[T], where: str) -> T:
     Raises:
         ConfigError: anything the class or its schema rejects.
     """
+    if not isinstance(node, DictConfig):  # a user may override a whole group by anything
+        raise ConfigError(f"{where} must be a group of keys and values, got {node!r}")
     target = node.get("_target_")
     cls = _class(target, contract, where) if target else contract
     values = OmegaConf.to_container(node, resolve=True)  # interpolations may point outside the node
@@ -47,8 +49,8 @@ def _class(target: str, contract: type[T], where: str) -> type[T]:
     module, _, name = str(target).rpartition(".")
     try:
         cls = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"{where}._target_={target} cannot be imported: {error}") from None
+    except Exception as error:  # importing runs the user's own module, which may fail in any way
+        raise ConfigError(f"{where}._target_={target} cannot be imported: {error}") from error
     if not (isinstance(cls, type) and issubclass(cls, contract)):
         raise ConfigError(f"{where}._target_={target} is not a {contract.__name__}")
     return cls
@@ -74,6 +76,13 @@ def check(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
     Raises:
         ConfigError: the run cannot be what the config asks for.
     """
+    try:
+        return _checked(config, task_folders)
+    except OmegaConfBaseException as error:  # an interpolation to nowhere, a group that was deleted
+        raise ConfigError(" ".join(str(error).split())) from error
+
+
+def _checked(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
     task = build(config.task, Task, "task")
     retrain = build(config.retrain, Retrain, "retrain")
     algorithm = build(config.algorithm, Algorithm, "algorithm")

@@ -59,6 +59,20 @@ def test_a_class_of_another_contract_is_refused():
         build(OmegaConf.create(REA_NODE), SearchSpace, "space")
 
 
+@pytest.mark.parametrize("node", [None, 3, "rea"])
+def test_what_is_no_node_at_all_is_refused(node):
+    with pytest.raises(ConfigError, match="algorithm must be a group of keys and values"):
+        build(node, Algorithm, "algorithm")
+
+
+def test_a_module_that_fails_while_it_is_imported_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "broken_module.py").write_text("this is not Python")
+    monkeypatch.syspath_prepend(tmp_path)
+    node = OmegaConf.create({"_target_": "broken_module.Thing"})
+    with pytest.raises(ConfigError, match=r"_target_=broken_module\.Thing cannot be imported"):
+        build(node, Algorithm, "algorithm")
+
+
 def test_a_node_without_a_target_is_the_contract_itself():
     budget = build(OmegaConf.create({"evaluations": 7}), Budget, "budget")
     assert budget == Budget(evaluations=7)
