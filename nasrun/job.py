@@ -100,5 +100,7 @@ def _note_failure(folder: Path, error: Exception, sweep: bool) -> None:
         write_json(
             status, {"state": "failed", "config_hash": None, "reason": reason, "error": trace}
         )
-    elif all(path.name in {".lock", "nasrun.log"} for path in folder.iterdir()):
+    elif folder != Path.cwd() and all(
+        path.name in {".lock", "nasrun.log"} for path in folder.iterdir()
+    ):
         shutil.rmtree(folder, ignore_errors=True)

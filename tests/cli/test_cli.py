@@ -96,6 +96,9 @@ MISTAKES = {
     "algorithm._target_=nowhere.Thing": "cannot be imported",
     "task.classes=ten": "task.classes: Value 'ten'",
     "seed=": "seed must be a whole number",
+    "trials=${nowhere}": "Interpolation key 'nowhere' not found",
+    "~budget": "Key 'budget' is not in struct",
+    "retrain=null": "retrain must be a group of keys and values, got None",
     f"seed={2**63}": "below 2**63",
 }
 
@@ -107,6 +110,19 @@ def test_a_mistake_is_one_sentence_with_exit_code_2(nasrun, tmp_path, argument, 
     assert answer.stderr.count("\n") == 1
     assert answer.stderr.startswith("nasrun: ")
     assert not [path for path in tmp_path.rglob("*") if path.is_file()], "left something behind"
+
+
+def test_a_file_of_the_user_that_is_no_yaml(nasrun, tmp_path):
+    (tmp_path / "conf" / "algorithm").mkdir(parents=True)
+    (tmp_path / "conf" / "algorithm" / "bad.yaml").write_text(": [")
+    answer = nasrun(f"hydra.searchpath=[file://{tmp_path}/conf]", "algorithm=bad", code=2)
+    assert "bad.yaml" in answer.stderr
+    assert answer.stderr.count("\n") == 1
+
+
+def test_a_refused_run_in_the_folder_where_one_stands_leaves_the_folder(nasrun, tmp_path):
+    nasrun("hydra.run.dir=.", "trials=0", code=2)
+    assert tmp_path.is_dir()
 
 
 def test_debug_shows_the_traceback(nasrun):
