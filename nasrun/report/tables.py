@@ -14,7 +14,7 @@ from rich.table import Table
 from nasrun.report.claims import Verdict
 from nasrun.report.columns import Total, headers, number, p_text, shown, shown_total
 from nasrun.report.compare import TOPS, Line
-from nasrun.report.schema import BEST, Column, Report
+from nasrun.report.schema import BEST, Column, Figure, Report
 from nasrun.report.trials import Problem, Trials
 
 CSV_COLUMNS = (
@@ -216,6 +216,8 @@ def notes(content: Content) -> list[str]:
             "claims: one-sided sign-flip test of the mean difference, Holm-adjusted over all "
             "claims; trials of one meta-trained agent count as one unit, paired by seed"
         )
+    if Figure.anytime in report.figures:
+        found.append("bands of the anytime figure: 95% bootstrap intervals of the mean over trials")
     trained = {str(line.problem.search_task): line.meta for line in content.lines if line.meta}
     if trained:
         costs = ", ".join(f"{meta.agent_h:.0f} h for {task}" for task, meta in trained.items())
