@@ -250,9 +250,9 @@ def retrain(experiment: Experiment, outcome: Outcome, seeds: Ints) -> Iterator[t
     ]
     names = texts(space, outcome.archs)
     for seed, name, *figures in zip(seeds.tolist(), names, *by_task, strict=True):
-        for task, row in zip(experiment.final_tasks, figures, strict=True):
+        for task, score, row in zip(experiment.final_tasks, scores, figures, strict=True):
             key = (space.name, experiment.task.name, task.name, experiment.algorithm.name)
-            yield (*key, seed, name, *row, *protocol.values())
+            yield (*key, seed, name, *row, *protocol.values(), score.final)
 
 
 def _seconds(experiment: Experiment, outcome: Outcome) -> tuple[Floats, Floats]:

@@ -83,6 +83,7 @@ class Scored:
     """Final figures of ``(n,)`` architectures on one task: the retrain stage's answer.
 
     ``rank`` counts the architectures that are strictly better in validation accuracy, plus one.
+    ``final`` says in words which trainings the figures come from; it stands in every row.
     """
 
     val_acc_pct: Floats
@@ -90,6 +91,7 @@ class Scored:
     params_m: Floats
     flops_m: Floats
     rank: Floats
+    final: str
 
 
 class SearchSpace(ABC):

@@ -227,18 +227,36 @@ class Tabular(Evaluator):
         known = np.sort(valid[~np.isnan(valid)])
         better = len(known) - np.searchsorted(known, valid[rows], side="right")
         rank = np.where(np.isnan(valid[rows]), np.nan, better + 1.0)
-        return Scored(valid[rows], test[rows], *self._space.footprint(archs, task), rank)
+        footprint = self._space.footprint(archs, task)
+        return Scored(valid[rows], test[rows], *footprint, rank, self._final_in_words(task))
 
     def _final(self, metric: str, dataset: str) -> Floats:
         """``(size,)`` figures of the final training; all NaN where no source has them."""
-        longest = self._table.schedules("valid_acc_pct", self._task.search_split)[-1]
-        epochs = self.score_epochs or longest
-        mean = Column(metric, dataset, epochs, epochs, "mean")
+        mean = self._final_mean(metric, dataset)
         if mean not in self._table:
             return np.full(self._space.size, np.nan)
-        if self.missing_run is MissingRun.mean and not self._table.runs(*mean[:4]):
+        if self._final_run(mean) == "mean":
             return self._table[mean].astype(np.float64)
         return self._run(mean, "score_run")
+
+    def _final_mean(self, metric: str, dataset: str) -> Column:
+        longest = self._table.schedules("valid_acc_pct", self._task.search_split)[-1]
+        epochs = self.score_epochs or longest
+        return Column(metric, dataset, epochs, epochs, "mean")
+
+    def _final_run(self, mean: Column) -> str:
+        """The run that the final figures come from: a source of means alone has no other."""
+        alone = self.missing_run is MissingRun.mean and not self._table.runs(*mean[:4])
+        return "mean" if alone else self.score_run
+
+    def _final_in_words(self, task: Task) -> str:
+        """``200 epochs; validation 888; test mean``: training length and runs of the figures."""
+        columns = {
+            "validation": self._final_mean("valid_acc_pct", task.search_split),
+            "test": self._final_mean("test_acc_pct", task.final_split),
+        }
+        runs = [f"{k} {self._final_run(c)}" for k, c in columns.items() if c in self._table]
+        return "; ".join([f"{columns['test'].epoch} epochs", *runs])
 
     @property
     def protocol(self) -> Mapping[str, str]:

@@ -9,6 +9,7 @@ import filelock
 
 from nasrun.errors import DataError
 from nasrun.files import read_csv, unwritable, write_csv
+from nasrun.record.labels import JobRows, told_apart
 from nasrun.record.recorder import PARTS, STATUS, read_status
 from nasrun.record.summary import PROTOCOL, TRIAL_COLUMNS, Row, write_summary
 
@@ -80,21 +81,31 @@ def _job_folders(folder: Path) -> Iterator[Path]:
 
 def _joined(jobs: Sequence[Path]) -> list[Row]:
     """Rows of all jobs in order; within a trial, tasks stay as the job wrote them."""
-    rows: list[Row] = []
+    by_job = {job: read_csv(job / "trials.csv", TRIAL_COLUMNS) for job in jobs}
+    if _clash(by_job) is not None:
+        by_job = told_apart(by_job)
+    if (clash := _clash(by_job)) is not None:
+        first, second, row = clash
+        raise DataError(
+            f"{first} and {second} both hold {row['algorithm']} on {row['task']} with seed "
+            f"{row['seed']}: give them names of their own, such as "
+            f"algorithm.name='{row['algorithm']}-${{KEY}}' with the key in which they differ, or "
+            "delete one"
+        )
+    rows = [row for found in by_job.values() for row in found]
+    return sorted(rows, key=lambda row: (*(row[key] for key in GROUP), int(row["seed"])))
+
+
+def _clash(by_job: JobRows) -> tuple[Path, Path, Row] | None:
+    """Two jobs that hold the same trial, and its row in the second."""
     origin: dict[tuple[str, ...], Path] = {}
-    for job in jobs:
-        for row in read_csv(job / "trials.csv", TRIAL_COLUMNS):
+    for job, rows in by_job.items():
+        for row in rows:
             trial = tuple(row[key] for key in (*GROUP, "seed", "task"))
             if trial in origin:
-                raise DataError(
-                    f"{origin[trial]} and {job} both hold {row['algorithm']} on {row['task']} with "
-                    f"seed {row['seed']}: give them names of their own, such as "
-                    f"algorithm.name='{row['algorithm']}-${{KEY}}' with the key in which they "
-                    "differ, or delete one"
-                )
+                return origin[trial], job, row
             origin[trial] = job
-            rows.append(row)
-    return sorted(rows, key=lambda row: (*(row[key] for key in GROUP), int(row["seed"])))
+    return None
 
 
 def _write_failed(folder: Path, failed: dict[str, str]) -> None:

@@ -13,13 +13,14 @@ from nasrun.report.stats import summarise_columns
 TRIAL_COLUMNS = (
     "space", "search_task", "task", "algorithm", "seed", "arch", "reward", "val_acc_pct",
     "test_acc_pct", "latency_ms", "params_m", "flops_m", "evaluations", "simulated_s", "wall_s",
-    "rank", "split", "fidelity", "run", "clock", "meta",
+    "rank", "split", "fidelity", "run", "clock", "meta", "final",
 )  # fmt: skip
 METRICS = TRIAL_COLUMNS[6:16]
 GROUP = ("space", "search_task", "task", "algorithm")
-PROTOCOL = ("split", "fidelity", "run", "clock", "meta")
+PROTOCOL = ("split", "fidelity", "run", "clock", "meta")  # of the search
+ALL_PROTOCOL = (*PROTOCOL, "final")  # and of the final figures, which may differ between tasks
 STATISTICS = ("n", "mean", "std", "ci_low", "ci_high", "min", "median", "max")
-SUMMARY_COLUMNS = (*GROUP, "metric", *STATISTICS, *PROTOCOL)
+SUMMARY_COLUMNS = (*GROUP, "metric", *STATISTICS, *ALL_PROTOCOL)
 
 Row = Mapping[str, str]
 
@@ -28,7 +29,7 @@ def write_summary(path: Path, trials: Sequence[Row]) -> None:
     """Write one row per (space, tasks, algorithm, protocol) and metric that has figures."""
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in trials:
-        groups.setdefault(tuple(row[key] for key in (*GROUP, *PROTOCOL)), []).append(row)
+        groups.setdefault(tuple(row[key] for key in (*GROUP, *ALL_PROTOCOL)), []).append(row)
     write_csv(path, SUMMARY_COLUMNS, [line for item in groups.items() for line in _lines(*item)])
 
 
@@ -66,11 +67,12 @@ def write_best(path: Path, trials: Sequence[Row]) -> None:
             **{key: best[key] for key in ("space", "search_task", "algorithm", "arch")},
             "seed": int(best["seed"]),
             "reward": float(best["reward"]),
-            "tasks": {row["task"]: {m: _figure(row[m]) for m in METRICS[1:]} for row in same},
+            "tasks": {row["task"]: _figures(row) for row in same},
             "protocol": {key: best[key] for key in PROTOCOL},
         },
     )
 
 
-def _figure(text: str) -> float | None:
-    return float(text) if text else None
+def _figures(row: Row) -> dict[str, float | str | None]:
+    figures = {metric: float(row[metric]) if row[metric] else None for metric in METRICS[1:]}
+    return {**figures, "final": row["final"]}

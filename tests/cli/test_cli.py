@@ -178,8 +178,6 @@ def test_sweeps_and_cohorts_give_the_same_joined_file(nasrun, tmp_path):
 
 
 def test_a_failing_job_does_not_stop_the_others(nasrun, tmp_path):
-    answer = nasrun("-m", "algorithm.population=0,5,7", "hydra.sweep.dir=sweep", "trials=2", code=1)
-    assert "both hold" in answer.stderr  # two populations under one name
     answer = nasrun("-m", "algorithm.population=0,5", "hydra.sweep.dir=two", "trials=2", code=1)
     assert "failed: " in answer.stderr
     assert len(rows(tmp_path / "two" / "trials.csv")) == 2
@@ -188,6 +186,12 @@ def test_a_failing_job_does_not_stop_the_others(nasrun, tmp_path):
     assert "at least 1" in failed[0]["reason"]
     status = json.loads((tmp_path / "two" / failed[0]["job"] / "status.json").read_text())
     assert "Traceback" in status["error"]
+
+
+def test_a_parameter_sweep_names_its_rows_after_the_parameter(nasrun, tmp_path):
+    nasrun("-m", "algorithm.population=5,7", "seed=0,1", "hydra.sweep.dir=sweep")
+    names = [row["algorithm"] for row in rows(tmp_path / "sweep" / "trials.csv")]
+    assert sorted(names) == ["rea[population=5]"] * 2 + ["rea[population=7]"] * 2
 
 
 def test_two_sweeps_at_once_in_one_folder_lose_no_row(nasrun, tmp_path, cache_dir):

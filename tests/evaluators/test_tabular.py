@@ -339,3 +339,12 @@ def test_the_table_of_the_package(cache_dir):
     measured = measure(evaluator, 200, everything)
     assert measured.val_acc_pct.max() == pytest.approx(91.607, abs=1e-3)
     assert (measured.cost_s > 0).all()
+
+
+def test_the_final_figures_say_where_they_come_from(start):
+    """The miniature table's test figures are means alone, as in the merged CSV."""
+    assert start().score(ARCHS, TASK).final == "200 epochs; validation mean; test mean"
+    scored = start(score_run="888").score(ARCHS, TASK)
+    assert scored.final == "200 epochs; validation 888; test mean"
+    untested = start(without=["test_acc"]).score(ARCHS, TASK)
+    assert untested.final == "200 epochs; validation mean"

@@ -60,6 +60,28 @@ def test_the_same_trial_in_two_jobs_is_refused_by_name(tmp_path):
         collect(tmp_path)
 
 
+def override(folder, *settings):
+    (folder / ".hydra").mkdir()
+    (folder / ".hydra" / "overrides.yaml").write_text("".join(f"- {text}\n" for text in settings))
+
+
+def test_jobs_that_differ_in_a_setting_are_named_after_it(tmp_path):
+    for name, size, seed in [("a", 5, 0), ("b", 7, 0), ("c", 5, 3), ("d", 7, 3)]:
+        job(tmp_path / name, seed, 3)
+        override(tmp_path / name, f"algorithm.population={size}", f"seed={seed}", "hydra.x=1")
+    collect(tmp_path)
+    found = {(row["algorithm"], row["seed"]) for row in read_csv(tmp_path / "trials.csv")}
+    assert found == {(f"random[population={n}]", str(s)) for n in (5, 7) for s in range(6)}
+
+
+def test_jobs_that_do_not_clash_keep_their_names(tmp_path):
+    for name, seed in [("a", 0), ("b", 3)]:
+        job(tmp_path / name, seed, 3)
+        override(tmp_path / name, f"cohort={seed + 1}", "algorithm.x=1")
+    collect(tmp_path)
+    assert {row["algorithm"] for row in read_csv(tmp_path / "trials.csv")} == {"random"}
+
+
 def test_rows_of_another_format_are_refused(tmp_path):
     job(tmp_path / "a", 0, 3)
     (tmp_path / "a" / "trials.csv").write_text("seed,arch\n1,000\n")
