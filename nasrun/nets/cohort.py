@@ -125,7 +125,9 @@ def clip_per_trial(parameters: Sequence[Tensor], max_norm: float) -> None:
     gradients = [p.grad for p in parameters if p.grad is not None]
     if not gradients:
         return
-    squares = torch.stack([gradient.square().sum(dim=(1, 2)) for gradient in gradients])
-    scale = (max_norm / squares.sum(dim=0).sqrt().clamp(min=1e-12)).clamp(max=1.0)
+    # Added one after the other: a sum over stacked rows changes its order with their length, and a
+    # trial's last bits would depend on the size of its cohort.
+    squares = sum(gradient.square().sum(dim=(1, 2)) for gradient in gradients)
+    scale = (max_norm / torch.as_tensor(squares).sqrt().clamp(min=1e-12)).clamp(max=1.0)
     for gradient in gradients:
         gradient.mul_(scale[:, None, None])

@@ -106,3 +106,18 @@ def test_new_weights_are_uniform_and_a_head_can_be_small():
     assert hidden[:, :100, :200].std() == pytest.approx(0.1 / np.sqrt(3), rel=0.02)
     assert head.abs().max() <= 0.01 / np.sqrt(200)
     assert bias.abs().max() <= 0.01 / np.sqrt(200)
+
+
+def test_clipping_does_not_depend_on_the_cohort():
+    """A sum over stacked rows takes another order for another length, and the last bits with it."""
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(200):
+        gradients = [torch.randn(5, 30, 64, generator=generator) for _ in range(6)]
+        clipped = []
+        for trials in (5, 2):
+            parameters = [torch.zeros(trials, 30, 64) for _ in gradients]
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.grad = gradient[:trials].clone()
+            clip_per_trial(parameters, 0.5)
+            clipped.append([parameter.grad[:2] for parameter in parameters])
+        assert all(torch.equal(a, b) for a, b in zip(*clipped, strict=True))
