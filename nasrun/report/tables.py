@@ -209,7 +209,8 @@ def notes(content: Content) -> list[str]:
             found.append("p counts trials, though those of one meta-trained agent are alike")
     if Column.win in report.columns:
         found.append(f"win: probability that a trial beats one of {rival}")
-    if any(not np.isnan(share.agent_min) for line in content.lines for share in line.shares):
+    spread = any(not np.isnan(s.agent_min) for line in content.lines for s in line.shares)
+    if spread and {Column.best, Column.top3, Column.top10} & set(report.columns):
         found.append("in brackets: the least and the most successful meta-trained agent")
     if content.verdicts:
         found.append(
