@@ -20,7 +20,7 @@ from yaml import YAMLError
 
 from nasrun import sweep
 from nasrun.errors import ConfigError, NasrunError
-from nasrun.files import unwritable
+from nasrun.files import cache_folder, unwritable
 
 # conf/ stands inside the package in a wheel, and beside it in a checkout.
 CONF = next(
@@ -32,10 +32,7 @@ INTERRUPTED = 130
 
 
 def _cache_dir() -> str:
-    """Folder for parsed tables and downloads: NASRUN_CACHE, or the platform's own place."""
-    from platformdirs import user_cache_dir
-
-    return os.environ.get("NASRUN_CACHE") or user_cache_dir("nasrun", appauthor=False)
+    return str(cache_folder())
 
 
 def _stamp() -> str:

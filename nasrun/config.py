@@ -52,7 +52,7 @@ def _class(target: str, contract: type[T], where: str) -> type[T]:
     except Exception as error:  # importing runs the user's own module, which may fail in any way
         raise ConfigError(f"{where}._target_={target} cannot be imported: {error}") from error
     if not (isinstance(cls, type) and issubclass(cls, contract)):
-        raise ConfigError(f"{where}._target_={target} is not a {contract.__name__}")
+        raise ConfigError(f"{where}._target_={target} is no {contract.__name__}")
     return cls
 
 

@@ -51,6 +51,13 @@ def unwritable(path: Path, error: OSError) -> DataError:
     )
 
 
+def cache_folder() -> Path:
+    """Folder for parsed tables and downloads: NASRUN_CACHE, or the platform's own place."""
+    from platformdirs import user_cache_dir
+
+    return Path(os.environ.get("NASRUN_CACHE") or user_cache_dir("nasrun", appauthor=False))
+
+
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write rows below a header line."""
     with atomic(path) as stream:

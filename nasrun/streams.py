@@ -71,14 +71,6 @@ class Streams:
         tiny = np.finfo(np.float64).tiny
         return -np.log(-np.log(np.maximum(self.uniform(size, rows), tiny)))
 
-    def categorical(self, probabilities: Floats, rows: Ints | None = None) -> Ints:
-        """``(T, ...)`` option indices drawn from the last axis of ``(T, ..., n)`` probabilities."""
-        shape = probabilities.shape[:-1]
-        draws = self.uniform(int(np.prod(shape[1:], dtype=np.int64)), rows).reshape(shape)
-        edges = np.cumsum(probabilities, axis=-1)
-        picked = (draws[..., None] * edges[..., -1:] >= edges).sum(axis=-1)
-        return np.minimum(picked, probabilities.shape[-1] - 1)
-
     def subsets(self, n: int, size: int, rows: Ints | None = None) -> Ints:
         """``(T, size)`` different numbers out of ``range(n)``, in random order."""
         return np.argsort(self.uniform(n, rows), axis=1, kind="stable")[:, :size]

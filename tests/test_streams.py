@@ -48,24 +48,6 @@ def test_integers_stay_below_their_bound_and_reach_it(high):
     assert (draws.max(axis=0) == np.broadcast_to(high, 4) - 1).all()
 
 
-def test_categorical_follows_its_probabilities():
-    probabilities = np.array([0.1, 0.0, 0.6, 0.3])
-    trials = 20_000
-    draws = Streams(range(trials)).categorical(np.tile(probabilities, (trials, 1)))
-    counts = np.bincount(draws, minlength=4)
-    assert counts[1] == 0
-    expected = probabilities * trials
-    chi2 = ((counts - expected)[expected > 0] ** 2 / expected[expected > 0]).sum()
-    assert chi2 < 13.8, f"counts {counts}, chi-square {chi2:.1f} exceeds the 0.1% point, 2 d.o.f."
-
-
-def test_categorical_keeps_a_decision_axis():
-    probabilities = np.full((3, 6, 5), 0.2)
-    draws = Streams([1, 2, 3]).categorical(probabilities)
-    assert draws.shape == (3, 6)
-    assert ((draws >= 0) & (draws < 5)).all()
-
-
 def test_subsets_hold_different_numbers():
     draws = Streams(range(50)).subsets(10, 4)
     assert all(len(set(row)) == 4 for row in draws.tolist())

@@ -1,7 +1,6 @@
 """Downloads of public benchmark files: ``python -m nasrun.benchmarks.fetch mini_nasbench201``."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from nasrun.benchmarks import mini_nasbench201
 from nasrun.errors import ConfigError, DataError, NasrunError
+from nasrun.files import cache_folder
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,6 @@ DOWNLOADS = {
         mini_nasbench201.URL, mini_nasbench201.SHA256, mini_nasbench201.FILE, "MIT"
     ),
 }
-
-
-def cache_folder() -> Path:
-    """Folder for parsed tables and downloads: NASRUN_CACHE, or the platform's own place."""
-    from platformdirs import user_cache_dir
-
-    return Path(os.environ.get("NASRUN_CACHE") or user_cache_dir("nasrun", appauthor=False))
 
 
 def fetch(name: str, folder: Path) -> Path:
