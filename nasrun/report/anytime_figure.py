@@ -81,10 +81,18 @@ def _column(panels: Sequence["Axes"], problem: Problem, content: Content, jobs: 
 
 def _fit(panel: "Axes", curves: Sequence[Curve]) -> None:
     """Spend the panel's height where methods differ, not on the first random architectures."""
-    settled = [curve.mean[curve.x >= SETTLED * curve.x[-1]] for curve in curves if len(curve.x)]
-    if settled and (values := np.concatenate(settled)).max() > values.min():
-        room = 0.05 * (values.max() - values.min())
-        panel.set_ylim(values.min() - room, values.max() + room)
+    settled = [
+        np.append(curve.mean[curve.x >= SETTLED * curve.x[-1]], [curve.low[-1], curve.high[-1]])
+        for curve in curves
+        if len(curve.x)
+    ]
+    if not settled:
+        return
+    values = np.concatenate(settled)
+    low, high = np.nanmin(values), np.nanmax(values)
+    if high > low:
+        room = 0.05 * (high - low)
+        panel.set_ylim(low - room, high + room)
 
 
 def by_evaluations(histories: Histories) -> Curve:
