@@ -46,7 +46,11 @@ class CATCH(SampleBased):
     Departures, and why: the context is the whole history, as in Section 3.1, not C drawn pairs;
     the head gives the variance (eq. 1 is ambiguous), as in PEARL; illegal options are masked
     before the softmax (the paper masks probabilities, which would leak); z is encoded anew in every
-    update, because a stored one is stale once the encoder has moved; candidates measured before are
+    update, because a stored one is stale once the encoder has moved; ``mutants`` of the best
+    network and ``strangers`` from anywhere in the space compete with the policy's candidates,
+    because a policy that meta-training drew into a worse mode never draws the better one (PPO
+    takes all candidates for the policy's, with the probability that it gives them: which one is
+    measured is the evaluator's choice in any case); candidates measured before are
     dropped and the policy is smoothed by a uniform one, because a collapsed policy would spend the
     budget on repeats; rewards are normalised by rank, because one network that did not learn at all
     makes all others look alike to a z-score. A failed measurement (NaN) enters neither context nor
@@ -69,6 +73,8 @@ class CATCH(SampleBased):
     evaluator_rate: float = 2e-3
     initial: int = 3
     candidates: int = 20
+    mutants: int = 5
+    strangers: int = 5
     smoothing: float = 0.1
     epsilon: float = 1.0
     epsilon_adapted: float = 0.2
@@ -102,7 +108,7 @@ class CATCH(SampleBased):
         for key in (*shares, "replay_share", "replay_alpha", "replay_beta", "replay_beta_step"):
             if not 0 <= getattr(self, key) <= 1:
                 raise ConfigError(f"algorithm.{key} must be in [0, 1], got {getattr(self, key)}")
-        for key in ("beta", "entropy"):
+        for key in ("mutants", "strangers", "beta", "entropy"):
             if not getattr(self, key) >= 0:
                 raise ConfigError(f"algorithm.{key} must not be negative, got {getattr(self, key)}")
 
@@ -148,30 +154,51 @@ class CATCH(SampleBased):
         return self._choose(archs, log_chance, score)
 
     def _candidates(self, nets: Networks, z: Tensor) -> tuple[Archs, Floats, Floats]:
-        """``(T, M, L)`` draws, log-probability of each decision, and ``(T, M)`` predictions."""
+        """``(T, M, L)`` candidates, log-probability of each decision, ``(T, M)`` predictions."""
         slots, space = self._slots, self.problem.space
-        length, shape = len(slots.arity), (self.problem.trials, self.candidates)
-        uniforms = self.streams.uniform(self.candidates * length).reshape(-1, length)
-        archs = np.zeros(uniforms.shape, np.int64)
-        log_chance = np.zeros(uniforms.shape)
-        told = nets.blank(z, self.candidates)
+        length, shape = len(slots.arity), (self.problem.trials, self._proposed)
+        uniforms = self.streams.uniform(shape[1] * length).reshape(-1, length)
+        archs, given = self._given()
+        log_chance = np.zeros(archs.shape)
+        told = nets.blank(z, shape[1])
         for place in range(length):
             legal = space.legal(archs[:, :place])
             logits = nets.logits(told)[:, :, slots.columns(place)].reshape(legal.shape)
             chances = softmax(np.where(legal, logits, -np.inf))
             even = legal / legal.sum(axis=1, keepdims=True)
             chances = (1.0 - self.smoothing) * chances + self.smoothing * even
-            archs[:, place] = option = pick(chances, uniforms[:, place])
+            option = np.where(given, archs[:, place], pick(chances, uniforms[:, place]))
+            archs[:, place] = option
             picked = np.take_along_axis(chances, option[:, None], axis=1)[:, 0]
             log_chance[:, place] = np.log(np.maximum(picked, TINY))
             nets.take(told, (slots.first[place] + option).reshape(shape))
         return archs.reshape(*shape, -1), log_chance.reshape(*shape, -1), nets.predict(told)
 
+    @property
+    def _proposed(self) -> int:
+        """M, the candidates of a search epoch."""
+        return self.candidates + self.mutants + self.strangers
+
+    def _given(self) -> tuple[Archs, Mask]:
+        """``(T * M, L)`` candidates, blank but for those not left to the policy; which those are.
+
+        A trial's last ones are mutants of its best, then strangers from anywhere in the space.
+        """
+        space, trials = self.problem.space, self.problem.trials
+        archs = np.zeros((trials, self._proposed, len(self._slots.arity)), np.int64)
+        for at in range(self.candidates, self._proposed):
+            near = at < self.candidates + self.mutants
+            archs[:, at] = (
+                space.mutate(self._best, self.streams) if near else space.sample(self.streams)
+            )
+        given = np.tile(np.arange(self._proposed) >= self.candidates, trials)
+        return archs.reshape(trials * self._proposed, -1), given
+
     def _choose(self, archs: Archs, log_chance: Floats, score: Floats) -> Archs:
         """``(T, L)`` the best new candidate, or any new one with probability epsilon."""
         fresh = np.logical_not(_among(self.problem.space, archs, self._archs))
         explores = self.streams.uniform() < self._greed
-        worth = np.where(explores, self.streams.uniform(self.candidates), score)
+        worth = np.where(explores, self.streams.uniform(score.shape[1]), score)
         chosen = np.argmax(np.where(fresh, worth, -np.inf), axis=1)
         trials = np.arange(len(archs))
         stuck = np.logical_not(fresh.any(axis=1))

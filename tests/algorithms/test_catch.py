@@ -87,6 +87,24 @@ def test_a_collapsed_policy_does_not_repeat_itself():
     assert min(different) >= 28, different
 
 
+def test_a_search_epoch_has_mutants_and_strangers_among_its_candidates():
+    space = ToySpace((8, 8, 8, 8))
+    fields = {"candidates": 4, "mutants": 200, "strangers": 200}
+    algorithm, _ = played(lambda a: a.sum(axis=1), steps=6, space=space, **fields)
+    z, _ = algorithm._nets.context(algorithm._lesson, np.zeros((3, 10)))
+    archs, log_chance, score = algorithm._candidates(algorithm._nets, z.detach())
+    assert archs.shape == (3, 404, 4)
+    assert score.shape == (3, 404)
+    mutants, strangers = archs[:, 4:204], archs[:, 204:]
+    assert ((mutants != algorithm.recommend()[:, None]).sum(axis=2) == 1).all()
+    options = np.array([[np.bincount(row, minlength=8) for row in rows.T] for rows in strangers])
+    assert options.min() > 5, options  # 25 expected, 4.7 standard deviations away
+    alone = {tuple(arch): chance for arch, chance in zip(archs[0], log_chance[0], strict=True)}
+    for arch, chance in zip(archs[0], log_chance[0], strict=True):
+        np.testing.assert_allclose(chance, alone[tuple(arch)], rtol=1e-5)  # the policy's own
+    assert np.isfinite(log_chance).all()
+
+
 def test_every_architecture_of_a_small_space_is_found():
     algorithm, _ = played(lambda archs: archs.sum(axis=1), steps=60, candidates=50)
     numbers = algorithm.problem.space.index(algorithm._archs)
@@ -260,6 +278,8 @@ def test_it_searches_the_size_space():
         ({"encoder_rate": -1.0}, "encoder_rate"),
         ({"smoothing": 1.5}, "smoothing"),
         ({"entropy": -0.1}, "entropy"),
+        ({"mutants": -1}, "mutants"),
+        ({"strangers": -1}, "strangers"),
     ],
 )
 def test_fields_that_mean_nothing_are_refused(fields, named):
