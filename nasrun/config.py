@@ -8,18 +8,10 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from nasrun.budget import Budget
 from nasrun.errors import ConfigError
 from nasrun.pipeline import Experiment, MetaTraining
-from nasrun.spec import (
-    Algorithm,
-    Budget,
-    Evaluator,
-    Hardware,
-    MetaPool,
-    Retrain,
-    SearchSpace,
-    Task,
-)
+from nasrun.spec import Algorithm, Evaluator, Hardware, MetaPool, Retrain, SearchSpace, Task
 
 T = TypeVar("T")
 SEED_LIMIT = 2**63

@@ -11,7 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from nasrun.files import read_csv, read_json
-from nasrun.pipeline import Experiment, Watch
+from nasrun.pipeline import Experiment
+from nasrun.play import Watch
 from nasrun.record.collect import Collected
 from nasrun.record.recorder import STATUS
 from nasrun.record.summary import GROUP, PROTOCOL

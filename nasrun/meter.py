@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from nasrun.spec import Budget, Edge, Floats, Ints, Mask, Measured
+from nasrun.budget import Budget, Edge
+from nasrun.spec import Floats, Ints, Mask, Measured
 
 FREE_STEPS = 1000  # measurements in a row that cost nothing, after which a trial is ended
 

@@ -1,4 +1,4 @@
-"""The one loop, ``play``, and the stages of a run."""
+"""The stages of a run: meta-train, adapt, search, retrain."""
 
 import copy
 import time
@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from nasrun.errors import ConfigError
-from nasrun.meter import Meter
+from nasrun.budget import Budget
+from nasrun.play import Outcome, Watch, play
 from nasrun.record.artifact import Artifact, Made, code_hash, fetch
 from nasrun.record.history import EVALUATION_COLUMNS, History, cells, texts
 from nasrun.record.recorder import Recorder
 from nasrun.spec import (
     Algorithm,
     Archs,
-    Budget,
     Clock,
     Evaluator,
     Floats,
@@ -31,10 +30,6 @@ from nasrun.spec import (
     Streams,
     Task,
 )
-
-# How far a run is: trials finished, measurements counted so far, best reward so far.
-Watch = Callable[[int, int, float], None]
-
 
 META_COLUMNS = ("epoch", "task", *EVALUATION_COLUMNS)
 
@@ -70,18 +65,12 @@ class Experiment:
     def protocol(self) -> Mapping[str, str]:
         """What every row says about how its figures came about."""
         label = self.meta.pool.label if self.meta else "none"
-        return {**self.evaluator.protocol, "meta": label}
+        return {**self.evaluator.protocol, **self.algorithm.protocol, "meta": label}
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """What ``T`` trials found and spent; ``wall_s`` is this machine's time until each finished."""
-
-    archs: Archs
-    reward: Floats
-    evaluations: Ints
-    clock_s: Floats
-    wall_s: Floats
+    @property
+    def clock(self) -> Clock:
+        """Where the costs of the search come from."""
+        return Clock.MEASURED if self.algorithm.trains else self.evaluator.clock
 
 
 @dataclass(frozen=True)
@@ -93,59 +82,6 @@ class Practice:
     evaluator: Evaluator
     history: History
     outcome: Outcome
-
-
-def play(
-    algorithm: Algorithm,
-    problem: Problem,
-    budget: Budget,
-    streams: Streams,
-    phase: Phase,
-    history: History,
-    watch: Watch | None = None,
-) -> Outcome:
-    """Step an algorithm until every trial's budget is spent. Owns the clock.
-
-    A trial whose budget is spent goes on being stepped with the others; nothing of it is counted.
-
-    Raises:
-        ConfigError: the budget ends before the first measurement, or costs are unknown.
-    """
-    algorithm.start(problem, streams, phase)
-    meter = Meter(budget, problem.trials, algorithm.startup_steps)
-    archs: Archs = np.zeros((problem.trials, len(problem.space.decisions)), np.int64)
-    best = -np.inf
-    while not meter.finished.all():
-        measured = algorithm.step()
-        _require_cost(measured, budget)
-        counted, measured = meter.charge(measured)
-        if not len(history) and not counted.all():
-            raise _nothing_fits(budget, measured)
-        history.add(phase, measured, counted, meter.clock_s)
-        archs = np.where(counted[:, None], algorithm.recommend(), archs)
-        if watch is not None:
-            best = float(np.fmax.reduce(np.append(measured.reward[counted], best)))
-            watch(int(meter.finished.sum()), int(meter.evaluations.sum()), best)
-    reward = history.reward_of(archs)
-    return Outcome(archs, reward, meter.evaluations, meter.clock_s, meter.wall_s)
-
-
-def _nothing_fits(budget: Budget, measured: Measured) -> ConfigError:
-    """The sentence for a budget that ends before the first measurement."""
-    cost_s, limit_s = float(np.fmax.reduce(measured.cost_s)), budget.simulated_s
-    if limit_s is not None and cost_s > limit_s:
-        what = f"the first evaluation costs {cost_s:.0f} s, more than budget.simulated_s={limit_s}"
-    else:
-        what = f"the first evaluation takes longer than budget.wall_s={budget.wall_s}"
-    return ConfigError(f"{what}: give more, or budget.edge=keep")
-
-
-def _require_cost(measured: Measured, budget: Budget) -> None:
-    if budget.simulated_s is not None and np.isnan(measured.cost_s).any():
-        raise ConfigError(
-            "budget.simulated_s needs a source with training times, and some architectures have "
-            "none: set budget.evaluations instead"
-        )
 
 
 def meta_train(experiment: Experiment, meta: MetaTraining) -> Artifact:
@@ -167,7 +103,7 @@ def _made(experiment: Experiment, pool: MetaPool) -> Made:
         "agents": pool.agents,
         "evaluations": pool.agents * pool.epochs * pool.networks,
         "cost_s": None if np.isnan(cost_s) else round(cost_s, 3),
-        "clock": experiment.evaluator.clock.value,
+        "clock": experiment.clock.value,
         "wall_s": round(time.perf_counter() - began, 3),
     }
     return Made(algorithm.learnt(), cost, META_COLUMNS, rows)
@@ -205,10 +141,12 @@ def adapt(experiment: Experiment) -> Mapping[str, Any]:
     return {"pool": experiment.meta.pool.label, "artifact": artifact.key, **cost}
 
 
-def search(experiment: Experiment, seeds: Ints, watch: Watch | None) -> tuple[Outcome, History]:
-    """Play the search of the trials with these seeds."""
+def search(
+    experiment: Experiment, seeds: Ints, watch: Watch | None, folder: Path | None = None
+) -> tuple[Outcome, History]:
+    """Play the search of the trials with these seeds; checkpoints go to ``folder``."""
     streams = Streams(seeds.tolist())
-    problem = _problem(experiment, streams)
+    problem = replace(_problem(experiment, streams), folder=folder)
     history = History(seeds)
     outcome = play(
         experiment.algorithm, problem, experiment.budget, streams, Phase.SEARCH, history, watch
@@ -228,8 +166,13 @@ def _problem(experiment: Experiment, streams: Streams) -> Problem:
         return replace(measured, latency_ms=latency_ms, reward=reward)
 
     return Problem(
-        experiment.space, experiment.task, len(streams), evaluator.fidelities, measure
-    )  # fmt: skip
+        space=experiment.space,
+        task=experiment.task,
+        trials=len(streams),
+        fidelities=evaluator.fidelities,
+        measure=measure,
+        latency_ms=hardware.latency_ms,
+    )
 
 
 def retrain(experiment: Experiment, outcome: Outcome, seeds: Ints) -> Iterator[tuple[Any, ...]]:
@@ -263,7 +206,7 @@ def _seconds(experiment: Experiment, outcome: Outcome) -> tuple[Floats, Floats]:
     ``status.json``.
     """
     unknown = np.full(len(outcome.clock_s), np.nan)
-    if experiment.evaluator.clock is Clock.MEASURED:
+    if experiment.clock is Clock.MEASURED:
         return unknown, outcome.clock_s
     timed = experiment.budget.wall_s is not None
     return outcome.clock_s, outcome.wall_s if timed else unknown
@@ -300,7 +243,8 @@ def run(
     for first in range(0, len(missing), size):
         seeds = missing[first : first + size]
         onward = _onward(watch, len(kept) + first, evaluations, best)
-        outcome, history = search(experiment, seeds, onward)
+        work = recorder.work_folder(int(seeds[0]))
+        outcome, history = search(experiment, seeds, onward, work)
         evaluations += int(outcome.evaluations.sum())
         best = float(np.fmax.reduce(np.append(outcome.reward, best)))
         rows = retrain(experiment, outcome, seeds)

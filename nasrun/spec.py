@@ -7,19 +7,22 @@ Accuracies are percentages (``acc_pct``), times seconds (``cost_s``) or millisec
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.images import Splits
 from nasrun.streams import Floats, Ints, Streams
 
 if TYPE_CHECKING:
-    from torch import nn
+    from pathlib import Path
+
+    from torch import Tensor, nn
 
 Archs = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -60,6 +63,48 @@ class Task:
         for key in ("classes", "image_px", "valid_images", "train_images"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"task.{key} must be at least 1, got {getattr(self, key)}")
+
+    def load(self) -> Splits:
+        """The task's images. Read where they are needed: a search by a table needs none."""
+        raise UnsupportedError(f"task={self.name} has no images: use evaluator=tabular")
+
+    def subset(self, classes: Sequence[int]) -> "Task":
+        """The same images, of these classes alone, numbered anew in the order given."""
+        raise UnsupportedError(f"task={self.name} has no images to take classes from")
+
+
+@dataclass
+class Scale:
+    """How large a network is built; None is the space's own size.
+
+    Raises:
+        ConfigError: a count below 1.
+    """
+
+    channels: int | None = None  # of the first stage
+    cells: int | None = None  # per stage (nb201), or in all (darts)
+
+    def __post_init__(self) -> None:
+        for key in ("channels", "cells"):
+            if (value := getattr(self, key)) is not None and value < 1:
+                raise ConfigError(f"{key} must be at least 1, got {value}")
+
+
+class Supernet(Protocol):
+    """A network that holds every architecture of a space (a ``torch.nn.Module``)."""
+
+    def __call__(self, x: "Tensor", mixing: "Sequence[Tensor]") -> "Tensor":
+        """``(B, classes)`` logits of ``x (B, C, H, W)``.
+
+        ``mixing`` has one row of weights per decision, ``(options,)`` for the whole batch or
+        ``(B, options)`` image by image. An option of weight zero is not computed, but its weight
+        still gets its gradient (straight-through estimators need it).
+        """
+        ...
+
+    def parameters(self, recurse: bool = True) -> "Iterator[nn.Parameter]":
+        """The network's own weights; mixing weights are none of them."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -158,9 +203,13 @@ class SearchSpace(ABC):
         """Edges ``(from, to, operation)`` of the cell, for drawings."""
         raise UnsupportedError(f"space={self.name} has no cell to draw")
 
-    def build(self, arch: Archs, task: Task) -> "nn.Module":
-        """The network of ``arch (L,)`` for a task."""
+    def build(self, arch: Archs, task: Task, scale: Scale) -> "nn.Module":
+        """The network of ``arch (L,)`` for a task: ``(B, C, H, W)`` images to logits."""
         raise UnsupportedError(f"space={self.name} has no network: use evaluator=tabular")
+
+    def supernet(self, task: Task, scale: Scale) -> Supernet:
+        """One network of all architectures, for methods that share weights."""
+        raise UnsupportedError(f"space={self.name} has no supernet: use a sample-based algorithm")
 
 
 class Hardware(ABC):
@@ -223,13 +272,19 @@ class Evaluator(ABC):
 
 @dataclass(frozen=True)
 class Problem:
-    """What an algorithm may see of a run. Test accuracy is not among it."""
+    """What an algorithm may see of a run. Test accuracy is not among it.
+
+    ``folder`` is where a trial that is played alone may keep checkpoints; it goes when the trial is
+    on record. None: nothing is kept.
+    """
 
     space: SearchSpace
     task: Task
     trials: int
     fidelities: tuple[int, ...]
     measure: Callable[[Archs, Ints], Measured]
+    latency_ms: Callable[[Archs], Floats]
+    folder: "Path | None" = None
 
     def evaluate(self, archs: Archs, epochs: int | Ints | None = None) -> Measured:
         """Measure ``archs (T, L)`` after ``epochs`` (default: the full training), with reward."""
@@ -248,6 +303,7 @@ class Algorithm(ABC):
     name: str
     cohort: ClassVar[bool] = True  # False: the pipeline plays the trials one after the other
     learns_to_search: ClassVar[bool] = False  # True: meta-training leaves something to ``learnt``
+    trains: ClassVar[bool] = False  # True: it trains by itself, and its costs are measured ones
 
     @abstractmethod
     def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
@@ -265,6 +321,16 @@ class Algorithm(ABC):
     def startup_steps(self) -> int:
         """Leading steps that only fill an initial population or history."""
         return 0
+
+    @property
+    def planned_steps(self) -> int | None:
+        """Steps of a method whose schedule has an end (epochs of a supernet); None: no end."""
+        return None
+
+    @property
+    def protocol(self) -> Mapping[str, str]:
+        """Words that replace the evaluator's, where a method measures by itself."""
+        return {}
 
     def learnt(self) -> dict[str, Any]:
         """Arrays worth keeping from meta-training; empty for methods that learn nothing."""
@@ -305,40 +371,6 @@ class MetaPool(ABC):
     def files(self) -> Mapping[str, str]:
         """Data files read so far and their sha256."""
         return {}
-
-
-class Edge(Enum):
-    """What becomes of the evaluation that crosses a time budget.
-
-    Members of enums that configs use are lower-case, because OmegaConf reads them by name.
-    """
-
-    keep = "keep"
-    drop = "drop"
-
-
-@dataclass
-class Budget:
-    """How much a trial may spend. The first limit that is reached ends the trial.
-
-    Raises:
-        ConfigError: a limit that is not positive, or endless.
-    """
-
-    evaluations: int | None = None  # measurements; 50 if no limit at all is given
-    simulated_s: float | None = None  # seconds by the evaluator's own account (cost_s)
-    wall_s: float | None = None  # seconds by this machine's clock, for the whole cohort
-    edge: Edge = Edge.keep
-    charge_repeats: bool = True  # False: measuring an architecture again costs nothing
-    charge_startup: bool = True  # False: the initial population or history costs nothing
-
-    def __post_init__(self) -> None:
-        limits = {k: getattr(self, k) for k in ("evaluations", "simulated_s", "wall_s")}
-        for key, value in limits.items():
-            if value is not None and not 0 < value < float("inf"):
-                raise ConfigError(f"budget.{key} must be positive and finite, got {value}")
-        if all(value is None for value in limits.values()):
-            self.evaluations = 50
 
 
 @dataclass

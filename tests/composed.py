@@ -8,9 +8,10 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 
 from nasrun.__main__ import CONF
+from nasrun.budget import Budget
 from nasrun.config import build, check
 from nasrun.pipeline import search
-from nasrun.spec import Algorithm, Budget, Measured
+from nasrun.spec import Algorithm, Measured
 
 ALGORITHMS = sorted(path.stem for path in (CONF / "algorithm").glob("*.yaml"))
 

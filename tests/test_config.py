@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from nasrun.algorithms.rea import REA
+from nasrun.budget import Budget
 from nasrun.config import build, identity
 from nasrun.errors import ConfigError
 from nasrun.record.provenance import config_hash
-from nasrun.spec import Algorithm, Budget, SearchSpace, Task
+from nasrun.spec import Algorithm, SearchSpace, Task
 
 REA_NODE = {"_target_": "nasrun.algorithms.rea.REA", "name": "rea", "population": 10, "sample": 3}
 

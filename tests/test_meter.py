@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from nasrun.budget import Budget, Edge
 from nasrun.errors import ConfigError
 from nasrun.meter import FREE_STEPS, Meter
-from nasrun.spec import Budget, Edge, Measured
+from nasrun.spec import Measured
 
 
 def measured(*costs, archs=None, epochs=12):
@@ -92,8 +93,14 @@ def test_wall_seconds_end_a_trial():
 
 
 def test_no_limit_at_all_means_fifty_evaluations():
-    assert Budget().evaluations == 50
-    assert Budget(simulated_s=1.0).evaluations is None
+    assert Budget().within(None).evaluations == 50
+    assert Budget(simulated_s=1.0).within(None).evaluations is None
+
+
+def test_a_method_that_plans_its_steps_ends_with_its_plan_or_with_the_budget():
+    assert Budget().within(250).evaluations == 250
+    assert Budget(evaluations=10).within(250).evaluations == 10
+    assert Budget(evaluations=300).within(250).evaluations == 250
 
 
 @pytest.mark.parametrize("limit", ["evaluations", "simulated_s", "wall_s"])

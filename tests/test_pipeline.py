@@ -7,10 +7,10 @@ from toys import ToyEvaluator, ToySpace, toy_experiment
 
 from nasrun.algorithms.random_search import RandomSearch
 from nasrun.algorithms.rea import REA
+from nasrun.budget import Edge
 from nasrun.errors import ConfigError
 from nasrun.pipeline import prepare, run, search
 from nasrun.record.recorder import Recorder
-from nasrun.spec import Edge
 
 
 def play_toy(seeds, algorithm=None, **options):

@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
+from nasrun.budget import Budget
 from nasrun.errors import ConfigError
-from nasrun.spec import Budget, Retrain, Task
+from nasrun.spec import Retrain, Task
 
 CIFAR10 = Task("cifar10", 10, 32, "cifar10-valid", "cifar10", 25_000, 25_000)
 

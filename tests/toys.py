@@ -5,10 +5,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from nasrun.budget import Budget
 from nasrun.hardware.none import NoHardware
 from nasrun.pipeline import Experiment
 from nasrun.spaces.base import CategoricalSpace
-from nasrun.spec import Budget, Clock, Evaluator, Measured, Scored, Task
+from nasrun.spec import Clock, Evaluator, Measured, Scored, Task
 
 TASK = Task("toy", 10, 32, "toy-valid", "toy", 50, 100)
 

@@ -128,6 +128,10 @@ class Recorder:
         """Finished parts by first seed."""
         return sorted((self.folder / PARTS).glob("[0-9]*"), key=lambda part: int(part.name))
 
+    def work_folder(self, first_seed: int) -> Path:
+        """Where the trials from this seed on may keep checkpoints; goes once they are on record."""
+        return self.folder / PARTS / f"work-{first_seed}"
+
     def keep(
         self,
         trials: Iterable[Sequence[Any]],
@@ -150,6 +154,7 @@ class Recorder:
             if pareto:
                 write_csv(draft / "pareto.csv", PARETO_COLUMNS, history.pareto_rows(space))
             os.replace(draft, parts / str(history.seeds.min()))
+            shutil.rmtree(self.work_folder(int(history.seeds.min())), ignore_errors=True)
         except OSError as error:
             raise unwritable(parts, error) from error
         finally:

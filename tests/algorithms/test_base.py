@@ -2,8 +2,9 @@ import numpy as np
 from toys import ToySpace, toy_experiment
 
 from nasrun.algorithms.base import SampleBased, ranked_last
+from nasrun.budget import Budget
 from nasrun.pipeline import search
-from nasrun.spec import Budget, Measured
+from nasrun.spec import Measured
 
 NAN = np.nan
 

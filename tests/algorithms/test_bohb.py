@@ -9,8 +9,8 @@ from toys import ToyEvaluator, ToySpace, toy_experiment
 
 from nasrun.algorithms.bohb import BOHB, TINY, choose
 from nasrun.algorithms.hyperband import Hyperband
+from nasrun.budget import Budget
 from nasrun.errors import ConfigError
-from nasrun.spec import Budget
 
 SPACE = ToySpace((4, 3, 4, 2))
 

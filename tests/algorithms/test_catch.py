@@ -9,9 +9,10 @@ from toys import TASK, ToySpace
 from nasrun.algorithms.catch import CATCH, Normalisation, normalised
 from nasrun.algorithms.context_networks import Context, Lesson, Networks, Settings
 from nasrun.algorithms.slots import Slots
+from nasrun.budget import Budget
 from nasrun.errors import ConfigError, DataError
 from nasrun.spaces.nats_size import NATSSize
-from nasrun.spec import Budget, Measured, Phase, Problem
+from nasrun.spec import Measured, Phase, Problem
 from nasrun.streams import Streams
 
 SMALL = {"encoder_widths": [16], "controller_widths": [16], "evaluator_widths": [16]}

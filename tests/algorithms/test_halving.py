@@ -10,8 +10,8 @@ from toys import ToyEvaluator, ToySpace, toy_experiment
 from nasrun.algorithms.bohb import BOHB
 from nasrun.algorithms.halving import ladder, survivors
 from nasrun.algorithms.hyperband import Hyperband
+from nasrun.budget import Budget
 from nasrun.errors import ConfigError
-from nasrun.spec import Budget
 
 SPACE = ToySpace((4, 3, 4, 2))
 

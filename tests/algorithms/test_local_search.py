@@ -4,7 +4,7 @@ from composed import trace
 from toys import ToyEvaluator, ToySpace, toy_experiment
 
 from nasrun.algorithms.local_search import LocalSearch, QueryUntil
-from nasrun.spec import Budget
+from nasrun.budget import Budget
 from nasrun.streams import Streams
 
 

@@ -3,7 +3,7 @@ from composed import trace
 from toys import ToySpace, toy_experiment
 
 from nasrun.algorithms.random_search import RandomSearch
-from nasrun.spec import Budget
+from nasrun.budget import Budget
 
 
 def test_every_architecture_is_equally_likely():

@@ -5,8 +5,8 @@ from composed import trace
 from toys import ToyEvaluator, ToySpace, toy_experiment
 
 from nasrun.algorithms.rea import REA
+from nasrun.budget import Budget
 from nasrun.errors import ConfigError
-from nasrun.spec import Budget
 from nasrun.streams import Streams
 
 SPACE = ToySpace((4, 3, 4, 2))

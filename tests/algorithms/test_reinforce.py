@@ -4,8 +4,8 @@ from composed import trace
 from toys import ToyEvaluator, ToySpace, toy_experiment
 
 from nasrun.algorithms.reinforce import Reinforce
+from nasrun.budget import Budget
 from nasrun.errors import ConfigError
-from nasrun.spec import Budget
 from nasrun.streams import Streams
 
 SPACE = ToySpace((2, 3, 4))

@@ -3,7 +3,7 @@
 from composed import make, nb201_experiment, trace
 from scipy.stats import mannwhitneyu
 
-from nasrun.spec import Budget
+from nasrun.budget import Budget
 
 LEVEL = 0.01
 TRIALS = (

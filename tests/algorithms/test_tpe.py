@@ -6,8 +6,8 @@ from composed import trace
 from toys import ToySpace, toy_experiment
 
 from nasrun.algorithms.tpe import SEEDS, TPE
+from nasrun.budget import Budget
 from nasrun.errors import ConfigError, UnsupportedError
-from nasrun.spec import Budget
 from nasrun.streams import Streams
 
 SPACE = ToySpace((4, 3, 4, 2))

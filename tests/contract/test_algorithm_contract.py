@@ -9,8 +9,9 @@ from composed import ALGORITHMS, make, nb201_experiment, trace
 from toys import ToyEvaluator, ToySpace, toy_experiment
 
 from nasrun.algorithms.base import SampleBased
+from nasrun.budget import Budget, Edge
 from nasrun.errors import UnsupportedError
-from nasrun.spec import Budget, Edge, Measured
+from nasrun.spec import Measured
 
 pytestmark = pytest.mark.parametrize("name", ALGORITHMS)
 SEEDS = range(100, 105)

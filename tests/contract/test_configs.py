@@ -5,8 +5,9 @@ from composed import composed
 from omegaconf import OmegaConf
 
 from nasrun.__main__ import CONF
+from nasrun.budget import Budget
 from nasrun.config import build, check
-from nasrun.spec import Algorithm, Budget, Evaluator, Hardware, SearchSpace, Task
+from nasrun.spec import Algorithm, Evaluator, Hardware, SearchSpace, Task
 
 CONTRACTS = {
     "space": SearchSpace,

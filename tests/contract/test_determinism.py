@@ -14,7 +14,7 @@ SEARCHES = """
 import json
 from composed import ALGORITHMS, make, trace
 from toys import ToyEvaluator, toy_experiment
-from nasrun.spec import Budget
+from nasrun.budget import Budget
 for name in ALGORITHMS:
     experiment = toy_experiment(make(name), evaluator=ToyEvaluator(noise=3.0), trials=2)
     played = trace(experiment, budget=Budget(evaluations=30))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from composed import ALGORITHMS, make, nb201_experiment, trace
 
-from nasrun.spec import Budget
+from nasrun.budget import Budget
 
 FILE = Path(__file__).parent / "recommendations.csv"
 COLUMNS = ("algorithm", "task", "seed", "arch", "reward", "library")

@@ -1,0 +1,51 @@
+"""How much a trial may spend."""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from nasrun.errors import ConfigError
+
+UNLIMITED = 50  # evaluations where nothing limits a trial
+
+
+class Edge(Enum):
+    """What becomes of the evaluation that crosses a time budget.
+
+    Members of enums that configs use are lower-case, because OmegaConf reads them by name.
+    """
+
+    keep = "keep"
+    drop = "drop"
+
+
+@dataclass
+class Budget:
+    """How much a trial may spend. The first limit that is reached ends the trial.
+
+    Raises:
+        ConfigError: a limit that is not positive, or endless.
+    """
+
+    evaluations: int | None = None  # measurements; of a one-shot method: epochs
+    simulated_s: float | None = None  # seconds by the evaluator's own account (cost_s)
+    wall_s: float | None = None  # seconds by this machine's clock, for the whole cohort
+    edge: Edge = Edge.keep
+    charge_repeats: bool = True  # False: measuring an architecture again costs nothing
+    charge_startup: bool = True  # False: the initial population or history costs nothing
+
+    def __post_init__(self) -> None:
+        limits = {k: getattr(self, k) for k in ("evaluations", "simulated_s", "wall_s")}
+        for key, value in limits.items():
+            if value is not None and not 0 < value < float("inf"):
+                raise ConfigError(f"budget.{key} must be positive and finite, got {value}")
+
+    def within(self, planned: int | None) -> "Budget":
+        """This budget for a method that plans so many steps by itself (None: it goes on for ever).
+
+        A budget without any limit is the method's own plan, or 50 evaluations.
+        """
+        if planned is not None:
+            return replace(self, evaluations=min(planned, self.evaluations or planned))
+        if self.evaluations is self.simulated_s is self.wall_s is None:
+            return replace(self, evaluations=UNLIMITED)
+        return self

@@ -1,0 +1,41 @@
+"""Labelled pictures in memory, and the parts that a data set is split into."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Images:
+    """``pixels (n, C, H, W)``, 0 to 255, and ``labels (n,)``, numbered from 0."""
+
+    pixels: Pixels
+    labels: Labels
+
+    def __len__(self) -> int:
+        """Number of pictures."""
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The parts of a task's images.
+
+    A search trains on ``search_train`` and judges on ``search_valid``; the found architecture is
+    trained on ``final_train`` and judged on ``final_test``, which no search may look at.
+    """
+
+    search_train: Images
+    search_valid: Images
+    final_train: Images
+    final_test: Images
+    mean: tuple[float, ...]  # by channel, of pixel values 0 to 255
+    std: tuple[float, ...]
+    flip: bool  # whether a mirrored picture is the same thing (not so with digits)
+    source: str  # in words: where the pictures come from and how they were split
+    files: Mapping[str, str]  # files read and their sha256

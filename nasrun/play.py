@@ -1,0 +1,80 @@
+"""The one loop: step an algorithm until every trial's budget is spent."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from nasrun.budget import Budget
+from nasrun.errors import ConfigError
+from nasrun.meter import Meter
+from nasrun.record.history import History
+from nasrun.spec import Algorithm, Archs, Floats, Ints, Measured, Phase, Problem, Streams
+
+# How far a run is: trials finished, measurements counted so far, best reward so far.
+Watch = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What ``T`` trials found and spent; ``wall_s`` is this machine's time until each finished."""
+
+    archs: Archs
+    reward: Floats
+    evaluations: Ints
+    clock_s: Floats
+    wall_s: Floats
+
+
+def play(
+    algorithm: Algorithm,
+    problem: Problem,
+    budget: Budget,
+    streams: Streams,
+    phase: Phase,
+    history: History,
+    watch: Watch | None = None,
+) -> Outcome:
+    """Step an algorithm until every trial's budget is spent. Owns the clock.
+
+    A trial whose budget is spent goes on being stepped with the others; nothing of it is counted.
+
+    Raises:
+        ConfigError: the budget ends before the first measurement, or costs are unknown.
+    """
+    algorithm.start(problem, streams, phase)
+    budget = budget.within(algorithm.planned_steps)
+    meter = Meter(budget, problem.trials, algorithm.startup_steps)
+    archs: Archs = np.zeros((problem.trials, len(problem.space.decisions)), np.int64)
+    best = -np.inf
+    while not meter.finished.all():
+        measured = algorithm.step()
+        _require_cost(measured, budget)
+        counted, measured = meter.charge(measured)
+        if not len(history) and not counted.all():
+            raise _nothing_fits(budget, measured)
+        history.add(phase, measured, counted, meter.clock_s)
+        archs = np.where(counted[:, None], algorithm.recommend(), archs)
+        if watch is not None:
+            best = float(np.fmax.reduce(np.append(measured.reward[counted], best)))
+            watch(int(meter.finished.sum()), int(meter.evaluations.sum()), best)
+    reward = history.reward_of(archs)
+    return Outcome(archs, reward, meter.evaluations, meter.clock_s, meter.wall_s)
+
+
+def _nothing_fits(budget: Budget, measured: Measured) -> ConfigError:
+    """The sentence for a budget that ends before the first measurement."""
+    cost_s, limit_s = float(np.fmax.reduce(measured.cost_s)), budget.simulated_s
+    if limit_s is not None and cost_s > limit_s:
+        what = f"the first evaluation costs {cost_s:.0f} s, more than budget.simulated_s={limit_s}"
+    else:
+        what = f"the first evaluation takes longer than budget.wall_s={budget.wall_s}"
+    return ConfigError(f"{what}: give more, or budget.edge=keep")
+
+
+def _require_cost(measured: Measured, budget: Budget) -> None:
+    if budget.simulated_s is not None and np.isnan(measured.cost_s).any():
+        raise ConfigError(
+            "budget.simulated_s needs a source with training times, and some architectures have "
+            "none: set budget.evaluations instead"
+        )

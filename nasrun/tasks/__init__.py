@@ -1,0 +1,1 @@
+"""Data sets: their images, and the splits that searches on them use."""
