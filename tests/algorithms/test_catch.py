@@ -4,7 +4,7 @@ import torch
 from composed import make, nb201_experiment, trace
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import TASK, ToySpace
+from toys import TASK, ToySpace, unknown_latency
 
 from nasrun.algorithms.catch import CATCH, Normalisation, normalised
 from nasrun.algorithms.context_networks import Context, Lesson, Networks, Settings
@@ -27,7 +27,7 @@ def problem(reward, trials, space=None):
             archs, epochs, value, np.ones(len(archs)), np.full(len(archs), np.nan), value
         )
 
-    return Problem(space or ToySpace(), TASK, trials, (12,), measure)
+    return Problem(space or ToySpace(), TASK, trials, (12,), measure, unknown_latency)
 
 
 def played(reward, *, steps=15, trials=3, space=None, phase=Phase.SEARCH, algorithm=None, **fields):

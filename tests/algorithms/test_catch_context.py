@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from toys import TASK, ToySpace
+from toys import TASK, ToySpace, unknown_latency
 
 from nasrun.algorithms.catch import CATCH, normalised
 from nasrun.algorithms.context_networks import Context, Lesson
@@ -46,7 +46,7 @@ def problem(reward):
         value, nan = reward[SPACE.index(archs)], np.full(len(archs), np.nan)
         return Measured(archs, epochs, value, np.ones(len(archs)), nan, value)
 
-    return Problem(SPACE, TASK, AGENTS, (12,), measure)
+    return Problem(SPACE, TASK, AGENTS, (12,), measure, unknown_latency)
 
 
 @dataclass(frozen=True)
