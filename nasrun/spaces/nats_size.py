@@ -1,14 +1,17 @@
 """NATS-Bench's size space: five channel counts of a network with a fixed cell (32,768 networks)."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from nasrun.errors import ConfigError
+from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.spaces.base import CategoricalSpace, misplaced
 from nasrun.spaces.skeleton import conv, head, in_millions, residual
-from nasrun.spec import Archs, Edges, Floats, Ints, Task
+from nasrun.spec import Archs, Edges, Floats, Ints, Scale, Task
+
+if TYPE_CHECKING:
+    from torch import nn
 
 CHANNELS = tuple(str(c) for c in range(8, 65, 8))
 # Every cell of every network: the topology space's best by mean test accuracy on CIFAR-100.
@@ -68,6 +71,27 @@ class NATSSize(CategoricalSpace):
         cost += residual(widths[0], widths[1], px // 2) + _cell(widths[1], widths[2], px // 2)
         cost += residual(widths[2], widths[3], px // 4) + _cell(widths[3], widths[4], px // 4)
         return in_millions(cost + head(widths[4], task.classes))
+
+    def build(self, arch: Archs, task: Task, scale: Scale) -> "nn.Module":
+        """The benchmark's network of ``arch (5,)``.
+
+        Raises:
+            UnsupportedError: a scale, which would change what the space is made of.
+        """
+        from nasrun.nets.nb201 import Cell, Skeleton
+
+        if scale != Scale():
+            raise UnsupportedError(
+                "space=nats_size decides channels and has one cell a stage: leave "
+                "evaluator.channels and evaluator.cells at null"
+            )
+        widths = [int(CHANNELS[option]) for option in arch]
+        return Skeleton(
+            lambda c_in, c_out: Cell(list(CELL), c_in, c_out),
+            [widths[:1], widths[2:3], widths[4:]],
+            task.classes,
+            reductions=[widths[1], widths[3]],
+        )
 
     def graph(self, arch: Archs) -> Edges:
         """The cell that all networks share."""

@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from nasrun.errors import ConfigError
 from nasrun.spaces.base import CategoricalSpace, misplaced
 from nasrun.spaces.skeleton import conv, head, in_millions, residual
-from nasrun.spec import Archs, Edges, Floats, Streams, Task
+from nasrun.spec import Archs, Edges, Floats, Scale, Streams, Task
+
+if TYPE_CHECKING:
+    from torch import nn
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 # (to, from) of each decision, in the order of the architecture string.
@@ -148,6 +151,14 @@ class NB201(CategoricalSpace):
             cost += CELLS * np.outer(conv(1, width, width, px), ones)
             cost += CELLS * np.outer(conv(3, width, width, px), threes)
         return in_millions(cost)
+
+    def build(self, arch: Archs, task: Task, scale: Scale) -> "nn.Module":
+        """The benchmark's network of ``arch (6,)``: 16 channels and 5 cells a stage by default."""
+        from nasrun.nets.nb201 import Cell, Skeleton, topology_stages
+
+        edges = self.graph(arch)
+        stages = topology_stages(scale.channels or WIDTHS[0], scale.cells or CELLS)
+        return Skeleton(lambda c_in, c_out: Cell(edges, c_in, c_out), stages, task.classes)
 
     def graph(self, arch: Archs) -> Edges:
         """The six edges, ``none`` included."""
