@@ -21,6 +21,7 @@ from yaml import YAMLError
 from nasrun import sweep
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import cache_folder, unwritable
+from nasrun.sweepers.register import register_sweepers
 
 # conf/ stands inside the package in a wheel, and beside it in a checkout.
 CONF = next(
@@ -51,6 +52,7 @@ _register = getattr(OmegaConf, "register_new_resolver" if IS_HYDRA_13 else "regi
 _register("nasrun.cache_dir", _cache_dir, replace=True)
 _register("nasrun.stamp", _stamp, use_cache=True, replace=True)
 _register("nasrun.digest", _digest, replace=True)
+register_sweepers()
 VERSION = {"version_base": "1.3"} if IS_HYDRA_13 else {}
 # Hydra 1.4 instantiates the callback that conf/config.yaml names, and warns that any class could
 # be named there.

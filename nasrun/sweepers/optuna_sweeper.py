@@ -1,0 +1,140 @@
+"""Tuning: a sweep that looks for good values of an algorithm's hyper-parameters.
+
+Hydra scans this module at every start, so it imports nothing beyond Hydra itself.
+"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+if TYPE_CHECKING:
+    from nasrun.sweepers.study import Configuration, SharedStudy
+    from nasrun.sweepers.tuning import Tuning
+
+log = logging.getLogger(__name__)
+
+POLL_S = 2.0  # between two looks at what other processes are still playing
+
+
+class OptunaSweeper(Sweeper):
+    """Tunes on some tasks by Optuna's TPE, then reports default and tuned values on another.
+
+    Every configuration is played on every tuning task with the same seeds; its objective is the
+    mean reward over the tasks. The first configuration is the default, so the best one found is
+    never worse than that on the tuning tasks. Then the default and the best are played on the
+    reported tasks with the command's own ``seed`` and ``trials``, and their rows are the sweep's.
+
+    Several processes that start the same command with the same ``hydra.sweep.dir`` share the work.
+    Started again, it goes on: a configuration that was cut off keeps its number and the trials that
+    it has.
+
+    Args:
+        settings: see ``conf/hydra/sweeper/tune.yaml`` and ``Settings``, their schema.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__()
+        self._settings = settings
+        self._jobs = 0  # launched so far: Hydra numbers them
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Keep what Hydra hands over, and make the launcher."""
+        self.hydra_context = hydra_context
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Tune, write what was found, and play the reported runs; returns their results.
+
+        Raises:
+            ConfigError: the settings mean nothing, or the reported figures would not be free of
+                what was tuned on.
+            DataError: not one configuration could be played.
+        """
+        from nasrun.sweepers.tuning import make_tuning
+        from nasrun.sweepers.tuning_files import best_of, verdict, write_best
+
+        assert self.config is not None
+        folder = Path(self.config.hydra.sweep.dir)
+        tuning = make_tuning(folder, self._settings, arguments, self._compose)
+        study = tuning.study()
+        self._save_config(folder)
+        self._tune(tuning, study)
+        tried = study.configurations()
+        best = best_of(tried, folder)
+        write_best(tuning, tried, best)
+        log.info("%s", verdict(tuning, tried, best))
+        return self._report(tuning, best.values)
+
+    def _tune(self, tuning: "Tuning", study: "SharedStudy") -> None:
+        """Play configurations until all are done, whoever played them."""
+        limit, parallel = tuning.settings.configurations, tuning.settings.parallel
+        while True:
+            if asked := study.ask(parallel, limit):
+                self._play(tuning, study, asked)
+            elif study.open():
+                log.info("waiting for configurations that other processes are playing")
+                time.sleep(POLL_S)
+            else:
+                return
+
+    def _play(
+        self, tuning: "Tuning", study: "SharedStudy", asked: "Sequence[Configuration]"
+    ) -> None:
+        """Play configurations on all tasks, side by side if the launcher can."""
+        from nasrun.sweepers.tuning_files import (
+            is_being_written,
+            objective,
+            read_result,
+            write_table,
+        )
+
+        log.info("playing configurations %s", ", ".join(str(each.number) for each in asked))
+        self._launch([job for each in asked for job in tuning.tuning_jobs(each)])
+        for each in asked:
+            places = tuning.places(each.number).values()
+            worth = objective(read_result(place) for place in places)
+            if worth is None and is_being_written(places):
+                study.leave(each.number)  # by jobs that outlived the process that launched them
+                time.sleep(POLL_S)
+            else:
+                study.tell(each.number, worth)
+        with study.held():
+            write_table(tuning, study.configurations())
+
+    def _report(self, tuning: "Tuning", best: Mapping[str, Any]) -> Sequence[Any]:
+        """Play default and tuned values on the reported tasks; one process at a time does."""
+        import filelock
+
+        with filelock.FileLock(tuning.folder / ".report.lock"):
+            return self._launch(tuning.report_jobs(best))
+
+    def _launch(self, jobs: Sequence[Sequence[str]]) -> Sequence[Any]:
+        assert isinstance(self.launcher, Launcher)
+        first, self._jobs = self._jobs, self._jobs + len(jobs)
+        return self.launcher.launch(jobs, initial_job_idx=first)
+
+    def _compose(self, overrides: Sequence[str]) -> DictConfig:
+        """The config of a job with these overrides."""
+        assert self.hydra_context is not None
+        assert self.config is not None
+        return self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+
+    def _save_config(self, folder: Path) -> None:
+        """Write ``multirun.yaml`` as Hydra's own sweeper does."""
+        from nasrun.files import atomic
+
+        with atomic(folder / "multirun.yaml") as stream:
+            stream.write(OmegaConf.to_yaml(self.config))

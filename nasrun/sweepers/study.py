@@ -1,0 +1,248 @@
+"""A study that several processes share: an Optuna journal in a folder, and a lock for each claim.
+
+Optuna knows which configurations were tried and what they were worth. Who plays one at the moment
+is a file lock beside it, which the system takes back from a process that dies. So a configuration
+whose process was killed is found, without any waiting time, and played on under its own number.
+"""
+
+import zlib
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import filelock
+
+from nasrun.errors import ConfigError, DataError, UnsupportedError
+from nasrun.files import unwritable
+from nasrun.sweepers.dimensions import Dimension, Value
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+JOURNAL = "journal.log"
+STUDY = "tuning"
+DECLARED = "declared"  # the attribute that holds what the study is about
+CLAIM = ".lock"  # in a configuration's folder, held by the process that plays it
+
+
+class State(Enum):
+    """How far a configuration is."""
+
+    running = "running"
+    complete = "complete"
+    failed = "failed"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One set of values, and what it is worth once that is known."""
+
+    number: int
+    values: Mapping[str, Value]
+    objective: float | None
+    state: State
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How configurations are chosen: ``startup`` at random, the others by TPE."""
+
+    startup: int
+    seed: int
+
+
+class SharedStudy:
+    """Hands out configurations, each to one process, and keeps what they are worth.
+
+    A configuration depends on the sampling seed, its number and what was known when it was asked
+    for; so one process gives the same study again, however often it was interrupted.
+
+    Args:
+        folder: where the journal lies; made if it is missing.
+        dimensions: what may be changed, by key.
+        sampling: how to choose.
+        declared: what the study is about, in words that differ between any two studies.
+        first: values of the first configuration; None: it is chosen like the others.
+
+    Raises:
+        UnsupportedError: Optuna is not installed.
+        ConfigError: the folder holds another study.
+        DataError: the folder cannot be written, or its journal not be read.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        dimensions: Mapping[str, Dimension],
+        sampling: Sampling,
+        declared: str,
+        first: Mapping[str, Value] | None = None,
+    ) -> None:
+        self.folder = folder
+        self._dimensions = dimensions
+        self._sampling = sampling
+        self._first = first
+        self._claims: dict[int, filelock.BaseFileLock] = {}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = filelock.FileLock(folder / CLAIM)
+            with self.held():
+                self._study = _open_study(folder / JOURNAL, self._lock)
+                self._settle(declared)
+        except OSError as error:
+            raise unwritable(folder, error) from error
+
+    @contextmanager
+    def held(self) -> Generator[None]:
+        """The study while nobody else touches it."""
+        with self._lock:
+            _cut_torn_line(self.folder / JOURNAL)
+            yield
+
+    def _settle(self, declared: str) -> None:
+        found = self._study.user_attrs.get(DECLARED)
+        if found is None:
+            self._study.set_user_attr(DECLARED, declared)
+        elif found != declared:
+            raise ConfigError(
+                f"{self.folder} holds another tuning (other dimensions, tasks, seeds or settings): "
+                "choose another folder with hydra.sweep.dir=..., or delete this one"
+            )
+
+    def ask(self, count: int, limit: int) -> list[Configuration]:
+        """Up to ``count`` configurations to play now; they are this process's until told or left.
+
+        Those that a dead process left behind come first, then new ones, ``limit`` in all.
+        """
+        with self.held():
+            for trial in self._running():
+                if len(self._claims) < count:
+                    self._claim(trial.number)
+            while len(self._claims) < count and len(self._trials()) < limit:
+                self._add()
+            return [self._configuration(self._trials()[number]) for number in sorted(self._claims)]
+
+    def tell(self, number: int, objective: float | None) -> None:
+        """Note what a configuration is worth, None if that cannot be known, and let go of it."""
+        from optuna.trial import TrialState
+
+        with self.held():
+            if objective is None:
+                self._study.tell(number, state=TrialState.FAIL)
+            else:
+                self._study.tell(number, objective)
+        self.leave(number)
+
+    def leave(self, number: int) -> None:
+        """Let go of a configuration that is to be played on later, by this process or another."""
+        self._claims.pop(number).release()
+
+    def open(self) -> bool:
+        """Whether some configuration is still to be played to its end."""
+        with self.held():
+            return bool(self._running())
+
+    def configurations(self) -> list[Configuration]:
+        """All configurations so far, by number."""
+        with self.held():
+            return [self._configuration(trial) for trial in self._trials()]
+
+    def _trials(self) -> "list[FrozenTrial]":
+        return self._study.get_trials(deepcopy=False)
+
+    def _running(self) -> "list[FrozenTrial]":
+        from optuna.trial import TrialState
+
+        return self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+
+    def _claim(self, number: int) -> None:
+        """Take a configuration, unless a living process has it."""
+        if number in self._claims:
+            return
+        place = self.folder / place_of(number)
+        place.mkdir(exist_ok=True)
+        claim = filelock.FileLock(place / CLAIM, timeout=0)
+        with suppress(filelock.Timeout):
+            claim.acquire()
+            self._claims[number] = claim
+
+    def _add(self) -> None:
+        """Choose one more configuration, write it down at once and as a whole, and take it."""
+        from optuna.trial import TrialState, create_trial
+
+        number = len(self._trials())
+        trial = create_trial(
+            state=TrialState.RUNNING,
+            params=dict(self._values(number)),
+            distributions={key: each.distribution() for key, each in self._dimensions.items()},
+        )
+        self._study.add_trial(trial)
+        self._claim(number)
+
+    def _values(self, number: int) -> Mapping[str, Value]:
+        """Values of a new configuration, by a sampler that knows the study and has its own seed."""
+        import optuna
+
+        if number == 0 and self._first is not None:
+            return self._first
+        own_seed = zlib.crc32(f"{self._sampling.seed}/{number}".encode())
+        sampler = optuna.samplers.TPESampler(
+            n_startup_trials=self._sampling.startup, multivariate=True, seed=own_seed
+        )
+        # Asked in memory, because the journal would keep a half-chosen configuration.
+        scratch = optuna.create_study(direction="maximize", sampler=sampler)
+        scratch.add_trials(self._trials())
+        chosen = scratch.ask({key: each.distribution() for key, each in self._dimensions.items()})
+        return {key: each.rounded(chosen.params[key]) for key, each in self._dimensions.items()}
+
+    def _configuration(self, trial: "FrozenTrial") -> Configuration:
+        from optuna.trial import TrialState
+
+        known = trial.state is TrialState.COMPLETE
+        state = State.running if not trial.state.is_finished() else State.failed
+        return Configuration(
+            trial.number, trial.params, trial.value if known else None,
+            State.complete if known else state,
+        )  # fmt: skip
+
+
+def place_of(number: int) -> str:
+    """Name of a configuration's folder."""
+    return f"{number:04d}"
+
+
+def _open_study(journal: Path, lock: filelock.BaseFileLock) -> "Study":
+    """The study of a journal file; the caller holds the lock."""
+    try:
+        import optuna
+        from optuna.storages.journal import JournalFileBackend
+    except ImportError:
+        raise UnsupportedError(
+            'tuning needs Optuna, which is not installed: pip install "nasrun[tuning]"'
+        ) from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    guard: Any = lock  # acquire() and release() are all that Optuna asks of it
+    try:
+        backend = JournalFileBackend(str(journal), lock_obj=guard)
+        return optuna.create_study(
+            storage=optuna.storages.JournalStorage(backend),
+            study_name=STUDY,
+            direction="maximize",
+            load_if_exists=True,
+        )
+    except (ValueError, KeyError) as error:
+        raise DataError(
+            f"{journal}: no journal of a tuning ({error}): delete {journal.parent} to tune anew"
+        ) from None
+
+
+def _cut_torn_line(journal: Path) -> None:
+    """Drop an unfinished last line: its writer was killed, and Optuna would add to it."""
+    content = journal.read_bytes() if journal.exists() else b""
+    if not content.endswith(b"\n") and content:
+        with journal.open("r+b") as stream:
+            stream.truncate(content.rfind(b"\n") + 1)

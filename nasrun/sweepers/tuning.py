@@ -1,0 +1,230 @@
+"""What a tuning plays: settings, jobs of the configurations, and jobs of the report."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from nasrun.config import build, identity
+from nasrun.errors import ConfigError
+from nasrun.record.collect import TUNING
+from nasrun.sweepers.dimensions import Dimension, Value, split_sweeps
+from nasrun.sweepers.study import Configuration, Sampling, SharedStudy, place_of
+
+REPORTED = "reported"  # folder of the jobs whose rows are the sweep's
+DEFAULT, TUNED = "default", "tuned"
+
+Compose = Callable[[Sequence[str]], DictConfig]
+
+
+@dataclass
+class Settings:
+    """The settings of a tuning, ``hydra.sweeper``.
+
+    Raises:
+        ConfigError: no tasks, a task on both sides, counts below 1, or a negative seed.
+    """
+
+    tasks: list[str] = field(default_factory=list[str])  # tuned on
+    report_tasks: list[str] = field(default_factory=list[str])  # none of those tuned on
+    params: dict[str, str] = field(default_factory=dict[str, str])  # key -> Hydra sweep
+    configurations: int = 30
+    parallel: int = 1
+    startup: int = 10
+    sampler_seed: int = 0
+    seed: int = 1_000_000  # first trial seed of every tuning job
+    trials: int = 50  # of every tuning job
+
+    def __post_init__(self) -> None:
+        for key in ("tasks", "report_tasks"):
+            names = getattr(self, key)
+            if not names or len(set(names)) < len(names):
+                raise ConfigError(f"hydra.sweeper.{key} must name tasks, each once, got {names}")
+        if both := sorted(set(self.tasks) & set(self.report_tasks)):
+            raise ConfigError(
+                f"{', '.join(both)} is both tuned on and reported, and figures of a task that the "
+                "values were chosen on prove nothing: name another in hydra.sweeper.report_tasks"
+            )
+        for key in ("configurations", "parallel", "startup", "trials"):
+            if getattr(self, key) < 1:
+                raise ConfigError(
+                    f"hydra.sweeper.{key} must be at least 1, got {getattr(self, key)}"
+                )
+        for key in ("seed", "sampler_seed"):
+            if getattr(self, key) < 0:
+                raise ConfigError(
+                    f"hydra.sweeper.{key} must not be negative, got {getattr(self, key)}"
+                )
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """A tuning in one folder, worked out.
+
+    ``fixed`` are the command's own overrides, and ``first`` the values that it has without tuning,
+    None if they are outside the dimensions. ``removed`` takes the reported tasks out of the tuning
+    jobs' meta-training.
+    """
+
+    folder: Path
+    settings: Settings
+    dimensions: Mapping[str, Dimension]
+    fixed: Sequence[str]
+    first: Mapping[str, Value] | None
+    removed: Mapping[str, Sequence[str]]
+    declared: str
+    algorithm: str
+
+    def study(self) -> SharedStudy:
+        """The study of this folder, opened."""
+        sampling = Sampling(self.settings.startup, self.settings.sampler_seed)
+        return SharedStudy(
+            self.folder / TUNING, self.dimensions, sampling, self.declared, self.first
+        )
+
+    def tuning_jobs(self, configuration: Configuration) -> list[list[str]]:
+        """Overrides of a configuration's jobs, by task."""
+        return [
+            [
+                *_tuning_overrides(self.fixed, self.settings, task, self.removed[task]),
+                *overrides_of(configuration.values),
+                f"hydra.sweep.subdir={TUNING}/{place_of(configuration.number)}/{task}",
+            ]
+            for task in self.settings.tasks
+        ]
+
+    def places(self, number: int) -> dict[str, Path]:
+        """Folders of a configuration's jobs, by task."""
+        place = self.folder / TUNING / place_of(number)
+        return {task: place / task for task in self.settings.tasks}
+
+    def report_jobs(self, best: Mapping[str, Value]) -> list[list[str]]:
+        """Overrides of the reported jobs: for each task the default values, then the tuned ones."""
+        variants = (
+            (DEFAULT, self.algorithm, ()),
+            (TUNED, f"{self.algorithm}_{TUNED}", overrides_of(best)),
+        )
+        return [
+            [
+                *self.fixed, f"task={task}", f"algorithm.name={name}", *values,
+                f"hydra.sweep.subdir={REPORTED}/{variant}-{task}",
+            ]
+            for task in self.settings.report_tasks
+            for variant, name, values in variants
+        ]  # fmt: skip
+
+
+def overrides_of(values: Mapping[str, Value]) -> list[str]:
+    """A configuration as it would stand on the command line."""
+    return [f"{key}={value}" for key, value in values.items()]
+
+
+def make_tuning(
+    folder: Path, settings: Mapping[str, Any], arguments: list[str], compose: Compose
+) -> Tuning:
+    """The tuning that a command asks for.
+
+    Args:
+        folder: ``hydra.sweep.dir``.
+        settings: ``hydra.sweeper`` without its target.
+        arguments: the command's overrides.
+        compose: from overrides to the config of a job.
+
+    Raises:
+        ConfigError: settings that mean nothing, nothing to tune, the command's seeds overlap those
+            of the tuning, or the command names a task itself.
+    """
+    own = build(OmegaConf.create(dict(settings)), Settings, "hydra.sweeper")
+    dimensions, fixed = split_sweeps(own.params, arguments)
+    if not dimensions:
+        raise ConfigError(
+            "nothing to tune: name a key and its values in hydra.sweeper.params, or on the command "
+            "line as in 'algorithm.population=range(5,50)'"
+        )
+    _require_no_task(fixed)
+    default = compose(fixed)
+    compose([*fixed, *overrides_of({key: each.example for key, each in dimensions.items()})])
+    _require_own_seeds(own, default)
+    configs = {task: compose(_tuning_overrides(fixed, own, task)) for task in own.tasks}
+    removed = {task: _removed(config, own.report_tasks) for task, config in configs.items()}
+    return Tuning(
+        folder=folder,
+        settings=own,
+        dimensions=dimensions,
+        fixed=fixed,
+        first=_first(dimensions, default),
+        removed=removed,
+        declared=_declared(own, dimensions, configs, removed),
+        algorithm=str(default.algorithm.name),
+    )
+
+
+def _tuning_overrides(
+    fixed: Sequence[str], settings: Settings, task: str, removed: Sequence[str] = ()
+) -> list[str]:
+    """What all configurations share on a task. No final task but the searched one is scored."""
+    trials = (f"seed={settings.seed}", f"trials={settings.trials}")
+    return [*fixed, f"task={task}", *trials, "retrain.tasks=[]", *removed]
+
+
+def _require_no_task(fixed: Sequence[str]) -> None:
+    for override in fixed:
+        if override.startswith("task="):
+            raise ConfigError(
+                f"{override} means nothing here: hydra.sweeper.tasks are tuned on and "
+                "hydra.sweeper.report_tasks reported"
+            )
+
+
+def _require_own_seeds(settings: Settings, config: DictConfig) -> None:
+    tuned = range(settings.seed, settings.seed + settings.trials)
+    if config.seed < tuned.stop and tuned.start < config.seed + config.trials:
+        raise ConfigError(
+            f"the reported trials (seed={config.seed} trials={config.trials}) share seeds with "
+            f"those of the tuning (seed={settings.seed} trials={settings.trials}): set "
+            "hydra.sweeper.seed beyond them"
+        )
+
+
+def _removed(config: DictConfig, report_tasks: Sequence[str]) -> list[str]:
+    """Overrides that take the reported tasks out of what a tuning job meta-trains on."""
+    pool = OmegaConf.select(config, "meta.tasks") or {}
+    return [f"~meta.tasks.{task}" for task in report_tasks if task in pool]
+
+
+def _first(dimensions: Mapping[str, Dimension], config: DictConfig) -> dict[str, Value] | None:
+    """The values without tuning, if the dimensions hold all of them."""
+    values = {
+        key: dimension.holds(_plain(OmegaConf.select(config, key)))
+        for key, dimension in dimensions.items()
+    }
+    found = {key: value for key, value in values.items() if value is not None}
+    return found if len(found) == len(values) else None
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+
+
+def _declared(
+    settings: Settings,
+    dimensions: Mapping[str, Dimension],
+    configs: Mapping[str, DictConfig],
+    removed: Mapping[str, Sequence[str]],
+) -> str:
+    """All that decides what the study's figures mean, but for how long it goes on."""
+    content = {
+        "dimensions": {key: repr(dimension) for key, dimension in dimensions.items()},
+        "sampling": [settings.startup, settings.sampler_seed],
+        "jobs": {task: _identity(config) for task, config in configs.items()},
+        "removed": dict(removed),
+    }
+    return json.dumps(content, sort_keys=True)
+
+
+def _identity(config: DictConfig) -> dict[str, Any]:
+    keys = [str(key) for key in config if key != "hydra"]
+    return identity(OmegaConf.masked_copy(config, keys), {})

@@ -1,0 +1,135 @@
+"""What a tuning leaves: ``tuning.csv``, one row a configuration, and ``best_overrides.yaml``."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+from omegaconf import OmegaConf
+
+from nasrun.errors import DataError
+from nasrun.files import atomic, read_csv, read_json, write_csv
+from nasrun.record.history import DECIMALS
+from nasrun.record.recorder import STATUS, read_status
+from nasrun.sweepers.study import Configuration, State
+from nasrun.sweepers.tuning import Tuning, overrides_of
+
+TABLE = "tuning.csv"
+BEST = "best_overrides.yaml"
+COSTS = ("evaluations", "simulated_s", "meta_evaluations")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a job of a configuration came to: its mean reward, or why it has none."""
+
+    reward: float | None
+    costs: Mapping[str, float]
+    reason: str = ""
+
+
+def read_result(folder: Path) -> Result:
+    """The result of the job in a folder."""
+    status = read_status(folder) if (folder / STATUS).exists() else {"state": "missing"}
+    if status["state"] != "complete":
+        return Result(None, {}, str(status.get("reason", status["state"])))
+    rows = read_csv(folder / "trials.csv")
+    rewards = [float(row["reward"]) for row in rows if row["reward"]]
+    meta = read_json(folder / "provenance.json").get("meta") or {}
+    costs = {key: sum(float(row[key] or "nan") for row in rows) for key in COSTS[:2]}
+    costs[COSTS[2]] = float(meta.get("evaluations", 0))
+    if len(rewards) < len(rows):
+        return Result(None, costs, f"{len(rows) - len(rewards)} trials without a reward")
+    return Result(sum(rewards) / len(rewards), costs)
+
+
+def objective(results: Iterable[Result]) -> float | None:
+    """The mean reward over the tasks; None if a task has none."""
+    rewards = [result.reward for result in results]
+    known = [reward for reward in rewards if reward is not None]
+    return sum(known) / len(known) if known and len(known) == len(rewards) else None
+
+
+def is_being_written(folders: Iterable[Path]) -> bool:
+    """Whether some process is at work in one of these job folders."""
+    for folder in folders:
+        try:
+            with filelock.FileLock(folder / ".lock", timeout=0):
+                pass
+        except filelock.Timeout:
+            return True
+    return False
+
+
+def write_table(tuning: Tuning, configurations: Sequence[Configuration]) -> None:
+    """Write ``tuning.csv``: values, each task's mean reward, objective, state and costs.
+
+    ``evaluations`` and ``simulated_s`` are sums over the trials of all tasks;
+    ``meta_evaluations`` are those of meta-training, which the others do not include.
+    """
+    tasks = tuning.settings.tasks
+    columns = (
+        "configuration", *tuning.dimensions, *(f"reward_{task}" for task in tasks), "objective",
+        "state", *COSTS, "reason",
+    )  # fmt: skip
+    write_csv(tuning.folder / TABLE, columns, (_row(tuning, each) for each in configurations))
+
+
+def _row(tuning: Tuning, configuration: Configuration) -> list[object]:
+    results = [read_result(folder) for folder in tuning.places(configuration.number).values()]
+    finished = configuration.state is not State.running
+    return [
+        configuration.number,
+        *(configuration.values[key] for key in tuning.dimensions),
+        *(_cell(result.reward) for result in results),
+        _cell(configuration.objective),
+        configuration.state.value,
+        *(_cell(sum(result.costs.get(key, 0.0) for result in results)) for key in COSTS),
+        "; ".join(result.reason for result in results if result.reason) if finished else "",
+    ]
+
+
+def _cell(figure: float | None) -> float | int | None:
+    if figure is None or figure != figure:
+        return None
+    return int(figure) if figure == int(figure) else round(figure, DECIMALS)
+
+
+def best_of(configurations: Sequence[Configuration], folder: Path) -> Configuration:
+    """The configuration with the highest objective, the first among equals.
+
+    Raises:
+        DataError: none has one.
+    """
+    ranked = sorted(
+        (each for each in configurations if each.objective is not None),
+        key=lambda each: (-(each.objective or 0.0), each.number),
+    )
+    if not ranked:
+        raise DataError(
+            f"not one configuration could be played; {folder / TABLE} says why in each case"
+        )
+    return ranked[0]
+
+
+def verdict(tuning: Tuning, configurations: Sequence[Configuration], best: Configuration) -> str:
+    """One sentence on what was found."""
+    tasks = " and ".join(tuning.settings.tasks)
+    default = configurations[0].objective if tuning.first is not None else None
+    beside = "" if default is None else f", the default {default:.3f}"
+    return (
+        f"best of {len(configurations)} configurations of {tuning.algorithm} on {tasks}: number "
+        f"{best.number}, {' '.join(overrides_of(best.values))}, mean reward {best.objective:.3f}"
+        f"{beside}"
+    )
+
+
+def write_best(
+    tuning: Tuning, configurations: Sequence[Configuration], best: Configuration
+) -> None:
+    """Write the best values as a list of overrides, as Hydra writes its own."""
+    overrides = overrides_of(best.values)
+    with atomic(tuning.folder / BEST) as stream:
+        stream.write(f"# {verdict(tuning, configurations, best)}\n")
+        stream.write(f"# nasrun {' '.join([*tuning.fixed, *overrides])}\n")
+        stream.write(OmegaConf.to_yaml(OmegaConf.create(overrides)))
