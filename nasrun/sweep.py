@@ -51,9 +51,9 @@ def _close(folder: Path, report: Any) -> int:
     collected = collect(folder)
     tables = []
     if report is not None and collected.rows:
-        from nasrun.report.experiment import render, write_report
+        from nasrun.cells import job_edges
+        from nasrun.report.experiment import write_report
 
-        write_report(folder, report)
-        tables = [render(folder, report)]
+        tables = [write_report(folder, report, edges=job_edges).table]
     show_sweep(folder, collected, tables)
     return 1 if collected.failed else 0

@@ -1,6 +1,7 @@
 """Make the report of finished sweeps again, from their CSV files alone.
 
-Usage: ``python scripts/report.py outputs/sweeps/NAME [...] [--report conf/experiment/NAME.yaml]``
+Usage: ``python scripts/report.py DIR [DIR ...] [--out DIR] [--report conf/experiment/NAME.yaml]``.
+Several sweeps have a report each, or with ``--out`` a joint one there.
 """
 
 import argparse
@@ -13,8 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from yaml import YAMLError
 
+from nasrun.cells import job_edges
 from nasrun.errors import ConfigError, NasrunError
-from nasrun.report.experiment import read_node, render, write_report
+from nasrun.report.experiment import read_node, write_report
+from nasrun.report.joined import join_sweeps
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,13 +28,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--report", type=Path, metavar="YAML",
         help="experiment file whose report: node to use; default: the folder's report.json",
     )  # fmt: skip
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR",
+        help="join the sweeps, and write their report here; default: each has its own",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     console = Console()
     try:
-        for folder in options.folders:
-            node = experiment_node(options.report) if options.report else read_node(folder)
-            console.print(render(folder, node))
-            for path in write_report(folder, node):
+        if options.out:
+            join_sweeps(options.folders, options.out)
+        for folder in [options.out] if options.out else options.folders:
+            sources = options.folders if options.out else [folder]
+            node = experiment_node(options.report) if options.report else read_node(sources[0])
+            written = write_report(folder, node, sources, job_edges)
+            console.print(written.table)
+            for path in written.files:
                 console.print(f"wrote {path}", soft_wrap=True, highlight=False)
     except NasrunError as error:
         print(f"report: {error}", file=sys.stderr)

@@ -22,7 +22,7 @@ LAYERS = (
     {"play"},
     {"pipeline"},
     {"config"},
-    {"console"},
+    {"console", "cells"},
     {"sweep", "job"},
     {"__main__"},
 )

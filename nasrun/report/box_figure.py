@@ -7,7 +7,7 @@ import numpy as np
 
 from nasrun.report.canvas import STYLE, legend_below, pictures
 from nasrun.report.compare import Line
-from nasrun.report.tables import Content
+from nasrun.report.content import Content
 from nasrun.report.trials import Trials
 from nasrun.streams import Floats
 
@@ -35,7 +35,7 @@ def box_figure(content: Content) -> Mapping[str, bytes]:
     with matplotlib.rc_context(BOX_STYLE):
         from matplotlib.figure import Figure  # not pyplot: no global state, no display
 
-        order = _order(content)
+        order = content.by_rank()
         size = (WIDTH_IN * len(content.problems) + 1, ROW_IN * len(order) + FRAME_IN)
         figure = Figure(figsize=size, layout="constrained")
         panels = figure.subplots(1, len(content.problems), sharey=True, squeeze=False)[0]
@@ -48,17 +48,6 @@ def box_figure(content: Content) -> Mapping[str, bytes]:
         panels[0].invert_yaxis()
         legend_below(figure, panels, size[0])
         return pictures(figure)
-
-
-def _order(content: Content) -> list[str]:
-    """Algorithms from top to bottom: by overall mean rank, the unranked last."""
-    ranks = {name: content.totals[name].mean_rank for name in _played(content)}
-    return sorted(ranks, key=lambda name: np.inf if np.isnan(ranks[name]) else ranks[name])
-
-
-def _played(content: Content) -> list[str]:
-    """Algorithms with trials; a report may list others."""
-    return list(dict.fromkeys(name for t in content.problems.values() for name in t.algorithms))
 
 
 def _panel(panel: "Axes", trials: Trials, lines: Sequence[Line], order: Sequence[str]) -> None:

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette, for every kind of colour vision, its yellow darkened for thin lines.
 PALETTE = (
-    "#999999", "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#8C7A00",
-    "#1A1A1A",
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#8C7A00", "#1A1A1A",
+    "#999999",
 )  # fmt: skip
+GREY = len(PALETTE) - 1
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)))  # for further lines than there are colours
 DPI = 160
 LABEL_IN = 1.25  # width of a label in a legend
@@ -25,7 +26,7 @@ STYLE: dict[Any, Any] = {
 
 
 def line_style(place: int) -> dict[str, Any]:
-    """Colour and dashes of the method at this place of the report, alike in all its figures."""
+    """Colour and dashes of the method at this place (``Content.place``), alike in all figures."""
     dashes = DASHES[place // len(PALETTE) % len(DASHES)]
     return {"color": PALETTE[place % len(PALETTE)], "linestyle": dashes}
 

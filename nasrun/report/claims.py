@@ -30,6 +30,11 @@ class Verdict:
     p_value: float
     p_holm: float = float("nan")
 
+    @property
+    def unit(self) -> str:
+        """What the units are."""
+        return "agents" if self.by_agent else "trials"
+
 
 def judge(
     problems: Mapping[Problem, Trials], claims: Sequence[Claim], meta: Mapping[Search, MetaCost]

@@ -40,7 +40,7 @@ def headers(report: Report) -> list[str]:
         Column.top3: "finds a top 3, %",
         Column.top10: "finds a top 10, %",
         Column.hours: "sim. hours",
-        Column.published_hours: "published hours",
+        Column.published_hours: "publ. hours",
         Column.meta_hours: "meta hours",
     }
     return ["method", *(names[column] for column in report.columns)]

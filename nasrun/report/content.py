@@ -6,16 +6,24 @@ from itertools import groupby
 
 import numpy as np
 
+from nasrun.report.canvas import GREY
 from nasrun.report.claims import Verdict
-from nasrun.report.columns import Total, shown_total
+from nasrun.report.columns import Total, p_text, shown_total
 from nasrun.report.compare import Line
+from nasrun.report.overview import Overview
 from nasrun.report.schema import BEST, Column, Figure, Report
 from nasrun.report.trials import Problem, Trials
+from nasrun.report.winners import Winner
+
+BASELINE = "random"
 
 
 @dataclass(frozen=True)
 class Content:
-    """All that a report says: its node, trials, lines, figures over all tasks, protocol, claims."""
+    """All that a report says: its node, trials, lines, figures over all tasks, protocol, claims.
+
+    ``overview`` has the statistics over all tasks; None where there is one algorithm.
+    """
 
     report: Report
     problems: Mapping[Problem, Trials]
@@ -23,10 +31,30 @@ class Content:
     totals: Mapping[str, Total]
     protocol: Sequence[str]
     verdicts: Sequence[Verdict] = ()
+    overview: Overview | None = None
+    winners: Sequence[Winner] = ()
 
     def label(self, algorithm: str) -> str:
         """The name to show."""
         return self.report.labels.get(algorithm, algorithm)
+
+    def place(self, algorithm: str) -> int:
+        """Which colour is its own in all figures; random search, the yardstick, is always grey."""
+        if algorithm == BASELINE:
+            return GREY
+        others = [name for name in self.played() if name != BASELINE]
+        place = others.index(algorithm)
+        return place + place // GREY  # skips grey
+
+    def played(self) -> list[str]:
+        """Algorithms with trials; a report may list others."""
+        return list(
+            dict.fromkeys(name for t in self.problems.values() for name in t.algorithms)
+        )  # fmt: skip
+
+    def by_rank(self) -> list[str]:
+        """Algorithms with trials, best overall mean rank first, the unranked last."""
+        return sorted(self.played(), key=lambda name: _missing_last(self.totals[name].mean_rank))
 
     def sections(self) -> Iterator[tuple[str, list[Line]]]:
         """Lines by problem; in the order of the report's labels, or else the best mean first."""
@@ -84,3 +112,26 @@ def notes(content: Content) -> list[str]:
         found.append(f"meta-training cost each agent, before its searches, {costs}")
     sources = dict.fromkeys(line.published.source for line in content.lines if line.published)
     return [*found, *(f"published: {source}" for source in sources)]
+
+
+def statistics_notes(content: Content) -> list[str]:
+    """What the statistics over all tasks mean; none where there are none."""
+    found = content.overview
+    if found is None:
+        return []
+    tasks = "1 task" if found.tasks == 1 else f"{found.tasks} tasks"
+    ranking = found.ranking
+    p_value = p_text(ranking.friedman_p)
+    friedman = f"; Friedman's test: p {p_value}" if p_value else ""
+    said = [
+        f"statistics: {found.trials:,} trials of each method on {tasks}; a score of 0 is the mean "
+        "of the task's weakest method, 1 the best figure of any trial; in brackets 95% intervals "
+        "of a bootstrap stratified by task, after Agarwal et al. (NeurIPS 2021)",
+        "paired tests: Wilcoxon's signed-rank test of each seed's mean score over the tasks, "
+        "Holm-adjusted over all pairs",
+        f"average ranks that lie less than {ranking.critical_difference:.2f} apart do not differ "
+        f"at the 5% level (Nemenyi's test after Demšar, JMLR 2006){friedman}",
+    ]
+    if any(line.meta for line in content.lines):
+        said.append("statistics count trials, though those of one meta-trained agent are alike")
+    return said

@@ -59,7 +59,16 @@ def draw_cell(edges: Edges, path: Path, title: str = "") -> None:
     """
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(f"a drawing must end in {' or '.join(FORMATS)}, got {path.name!r}")
-    _write(path, _render(_columns(edges), edges, title, path.suffix[1:].lower()))
+    _write(path, cell_picture(edges, title, path.suffix[1:].lower()))
+
+
+def cell_picture(edges: Edges, title: str = "", kind: str = "svg") -> bytes:
+    """The drawing of a cell as bytes of a PNG or SVG file.
+
+    Raises:
+        ConfigError: no edges, or edges in a circle.
+    """
+    return _render(_columns(edges), edges, title, kind)
 
 
 def _columns(edges: Edges) -> list[str]:

@@ -4,70 +4,105 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrun.errors import DataError
 from nasrun.files import read_json, write_bytes
+from nasrun.report.anytime import anytime_curves
 from nasrun.report.claims import judge
 from nasrun.report.columns import Total
 from nasrun.report.compare import Extras, Line, compare, overall_ranks, summed_hours
-from nasrun.report.figures import draw
-from nasrun.report.jobs import HOUR_S, find_jobs, meta_costs
-from nasrun.report.published_figures import ALL_TASKS, Key, Published, read_published
-from nasrun.report.schema import Report, parse_report
-from nasrun.report.tables import (
+from nasrun.report.content import Content
+from nasrun.report.csv_cells import (
     CLAIM_COLUMNS,
     CSV_COLUMNS,
-    Content,
+    PAIR_COLUMNS,
+    STATISTICS_COLUMNS,
     claim_rows,
     csv_rows,
-    markdown,
-    rich_table,
+    pair_rows,
+    statistics_rows,
 )
+from nasrun.report.figures import draw
+from nasrun.report.jobs import HOUR_S, Job, find_jobs, meta_costs
+from nasrun.report.latex import latex
+from nasrun.report.markdown import markdown
+from nasrun.report.overview import overview
+from nasrun.report.page import page
+from nasrun.report.published_figures import ALL_TASKS, Key, Published, read_published
+from nasrun.report.schema import Figure, Report, parse_report
+from nasrun.report.terminal import rich_table
 from nasrun.report.trials import Problem, Trials, by_problem, protocol, read_trials
+from nasrun.report.winners import EdgesOf, find_winners
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 NODE = "report.json"
+PAGE = "report.html"
 
 
-def render(folder: Path, report: Mapping[str, Any]) -> "RenderableType":
-    """The report of ``folder/trials.csv`` as a table for the terminal.
+@dataclass(frozen=True)
+class Written:
+    """The files of a report, and its table for the terminal."""
 
-    Raises:
-        ConfigError: the report node is wrong.
-        DataError: trials are missing, ragged or doubled, or a file cannot be read.
-    """
-    return rich_table(_content(folder, parse_report(report)))
+    files: list[Path]
+    table: "RenderableType"
 
 
-def write_report(folder: Path, report: Mapping[str, Any]) -> list[Path]:
-    """Write the report of ``folder/trials.csv`` beside it; returns the files written.
+def write_report(
+    folder: Path,
+    report: Mapping[str, Any],
+    sources: Sequence[Path] = (),
+    edges: EdgesOf | None = None,
+) -> Written:
+    """Write the report of ``folder/trials.csv`` beside it.
 
-    They are ``NAME.csv`` with every figure, ``NAME.md`` with the columns asked for,
-    ``NAME_claims.csv``, the drawings asked for (the first is ``NAME.png`` and ``NAME.svg``, others
-    are ``NAME_KIND.png``), and ``report.json``, from which ``scripts/report.py`` makes them again.
+    It is ``NAME.csv`` with every figure, ``NAME.md`` and ``NAME.tex`` with the columns asked for,
+    ``NAME_claims.csv``, ``NAME_statistics.csv`` and ``NAME_pairs.csv``, the drawings asked for (the
+    first is ``NAME.png`` and ``NAME.svg``, others are ``NAME_KIND.png``), ``report.html`` with all
+    of it, and ``report.json``, from which ``scripts/report.py`` makes them again.
+
+    Args:
+        folder: where the trials lie and the report goes.
+        report: the ``report:`` node.
+        sources: sweep folders that the trials come from, whose jobs know more; default: ``folder``.
+        edges: the cell of an architecture, for drawings of the winners.
 
     Raises:
         ConfigError: the report node is wrong.
         DataError: trials are missing, ragged or doubled, or a file cannot be read or written.
     """
     parsed = parse_report(report)
-    content = _content(folder, parsed)
-    files = {
-        f"{parsed.name}.csv": _csv(CSV_COLUMNS, csv_rows(content)),
-        f"{parsed.name}.md": markdown(content).encode(),
-        NODE: (json.dumps(dict(report), indent=2) + "\n").encode(),
-    }
-    if content.verdicts:
-        files[f"{parsed.name}_claims.csv"] = _csv(CLAIM_COLUMNS, claim_rows(content))
+    jobs = [job for source in sources or (folder,) for job in find_jobs(source)]
+    content = _content(folder, parsed, jobs)
+    files = {**_tables(content), NODE: (json.dumps(dict(report), indent=2) + "\n").encode()}
+    curves = anytime_curves(content, jobs) if Figure.anytime in parsed.figures else {}
     for number, kind in enumerate(parsed.figures):
         name = f"{parsed.name}_{kind.value}" if number else parsed.name
-        pictures = draw(kind, content, folder)
+        pictures = draw(kind, content, curves)
         files |= {f"{name}.{suffix}": data for suffix, data in pictures.items()}
-    return [write_bytes(folder / name, data) for name, data in files.items()]
+    files[PAGE] = page(content, curves, jobs, edges).encode()
+    written = [write_bytes(folder / name, data) for name, data in files.items()]
+    return Written(written, rich_table(content))
+
+
+def _tables(content: Content) -> dict[str, bytes]:
+    name = content.report.name
+    files = {
+        f"{name}.csv": _csv(CSV_COLUMNS, csv_rows(content)),
+        f"{name}.md": markdown(content).encode(),
+        f"{name}.tex": latex(content).encode(),
+    }
+    if content.verdicts:
+        files[f"{name}_claims.csv"] = _csv(CLAIM_COLUMNS, claim_rows(content))
+    if content.overview:
+        statistics, pairs = statistics_rows(content.overview), pair_rows(content.overview)
+        files[f"{name}_statistics.csv"] = _csv(STATISTICS_COLUMNS, statistics)
+        files[f"{name}_pairs.csv"] = _csv(PAIR_COLUMNS, pairs)
+    return files
 
 
 def read_node(folder: Path) -> dict[str, Any]:
@@ -86,22 +121,24 @@ def read_node(folder: Path) -> dict[str, Any]:
     return node
 
 
-def _content(folder: Path, report: Report) -> Content:
+def _content(folder: Path, report: Report, jobs: Sequence[Job]) -> Content:
     path = folder / "trials.csv"
     frame = read_trials(path, report.metric)
     if frame.empty:
         raise DataError(f"{path}: no trials in it; run the experiment first")
-    problems = by_problem(frame, report.metric, list(report.labels), path)
+    problems = by_problem(frame, report.metric, list(report.labels), path, report.may_differ)
     published, published_s = (
         read_published(report.published, metric) if report.published else {}
         for metric in (report.metric, "simulated_s")
     )
-    meta = meta_costs(find_jobs(folder))
+    meta = meta_costs(jobs)
     extras = Extras(published_s, report.published_only, report.first, meta)
     lines = compare(problems, published, report.against, extras)
     verdicts = judge(problems, report.claims, meta)
     totals = _totals(problems, lines, published_s)
-    return Content(report, problems, lines, totals, protocol(frame), verdicts)
+    found = overview(problems, report.against)
+    winners = find_winners(frame, report.metric)
+    return Content(report, problems, lines, totals, protocol(frame), verdicts, found, winners)
 
 
 def _totals(

@@ -1,20 +1,21 @@
 """The figures that a report can ask for."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
+from nasrun.report.anytime import Curves
 from nasrun.report.anytime_figure import anytime_figure
 from nasrun.report.box_figure import box_figure
+from nasrun.report.content import Content
+from nasrun.report.profile_figure import profile_figure
+from nasrun.report.rank_figure import rank_figure
 from nasrun.report.schema import Figure
 from nasrun.report.sorted_figure import sorted_figure
-from nasrun.report.tables import Content
 
 
-def draw(kind: Figure, content: Content, folder: Path) -> Mapping[str, bytes]:
-    """A figure of a sweep's folder as PNG and SVG bytes, by suffix.
+def draw(kind: Figure, content: Content, curves: Curves) -> Mapping[str, bytes]:
+    """A figure as PNG and SVG bytes, by suffix; none where there is nothing to draw.
 
-    Raises:
-        DataError: the measurements of the sweep's jobs cannot be read.
+    ``ranks`` and ``profile`` need the statistics, which two algorithms with complete trials make.
     """
     match kind:
         case Figure.box:
@@ -22,4 +23,8 @@ def draw(kind: Figure, content: Content, folder: Path) -> Mapping[str, bytes]:
         case Figure.sorted:
             return sorted_figure(content)
         case Figure.anytime:
-            return anytime_figure(content, folder)
+            return anytime_figure(content, curves)
+        case Figure.profile:
+            return profile_figure(content, content.overview) if content.overview else {}
+        case Figure.ranks:
+            return rank_figure(content, content.overview) if content.overview else {}

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nasrun.errors import ConfigError
+from nasrun.report.trials import SHARED
 
 BEST = "best"
 
@@ -41,11 +42,13 @@ class Column(Enum):
 
 
 class Figure(Enum):
-    """A drawing: one panel per task."""
+    """A drawing."""
 
     box = "box"  # the metric, one box per algorithm
     sorted = "sorted"  # the metric of all trials in ascending order, one line per algorithm
     anytime = "anytime"  # best reward so far, against evaluations and against hours
+    ranks = "ranks"  # average ranks with the critical difference, over all tasks
+    profile = "profile"  # share of trials that reach a score, over all tasks
 
 
 @dataclass
@@ -77,6 +80,9 @@ class Report:
     claims: list[Claim] = field(default_factory=list)  # tested one-sided, agents as the unit
     published_only: list[str] = field(default_factory=list)  # algorithms to list though not run
     first: int | None = None  # number of seeds of the column first
+    may_differ: list[str] = field(
+        default_factory=list
+    )  # protocol columns that methods need not share
     notes: list[str] = field(default_factory=list)  # sentences below the table
 
     def __post_init__(self) -> None:
@@ -91,6 +97,10 @@ class Report:
             raise ConfigError("report.columns has first: set report.first, a number of seeds")
         if len(set(self.figures)) < len(self.figures):
             raise ConfigError("report.figures names a figure twice: name each once")
+        if unknown := sorted(set(self.may_differ) - set(SHARED)):
+            raise ConfigError(
+                f"report.may_differ has {', '.join(unknown)}: choose among {', '.join(SHARED)}"
+            )
         if {Column.p_value, Column.win} & set(self.columns) and not self.against:
             raise ConfigError("report.columns has p_value or win: set report.against")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nasrun.report.canvas import STYLE, legend_below, line_style, pictures
-from nasrun.report.tables import Content
+from nasrun.report.content import Content
 from nasrun.report.trials import Trials
 
 if TYPE_CHECKING:
@@ -39,11 +39,12 @@ def sorted_figure(content: Content) -> Mapping[str, bytes]:
 
 def _panel(panel: "Axes", trials: Trials, content: Content) -> None:
     floor = np.inf
-    for place, (name, figures) in enumerate(zip(trials.algorithms, trials.figures, strict=True)):
+    for name, figures in zip(trials.algorithms, trials.figures, strict=True):
         found = np.sort(figures[~np.isnan(figures)])
         if len(found):
             count = np.arange(1, len(found) + 1)
-            panel.plot(count, found, label=content.label(name), lw=1.8, **line_style(place))
+            style = line_style(content.place(name))
+            panel.plot(count, found, label=content.label(name), lw=1.8, **style)
             floor = min(floor, float(np.quantile(found, HIDDEN)))
     best = trials.figures[trials.table_rank == 1]
     ceiling = float(np.nanmax(trials.figures)) if np.isfinite(floor) else np.nan

@@ -79,7 +79,7 @@ def bootstrap_ci(figures: Floats, level: float = LEVEL) -> tuple[Floats, Floats]
     generator = np.random.default_rng(BOOTSTRAP_SEED)
     rows = max(1, BATCH // n)
     means = [
-        _resampled_counts(generator, min(rows, RESAMPLES - start), n) @ deviations / n
+        resampled_counts(generator, min(rows, RESAMPLES - start), n) @ deviations / n
         for start in range(0, RESAMPLES, rows)
     ]
     tail = (1 - level) / 2
@@ -87,7 +87,7 @@ def bootstrap_ci(figures: Floats, level: float = LEVEL) -> tuple[Floats, Floats]
     return centre + low, centre + high
 
 
-def _resampled_counts(generator: np.random.Generator, resamples: int, n: int) -> Floats:
+def resampled_counts(generator: np.random.Generator, resamples: int, n: int) -> Floats:
     """``(resamples, n)`` how often each of ``n`` rows was drawn in ``n`` draws with replacement."""
     drawn = generator.integers(n, size=(resamples, n))
     drawn += n * np.arange(resamples)[:, None]

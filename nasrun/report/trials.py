@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 PROBLEM = ["space", "search_task", "task"]
 PROTOCOL = ["split", "fidelity", "run", "clock", "meta"]
 FIGURES = ["rank", "simulated_s"]  # that every report reads besides its metric
+# Fields that all methods of a problem must share; meta is theirs to differ in, and older files lack
+# final.
+SHARED = ["split", "fidelity", "run", "clock", "final"]
 SHOWN = 5  # offending rows that an error names
 
 
@@ -60,7 +63,7 @@ def read_trials(path: Path, metric: str) -> "DataFrame":
     """
     import pandas as pd
 
-    figures = list(dict.fromkeys((metric, *FIGURES)))
+    figures = list(dict.fromkeys((metric, *FIGURES, "reward")))
     needed = [*PROBLEM, "algorithm", "seed", *PROTOCOL, *figures]
     try:
         # Texts first: a metric that is empty everywhere must not decide a column's type.
@@ -81,14 +84,22 @@ def read_trials(path: Path, metric: str) -> "DataFrame":
 
 
 def by_problem(
-    frame: "DataFrame", metric: str, order: Sequence[str], where: Path
+    frame: "DataFrame",
+    metric: str,
+    order: Sequence[str],
+    where: Path,
+    may_differ: Sequence[str] = (),
 ) -> Mapping[Problem, Trials]:
     """Trials by problem, both in order of appearance; algorithms named in ``order`` come first.
 
+    ``may_differ`` names protocol columns that algorithms need not share.
+
     Raises:
-        DataError: a trial that stands twice, or an algorithm that lacks trials others have.
+        DataError: a trial that stands twice, an algorithm that lacks trials others have, or
+            methods that were measured in different ways.
     """
     _refuse_duplicates(frame, where)
+    _refuse_mixed(frame, [name for name in SHARED if name not in may_differ], where)
     found = list(dict.fromkeys(frame["algorithm"]))
     algorithms = [name for name in order if name in found]
     algorithms += [name for name in found if name not in algorithms]
@@ -118,6 +129,26 @@ def _refuse_duplicates(frame: "DataFrame", where: Path) -> None:
             f"{row['seed']} stands more than once; a report compares algorithms under one protocol "
             "each, so give one of them another name (algorithm.name=...) or leave it out"
         )
+
+
+def _refuse_mixed(frame: "DataFrame", columns: Sequence[str], where: Path) -> None:
+    """All rows of a problem must come from one protocol: other figures are not comparable."""
+    for column in [name for name in columns if name in frame.columns]:
+        for _, rows in frame.groupby(PROBLEM, sort=False):
+            kinds = rows.groupby(column, sort=False, dropna=False)
+            if kinds.ngroups < 2:
+                continue
+            (one, first), (other, second) = list(kinds)[:2]
+            raise DataError(
+                f"{where}: {Problem.of(rows.iloc[0])} mixes protocols: {column} is {one!r} in "
+                f"{_lines(first.index)} ({_names(first)}) and {other!r} in {_lines(second.index)} "
+                f"({_names(second)}); report them apart, or allow "
+                f"it by report.may_differ=[{column}]"
+            )
+
+
+def _names(rows: "DataFrame") -> str:
+    return ", ".join(dict.fromkeys(rows["algorithm"]))
 
 
 def _refuse_ragged(frame: "DataFrame", algorithms: Sequence[str], where: Path) -> None:

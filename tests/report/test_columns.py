@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 from sweeps import job, row, write_trials
 
-from nasrun.report.experiment import render, write_report
+from nasrun.report.experiment import write_report
 
 META = {"agents": 2, "cost_s": 7200.0}
 REPORT = {
@@ -36,7 +36,7 @@ def folder(tmp_path):
 def shown(folder, report=REPORT):
     with open("/dev/null", "w") as nowhere:
         console = Console(width=200, record=True, file=nowhere)
-        console.print(render(folder, report))
+        console.print(write_report(folder, report).table)
     return console.export_text()
 
 
@@ -105,5 +105,5 @@ def test_markdown_has_the_claims_and_the_totals(folder):
     write_report(folder, REPORT)
     page = (folder / "r.md").read_text(encoding="utf-8")
     totals = page.split("## All tasks\n\n")[1].splitlines()
-    assert totals[0] == "| method | sim. hours | published hours |"
+    assert totals[0] == "| method | sim. hours | publ. hours |"
     assert "| CATCH > rea | cifar10 | +1.50 | 2 agents | 0.250 | 0.250 |" in page

@@ -9,7 +9,7 @@ from rich.console import Console
 from sweeps import row, sweep, write_trials
 
 from nasrun.errors import ConfigError, DataError
-from nasrun.report.experiment import read_node, render, write_report
+from nasrun.report.experiment import read_node, write_report
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "report.py"
 LEADERBOARD = {
@@ -36,7 +36,7 @@ def folder(tmp_path):
 
 def text(folder, report, width=200):
     console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(render(folder, report))
+    console.print(write_report(folder, report).table)
     console.file.close()
     return console.export_text()
 
@@ -102,9 +102,10 @@ def test_one_trial_has_a_mean_and_no_spread(tmp_path):
 
 
 def test_a_box_figure_comes_as_png_and_svg(folder):
-    written = write_report(folder, {**LEADERBOARD, "figures": ["box"]})
+    written = write_report(folder, {**LEADERBOARD, "figures": ["box"]}).files
     assert {path.name for path in written} == {
-        "board.csv", "board.md", "board.png", "board.svg", "report.json",
+        "board.csv", "board.md", "board.tex", "board.png", "board.svg", "board_statistics.csv",
+        "board_pairs.csv", "report.html", "report.json",
     }  # fmt: skip
     assert (folder / "board.png").read_bytes().startswith(b"\x89PNG")
     drawn = (folder / "board.svg").read_text(encoding="utf-8")
@@ -114,8 +115,8 @@ def test_a_box_figure_comes_as_png_and_svg(folder):
 
 def test_the_same_trials_give_the_same_bytes(folder):
     report = {**LEADERBOARD, "figures": ["box"]}
-    first = {path: path.read_bytes() for path in write_report(folder, report)}
-    assert {path: path.read_bytes() for path in write_report(folder, report)} == first
+    first = {path: path.read_bytes() for path in write_report(folder, report).files}
+    assert {path: path.read_bytes() for path in write_report(folder, report).files} == first
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
@@ -144,7 +145,7 @@ def test_a_damaged_node_is_refused(folder, content, message):
 def test_no_trials_are_no_report(tmp_path):
     write_trials(tmp_path, [])
     with pytest.raises(DataError, match="no trials"):
-        render(tmp_path, LEADERBOARD)
+        write_report(tmp_path, LEADERBOARD)
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(folder, monkeypatch):
@@ -168,7 +169,7 @@ def script():
 
 
 def test_the_script_makes_a_report_again(script, folder, capsys):
-    written = write_report(folder, LEADERBOARD)
+    written = write_report(folder, LEADERBOARD).files
     before = {path: path.read_bytes() for path in written}
     (folder / "board.csv").unlink()
     assert script.main([str(folder)]) == 0

@@ -3,7 +3,7 @@ import pytest
 from sweeps import job, row, write_trials
 
 from nasrun.errors import DataError
-from nasrun.report.anytime_figure import by_evaluations, by_hours
+from nasrun.report.anytime import by_evaluations, by_hours
 from nasrun.report.canvas import DASHES, PALETTE, line_style
 from nasrun.report.experiment import write_report
 from nasrun.report.jobs import Histories
@@ -29,10 +29,10 @@ def folder(tmp_path):
 
 
 def test_every_kind_of_figure_is_written_and_repeats(folder):
-    written = {path.name: path.read_bytes() for path in write_report(folder, REPORT)}
+    written = {path.name: path.read_bytes() for path in write_report(folder, REPORT).files}
     stems = ("f", "f_anytime", "f_box")
     assert {f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")} <= set(written)
-    again = {path.name: path.read_bytes() for path in write_report(folder, REPORT)}
+    again = {path.name: path.read_bytes() for path in write_report(folder, REPORT).files}
     assert again == written
 
 
@@ -40,8 +40,12 @@ def test_every_kind_of_figure_is_written_and_repeats(folder):
 def test_a_figure_names_its_methods_tasks_and_unit(folder, kind):
     write_report(folder, {**REPORT, "figures": [kind.value]})
     drawn = (folder / "f.svg").read_text(encoding="utf-8")
-    unit = "best reward so far" if kind is Figure.anytime else "accuracy, %"
-    for text in ("R-EA", "random", "cifar10", unit):
+    said = {
+        Figure.anytime: ("cifar10", "best reward so far"), Figure.box: ("cifar10", "accuracy, %"),
+        Figure.sorted: ("cifar10", "accuracy, %"), Figure.profile: ("score",),
+        Figure.ranks: ("critical difference",),
+    }  # fmt: skip
+    for text in ("R-EA", "random", *said[kind]):
         assert text in drawn
 
 
