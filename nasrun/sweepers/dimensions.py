@@ -53,10 +53,11 @@ class Numbers:
         return FloatDistribution(self.low, self.high, self.log, self.step)
 
     def rounded(self, value: Value) -> Value:
-        """The value with a few significant digits, within the bounds."""
+        """The value with a few significant digits (on its step, if there is one), within bounds."""
         if self.whole:
             return int(value)
-        return min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high)
+        digits = DIGITS if self.step is None else 12
+        return min(max(float(f"{value:.{digits}g}"), self.low), self.high)
 
     def holds(self, value: Any) -> Value | None:
         """The value if it lies within the bounds, else None."""
@@ -155,10 +156,11 @@ def _interval(value: IntervalSweep) -> Numbers:
 
 
 def _range(value: RangeSweep) -> Numbers:
-    points = value.range()
-    low, high = min(points), max(points)
+    points = list(value.range())
+    low, high = min(points, default=0), max(points, default=0)
     step = abs(value.step)
     if isinstance(low, int) and isinstance(step, int):
         return Numbers(low, int(high), step, LOG in value.tags)
     steps = round((float(high) - float(low)) / float(step))
-    return Numbers(float(low), float(low) + steps * float(step), float(step))
+    end = round(float(low) + steps * float(step), 12)  # 0.7, not 0.7000000000000001
+    return Numbers(float(low), end, float(step))
