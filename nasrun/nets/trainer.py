@@ -1,0 +1,254 @@
+"""Training of one network: epoch by epoch, from checkpoint to checkpoint."""
+
+import copy
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nasrun.errors import DataError
+from nasrun.nets.checkpoint import load_checkpoint, save_checkpoint
+from nasrun.nets.device import Device
+from nasrun.nets.graphs import Forward, fast_forward
+from nasrun.nets.recipe import Recipe
+
+log = logging.getLogger("nasrun")
+
+Batches = Iterable[tuple[Tensor, Tensor]]  # images (B, C, H, W), normalised, and labels (B,)
+EpochBatches = Callable[[int], Batches]  # of an epoch, counted from 0: the same ones each time
+PARTS = 2  # into which a batch is cut that does not fit the memory
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch (counted from 1) gave and took; an accuracy is NaN where none was measured."""
+
+    epoch: int
+    loss: float
+    train_acc_pct: float
+    valid_acc_pct: float
+    train_s: float
+    valid_s: float
+
+
+class Trainer:
+    """A network in training; goes on from its checkpoint where there is one.
+
+    Everything random depends on ``seed`` and the epoch alone, so a training that was killed ends
+    with the weights of an unbroken one.
+
+    Args:
+        make: returns the network; its weights are drawn under ``seed``.
+        recipe: how it is trained.
+        epochs: length of the training, over which the learning rate falls.
+        device: where.
+        seed: of the weights, and of what networks draw while they are trained.
+        checkpoint: file that is written after every epoch; None: nothing is kept.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], nn.Module],
+        recipe: Recipe,
+        epochs: int,
+        device: Device,
+        seed: int,
+        checkpoint: Path | None = None,
+    ) -> None:
+        self.recipe, self.epochs, self.device, self.seed = recipe, epochs, device, seed
+        self.rows: list[Epoch] = []
+        self.failure = ""  # in words, once the training has failed
+        self.parts = 1  # into which each batch is cut
+        with device.seeded(seed):
+            self.network = device.place(make())
+        self._optimizer = torch.optim.SGD(
+            self.network.parameters(),
+            recipe.learning_rate,
+            recipe.momentum,
+            nesterov=recipe.nesterov,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
+        scales = device.dtype is torch.float16
+        self._scaler = torch.amp.GradScaler(device.processor.type, enabled=scales)
+        self._checkpoint = checkpoint
+        self._forward: Forward | None = None
+        if checkpoint is not None and checkpoint.exists():
+            self._load(load_checkpoint(checkpoint, device.processor))
+
+    @property
+    def done(self) -> int:
+        """Epochs that are behind the network."""
+        return len(self.rows)
+
+    def train(
+        self,
+        train: EpochBatches,
+        valid: Batches,
+        until: int | None = None,
+        *,
+        curve: bool = True,
+    ) -> list[Epoch]:
+        """Train until so many epochs are done (None: all); returns what each epoch gave.
+
+        A loss that is not finite, or batches that do not fit the memory even when halved, end the
+        training; ``failure`` then says why.
+
+        Args:
+            train: batches of an epoch.
+            valid: batches to judge by.
+            until: number of epochs.
+            curve: judge after every epoch; if not, only after the last one.
+        """
+        until = self.epochs if until is None else min(until, self.epochs)
+        with self.device.computing():
+            while self.done < until and not self.failure:
+                judges = curve or self.done + 1 == until
+                self.rows.append(self._epoch(train, valid if judges else ()))
+                self._save()
+        return self.rows
+
+    def _epoch(self, train: EpochBatches, valid: Batches) -> Epoch:
+        epoch = self.done
+        self._prepare(epoch)
+        began = time.perf_counter()
+        loss, train_acc_pct = self._pass_with_halving(train, epoch)
+        self.device.wait()
+        trained = time.perf_counter()
+        if not math.isfinite(loss) and not self.failure:
+            self.failure = f"the loss is {loss} in epoch {epoch + 1}"
+        valid_acc_pct = math.nan if self.failure else accuracy(self.network, valid, self.device)
+        ended = time.perf_counter()
+        return Epoch(
+            epoch + 1, loss, train_acc_pct, valid_acc_pct, trained - began, ended - trained
+        )
+
+    def _prepare(self, epoch: int) -> None:
+        """Set what depends on the epoch: learning rate and the share of dropped paths."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.recipe.rate(epoch, self.epochs)
+        network: Any = self.network
+        if hasattr(network, "drop_path"):
+            network.drop_path = self.recipe.drop_path * epoch / self.epochs
+
+    def _pass_with_halving(self, train: EpochBatches, epoch: int) -> tuple[float, float]:
+        """Loss and accuracy over an epoch; begun anew with halved batches if memory is short."""
+        before = copy.deepcopy(self._state())
+        try:
+            return self._pass(train(epoch), epoch)
+        except RuntimeError as error:
+            if not _lacks_memory(error):
+                raise
+            reason = str(error).splitlines()[0]
+        if self.parts == PARTS:
+            self.failure = f"out of memory in epoch {epoch + 1} even with halved batches"
+            return math.nan, math.nan
+        self.parts = PARTS
+        half = self.recipe.batch // PARTS
+        log.warning(
+            "batches of %d images do not fit the memory (%s): each is computed in %d parts of %d "
+            "and learnt from at once; batch normalisation sees the parts alone",
+            self.recipe.batch, reason, PARTS, half,
+        )  # fmt: skip
+        self._restore(before)
+        return self._pass_with_halving(train, epoch)
+
+    def _pass(self, batches: Batches, epoch: int) -> tuple[float, float]:
+        """Mean loss and accuracy of one pass over the training images."""
+        self.network.train()
+        device = self.device.processor
+        loss_sum, right = torch.zeros((), device=device), torch.zeros((), device=device)
+        count = 0
+        with self.device.seeded(self.seed, epoch):
+            for x, y in batches:
+                loss, hits = self._step(x, y)
+                loss_sum += loss
+                right += hits
+                count += len(y)
+        return float(loss_sum) / max(count, 1), 100.0 * float(right) / max(count, 1)
+
+    def _step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """One update; returns the batch's summed loss and number of hits."""
+        if self._forward is None:
+            self._forward = fast_forward(self.network, self.recipe, self.device, x)
+        self._optimizer.zero_grad()
+        loss_sum, right = x.new_zeros(()), x.new_zeros(())
+        for part, labels in zip(x.chunk(self.parts), y.chunk(self.parts), strict=True):
+            with self.device.autocast():
+                output = self._forward(part)
+                loss, logits = self._loss(output, labels)
+            self._scaler.scale(loss / len(y)).backward()
+            loss_sum += loss.detach()
+            right += (logits.detach().argmax(dim=1) == labels).sum()
+        if self.recipe.max_gradient is not None:
+            self._scaler.unscale_(self._optimizer)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.max_gradient)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        return loss_sum, right
+
+    def _loss(self, output: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Summed cross-entropy, a second head's included, and the logits of the first."""
+        smoothing = self.recipe.label_smoothing
+        if isinstance(output, Tensor):
+            loss = F.cross_entropy(
+                output.float(), labels, reduction="sum", label_smoothing=smoothing
+            )
+            return loss, output
+        logits, second = output
+        loss, _ = self._loss(logits, labels)
+        return loss + self.recipe.auxiliary * self._loss(second, labels)[0], logits
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "scaler": self._scaler.state_dict(),
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._scaler.load_state_dict(state["scaler"])
+
+    def _save(self) -> None:
+        if self._checkpoint is not None:
+            rows = [asdict(row) for row in self.rows]
+            own = {"rows": rows, "failure": self.failure, "parts": self.parts}
+            save_checkpoint(self._checkpoint, {**self._state(), **own})
+
+    def _load(self, state: dict[str, Any]) -> None:
+        try:
+            self._restore(state)
+            self.rows = [Epoch(**row) for row in state["rows"]]
+            self.failure, self.parts = state["failure"], state["parts"]
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise DataError(
+                f"{self._checkpoint}: the checkpoint of another network ({error!r}); delete it to "
+                "train anew"
+            ) from None
+
+
+def accuracy(network: nn.Module, batches: Batches, device: Device) -> float:
+    """Percentage of images that the network gets right; NaN without images."""
+    network.eval()
+    right, count = torch.zeros((), device=device.processor), 0
+    with torch.inference_mode(), device.autocast():
+        for x, y in batches:
+            right += (network(x).argmax(dim=1) == y).sum()
+            count += len(y)
+    return 100.0 * float(right) / count if count else math.nan
+
+
+def _lacks_memory(error: RuntimeError) -> bool:
+    """Whether the memory did not suffice, of a GPU or of the machine."""
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or any(words in text for words in NO_MEMORY)
