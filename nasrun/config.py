@@ -1,5 +1,6 @@
 """From a composed config to an experiment: build every part, then check them together."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -11,11 +12,21 @@ from omegaconf.errors import OmegaConfBaseException
 from nasrun.budget import Budget
 from nasrun.errors import ConfigError
 from nasrun.pipeline import Experiment, MetaTraining
-from nasrun.spec import Algorithm, Evaluator, Hardware, MetaPool, Retrain, SearchSpace, Task
+from nasrun.spec import (
+    Algorithm,
+    Evaluator,
+    Hardware,
+    MetaPool,
+    Retrain,
+    SearchSpace,
+    Task,
+    TaskMaker,
+)
 
 T = TypeVar("T")
 SEED_LIMIT = 2**63
-PLACES = ("cache_dir", "data_dir", "path", "paths", "folders")  # where files lie
+# Where files lie, and whether they may be fetched.
+PLACES = ("cache_dir", "data_dir", "path", "paths", "folders", "download")
 
 
 def build(node: DictConfig, contract: type[T], where: str) -> T:
@@ -75,7 +86,7 @@ def check(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
 
 
 def _checked(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
-    task = build(config.task, Task, "task")
+    task = _task(config.task, "task", config, task_folders)
     retrain = build(config.retrain, Retrain, "retrain")
     algorithm = build(config.algorithm, Algorithm, "algorithm")
     return Experiment(
@@ -85,7 +96,10 @@ def _checked(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
         evaluator=build(config.evaluator, Evaluator, "evaluator"),
         hardware=build(config.hardware, Hardware, "hardware"),
         budget=build(config.budget, Budget, "budget"),
-        final_tasks=[_task(name, task, task_folders) for name in retrain.tasks or [task.name]],
+        final_tasks=[
+            task if name == task.name else named_task(name, config, task_folders, "retrain.tasks")
+            for name in retrain.tasks or [task.name]
+        ],
         seeds=_seeds(config),
         cohort=_positive(config, "cohort"),
         meta=_meta(config, algorithm),
@@ -137,16 +151,34 @@ def _without_places(content: Any) -> Any:
     return {key: _without_places(value) for key, value in node.items() if key not in PLACES}
 
 
-def _task(name: str, searched: Task, folders: Sequence[Path]) -> Task:
-    if name == searched.name:
-        return searched
+def named_task(name: str, config: DictConfig, folders: Sequence[Path], where: str) -> Task:
+    """The task that the file ``name`` in one of ``folders`` describes; ``where`` is who names it.
+
+    What the run says about folders and downloads holds for it too.
+
+    Raises:
+        ConfigError: there is no such file, or it describes no task.
+    """
     files = {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
     if name not in files:
         known = ", ".join(sorted(files))
-        raise ConfigError(f"retrain.tasks names {name!r}, which is none of {known}")
+        raise ConfigError(f"{where} names {name!r}, which is none of {known}")
     node = OmegaConf.load(files[name])
     assert isinstance(node, DictConfig)
-    return build(node, Task, f"task/{name}.yaml")
+    for key in ("data_dir", "cache_dir", "download"):
+        if key in node and key in config.task:
+            node[key] = config.task[key]
+    root = copy.deepcopy(config)  # ${data_dir} and such lead there
+    OmegaConf.set_struct(root, False)
+    root.task = node
+    return _task(root.task, f"task/{name}.yaml", config, folders)
+
+
+def _task(node: DictConfig, where: str, config: DictConfig, folders: Sequence[Path]) -> Task:
+    """A task file without ``_target_`` is a task of figures alone, without images."""
+    contract = TaskMaker if isinstance(node, DictConfig) and "_target_" in node else Task
+    maker = build(node, contract, where)
+    return maker.make(lambda name: named_task(name, config, folders, f"{where}.of"))
 
 
 def _positive(config: DictConfig, key: str) -> int:

@@ -43,8 +43,18 @@ class Clock(Enum):
     MEASURED = "measured"
 
 
+class TaskMaker(ABC):
+    """What a task file describes: a task, or how to make one of other tasks or of a folder."""
+
+    name: str
+
+    @abstractmethod
+    def make(self, named: "Callable[[str], Task]") -> "Task":
+        """The task; ``named`` gives the one that another file describes."""
+
+
 @dataclass
-class Task:
+class Task(TaskMaker):
     """A dataset with the split that a search on it uses (NAS-Bench-201's names).
 
     Raises:
@@ -63,6 +73,10 @@ class Task:
         for key in ("classes", "image_px", "valid_images", "train_images"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"task.{key} must be at least 1, got {getattr(self, key)}")
+
+    def make(self, named: "Callable[[str], Task]") -> "Task":
+        """The task itself."""
+        return self
 
     def load(self) -> Splits:
         """The task's images. Read where they are needed: a search by a table needs none."""

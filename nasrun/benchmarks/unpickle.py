@@ -21,8 +21,8 @@ Allowed = Mapping[tuple[str, str], Any]
 
 
 class _Restricted(pickle.Unpickler):
-    def __init__(self, stream: BinaryIO, allowed: Allowed) -> None:
-        super().__init__(stream)
+    def __init__(self, stream: BinaryIO, allowed: Allowed, encoding: str) -> None:
+        super().__init__(stream, encoding=encoding)
         self._allowed = allowed
 
     def find_class(self, module: str, name: str) -> Any:
@@ -41,14 +41,22 @@ def find_allowed(allowed: Allowed, module: str, name: str) -> Any:
         raise DataError(f"refused: it asks for {module}.{name}, which is not plain data") from None
 
 
-def load_restricted(data: bytes, allowed: Allowed, where: str | Path) -> Any:
+def load_restricted(
+    data: bytes, allowed: Allowed, where: str | Path, encoding: str = "ASCII"
+) -> Any:
     """The object in ``data``, built from plain types and the ``allowed`` (module, name) pairs.
+
+    Args:
+        data: the pickle.
+        allowed: what stands for the names that it may ask for.
+        where: the file, for the sentence of an error.
+        encoding: of the texts in a pickle that Python 2 wrote; ``latin1`` keeps their bytes.
 
     Raises:
         DataError: a name that is not allowed, or bytes that are no complete pickle.
     """
     try:
-        return _Restricted(io.BytesIO(data), allowed).load()
+        return _Restricted(io.BytesIO(data), allowed, encoding).load()
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
     except Exception as error:
@@ -115,6 +123,7 @@ class InertArray(Inert):
         try:
             _, shape, dtype, by_columns, data = self.state
             kind = dtype.numpy()
+            data = data.encode("latin1") if isinstance(data, str) else data  # written by Python 2
             flat = np.array(data, kind) if kind.hasobject else np.frombuffer(data, kind)
             return flat.reshape(shape, order="F" if by_columns else "C")
         except (AttributeError, TypeError, ValueError) as error:

@@ -7,11 +7,11 @@ from omegaconf import OmegaConf
 from nasrun.__main__ import CONF
 from nasrun.budget import Budget
 from nasrun.config import build, check
-from nasrun.spec import Algorithm, Evaluator, Hardware, SearchSpace, Task
+from nasrun.spec import Algorithm, Evaluator, Hardware, SearchSpace, TaskMaker
 
 CONTRACTS = {
     "space": SearchSpace,
-    "task": Task,
+    "task": TaskMaker,
     "algorithm": Algorithm,
     "evaluator": Evaluator,
     "hardware": Hardware,

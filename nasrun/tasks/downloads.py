@@ -1,0 +1,98 @@
+"""The publishers' archives: where they come from, what they must be, how they are unpacked."""
+
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nasrun.benchmarks.download import retrieve
+from nasrun.errors import DataError
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file of a data set.
+
+    ``digest`` is what it must be; ``folder`` is where it goes below the folder of downloads, and
+    where it is unpacked if it is a tar file.
+    """
+
+    url: str
+    digest: str
+    folder: str = ""
+
+
+_IDX = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+
+
+def _idx(server: str, folder: str, *md5: str) -> tuple[Archive, ...]:
+    names = (f"{server}/{name}-ubyte.gz" for name in _IDX)
+    return tuple(Archive(url, f"md5:{sum_}", folder) for url, sum_ in zip(names, md5, strict=True))
+
+
+_TORONTO = "https://www.cs.toronto.edu/~kriz"
+_OXFORD = "https://www.robots.ox.ac.uk/~vgg/data"
+_STANFORD = "http://ufldl.stanford.edu/housenumbers"
+
+CIFAR10 = (Archive(f"{_TORONTO}/cifar-10-python.tar.gz", "md5:c58f30108f718f92721af3b95e74349a"),)
+CIFAR100 = (Archive(f"{_TORONTO}/cifar-100-python.tar.gz", "md5:eb9058c3a382ffc7106e4002c42a8d85"),)
+SVHN = (
+    Archive(f"{_STANFORD}/train_32x32.mat", "md5:e26dedcc434d2e4c54c9b2d4a06d8373"),
+    Archive(f"{_STANFORD}/test_32x32.mat", "md5:eb5a983be6a315427106f1b164d9cef3"),
+)
+MNIST = _idx(
+    "https://ossci-datasets.s3.amazonaws.com/mnist",
+    "MNIST/raw",
+    "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "d53e105ee54ea40749a09fcbcd1e9432",
+    "9fb629c4189551a2d022fa330f9573f3",
+    "ec29112dd5afa0611ce80d1b7f02629c",
+)
+FASHION_MNIST = _idx(
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+    "FashionMNIST/raw",
+    "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+    "25c81989df183df01b3e8a0aad5dffbe",
+    "bef4ecab320f06d8554ea6380940ec79",
+    "bb300cfdad3c16e7a12a480ee83cd310",
+)
+AIRCRAFT = (
+    Archive(
+        f"{_OXFORD}/fgvc-aircraft/archives/fgvc-aircraft-2013b.tar.gz",
+        "md5:d4acdd33327262359767eeaa97a4f732",
+    ),
+)
+PETS = (
+    Archive(
+        f"{_OXFORD}/pets/data/images.tar.gz",
+        "md5:5c4f3ee8e5d25df40f4fd59a7f44e54c",
+        "oxford-iiit-pet",
+    ),
+)
+
+
+def fetch_archives(archives: Sequence[Archive], folder: Path) -> None:
+    """Download what is not in ``folder`` yet, check it, and unpack tar files there.
+
+    Raises:
+        DataError: no connection, another content than expected, or a folder that is read-only.
+    """
+    for archive in archives:
+        path = folder / archive.folder / archive.url.rpartition("/")[2]
+        retrieve(archive.url, archive.digest, path)
+        if path.name.endswith(".tar.gz"):
+            _unpack(path)
+
+
+def _unpack(path: Path) -> None:
+    """Unpack beside the archive, and drop it then; what is unpacked is whole or not there."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".unpack.", dir=path.parent) as temporary:
+            with tarfile.open(path) as archive:
+                archive.extractall(temporary, filter="data")
+            for part in Path(temporary).iterdir():
+                part.rename(path.parent / part.name)
+        path.unlink()
+    except (OSError, tarfile.TarError) as error:
+        raise DataError(f"{path}: cannot be unpacked ({error}); delete it and try again") from None

@@ -1,0 +1,83 @@
+"""Reader of packs of small pictures: zips of lossless WebP strips with their labels.
+
+A pack is a zip with ``meta.json``, ``labels.npy`` and ``strips/NNN.webp``; a strip is one picture
+wide and many tall. A part of a data set is one pack or several, ``NAME_PART_0.zip`` and so on.
+``meta.json`` holds the sha256 of the decoded pictures and labels, which are checked.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nasrun.errors import DataError
+from nasrun.images import Images, Labels, Pixels
+
+FORMAT = "strip-webp-1"
+
+
+def pack_files(folder: Path, name: str, part: str) -> list[Path]:
+    """The packs of a part, in their order; empty where there are none."""
+    found = folder.glob(f"{name}_{part}_*.zip")
+    return sorted(found, key=lambda path: (len(path.name), path.name))
+
+
+def read_packs(paths: list[Path]) -> Images:
+    """The pictures of a part.
+
+    Raises:
+        DataError: a pack that is missing, truncated or damaged.
+    """
+    packs = [_read_pack(path) for path in paths]
+    found = [meta["part"] for meta, _ in packs]
+    if found != list(range(packs[0][0]["parts"])):
+        raise DataError(
+            f"{paths[0].parent}: expected parts 0 to {packs[0][0]['parts'] - 1} of "
+            f"{paths[0].name.rpartition('_')[0]}, found {found}; copy the missing files there"
+        )
+    pixels = np.concatenate([images.pixels for _, images in packs])
+    return Images(pixels, np.concatenate([images.labels for _, images in packs]))
+
+
+def _read_pack(path: Path) -> tuple[dict[str, Any], Images]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            meta = json.loads(archive.read("meta.json"))
+            if meta["format"] != FORMAT:
+                raise DataError(f"{path}: expected format {FORMAT}, found {meta['format']}")
+            labels = np.load(io.BytesIO(archive.read("labels.npy")), allow_pickle=False)
+            pixels = _read_strips(archive, meta)
+        _check(meta, pixels, labels)
+    except DataError:
+        raise
+    except Exception as error:  # a damaged zip, JSON or picture can fail in any way
+        raise DataError(
+            f"{path}: not a complete pack ({type(error).__name__}: {error}); copy it again"
+        ) from None
+    return meta, Images(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), labels.astype(np.int64))
+
+
+def _read_strips(archive: zipfile.ZipFile, meta: dict[str, Any]) -> Pixels:
+    """``(n, H, W, 3)`` pictures."""
+    from PIL import Image
+
+    count, height, width = meta["count"], meta["height"], meta["width"]
+    pixels = np.empty((count, height, width, 3), np.uint8)
+    step = meta["images_per_strip"]
+    for number, first in enumerate(range(0, count, step)):
+        data = io.BytesIO(archive.read(f"strips/{number:03d}.webp"))
+        with Image.open(data, formats=("WEBP",)) as strip:
+            pixels[first : first + step] = np.asarray(strip).reshape(-1, height, width, 3)
+    return pixels
+
+
+def _check(meta: dict[str, Any], pixels: Pixels, labels: Labels) -> None:
+    if len(labels) != len(pixels):
+        raise ValueError(f"{len(labels)} labels for {len(pixels)} pictures")
+    for key, array in (("sha256_x", pixels), ("sha256_y", labels)):
+        if hashlib.sha256(np.ascontiguousarray(array).data).hexdigest() != meta[key]:
+            raise ValueError(f"the content has not the {key} that the pack states")

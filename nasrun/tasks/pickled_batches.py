@@ -1,0 +1,69 @@
+"""Reader of pickled batches: the Python version of CIFAR, and downsampled ImageNet.
+
+A batch is a dict with ``data``, ``(n, 3 * H * W)`` bytes with one plane a channel, and a list of
+labels. It is read by an unpickler that builds plain data and nothing else.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from nasrun.benchmarks.unpickle import NUMPY, InertArray, load_restricted, read_bytes
+from nasrun.errors import DataError
+from nasrun.images import Images, Labels, Pixels
+
+CHANNELS = 3
+
+
+def read_batches(folder: Path, names: Mapping[str, str | None], key: str, px: int) -> Images:
+    """The pictures of some batch files, one after the other.
+
+    Args:
+        folder: where the files lie.
+        names: the files, and their md5 where one is known.
+        key: what the dicts call the labels.
+        px: height and width.
+
+    Raises:
+        DataError: a file that is missing, of another content, or no such batch.
+    """
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise DataError(f"{folder}: {', '.join(missing)} missing; copy the whole data set there")
+    batches = [_read(folder / name, md5, key, px) for name, md5 in names.items()]
+    return Images(
+        np.concatenate([batch.pixels for batch in batches]),
+        np.concatenate([batch.labels for batch in batches]),
+    )
+
+
+def _read(path: Path, md5: str | None, key: str, px: int) -> Images:
+    data = read_bytes(path)
+    if md5 is not None and hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
+        raise DataError(f"{path}: not the published file (md5 {md5[:12]}...); get it again")
+    batch = load_restricted(data, NUMPY, path, encoding="latin1")
+    try:
+        pixels = _pixels(batch["data"], px)
+        labels = _labels(batch[key])
+    except (DataError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path}: expected a dict with data (n, {CHANNELS * px * px}) and {key} "
+            f"({type(error).__name__}: {error}); get the file again"
+        ) from None
+    if len(labels) != len(pixels):
+        raise DataError(f"{path}: {len(labels)} labels for {len(pixels)} pictures; get it again")
+    return Images(pixels, labels)
+
+
+def _pixels(data: object, px: int) -> Pixels:
+    array = data.numpy() if isinstance(data, InertArray) else np.asarray(data)
+    if array.dtype != np.uint8:
+        raise ValueError(f"data is {array.dtype}, expected uint8")
+    return array.reshape(-1, CHANNELS, px, px)
+
+
+def _labels(labels: object) -> Labels:
+    array = labels.numpy() if isinstance(labels, InertArray) else np.asarray(labels)
+    return array.astype(np.int64)
