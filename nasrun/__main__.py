@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.errors import HydraException
@@ -21,6 +22,8 @@ from yaml import YAMLError
 from nasrun import sweep
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import cache_folder, unwritable
+from nasrun.machine import pinned_gpu, threads
+from nasrun.record.request import wording
 from nasrun.sweepers.register import register_sweepers
 
 # conf/ stands inside the package in a wheel, and beside it in a checkout.
@@ -42,8 +45,18 @@ def _stamp() -> str:
 
 
 def _digest(overrides: Sequence[str]) -> str:
-    """Eight hex digits of a job's overrides, whatever their order."""
-    return hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:8]
+    """Eight hex digits of a job's overrides, whatever their order; silent ones do not count."""
+    return hashlib.sha256("\n".join(wording(overrides)).encode()).hexdigest()[:8]
+
+
+def _first(*values: str | None) -> str | None:
+    """The first of the values that is not null."""
+    return next((value for value in values if value is not None), None)
+
+
+def _mode(split: Any) -> str | None:
+    """Hydra's mode: several jobs make a sweep, also without ``-m``."""
+    return None if split == 1 else "MULTIRUN"
 
 
 # Hydra 1.3 (OmegaConf 2.3) and 1.4 (OmegaConf 2.4) each warn about the other's way.
@@ -52,11 +65,18 @@ _register = getattr(OmegaConf, "register_new_resolver" if IS_HYDRA_13 else "regi
 _register("nasrun.cache_dir", _cache_dir, replace=True)
 _register("nasrun.stamp", _stamp, use_cache=True, replace=True)
 _register("nasrun.digest", _digest, replace=True)
+_register("nasrun.first", _first, replace=True)
+_register("nasrun.mode", _mode, replace=True)
+_register("nasrun.threads", threads, replace=True)
+_register("nasrun.gpu", pinned_gpu, replace=True)
 register_sweepers()
 VERSION = {"version_base": "1.3"} if IS_HYDRA_13 else {}
 # Hydra 1.4 instantiates the callback that conf/config.yaml names, and warns that any class could
 # be named there.
 warnings.filterwarnings("ignore", message=".*nasrun.sweep.SweepCallback.*")
+# Hydra 1.3 checks our launcher presets against the plug-ins' schemas, which is welcome, and warns
+# that 1.4 will not; see conf/hydra/launcher/joblib.yaml.
+warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against")
 
 
 @hydra.main(**VERSION, config_path=str(CONF), config_name="config")

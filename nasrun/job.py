@@ -17,6 +17,7 @@ from nasrun.files import atomic, read_csv, write_json
 from nasrun.pipeline import prepare, run
 from nasrun.record.provenance import config_hash, provenance
 from nasrun.record.recorder import STATUS, Recorder
+from nasrun.record.request import Request, conf_hash
 
 
 def play_job(config: DictConfig) -> float | None:
@@ -40,7 +41,7 @@ def play_job(config: DictConfig) -> float | None:
         _note_failure(folder, error, sweep)
         if sweep:
             return None
-        sys.exit(error.exit_code if isinstance(error, NasrunError) else 1)
+        sys.exit(exit_code(error))
 
 
 def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) -> float | None:
@@ -50,7 +51,7 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
     files = {**experiment.evaluator.files(), **experiment.hardware.files()}
     identity = config_hash(configs.identity(config, files))
     with (
-        Recorder(folder, identity) as recorder,
+        Recorder(folder, identity, _request(config, settings), wait=sweep) as recorder,
         progress(experiment, quiet=sweep) as watch,
     ):
         _save_config(folder, config, settings)
@@ -61,6 +62,13 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
         show_run(folder)
     rewards = [float(row["reward"]) for row in read_csv(folder / "trials.csv") if row["reward"]]
     return sum(rewards) / len(rewards) if rewards else None
+
+
+def _request(config: DictConfig, settings: HydraConf) -> Request:
+    """What this job was asked for: a sweep that is started again finds it by that."""
+    sources = ((source.schema, source.path) for source in settings.runtime.config_sources)
+    overrides = tuple(settings.overrides.task)
+    return Request(overrides, conf_hash(sources), config.seed, config.trials)
 
 
 def _save_config(folder: Path, config: DictConfig, settings: HydraConf) -> None:
@@ -89,6 +97,11 @@ def explain(error: Exception, folder: Path) -> str:
     )
 
 
+def exit_code(error: Exception) -> int:
+    """Exit code of a failure: what a refusal says, and 1 for anything else."""
+    return error.exit_code if isinstance(error, NasrunError) else NasrunError.exit_code
+
+
 def _note_failure(folder: Path, error: Exception, sweep: bool) -> None:
     """Leave a trace in a sweep, and nothing at all of a run that was refused before it began."""
     status = folder / STATUS
@@ -98,7 +111,14 @@ def _note_failure(folder: Path, error: Exception, sweep: bool) -> None:
         trace = "".join(traceback.format_exception(error))
         reason = explain(error, folder)
         write_json(
-            status, {"state": "failed", "config_hash": None, "reason": reason, "error": trace}
+            status,
+            {
+                "state": "failed",
+                "config_hash": None,
+                "reason": reason,
+                "exit_code": exit_code(error),
+                "error": trace,
+            },
         )
     elif folder != Path.cwd() and all(
         path.name in {".lock", "nasrun.log"} for path in folder.iterdir()

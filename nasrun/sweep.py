@@ -5,15 +5,29 @@ sweep is, and the command's entry point calls ``close`` whatever happened.
 """
 
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from nasrun.errors import NasrunError
+from nasrun.errors import ConfigError, NasrunError
+from nasrun.record.request import wording
 
-_current: list[tuple[Path, Any]] = []  # folder and report node of this process's sweep
+
+@dataclass
+class _Sweep:
+    """This process's sweep: its folder, its report node, and the jobs that it is made of."""
+
+    folder: Path
+    report: Any
+    jobs: set[tuple[str, ...]] = field(default_factory=set[tuple[str, ...]])
+    conf: str | None = None
+
+
+_current: list[_Sweep] = []
 
 
 class SweepCallback(Callback):
@@ -23,31 +37,48 @@ class SweepCallback(Callback):
         """Remember the sweep's folder and its report."""
         report = config.get("report")
         _current.append(
-            (
+            _Sweep(
                 Path(config.hydra.sweep.dir),
                 None if report is None else OmegaConf.to_container(report, resolve=True),
             )
         )
 
 
+def expect(jobs: Iterable[Iterable[str]], conf: str | None) -> None:
+    """Say what this process's sweep is made of, so that ``close`` knows whether all of it is done.
+
+    Args:
+        jobs: overrides of each job.
+        conf: hash of the YAML files that they are composed from.
+    """
+    for current in _current:
+        current.jobs.update(wording(job) for job in jobs)
+        current.conf = conf
+
+
 def close() -> int:
-    """Collect the sweep of this process, if it was one; returns the exit code."""
+    """Collect the sweep of this process, if it was one; returns the exit code.
+
+    0: every job of the command is done. 1: some failed, or are not done, be it that they were cut
+    off or that another process is playing them. 2: there is nothing but mistakes in the config.
+    """
     if not _current:
         return 0
-    folder, report = _current.pop()
-    if not folder.is_dir():
+    sweep = _current.pop()
+    if not sweep.folder.is_dir():
         return 0  # Hydra could not make it, which has been said
     try:
-        return _close(folder, report)
+        return _close(sweep)
     except NasrunError as error:
         print(f"nasrun: {error}", file=sys.stderr)
         return error.exit_code
 
 
-def _close(folder: Path, report: Any) -> int:
+def _close(sweep: _Sweep) -> int:
     from nasrun.console import show_sweep
     from nasrun.record.collect import collect
 
+    folder, report = sweep.folder, sweep.report
     collected = collect(folder)
     tables = []
     if report is not None and collected.rows:
@@ -56,4 +87,14 @@ def _close(folder: Path, report: Any) -> int:
 
         tables = [write_report(folder, report, edges=job_edges).table]
     show_sweep(folder, collected, tables)
-    return 1 if collected.failed else 0
+    done = {
+        request.wording
+        for request in collected.requests
+        if sweep.conf is None or request.conf == sweep.conf
+    }
+    if left := len(sweep.jobs - done):
+        what = f"{left} of {len(sweep.jobs)} jobs are not done"
+        print(f"nasrun: {what}; start the same command again to go on", file=sys.stderr)
+    if collected.failed and collected.mistakes == len(collected.failed) and not collected.complete:
+        return ConfigError.exit_code
+    return NasrunError.exit_code if collected.failed or left else 0

@@ -13,6 +13,7 @@ ROOT = Path(nasrun.__file__).parent
 LAYERS = (
     {"errors", "streams"},
     {"files", "images"},
+    {"machine"},
     {"spec", "budget"},
     {"report"},
     {"nets", "benchmarks"},
@@ -24,6 +25,7 @@ LAYERS = (
     {"config"},
     {"console", "cells"},
     {"sweep", "job"},
+    {"sweepers"},
     {"__main__"},
 )
 MIDDLE = next(names for names in LAYERS if "spaces" in names)

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import filelock
 
-from nasrun.errors import DataError
+from nasrun.errors import ConfigError, DataError
 from nasrun.files import read_csv, unwritable, write_csv
 from nasrun.record.labels import JobRows, told_apart
 from nasrun.record.recorder import PARTS, STATUS, read_status
+from nasrun.record.request import Request, request_of
 from nasrun.record.summary import PROTOCOL, TRIAL_COLUMNS, Row, write_summary
 
 GROUP = ("space", "search_task", "algorithm", *PROTOCOL)
 LOCK_TIMEOUT_S = 600.0
+MISTAKE = ConfigError.exit_code
+TUNING = "tuning"  # folder of a sweep whose jobs only served to choose values: no results
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Collected:
     complete: int
     failed: dict[str, str]  # job folder -> what went wrong
     unfinished: list[str]  # job folders that were cut off or are still running
+    mistakes: int  # failed jobs whose config was at fault
+    requests: frozenset[Request]  # what the finished jobs were asked for, where they say
 
 
 def collect(folder: Path) -> Collected:
@@ -47,13 +52,14 @@ def collect(folder: Path) -> Collected:
 
 
 def _collect(folder: Path) -> Collected:
-    jobs = {job: read_status(job) for job in sorted(_job_folders(folder))}
+    jobs = {job: read_status(job) for job in sorted(job_folders(folder))}
     complete = [job for job, status in jobs.items() if status["state"] == "complete"]
-    failed = {
-        str(job.relative_to(folder)): status.get("reason", "unknown")
+    failures = {
+        str(job.relative_to(folder)): status
         for job, status in jobs.items()
         if status["state"] == "failed"
     }
+    failed = {job: status.get("reason", "unknown") for job, status in failures.items()}
     unfinished = [
         str(job.relative_to(folder)) for job, status in jobs.items() if status["state"] == "running"
     ]
@@ -64,17 +70,24 @@ def _collect(folder: Path) -> Collected:
         )
         write_summary(folder / "summary.csv", rows)
     _write_failed(folder, failed)
-    return Collected(len(rows), len(complete), failed, unfinished)
+    return Collected(
+        rows=len(rows),
+        complete=len(complete),
+        failed=failed,
+        unfinished=unfinished,
+        mistakes=sum(status.get("exit_code") == MISTAKE for status in failures.values()),
+        requests=frozenset(filter(None, (request_of(jobs[job]) for job in complete))),
+    )
 
 
-def _job_folders(folder: Path) -> Iterator[Path]:
+def job_folders(folder: Path) -> Iterator[Path]:
     """Folders at or below ``folder`` that hold a run.
 
     A job that ends while this looks around removes its unfinished parts, so these are passed over,
     and ``os.walk`` does not mind a folder that vanishes, as ``Path.rglob`` does.
     """
     for place, below, files in os.walk(folder):
-        below[:] = [name for name in below if name != PARTS]
+        below[:] = [name for name in below if name not in (PARTS, TUNING)]
         if STATUS in files:
             yield Path(place)
 

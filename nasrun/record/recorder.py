@@ -5,6 +5,7 @@ there in one rename. A run that is killed and started again finds those parts, p
 that are missing, and ends with the same bytes as an unbroken one.
 """
 
+import logging
 import os
 import shutil
 import tempfile
@@ -16,13 +17,16 @@ from typing import Any, Self
 
 import filelock
 
-from nasrun.errors import DataError
+from nasrun.errors import DataError, NasrunError
 from nasrun.files import join_csv, read_csv, read_json, unwritable, write_csv, write_json
 from nasrun.record.history import EVALUATION_COLUMNS, PARETO_COLUMNS, History
+from nasrun.record.request import Request, request_of
 from nasrun.record.summary import TRIAL_COLUMNS, write_best, write_summary
 from nasrun.spec import SearchSpace
 
+log = logging.getLogger(__name__)
 STATUS = "status.json"
+LOCK = ".lock"
 PARTS = "unfinished"
 
 
@@ -48,12 +52,23 @@ class Recorder:
     Args:
         folder: the run folder; made if it is missing.
         config_hash: identity of the run; a folder that holds another run is refused.
+        request: what the run was asked for, kept in ``status.json``.
+        wait: whether to wait for another process that writes the folder, as the jobs of a sweep do,
+            or to refuse it.
     """
 
-    def __init__(self, folder: Path, config_hash: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config_hash: str,
+        request: Request | None = None,
+        wait: bool = False,
+    ) -> None:
         self.folder = folder
         self._hash = config_hash
-        self._lock = filelock.FileLock(folder / ".lock", timeout=0)
+        self._request = request
+        self._wait = wait
+        self._lock = filelock.FileLock(folder / LOCK)
 
     def __enter__(self) -> Self:
         """Take the folder.
@@ -63,7 +78,7 @@ class Recorder:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
+            self._acquire()
         except filelock.Timeout:
             raise DataError(
                 f"another nasrun is writing {self.folder}: wait for it, or choose another folder "
@@ -78,6 +93,15 @@ class Recorder:
             raise
         return self
 
+    def _acquire(self) -> None:
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            if not self._wait:
+                raise
+            log.info("waiting for another nasrun that is writing %s", self.folder)
+            self._lock.acquire()
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -88,7 +112,8 @@ class Recorder:
         try:
             if error is not None and isinstance(error, Exception):
                 text = "".join(traceback.format_exception(error))
-                self._status("failed", reason=str(error), error=text)
+                code = error.exit_code if isinstance(error, NasrunError) else NasrunError.exit_code
+                self._status("failed", reason=str(error), exit_code=code, error=text)
         except DataError:
             pass  # the folder cannot be written, which is most likely what the error says
         finally:
@@ -104,16 +129,20 @@ class Recorder:
             )
         if not self.complete:
             self._status("running")
+        elif self._request not in (None, request_of(found)):
+            # The same run asked for in other words, or by YAML files that changed without effect.
+            write_json(self.folder / STATUS, {**found, **self._asked()})
 
     def _worth_keeping(self, status: Mapping[str, Any]) -> bool:
         """Whether there is more to the folder than a run that failed before its first result."""
         return status["state"] != "failed" or bool(self._parts())
 
     def _status(self, state: str, **more: Any) -> None:
-        write_json(
-            self.folder / STATUS,
-            {"state": state, "config_hash": self._hash, "pid": os.getpid(), **more},
-        )
+        head = {"state": state, "config_hash": self._hash, "pid": os.getpid()}
+        write_json(self.folder / STATUS, {**head, **self._asked(), **more})
+
+    def _asked(self) -> dict[str, Any]:
+        return {} if self._request is None else {"request": self._request.as_status()}
 
     @property
     def complete(self) -> bool:

@@ -1,0 +1,30 @@
+"""The jobs that stand in a sweep's folder, with what they were asked for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+
+from nasrun.record.collect import job_folders
+from nasrun.record.recorder import LOCK, PARTS, read_status
+from nasrun.record.request import Found, request_of
+
+
+def found_jobs(folder: Path) -> Iterator[Found]:
+    """The jobs at or below ``folder`` that say what they were asked for."""
+    for place in job_folders(folder):
+        status = read_status(place)
+        request = request_of(status)
+        if request is not None:
+            complete = status["state"] == "complete"
+            begun = not complete and (any((place / PARTS).glob("[0-9]*")) or _held(place))
+            yield Found(place, request, complete, begun)
+
+
+def _held(folder: Path) -> bool:
+    """Whether a process is writing a job's folder."""
+    try:
+        with filelock.FileLock(folder / LOCK, timeout=0):
+            return False
+    except filelock.Timeout:
+        return True

@@ -1,0 +1,98 @@
+"""What a job was asked for, in words: by it a sweep that is started again finds its finished jobs.
+
+A run's ``config_hash`` says for sure whether two runs are the same, but needs the composed config
+and the data. The words of the command line and the text of the YAML files say it within a
+microsecond; only where they differ is the hash asked.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+# Overrides that say where or how to work, and change no figure.
+SILENT = ("resume", "sweep.split", "cohort", "debug", "cache_dir")
+TRIALS = ("seed", "trials")
+HYDRA_OWN = ("pkg://hydra.conf", "structured://")
+
+
+def key_of(override: str) -> str:
+    """The key of ``key=value``, without what may stand before it."""
+    return override.lstrip("+~").partition("=")[0]
+
+
+def wording(overrides: Iterable[str], without: Sequence[str] = ()) -> tuple[str, ...]:
+    """The overrides that can change a figure, in order; those of the keys ``without`` left out."""
+    return tuple(sorted(text for text in overrides if key_of(text) not in (*SILENT, *without)))
+
+
+def conf_hash(sources: Iterable[tuple[str, str]]) -> str | None:
+    """Twelve hex digits of all YAML files that a config may have been composed from.
+
+    Args:
+        sources: schema and path of each config source.
+
+    Returns:
+        The digits; None where a source is no folder, so that nobody can tell.
+    """
+    digest = hashlib.sha256()
+    for schema, path in sources:
+        if f"{schema}://{path}" in HYDRA_OWN:
+            continue
+        if schema != "file":
+            return None
+        for file in sorted(Path(path).rglob("*.yaml")):
+            digest.update(file.relative_to(path).as_posix().encode() + file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Request:
+    """Overrides, YAML files and trials of a job, as its ``status.json`` keeps them."""
+
+    overrides: tuple[str, ...]
+    conf: str | None
+    seed: int
+    trials: int
+
+    @property
+    def wording(self) -> tuple[str, ...]:
+        """The overrides that can change a figure."""
+        return wording(self.overrides)
+
+    @property
+    def family(self) -> tuple[str, ...]:
+        """What this job shares with those that differ from it in their trials alone."""
+        return wording(self.overrides, without=TRIALS)
+
+    @property
+    def seeds(self) -> range:
+        """The trials."""
+        return range(self.seed, self.seed + self.trials)
+
+    def as_status(self) -> dict[str, Any]:
+        """The entry of ``status.json``."""
+        return {**asdict(self), "overrides": list(self.overrides)}
+
+
+@dataclass(frozen=True)
+class Found:
+    """A job that stands in the sweep's folder.
+
+    ``complete``: it holds all its trials; ``begun``: it is being played, or has kept some trials.
+    """
+
+    folder: Path
+    request: Request
+    complete: bool
+    begun: bool
+
+
+def request_of(status: Mapping[str, Any]) -> Request | None:
+    """The request in a ``status.json``; None where there is none, or not a whole one."""
+    entry: Any = status.get("request")
+    try:
+        return Request(tuple(entry["overrides"]), entry["conf"], entry["seed"], entry["trials"])
+    except (TypeError, KeyError):
+        return None

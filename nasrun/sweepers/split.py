@@ -1,0 +1,172 @@
+"""The sweeper behind ``nasrun -m``: it splits trials over jobs and skips what is done."""
+
+import logging
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, configure_log
+from hydra.errors import HydraException
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from nasrun import sweep
+from nasrun.errors import ConfigError, NasrunError
+from nasrun.record.request import TRIALS, Found, conf_hash, key_of, wording
+from nasrun.sweepers.plan import Overrides, Plan, Wanted, make_plan
+
+log = logging.getLogger(__name__)
+MULTIRUN = "hydra.mode=MULTIRUN"  # where sweep.split made the command a sweep, jobs must know it
+SPLIT = "sweep.split"
+
+
+class SplitSweeper(Sweeper):
+    """Splits each job's trials over ``sweep.split`` jobs and launches those that are not done.
+
+    What differs from Hydra's own sweeper: jobs that differ in their trials alone are composed once
+    to see whether they are sound, where Hydra composes every job; a job that is done costs nothing;
+    and a job that fails does not hide how the others ended.
+
+    Args:
+        params: swept keys and their values, as on the command line.
+        max_batch_size: jobs that the launcher gets at once; None: all.
+    """
+
+    def __init__(
+        self, params: Mapping[str, str] | None = None, max_batch_size: int | None = None
+    ) -> None:
+        super().__init__()
+        self.params = params or {}
+        self.max_batch_size = max_batch_size
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Keep what Hydra hands over, and make the launcher."""
+        self.hydra_context = hydra_context
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
+        """Launch what is left to do; returns what the launched jobs returned, by batch.
+
+        Raises:
+            ConfigError: ``sweep.split`` or ``resume`` cannot be, or two jobs share a trial.
+            NasrunError: the launcher gave up before its jobs ended.
+        """
+        from nasrun.record.found import (
+            found_jobs,
+        )  # late: Hydra imports this module in every program
+
+        assert self.config is not None
+        folder = Path(self.config.hydra.sweep.dir)
+        split = self._split()
+        if self.config.get("resume") is not None and not (folder / "multirun.yaml").exists():
+            raise ConfigError(f"resume={self.config.resume} holds no sweep: leave resume out")
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        conf = conf_hash((s.schema, s.path) for s in self.config.hydra.runtime.config_sources)
+        found = list(found_jobs(folder))
+        wanted = self._wanted(arguments, _known(found, conf) if split == 1 else {})
+        plan = make_plan(wanted, found, split, conf)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+        for stale in plan.stale:
+            shutil.rmtree(stale, ignore_errors=True)
+        sweep.expect(plan.jobs, conf)
+        return self._launch(plan)
+
+    def _split(self) -> int:
+        assert self.config is not None
+        split = OmegaConf.select(self.config, SPLIT)
+        if not isinstance(split, int) or isinstance(split, bool) or split < 1:
+            raise ConfigError(f"{SPLIT} must be a whole number of at least 1, got {split!r}")
+        return split
+
+    def _wanted(self, arguments: Sequence[str], known: dict[Overrides, range]) -> Iterator[Wanted]:
+        """The jobs of the command line, each composed unless its like is known to be sound."""
+        examples: dict[Overrides, range | None] = {}
+        for job in self._jobs(arguments):
+            if (words := wording(job)) in known:
+                yield Wanted(job, known[words])
+                continue
+            own = {key_of(text): _whole(text) for text in job if _whole(text) is not None}
+            shape = tuple(text for text in job if key_of(text) not in own)
+            if examples.get(shape) is None:
+                examples[shape] = self._composed(job)
+            example = examples[shape]
+            yield Wanted(job, None if example is None else _adjusted(example, own))
+
+    def _jobs(self, arguments: Sequence[str]) -> list[Overrides]:
+        """The product of all swept values, as Hydra's own sweeper makes it."""
+        # Late: Hydra runs that module anew while it looks for plug-ins.
+        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+        assert self.hydra_context is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        params = [f"{key}={value}" for key, value in self.params.items()]
+        overrides = parser.parse_overrides([*params, *arguments])
+        (jobs,) = BasicSweeper.split_arguments(overrides, None)
+        return [tuple(text for text in job if key_of(text) != SPLIT) for job in jobs]
+
+    def _composed(self, overrides: Overrides) -> range | None:
+        """The trials of a job; None where they are no range, which the job itself will refuse."""
+        assert self.config is not None
+        assert self.hydra_context is not None
+        loader = self.hydra_context.config_loader
+        return trials_of(loader.load_sweep_config(self.config, [*overrides, MULTIRUN]))
+
+    def _launch(self, plan: Plan) -> list[Sequence[JobReturn]]:
+        """Hand the jobs that are left to the launcher, a batch at a time."""
+        assert self.launcher is not None
+        log.info("%d jobs, %d of them done", len(plan.jobs), len(plan.jobs) - len(plan.launch))
+        size = self.max_batch_size or max(1, len(plan.launch))
+        returns: list[Sequence[JobReturn]] = []
+        for first in range(0, len(plan.launch), size):
+            batch = [[*job, MULTIRUN] for job in plan.launch[first : first + size]]
+            try:
+                returns.append(self.launcher.launch(batch, initial_job_idx=first))
+            except (NasrunError, HydraException):
+                raise
+            except Exception as error:  # whatever a plug-in, its library or the cluster may raise
+                reason = next(iter(str(error).splitlines()), "")
+                raise NasrunError(
+                    f"the launcher gave up ({type(error).__name__}: {reason}); start the same "
+                    "command again to go on"
+                ) from error
+        return returns
+
+
+def _known(found: Sequence[Found], conf: str | None) -> dict[Overrides, range]:
+    """Trials of the jobs that were composed of these very words and files before."""
+    if conf is None:
+        return {}
+    return {job.request.wording: job.request.seeds for job in found if job.request.conf == conf}
+
+
+def _whole(override: str) -> int | None:
+    """The number of ``seed=5`` or ``trials=5``; None for any other override."""
+    key, _, value = override.partition("=")
+    return int(value) if key in TRIALS and value.isascii() and value.isdigit() else None
+
+
+def _adjusted(example: range, own: Mapping[str, int | None]) -> range | None:
+    """The trials of a job that says its own seed or number, and has the other from ``example``."""
+    seed, trials = own.get("seed", example.start), own.get("trials", len(example))
+    assert seed is not None
+    assert trials is not None
+    return range(seed, seed + trials) if trials else None
+
+
+def trials_of(config: DictConfig) -> range | None:
+    """The trials that a composed config asks for; None where seed and trials give no range."""
+    values: list[Any] = [OmegaConf.select(config, key) for key in TRIALS]
+    if not all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+        return None
+    seed, trials = values
+    return range(seed, seed + trials) if seed >= 0 and trials >= 1 else None
