@@ -44,9 +44,9 @@ class Streams:
         """Number of trials, T."""
         return len(self.seeds)
 
-    def fork(self, purpose: str) -> Self:
-        """Streams of the same trials for another purpose, independent of these."""
-        return type(self)(self.seeds, f"{self.purpose}/{purpose}", self._block)
+    def fork(self, purpose: str, rows: slice = slice(None)) -> Self:
+        """Streams of the same trials (or of some) for another purpose, independent of these."""
+        return type(self)(self.seeds[rows], f"{self.purpose}/{purpose}", self._block)
 
     def uniform(self, size: int = 1, rows: Ints | None = None) -> Floats:
         """``(T, size)`` uniforms in [0, 1); of ``rows`` alone, ``(len(rows), size)``, if given."""

@@ -7,15 +7,14 @@ from enum import Enum
 from typing import Any, ClassVar
 
 import numpy as np
-from torch import Tensor
 
+from nasrun.algorithms.agents import Agents
 from nasrun.algorithms.base import SampleBased
-from nasrun.algorithms.context_networks import TINY, Context, Lesson, Networks, Settings
-from nasrun.algorithms.decisions import pick, softmax
+from nasrun.algorithms.context_networks import Context, Networks, Settings
 from nasrun.algorithms.replay import Replay
 from nasrun.algorithms.slots import Decided, Slots
 from nasrun.errors import ConfigError, DataError
-from nasrun.nets.cohort import threads_for
+from nasrun.nets.cohort import blocks, side_by_side
 from nasrun.spec import Archs, Floats, Mask, Measured, Phase, Problem, SearchSpace, Streams
 
 STD_FLOOR = 1e-6  # of the rewards that are normalised
@@ -94,7 +93,7 @@ class CATCH(SampleBased):
 
     def __post_init__(self) -> None:
         self._learnt: Mapping[str, Any] = {}
-        self._nets: Networks | None = None
+        self._agents: list[Agents] = []
         widths = (*self.encoder_widths, *self.controller_widths, *self.evaluator_widths)
         for key in ("latent", "initial", "candidates", "updates", "window"):
             if getattr(self, key) < 1:
@@ -119,80 +118,76 @@ class CATCH(SampleBased):
 
     def learnt(self) -> dict[str, Any]:
         """Weights of the agents, agents first; those loaded, if no search has begun."""
-        return dict(self._learnt) if self._nets is None else self._nets.state()
+        if not self._agents:
+            return dict(self._learnt)
+        states = [agents.networks.state() for agents in self._agents]
+        return {key: np.concatenate([state[key] for state in states]) for key in states[0]}
 
     def load_learnt(self, state: Mapping[str, Any]) -> None:
         """Begin later searches with these agents: trial seed s takes agent s mod agents."""
-        self._learnt, self._nets = dict(state), None
+        self._learnt, self._agents = dict(state), []
 
     def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
         """Begin a history; meta-training goes on with its networks, a search with the learnt."""
         super().start(problem, streams, phase)
         self._slots = Slots(problem.space)
-        if phase is Phase.SEARCH or self._nets is None:
-            settings = Settings(**{f.name: getattr(self, f.name) for f in fields(Settings)})
-            self._nets = Networks(settings, self._slots, self._learnt, streams)
+        fresh = phase is Phase.SEARCH or not self._agents
+        networks = self._fresh(streams) if fresh else [agents.networks for agents in self._agents]
+        self._agents = [
+            Agents(rows, problem.space, nets, self._memory(rows), self.latent, self.smoothing)
+            for rows, nets in zip(blocks(problem.trials), networks, strict=True)
+        ]
         adapts = phase is Phase.SEARCH and bool(self._learnt)
         self._greed = self.epsilon_adapted if adapts else self.epsilon
-        trials = problem.trials
-        self._replay = Replay(
-            trials, self.replay_alpha, self.replay_beta, self.replay_beta_step, self.replay_share
-        )
-        self._archs: Archs = np.zeros((trials, 0, len(self._slots.arity)), np.int64)
-        self._rewards: Floats = np.zeros((trials, 0))
+        self._archs: Archs = np.zeros((problem.trials, 0, len(self._slots.arity)), np.int64)
+        self._rewards: Floats = np.zeros((problem.trials, 0))
         self._recent: deque[Decided] = deque(maxlen=self.window)
         self._asked: Decided | None = None
-        self._lesson: Lesson | None = None
+
+    def _fresh(self, streams: Streams) -> list[Networks]:
+        """Networks by block of trials, with what was learnt or newly drawn."""
+        settings = Settings(**{f.name: getattr(self, f.name) for f in fields(Settings)})
+        return [
+            Networks(settings, self._slots, self._learnt, streams, rows)
+            for rows in blocks(len(streams))
+        ]
+
+    def _memory(self, rows: slice) -> Replay:
+        alpha, beta, step = self.replay_alpha, self.replay_beta, self.replay_beta_step
+        return Replay(rows.stop - rows.start, alpha, beta, step, self.replay_share)
 
     def ask(self) -> Archs:
         """``(T, L)`` random architectures at first, then each trial's most promising candidate."""
-        if self._nets is None or self._lesson is None:
+        if self.steps < self.initial:
             return self.problem.space.sample(self.streams)
-        with threads_for(self.problem.trials):
-            z, _ = self._nets.context(self._lesson, self.streams.normal(self.latent))
-            archs, log_chance, score = self._candidates(self._nets, z.detach())
-        return self._choose(archs, log_chance, score)
+        noise = self.streams.normal(self.latent)
+        archs, given = self._blank()
+        uniforms = self.streams.uniform(archs[0].size).reshape(archs.shape)
+        self._give(archs)
+        parts = side_by_side(
+            lambda own: own.propose(noise[own.rows], uniforms[own.rows], archs[own.rows], given),
+            self._agents,
+        )
+        joined = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("archs", "log_chance", "score")
+        )
+        return self._choose(*joined)
 
-    def _candidates(self, nets: Networks, z: Tensor) -> tuple[Archs, Floats, Floats]:
-        """``(T, M, L)`` candidates, log-probability of each decision, ``(T, M)`` predictions."""
-        slots, space = self._slots, self.problem.space
-        length, shape = len(slots.arity), (self.problem.trials, self._proposed)
-        uniforms = self.streams.uniform(shape[1] * length).reshape(-1, length)
-        archs, given = self._given()
-        log_chance = np.zeros(archs.shape)
-        told = nets.blank(z, shape[1])
-        for place in range(length):
-            legal = space.legal(archs[:, :place])
-            logits = nets.logits(told)[:, :, slots.columns(place)].reshape(legal.shape)
-            chances = softmax(np.where(legal, logits, -np.inf))
-            even = legal / legal.sum(axis=1, keepdims=True)
-            chances = (1.0 - self.smoothing) * chances + self.smoothing * even
-            option = np.where(given, archs[:, place], pick(chances, uniforms[:, place]))
-            archs[:, place] = option
-            picked = np.take_along_axis(chances, option[:, None], axis=1)[:, 0]
-            log_chance[:, place] = np.log(np.maximum(picked, TINY))
-            nets.take(told, (slots.first[place] + option).reshape(shape))
-        return archs.reshape(*shape, -1), log_chance.reshape(*shape, -1), nets.predict(told)
+    def _blank(self) -> tuple[Archs, Mask]:
+        """``(T, M, L)`` candidates without decisions; ``(M,)`` which are not left to the policy."""
+        proposed = self.candidates + self.mutants + self.strangers
+        shape = (self.problem.trials, proposed, len(self._slots.arity))
+        return np.zeros(shape, np.int64), np.arange(proposed) >= self.candidates
 
-    @property
-    def _proposed(self) -> int:
-        """M, the candidates of a search epoch."""
-        return self.candidates + self.mutants + self.strangers
-
-    def _given(self) -> tuple[Archs, Mask]:
-        """``(T * M, L)`` candidates, blank but for those not left to the policy; which those are.
-
-        A trial's last ones are mutants of its best, then strangers from anywhere in the space.
-        """
-        space, trials = self.problem.space, self.problem.trials
-        archs = np.zeros((trials, self._proposed, len(self._slots.arity)), np.int64)
-        for at in range(self.candidates, self._proposed):
-            near = at < self.candidates + self.mutants
+    def _give(self, archs: Archs) -> None:
+        """Put in a trial's last candidates: mutants of its best, then strangers."""
+        space, mutants = self.problem.space, self.candidates + self.mutants
+        for at in range(self.candidates, archs.shape[1]):
+            near = at < mutants
             archs[:, at] = (
                 space.mutate(self._best, self.streams) if near else space.sample(self.streams)
             )
-        given = np.tile(np.arange(self._proposed) >= self.candidates, trials)
-        return archs.reshape(trials * self._proposed, -1), given
 
     def _choose(self, archs: Archs, log_chance: Floats, score: Floats) -> Archs:
         """``(T, L)`` the best new candidate, or any new one with probability epsilon."""
@@ -219,13 +214,13 @@ class CATCH(SampleBased):
         self._archs = np.concatenate([self._archs, measured.archs[:, None]], axis=1)
         self._rewards = np.column_stack([self._rewards, measured.reward])
         known = ~np.isnan(measured.reward)
-        self._replay.add(known)
+        for agents in self._agents:
+            agents.replay.add(known[agents.rows])
         if self._asked is not None:
             self._recent.append(self._asked.only(known))
             self._greed = max(self._greed * self.epsilon_decay, self.epsilon_floor)
         if self.steps + 1 >= self.initial:
-            with threads_for(self.problem.trials):
-                self._learn()
+            self._learn()
 
     def _require_finite(self, measured: Measured) -> None:
         for trial in np.flatnonzero(np.isinf(measured.reward)):
@@ -236,17 +231,21 @@ class CATCH(SampleBased):
             )
 
     def _learn(self) -> None:
-        assert self._nets is not None
         score = normalised(self._rewards, self.normalisation)
         known = ~np.isnan(self._rewards)
-        self._lesson = Lesson(
-            self._slots, self.latent, self._archs, score, known, list(self._recent)
-        )
-        for _ in range(self.updates):
-            weight = self._replay.draw(self.streams.gumbel(score.shape[1]))
-            noise = self.streams.normal(self.latent)
-            error = self._nets.update(self._lesson, weight, noise)
-            self._replay.update(weight > 0, error)
+        # Drawn for all beforehand: streams are no business of threads.
+        noise = [
+            (self.streams.gumbel(score.shape[1]), self.streams.normal(self.latent))
+            for _ in range(self.updates)
+        ]
+
+        def learn(own: Agents) -> None:
+            at = own.rows
+            recent = [decided.of(at) for decided in self._recent]
+            own_noise = [(gumbel[at], normal[at]) for gumbel, normal in noise]
+            own.learn(self._archs[at], score[at], known[at], recent, own_noise)
+
+        side_by_side(learn, self._agents)
 
 
 def normalised(rewards: Floats, how: Normalisation) -> Floats:

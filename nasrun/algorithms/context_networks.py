@@ -110,19 +110,26 @@ class Networks:
         settings: shapes, rates and weights of the loss.
         slots: columns of the space.
         learnt: what ``state`` returned for some agents; empty: draw new weights.
-        streams: of the trials; a trial of seed s takes agent s mod agents.
+        streams: of the cohort; a trial of seed s takes agent s mod agents.
+        rows: the trials of the cohort that these networks are for.
 
     Raises:
         DataError: what was learnt has other shapes.
     """
 
     def __init__(
-        self, settings: Settings, slots: Slots, learnt: Mapping[str, Any], streams: Streams
+        self,
+        settings: Settings,
+        slots: Slots,
+        learnt: Mapping[str, Any],
+        streams: Streams,
+        rows: slice,
     ) -> None:
         self._settings = settings
         self._arity = slots.arity
         self._first = slots.width
-        self._trials = len(streams)
+        seeds = np.array(streams.seeds[rows], np.int64)
+        self._trials = len(seeds)
         self._rows = together(self._trials)
         width, latent = slots.width, settings.latent
         shapes = {
@@ -131,13 +138,12 @@ class Networks:
         }
         if settings.context is Context.encoder:
             shapes["encoder"] = [width + 1, *settings.encoder_widths, 2 * latent]
-        seeds = np.array(streams.seeds, np.int64)
         if learnt:
             _require_same(shapes, slots, learnt)
             agent = seeds % len(learnt[ARITY])
             self._nets = {name: CohortMLP.loaded(learnt, name, agent) for name in shapes}
         else:
-            self._nets = _drawn(shapes, streams)
+            self._nets = _drawn(shapes, streams, rows)
         self._optimiser = torch.optim.Adam(
             [
                 {"params": net.parameters, "lr": getattr(settings, f"{name}_rate")}
@@ -250,10 +256,10 @@ def _widened(features: Floats, more: int) -> Tensor:
     return torch.from_numpy(wide)
 
 
-def _drawn(shapes: Mapping[str, list[int]], streams: Streams) -> dict[str, CohortMLP]:
+def _drawn(shapes: Mapping[str, list[int]], streams: Streams, rows: slice) -> dict[str, CohortMLP]:
     scale = {"controller": HEAD_SCALE}
     return {
-        name: CohortMLP.drawn(sizes, streams.fork(name), head_scale=scale.get(name, 1.0))
+        name: CohortMLP.drawn(sizes, streams.fork(name, rows), head_scale=scale.get(name, 1.0))
         for name, sizes in shapes.items()
     }
 

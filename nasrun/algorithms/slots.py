@@ -27,6 +27,11 @@ class Decided:
         parts = (self.taken, self.allowed, self.column, self.log_chance)
         return Decided(*parts, self.counts & known)
 
+    def of(self, rows: slice) -> "Decided":
+        """Those of some of the trials."""
+        parts = (self.taken, self.allowed, self.column, self.log_chance, self.counts)
+        return Decided(*(part[rows] for part in parts))
+
 
 class Slots:
     """Columns of one-hot decisions: ``F`` in all, one block a decision."""

@@ -6,9 +6,10 @@ than one of them (a single product is given to another routine, which adds up in
 Hence ``WIDTH`` and ``together``.
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,8 +19,10 @@ from torch import Tensor
 from nasrun.streams import Ints, Streams
 
 WIDTH = 16  # float32 numbers of a 64-byte cache line: every width is rounded up to whole lines
-FEW = 100  # trials up to which one thread is faster than waiting for a second one
+BLOCK = 128  # trials; larger ones wait for memory, smaller ones for Python
 Activation = Callable[[Tensor], Tensor]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def together(trials: int) -> Ints:
@@ -27,15 +30,26 @@ def together(trials: int) -> Ints:
     return np.arange(trials) if trials > 1 else np.zeros(2, np.int64)
 
 
-@contextmanager
-def threads_for(trials: int) -> Generator[None]:
-    """One thread for a few trials, all of PyTorch's for many; no result depends on it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if trials <= FEW else before)
+def blocks(trials: int) -> list[slice]:
+    """The trials in blocks whose weights and gradients stay in the caches of a core."""
+    return [slice(at, min(at + BLOCK, trials)) for at in range(0, trials, BLOCK)]
+
+
+def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """``work`` of every item, on as many threads as PyTorch may use; each runs on one alone.
+
+    Small matrices gain little from threads inside an operation, and much from having a core to
+    themselves. No result depends on it.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # of this thread and of those that are made below
     try:
-        yield
+        if threads == 1 or len(items) == 1:
+            return [work(item) for item in items]
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(work, items))
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
 
 
 def padded(width: int) -> int:
@@ -68,7 +82,7 @@ class CohortMLP:
         cls,
         sizes: Sequence[int],
         streams: Streams,
-        activation: Activation = torch.relu,
+        activation: Activation = torch.relu_,
         head_scale: float = 1.0,
     ) -> "CohortMLP":
         """Networks with uniform weights and biases in ±1/sqrt(inputs), PyTorch's default.
@@ -98,7 +112,7 @@ class CohortMLP:
         state: Mapping[str, NDArray[np.float32]],
         prefix: str,
         rows: Ints,
-        activation: Activation = torch.relu,
+        activation: Activation = torch.relu_,
     ) -> "CohortMLP":
         """The networks ``rows (T,)`` of what ``state`` returned; a row may be taken often."""
         count = sum(key.startswith(f"{prefix}.") for key in state)

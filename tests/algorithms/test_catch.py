@@ -74,7 +74,7 @@ def test_a_tiny_space_is_searched_without_harm(arity):
 def test_a_collapsed_policy_does_not_repeat_itself():
     space = ToySpace((4, 4, 4, 4))
     algorithm, _ = played(lambda a: a.sum(axis=1), steps=3, space=space, smoothing=0.02)
-    nets = algorithm._nets
+    nets = algorithm._agents[0].networks
     with torch.no_grad():
         bias = nets._nets["controller"].parameters[-1]
         bias.zero_()
@@ -92,8 +92,11 @@ def test_a_search_epoch_has_mutants_and_strangers_among_its_candidates():
     space = ToySpace((8, 8, 8, 8))
     fields = {"candidates": 4, "mutants": 200, "strangers": 200}
     algorithm, _ = played(lambda a: a.sum(axis=1), steps=6, space=space, **fields)
-    z, _ = algorithm._nets.context(algorithm._lesson, np.zeros((3, 10)))
-    archs, log_chance, score = algorithm._candidates(algorithm._nets, z.detach())
+    blank, given = algorithm._blank()
+    algorithm._give(blank)
+    uniforms = algorithm.streams.uniform(404 * 4).reshape(blank.shape)
+    found = algorithm._agents[0].propose(np.zeros((3, 10)), uniforms, blank, given)
+    archs, log_chance, score = found.archs, found.log_chance, found.score
     assert archs.shape == (3, 404, 4)
     assert score.shape == (3, 404)
     mutants, strangers = archs[:, 4:204], archs[:, 204:]
@@ -140,7 +143,7 @@ def networks(trials=2, **fields):
     algorithm = CATCH(**{**SMALL, **fields})
     space = ToySpace()
     chosen = Settings(**{key: getattr(algorithm, key) for key in Settings.__dataclass_fields__})
-    return Networks(chosen, Slots(space), {}, Streams(range(trials))), space
+    return Networks(chosen, Slots(space), {}, Streams(range(trials)), slice(trials)), space
 
 
 def lesson(space, trials=2, pairs=5, known=None, order=None):
@@ -196,7 +199,7 @@ def test_both_losses_reach_the_encoder():
         algorithm, _ = played(lambda archs: archs.sum(axis=1), trials=2, steps=8, window=2)
         before = nets.state()
         weight = np.ones((2, 8)) * (silent == "controller")
-        nets.update(algorithm._lesson, weight, np.ones((2, 10)))
+        nets.update(algorithm._agents[0]._lesson, weight, np.ones((2, 10)))
         after = nets.state()
         assert (before["encoder.0"] != after["encoder.0"]).any()
 

@@ -95,7 +95,9 @@ def posterior_means(algorithm, family):
         score = normalised(reward, algorithm.normalisation)
         lesson = Lesson(SLOTS, algorithm.latent, archs, score, np.ones(score.shape, bool), [])
         with torch.no_grad():
-            z, _ = algorithm._nets.context(lesson, np.zeros((AGENTS, algorithm.latent)))
+            z, _ = algorithm._agents[0].networks.context(
+                lesson, np.zeros((AGENTS, algorithm.latent))
+            )
         means.append(z.numpy())
     return np.array(means)
 

@@ -19,3 +19,11 @@ def test_weights_do_not_depend_on_the_cohort():
         alone = weights([100 + trial])
         for name, array in alone.items():
             np.testing.assert_array_equal(array[0], together[name][trial], err_msg=name)
+
+
+def test_weights_do_not_depend_on_the_blocks(monkeypatch):
+    seeds = [100, 101, 102, 103, 104]
+    whole = weights(seeds)
+    monkeypatch.setattr("nasrun.nets.cohort.BLOCK", 2)
+    for name, array in weights(seeds).items():
+        np.testing.assert_array_equal(array, whole[name], err_msg=name)

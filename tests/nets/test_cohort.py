@@ -4,7 +4,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nasrun.nets.cohort import CohortMLP, clip_per_trial, padded, threads_for, together
+from nasrun.nets.cohort import (
+    BLOCK,
+    CohortMLP,
+    blocks,
+    clip_per_trial,
+    padded,
+    side_by_side,
+    together,
+)
 from nasrun.streams import Streams
 
 SIZES = [31, 40, 7]
@@ -42,11 +50,24 @@ def test_a_trial_has_the_same_bits_in_any_cohort(sizes, rows):
             assert array.tobytes() == together_state[key][first:last].tobytes()
 
 
+def test_blocks_cover_the_trials_in_order():
+    parts = blocks(2 * BLOCK + 1)
+    assert [row for rows in parts for row in range(rows.start, rows.stop)] == list(
+        range(2 * BLOCK + 1)
+    )
+    assert blocks(1) == [slice(0, 1)]
+
+
 def test_the_number_of_threads_changes_nothing():
-    many = trained(range(150))[0]
-    with threads_for(1):
-        assert torch.get_num_threads() == 1
-        assert trained(range(150))[0].tobytes() == many.tobytes()
+    threads = torch.get_num_threads()
+    parts = [range(start, start + 40) for start in (0, 40, 80)]
+    many = side_by_side(lambda seeds: trained(seeds)[0].tobytes(), parts)
+    assert torch.get_num_threads() == threads
+    torch.set_num_threads(1)
+    try:
+        assert side_by_side(lambda seeds: trained(seeds)[0].tobytes(), parts) == many
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_gradients_of_trials_do_not_mix():
