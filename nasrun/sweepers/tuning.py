@@ -148,6 +148,8 @@ def make_tuning(
     default = compose(fixed)
     compose([*fixed, *overrides_of({key: each.example for key, each in dimensions.items()})])
     _require_own_seeds(own, default)
+    if OmegaConf.select(default, "sweep.split", default=1) != 1:
+        raise ConfigError("sweep.split means nothing in a tuning: use hydra.sweeper.parallel")
     configs = {task: compose(_tuning_overrides(fixed, own, task)) for task in own.tasks}
     removed = {task: _removed(config, own.report_tasks) for task, config in configs.items()}
     return Tuning(

@@ -78,6 +78,7 @@ def write_table(tuning: Tuning, configurations: Sequence[Configuration]) -> None
 def _row(tuning: Tuning, configuration: Configuration) -> list[object]:
     results = [read_result(folder) for folder in tuning.places(configuration.number).values()]
     finished = configuration.state is not State.running
+    reasons = dict.fromkeys(result.reason for result in results if result.reason and finished)
     return [
         configuration.number,
         *(configuration.values[key] for key in tuning.dimensions),
@@ -85,7 +86,7 @@ def _row(tuning: Tuning, configuration: Configuration) -> list[object]:
         _cell(configuration.objective),
         configuration.state.value,
         *(_cell(sum(result.costs.get(key, 0.0) for result in results)) for key in COSTS),
-        "; ".join(result.reason for result in results if result.reason) if finished else "",
+        "; ".join(reasons),
     ]
 
 
