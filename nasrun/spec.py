@@ -105,15 +105,31 @@ class Scale:
 
 
 class Supernet(Protocol):
-    """A network that holds every architecture of a space (a ``torch.nn.Module``)."""
+    """A network that holds every architecture of a space (a ``torch.nn.Module``).
+
+    ``rows`` are the option names of each row of mixing weights: one row per decision, or per edge
+    where a space decides which edges there are. ``groups`` are the rows of the edges that enter
+    the same node, where rows are edges.
+    """
+
+    rows: tuple[tuple[str, ...], ...]
+    groups: tuple[tuple[int, ...], ...]
 
     def __call__(self, x: "Tensor", mixing: "Sequence[Tensor]") -> "Tensor":
         """``(B, classes)`` logits of ``x (B, C, H, W)``.
 
-        ``mixing`` has one row of weights per decision, ``(options,)`` for the whole batch or
+        ``mixing`` has the weights of each row, ``(options,)`` for the whole batch or
         ``(B, options)`` image by image. An option of weight zero is not computed, but its weight
         still gets its gradient (straight-through estimators need it).
         """
+        ...
+
+    def rows_of(self, arch: Archs) -> Ints:
+        """``(rows,)`` the option that ``arch (L,)`` takes in each row."""
+        ...
+
+    def derive(self, scores: "Sequence[Floats]") -> Archs:
+        """``(L,)`` the architecture that ``scores``, ``(options,)`` for each row, speak for."""
         ...
 
     def parameters(self, recurse: bool = True) -> "Iterator[nn.Parameter]":
@@ -221,8 +237,12 @@ class SearchSpace(ABC):
         """The network of ``arch (L,)`` for a task: ``(B, C, H, W)`` images to logits."""
         raise UnsupportedError(f"space={self.name} has no network: use evaluator=tabular")
 
-    def supernet(self, task: Task, scale: Scale) -> Supernet:
-        """One network of all architectures, for methods that share weights."""
+    def supernet(self, task: Task, scale: Scale, *, share: int = 1, track: bool = True) -> Supernet:
+        """One network of all architectures, for methods that share weights.
+
+        One channel in ``share`` goes through the operations, the others bypass them. ``track``:
+        whether batch normalisation keeps running statistics to judge by.
+        """
         raise UnsupportedError(f"space={self.name} has no supernet: use a sample-based algorithm")
 
 
