@@ -9,7 +9,7 @@ import numpy as np
 from nasrun.errors import ConfigError
 from nasrun.spaces.base import CategoricalSpace, misplaced
 from nasrun.spaces.skeleton import conv, head, in_millions, residual
-from nasrun.spec import Archs, Edges, Floats, Scale, Streams, Task
+from nasrun.spec import Archs, Edges, Floats, Scale, Streams, Supernet, Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -159,6 +159,22 @@ class NB201(CategoricalSpace):
         edges = self.graph(arch)
         stages = topology_stages(scale.channels or WIDTHS[0], scale.cells or CELLS)
         return Skeleton(lambda c_in, c_out: Cell(edges, c_in, c_out), stages, task.classes)
+
+    def supernet(self, task: Task, scale: Scale, *, share: int = 1, track: bool = True) -> Supernet:
+        """All operations on all edges; 16 channels and 5 cells a stage by default.
+
+        Raises:
+            ConfigError: channels that cannot be shared out.
+        """
+        from nasrun.nets.nb201_supernet import NB201Supernet
+
+        channels, cells = scale.channels or WIDTHS[0], scale.cells or CELLS
+        if channels % share:
+            raise ConfigError(
+                f"this algorithm gives one channel in {share} to the operations: set "
+                f"scale.channels to a multiple of it, not {channels}"
+            )
+        return NB201Supernet(OPERATIONS, channels, cells, task.classes, share, track)
 
     def graph(self, arch: Archs) -> Edges:
         """The six edges, ``none`` included."""

@@ -1,0 +1,140 @@
+"""What all supernets share: rows of mixing weights, and which options they bring to life."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nasrun.streams import Floats, Ints
+
+NONE = "none"  # the option that is zero whatever its input
+
+
+@dataclass(frozen=True)
+class Row:
+    """The mixing weights of one row, and what of it has to be computed.
+
+    ``weights (options,)`` for the whole batch or ``(B, options)`` by image. ``live``: for each
+    option of non-zero weight the images that use it, ``None`` for all of them.
+    """
+
+    weights: Tensor
+    live: Mapping[int, Tensor | None]
+
+    def weight(self, option: int) -> Tensor:
+        """The option's weight, to multiply ``(B, C, H, W)`` features by."""
+        weight = self.weights[..., option]
+        return weight if weight.dim() == 0 else weight[:, None, None, None]
+
+    def total(self) -> Tensor:
+        """The sum of the row's weights, to multiply ``(B, C, H, W)`` features by."""
+        total = self.weights.sum(dim=-1)
+        return total if total.dim() == 0 else total[:, None, None, None]
+
+
+def plan(mixing: Sequence[Tensor]) -> list[Row]:
+    """Rows with their live options; one copy to the host, whatever their number."""
+    arity = [row.shape[-1] for row in mixing]
+    by_image = mixing[0].dim() == 2
+    masks = torch.cat([row.detach() for row in mixing], dim=-1).ne(0).cpu().numpy()
+    rows = np.split(masks, np.cumsum(arity)[:-1], axis=-1)
+    found = zip(mixing, rows, strict=True)
+    return [Row(row, _by_image(mask, row) if by_image else _shared(mask)) for row, mask in found]
+
+
+def _shared(mask: np.ndarray) -> dict[int, Tensor | None]:
+    return dict.fromkeys(np.flatnonzero(mask).tolist())
+
+
+def _by_image(mask: np.ndarray, row: Tensor) -> dict[int, Tensor | None]:
+    """Images by option, but None where all use it."""
+    live: dict[int, Tensor | None] = {}
+    for option in np.flatnonzero(mask.any(axis=0)).tolist():
+        images = np.flatnonzero(mask[:, option])
+        everyone = len(images) == len(mask)
+        live[option] = None if everyone else torch.from_numpy(images).to(row.device)
+    return live
+
+
+class SharedNet(nn.Module):
+    """A network of all architectures of a space: :class:`nasrun.spec.Supernet`.
+
+    ``noise``, ``drop_path`` and ``skip_dropout`` are set from outside, by methods that want them:
+    the probability of leaving out an operation for an image, and of zeroing a number that goes
+    through a skip-connection, in training.
+    """
+
+    rows: tuple[tuple[str, ...], ...]
+    groups: tuple[tuple[int, ...], ...] = ()
+    noise: torch.Generator | None = None
+    drop_path: float = 0.0
+    skip_dropout: float = 0.0
+
+    def rows_of(self, arch: Ints) -> Ints:
+        """``(rows,)`` the option that ``arch (L,)`` takes in each row."""
+        return arch
+
+    def derive(self, scores: Sequence[Floats]) -> Ints:
+        """``(L,)`` the architecture that ``scores``, one ``(options,)`` a row, speak for."""
+        return np.array([int(np.argmax(row)) for row in scores], np.int64)
+
+    def branch_overlap(self, mixing: Sequence[Tensor]) -> Tensor | None:
+        """``(B,)`` how far nodes with two branches do the same in both; None: no such nodes."""
+        return None
+
+    def sizes(self) -> list[Tensor]:
+        """``(options,)`` weights of each option in numbers, by row, over all cells."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, mixing: Sequence[Tensor]) -> Tensor:
+        """``(B, classes)`` logits of ``x (B, C, H, W)``, see :class:`nasrun.spec.Supernet`."""
+        # Options that are left out keep their place in the graph: their gradient is zero, not
+        # missing, and that of a straight-through row reaches the logits.
+        idle = torch.stack([row.sum() for row in mixing]).sum() * 0.0
+        return self.logits(x, plan(mixing)) + idle
+
+    def logits(self, x: Tensor, rows: Sequence[Row]) -> Tensor:
+        """``(B, classes)`` logits; only live options are computed."""
+        raise NotImplementedError
+
+    def keep(self, x: Tensor, share: float, shape: Sequence[int]) -> Tensor:
+        """``x`` with a random ``1 - share`` of it zeroed and the rest scaled up to make up for it.
+
+        ``shape`` is that of the mask: ones where it is the same along an axis.
+        """
+        mask = torch.rand(list(shape), generator=self.noise).lt(share)
+        return x * (mask.to(x.device, x.dtype) / share)
+
+
+class Knobs:
+    """What a cell reads of the net it belongs to, without being its parent."""
+
+    def __init__(self, net: SharedNet) -> None:
+        self._net = net
+
+    def dropped(self, x: Tensor) -> Tensor:
+        """An operation's result ``(B, ...)``, left out for some images (drop-path)."""
+        net = self._net
+        if not net.training or net.drop_path == 0:
+            return x
+        return net.keep(x, 1.0 - net.drop_path, (len(x),) + (1,) * (x.dim() - 1))
+
+    def skipped(self, x: Tensor) -> Tensor:
+        """What goes through a skip-connection, some of it zeroed."""
+        net = self._net
+        if not net.training or net.skip_dropout == 0:
+            return x
+        return net.keep(x, 1.0 - net.skip_dropout, x.shape)
+
+
+def add(total: Tensor | None, term: Tensor) -> Tensor:
+    """``total + term``, where None is an empty sum."""
+    return term if total is None else total + term
+
+
+def scatter(total: Tensor | None, term: Tensor, images: Tensor, like: Tensor) -> Tensor:
+    """``total`` with ``term (n, ...)`` added at ``images (n,)``; ``like`` has the full shape."""
+    base = torch.zeros_like(like, dtype=term.dtype) if total is None else total
+    return base.index_add(0, images, term)
