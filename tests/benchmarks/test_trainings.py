@@ -1,0 +1,117 @@
+import math
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+
+from nasrun.benchmarks.source import Source
+from nasrun.benchmarks.sources import load_table
+from nasrun.benchmarks.table import Column
+from nasrun.benchmarks.trainings import COLUMNS, TrainedEpoch, TrainingLog, read
+from nasrun.errors import DataError
+from nasrun.spaces.nb201 import NB201
+
+ARCH = NB201().text(NB201().at(np.array(77)))
+ROW = TrainedEpoch(
+    "abc", "in16[3,17]", "0f", "search", "nb201", ARCH, "8", "1", "r1", 2, 777, "cpu/float32",
+    1, 2.5, 10.0, 12.3456789, math.nan, 4.0, 0.5, "",
+)  # fmt: skip
+
+
+def rows(training="abc", **changes):
+    first = replace(ROW, training=training, **changes)
+    return [first, replace(first, epoch=2, valid_acc_pct=20.0, train_s=6.0)]
+
+
+def test_what_was_added_is_found_again_by_every_reader(tmp_path):
+    path = tmp_path / "deep" / "trainings.csv"
+    log, other = TrainingLog(path), TrainingLog(path)
+    assert log.curve("abc") == []
+    log.add(rows())
+    assert [row.epoch for row in other.curve("abc")] == [1, 2]
+    found = other.curve("abc")[0]
+    assert found.task == "in16[3,17]"
+    assert found.valid_acc_pct == 12.345679
+    assert math.isnan(found.test_acc_pct)
+    other.add(rows("def"))
+    assert len(log.all()) == 4
+    assert path.read_text().splitlines()[0] == ",".join(COLUMNS)
+
+
+def test_rows_are_kept_once(tmp_path):
+    log = TrainingLog(tmp_path / "t.csv")
+    log.add(rows())
+    before = log.path.read_bytes()
+    log.add(rows())
+    TrainingLog(log.path).add(rows())
+    assert log.path.read_bytes() == before
+
+
+def test_half_a_line_of_a_killed_process_is_replaced(tmp_path):
+    log = TrainingLog(tmp_path / "t.csv")
+    log.add(rows())
+    whole = log.path.read_bytes()
+    log.path.write_bytes(whole + b"def,in16[3,")
+    assert len(TrainingLog(log.path).all()) == 2
+    again = TrainingLog(log.path)
+    again.add(rows("def"))
+    assert len(TrainingLog(log.path).all()) == 4
+    log.path.write_bytes(b"trai")
+    fresh = TrainingLog(log.path)
+    fresh.add(rows())
+    assert log.path.read_bytes() == whole
+
+
+def append(path, name):
+    log = TrainingLog(path)
+    for at in range(20):
+        log.add(rows(f"{name}{at}"))
+
+
+def test_processes_that_append_at_once_lose_nothing(tmp_path):
+    path = tmp_path / "t.csv"
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        list(pool.map(append, [path, path], ["a", "b"]))
+    assert len(TrainingLog(path).all()) == 80
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("a,b\n", "expected the columns training, task"),
+        (",".join(COLUMNS) + "\n" + "x," * 19 + "\n", "invalid literal"),
+        (",".join(COLUMNS) + "\nx,y\n", "shorter"),
+    ],
+)
+def test_another_file_is_refused(tmp_path, text, why):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=f"not a table of trainings .*{why}"):
+        TrainingLog(path).all()
+
+
+def test_it_is_a_source_of_many_tasks(tmp_path):
+    path, space = tmp_path / "t.csv", NB201()
+    log = TrainingLog(path)
+    log.add(rows())
+    log.add(rows("final", part="final"))
+    other = space.text(space.at(np.array(78)))
+    log.add(rows("two", task="in16[1,2,4]", arch=other, seed=888))
+    log.add(rows("size", space="nats_size", arch="8:8:8:8:8"))
+    source = Source(reader="trainings", space="nb201", paths=[str(path)])
+    table = load_table({"ours": source}, [], space, tmp_path / "cache")
+    accuracy = table[Column("valid_acc_pct", "in16[3,17]", 2, 2, "mean")]
+    assert accuracy[77] == 20.0
+    assert np.isnan(accuracy).sum() == space.size - 1
+    assert table[Column("valid_acc_pct", "in16[1,2,4]", 2, 1, "888")][78] == np.float32(12.345679)
+    assert table[Column("train_s", "in16[3,17]", 2, 2, "mean")][77] == 5.0
+
+
+def test_figures_that_no_column_tells_apart_are_refused(tmp_path):
+    log = TrainingLog(tmp_path / "t.csv")
+    log.add(rows())
+    log.add(rows("other", channels="16"))
+    with pytest.raises(DataError, match="was trained twice on"):
+        read(log.path, "nb201")
