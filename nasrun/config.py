@@ -62,11 +62,24 @@ def _class(target: str, contract: type[T], where: str) -> type[T]:
 def _fill(cls: type[T], values: Mapping[Any, Any], where: str) -> T:
     try:
         schema = OmegaConf.structured(cls)
+        values = {key: _parts(value, f"{where}.{key}") for key, value in values.items()}
         return OmegaConf.to_object(OmegaConf.merge(schema, values))  # pyright: ignore[reportReturnType]
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         key = f"{where}.{error.full_key}" if error.full_key else where
         raise ConfigError(f"{key}: {reason}") from None
+
+
+def _parts(value: Any, where: str) -> Any:
+    """``value`` with every node below it that names a class of its own built, such as a task."""
+    if not isinstance(value, dict):
+        return value
+    node: dict[str, Any] = {
+        key: _parts(below, f"{where}.{key}") for key, below in value.items() if key != "_target_"
+    }
+    if "_target_" not in value:
+        return node
+    return _fill(_class(value["_target_"], object, where), node, where)
 
 
 def check(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
