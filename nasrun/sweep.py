@@ -92,8 +92,9 @@ def _close(sweep: _Sweep) -> int:
         for request in collected.requests
         if sweep.conf is None or request.conf == sweep.conf
     }
-    if left := len(sweep.jobs - done):
-        what = f"{left} of {len(sweep.jobs)} jobs are not done"
+    left = len(sweep.jobs - done)
+    if (cut := left - len(collected.failed)) > 0:
+        what = f"{cut} of {len(sweep.jobs)} jobs are not done"
         print(f"nasrun: {what}; start the same command again to go on", file=sys.stderr)
     if collected.failed and collected.mistakes == len(collected.failed) and not collected.complete:
         return ConfigError.exit_code

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
+
+from nasrun.sweepers.launcher import make_launcher
 
 if TYPE_CHECKING:
     from nasrun.sweepers.study import Configuration, SharedStudy
@@ -51,9 +52,7 @@ class OptunaSweeper(Sweeper):
         """Keep what Hydra hands over, and make the launcher."""
         self.hydra_context = hydra_context
         self.config = config
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
+        self.launcher = make_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Tune, write what was found, and play the reported runs; returns their results.

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, configure_log
 from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
@@ -17,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from nasrun import sweep
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.record.request import TRIALS, Found, conf_hash, key_of, wording
+from nasrun.sweepers.launcher import make_launcher
 from nasrun.sweepers.plan import Overrides, Plan, Wanted, make_plan
 
 log = logging.getLogger(__name__)
@@ -49,9 +49,7 @@ class SplitSweeper(Sweeper):
         """Keep what Hydra hands over, and make the launcher."""
         self.hydra_context = hydra_context
         self.config = config
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
+        self.launcher = make_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """Launch what is left to do; returns what the launched jobs returned, by batch.
