@@ -122,13 +122,20 @@ class Trainer:
         loss, train_acc_pct = self._pass_with_halving(train, epoch)
         self.device.wait()
         trained = time.perf_counter()
-        if not math.isfinite(loss) and not self.failure:
-            self.failure = f"the loss is {loss} in epoch {epoch + 1}"
+        self.failure = self.failure or self._fault(loss, epoch + 1)
         valid_acc_pct = math.nan if self.failure else accuracy(self.network, valid, self.device)
         ended = time.perf_counter()
         return Epoch(
             epoch + 1, loss, train_acc_pct, valid_acc_pct, trained - began, ended - trained
         )
+
+    def _fault(self, loss: float, epoch: int) -> str:
+        """What went wrong in an epoch, in words; empty if nothing did."""
+        if not math.isfinite(loss):
+            return f"the loss is {loss} in epoch {epoch}"
+        norms = [parameter.detach().norm() for parameter in self.network.parameters()]
+        finite = bool(torch.stack(norms).isfinite().all())
+        return "" if finite else f"the weights are not finite after epoch {epoch}"
 
     def _prepare(self, epoch: int) -> None:
         """Set what depends on the epoch: learning rate and the share of dropped paths."""

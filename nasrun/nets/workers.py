@@ -1,0 +1,57 @@
+"""Several trainings side by side, each in a process of its own."""
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+from nasrun.nets.device import Device
+from nasrun.nets.workshop import Order, Workshop
+
+WATCH_S = 1.0  # how often a worker looks whether its parent is there
+_workshop: list[Workshop] = []  # a worker process's own
+
+
+class Workers:
+    """``count`` processes that fulfil orders; a CPU's threads are shared out among them.
+
+    Processes, not threads of one: small networks keep Python busy more than the device. They are
+    started when first needed and end with this process, whatever ends it.
+
+    Args:
+        count: number of processes.
+        folder: of their workshops.
+        device: where they train.
+    """
+
+    def __init__(self, count: int, folder: Path, device: Device) -> None:
+        threads = max((device.threads or torch.get_num_threads()) // count, 1)
+        arguments = (folder, replace(device, threads=threads), os.getpid())
+        # A forked process could use neither CUDA nor OpenMP.
+        self._pool = ProcessPoolExecutor(count, get_context("spawn"), _begin, arguments)
+
+    def fulfil(self, orders: Sequence[Order]) -> None:
+        """Do all of them; an error of one ends the rest."""
+        list(self._pool.map(_do, orders))
+
+
+def _begin(folder: Path, device: Device, parent: int) -> None:
+    _workshop.append(Workshop(folder, device))
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone: a killed one cannot tell its workers to stop."""
+    while os.getppid() == parent:
+        time.sleep(WATCH_S)
+    os._exit(1)
+
+
+def _do(order: Order) -> None:
+    _workshop[0].fulfil(order)

@@ -1,0 +1,229 @@
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from nasrun.benchmarks.trainings import TrainingLog
+from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.evaluators.training import Training
+from nasrun.nets.footprint import footprint
+from nasrun.nets.recipe import Precision, Recipe
+from nasrun.nets.trainer import Trainer
+from nasrun.nets.workshop import representatives
+from nasrun.spaces.nb201 import NB201
+from nasrun.spec import Scale, Task
+from nasrun.streams import Streams
+from nasrun.tasks.synthetic_images import SyntheticImages
+
+SPACE = NB201()
+STREAMS = Streams([0])
+
+
+def task_of(name="made_up", **changes):
+    return SyntheticImages(
+        name, 3, 8, "made-up-valid", "made-up", 48, 96, test_images=48, **changes
+    )
+
+
+def training(tmp_path, **changes):
+    values = {
+        "recipe": Recipe(batch=32, learning_rate=0.05), "epochs": 3, "score_epochs": 2,
+        "score_seeds": [1, 2], "channels": 4, "cells": 1, "device": "cpu", "threads": 1,
+        "precision": Precision.float32, "cache_dir": str(tmp_path),
+    }  # fmt: skip
+    made = Training(**{**values, **changes})
+    made.start(SPACE, task_of())
+    return made
+
+
+def measured(evaluator, archs, epochs=None):
+    full = evaluator.fidelities[-1] if epochs is None else epochs
+    asked = np.broadcast_to(np.asarray(full, np.int64), len(archs))
+    return evaluator.evaluate(archs, epochs=asked, streams=STREAMS)
+
+
+def archs(*numbers):
+    return SPACE.at(np.array(numbers))
+
+
+def test_it_trains_and_measures_the_cost(tmp_path):
+    evaluator = training(tmp_path)
+    found = measured(evaluator, archs(9000, 3))
+    assert ((found.val_acc_pct >= 0) & (found.val_acc_pct <= 100)).all()
+    assert (found.cost_s > 0).all()
+    assert np.isnan(found.reward).all()
+    assert evaluator.fidelities == (1, 2, 3)
+    assert evaluator.protocol == {
+        "split": "made-up-valid",
+        "fidelity": "val@3; C=4 N=1 cpu/float32",
+        "run": "777",
+        "clock": "measured: 3 epochs + 1 validation pass",
+    }
+    rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
+    assert [row.epoch for row in rows] == [1, 2, 3] * 2
+    assert {row.task for row in rows} == {"made_up"}
+    assert not list((tmp_path / "trainings" / "checkpoints").glob("*.pt"))
+
+
+def test_nothing_is_trained_twice(tmp_path, monkeypatch):
+    first = measured(training(tmp_path), archs(9000))
+    monkeypatch.setattr(Trainer, "train", None)
+    again = measured(training(tmp_path), archs(9000, 9000))
+    assert (again.val_acc_pct == first.val_acc_pct[0]).all()
+    assert (again.cost_s == first.cost_s[0]).all()
+    with pytest.raises(TypeError):
+        measured(training(tmp_path, seed=888), archs(9000))
+
+
+def test_all_strings_of_one_cell_are_one_training(tmp_path, monkeypatch):
+    def cell(one, other):
+        return SPACE.parse(f"|{one}~0|+|none~0|none~1|+|skip_connect~0|none~1|{other}~2|")
+
+    same = np.array([cell("nor_conv_3x3", "none"), cell("skip_connect", "none")])
+    other = np.array([cell("nor_conv_3x3", "nor_conv_1x1")])
+    assert SPACE.canonical(same[0]) == SPACE.canonical(same[1])
+    # Whichever is asked for first, and in folders of their own.
+    one = measured(training(tmp_path / "a"), same[:1])
+    two = measured(training(tmp_path / "b"), same[1:])
+    assert one.val_acc_pct == two.val_acc_pct
+    assert (two.archs == same[1:]).all()
+    monkeypatch.setattr(Trainer, "train", None)
+    measured(training(tmp_path / "a"), same[1:])
+    assert len(other) == 1
+
+
+def test_representatives_have_the_same_canonical_form():
+    represent = representatives(SPACE)
+    for arch in archs(*np.random.default_rng(0).integers(SPACE.size, size=50)):
+        assert SPACE.canonical(represent(arch)) == SPACE.canonical(arch)
+        assert SPACE.index(represent(arch)) <= SPACE.index(arch)
+
+
+def test_a_longer_training_goes_on_from_the_checkpoint(tmp_path, monkeypatch):
+    whole = measured(training(tmp_path / "whole"), archs(9000))
+    evaluator, counted = training(tmp_path / "parts"), []
+    plain = Trainer._epoch
+    monkeypatch.setattr(
+        Trainer, "_epoch", lambda self, *rest: counted.append(self.done) or plain(self, *rest)
+    )
+    short = measured(evaluator, archs(9000), 1)
+    assert list((tmp_path / "parts" / "trainings" / "checkpoints").glob("*.pt"))
+    longer = measured(evaluator, archs(9000))
+    assert counted == [0, 1, 2]
+    assert longer.val_acc_pct == whole.val_acc_pct
+    assert longer.cost_s > short.cost_s
+
+
+def test_a_failed_training_scores_nothing_and_costs_its_time(tmp_path):
+    evaluator = training(tmp_path, recipe=Recipe(batch=32, learning_rate=1e20))
+    found = measured(evaluator, archs(9000, 9001))
+    assert np.isnan(found.val_acc_pct).all()
+    assert (found.cost_s > 0).all()
+    rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
+    last = {row.training: row for row in rows}
+    assert len(last) == 2
+    assert all(row.failure for row in last.values())
+    again = measured(training(tmp_path, recipe=Recipe(batch=32, learning_rate=1e20)), archs(9000))
+    assert again.cost_s == found.cost_s[0]
+
+
+def test_processes_find_what_one_finds(tmp_path):
+    wanted = measured(training(tmp_path / "one"), archs(9000, 3, 700))
+    side_by_side = training(tmp_path / "two", parallel=2)
+    found = measured(side_by_side, archs(9000, 3, 700))
+    np.testing.assert_array_equal(found.val_acc_pct, wanted.val_acc_pct)
+
+
+def test_only_the_epochs_asked_for_are_judged(tmp_path):
+    evaluator = training(tmp_path, judged=[2])
+    assert evaluator.fidelities == (2, 3)
+    measured(evaluator, archs(9000))
+    rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
+    assert [np.isnan(row.valid_acc_pct) for row in rows] == [True, False, False]
+
+
+def test_the_score_is_the_mean_of_full_trainings_on_the_final_split(tmp_path):
+    evaluator = training(tmp_path)
+    score = evaluator.score(archs(9000, 3), task_of())
+    rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
+    assert {(row.part, row.epochs, row.seed) for row in rows} == {("final", 2, 1), ("final", 2, 2)}
+    last = [row.test_acc_pct for row in rows if row.epoch == 2]
+    np.testing.assert_allclose(score.test_acc_pct, [np.mean(last[:2]), np.mean(last[2:])])
+    assert np.isnan(score.val_acc_pct).all()  # those images were trained on
+    assert score.final == "2 epochs; C=4 N=1 cpu/float32; seeds 1+2"
+    assert len(list((tmp_path / "trainings" / "checkpoints").glob("*.pt"))) == 4
+    np.testing.assert_allclose(
+        score.params_m,
+        [footprint(SPACE.build(a, task_of(), Scale(4, 1)), 8)[0] for a in archs(9000, 3)],
+    )
+
+
+class Halved(SyntheticImages):
+    """Trains on the same images in the end."""
+
+    def load(self):
+        splits = super().load()
+        return replace(splits, final_train=splits.search_train)
+
+
+def test_images_that_the_final_training_leaves_out_validate_it(tmp_path):
+    task = Halved("halved", 3, 8, "halved", "halved", 48, 96, test_images=48)
+    evaluator = training(tmp_path)
+    evaluator.check_final(task)
+    score = evaluator.score(archs(9000), task)
+    assert (score.val_acc_pct >= 0).all()
+
+
+def test_no_final_training_leaves_the_figures_empty(tmp_path):
+    score = training(tmp_path, score_epochs=None).score(archs(9000), task_of())
+    assert np.isnan(score.test_acc_pct).all()
+    assert score.final == "not trained"
+
+
+def test_footprints_are_the_tables_at_full_scale():
+    task = Task("toy", 10, 32, "toy", "toy", 1, 1)
+    arch = SPACE.parse("|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+"
+                       "|avg_pool_3x3~0|nor_conv_3x3~1|skip_connect~2|")  # fmt: skip
+    expected = np.ravel(SPACE.footprint(arch[None], task))
+    np.testing.assert_allclose(footprint(SPACE.build(arch, task, Scale()), 32), expected)
+
+
+def test_copies_serve_other_tasks(tmp_path):
+    evaluator = training(tmp_path)
+    own = copy.copy(evaluator)
+    own.start(SPACE, task_of("other", data_seed=5))
+    assert (
+        measured(own, archs(9000)).val_acc_pct
+        != pytest.approx(measured(evaluator, archs(9000)).val_acc_pct, abs=1e-12)
+        or own.protocol == evaluator.protocol
+    )
+    rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
+    assert {row.task for row in rows} == {"made_up", "other"}
+    assert len({row.images for row in rows}) == 2
+
+
+def test_global_random_numbers_stay_as_they_are(tmp_path):
+    torch.random.manual_seed(3)
+    before = torch.random.get_rng_state()
+    evaluator = training(tmp_path)
+    torch.random.set_rng_state(before)
+    measured(evaluator, archs(9000))
+    evaluator.score(archs(9000), task_of())
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_tasks_without_images_are_refused(tmp_path):
+    with pytest.raises(UnsupportedError, match="has no images"):
+        training(tmp_path).start(SPACE, Task("toy", 10, 32, "toy", "toy", 1, 1))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"epochs": 0}, {"score_epochs": 0}, {"score_seeds": []}, {"seed": -1}, {"judged": [4]},
+     {"parallel": 0}, {"channels": 0}],
+)  # fmt: skip
+def test_counts_that_mean_nothing_are_refused(tmp_path, wrong):
+    with pytest.raises(ConfigError):
+        training(tmp_path, **wrong)
