@@ -17,7 +17,7 @@ PALETTE = (
 GREY = len(PALETTE) - 1
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)))  # for further lines than there are colours
 DPI = 160
-LABEL_IN = 1.25  # width of a label in a legend
+LABEL_IN = (0.6, 0.085)  # width of a line and gap in a legend, and of a letter
 STYLE: dict[Any, Any] = {
     "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
     "grid.alpha": 0.35, "axes.axisbelow": True, "svg.hashsalt": "nasrun",
@@ -34,7 +34,8 @@ def line_style(place: int) -> dict[str, Any]:
 def legend_below(figure: "Figure", panels: Iterable["Axes"], width_in: float) -> None:
     """Name each label of any panel once, below all panels."""
     entries = legend_entries(panels)
-    columns = max(1, min(len(entries), int(width_in / LABEL_IN)))
+    column_in = LABEL_IN[0] + LABEL_IN[1] * max(map(len, entries), default=0)
+    columns = max(1, min(len(entries), int(width_in / column_in)))
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
 
 

@@ -18,6 +18,12 @@ from nasrun.streams import Floats
 QUANTILES = np.linspace(0, 1, 101)  # of the sorted figure, which would otherwise hold every trial
 DIGITS = 6  # significant ones
 Chart = dict[str, Any]
+HINTS = {
+    "boxes": "box: middle half of the trials; bar: median; line: 5% to 95%; circle: mean; "
+    "diamond: published mean",
+    "lines": "point at a figure to read it; a name hides and shows its line",
+    "ranks": "methods whose bars do not overlap differ at the 5% level (Nemenyi's test)",
+}
 
 
 def charts(content: Content, curves: Curves) -> Iterator[Chart]:
@@ -48,7 +54,7 @@ def _chart(content: Content, kind: str, title: str, panels: Sequence[Chart]) -> 
     names = [
         {"name": content.label(name), "place": content.place(name)} for name in content.played()
     ]
-    return {"kind": kind, "title": title, "names": names, "panels": panels}
+    return {"kind": kind, "title": title, "hint": HINTS[kind], "names": names, "panels": panels}
 
 
 def _boxes(content: Content, problem: Problem, trials: Trials) -> Chart:

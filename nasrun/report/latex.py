@@ -1,8 +1,8 @@
 r"""A report as LaTeX tables, to be read into a paper by ``\input``."""
 
-import re
 from collections.abc import Sequence
 from itertools import groupby
+from textwrap import wrap
 
 from nasrun.report.content import Content, notes, statistics_notes
 from nasrun.report.sheets import Sheet, sheets
@@ -13,7 +13,8 @@ SPECIAL = {
     "<": "$<$", ">": "$>$", "±": r"$\pm$", "\u00d7": r"$\times$", "·": r"$\cdot$", "→": r"$\to$",
     "ε": r"$\epsilon$", "β": r"$\beta$",
 }  # fmt: skip
-ARROW = re.compile(r"->")
+HEADER_WIDTH = 8  # characters to a line of a header
+MANY = 9  # columns that fit a page in small type
 
 
 def latex(content: Content) -> str:
@@ -35,10 +36,10 @@ def _table(group: Sequence[Sheet], content: Content, number: int) -> str:
     first = group[0]
     columns = "l" * first.texts + "r" * (len(first.headers) - first.texts)
     label = f"tab:{content.report.name}" + (f"-{number + 1}" if number else "")
-    caption = content.report.title if len(group) > 1 or not number else first.title
     lines = [
-        r"\begin{table}", r"\centering\small", rf"\caption{{{escaped(caption)}}}",
-        rf"\label{{{label}}}", rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}", r"\toprule",
+        r"\begin{table}", rf"\centering{_size(len(columns))}",
+        rf"\caption{{{_caption(group, content, number)}}}", rf"\label{{{label}}}",
+        rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}", r"\toprule",
         " & ".join(_header(header) for header in first.headers) + r" \\",
     ]  # fmt: skip
     for sheet in group:
@@ -50,15 +51,26 @@ def _table(group: Sequence[Sheet], content: Content, number: int) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"])
 
 
+def _size(columns: int) -> str:
+    few, many = r"\small\setlength{\tabcolsep}{4pt}", r"\scriptsize\setlength{\tabcolsep}{3pt}"
+    return few if columns <= MANY else many
+
+
+def _caption(group: Sequence[Sheet], content: Content, number: int) -> str:
+    """The report's title; tables after the first one say besides what they hold."""
+    title = content.report.title
+    return escaped(f"{title}: {'; '.join(sheet.title for sheet in group)}" if number else title)
+
+
 def _header(text: str) -> str:
-    """A header of several words takes as many lines, so that figures set a column's width."""
-    words = text.split()
-    if len(words) < 2:
-        return escaped(text)
-    stacked = r"\\".join(map(escaped, words))
+    """A long header takes several lines, so that figures set a column's width."""
+    lines = wrap(text.replace("_", "_ "), HEADER_WIDTH, break_long_words=False)
+    stacked = r"\\".join(escaped(line.replace("_ ", "_")) for line in lines)
+    if len(lines) < 2:
+        return stacked
     return rf"\begin{{tabular}}[b]{{@{{}}r@{{}}}}{stacked}\end{{tabular}}"
 
 
 def escaped(text: str) -> str:
     """Text whose special characters LaTeX prints as they are."""
-    return "".join(SPECIAL.get(letter, letter) for letter in ARROW.sub("→", text))
+    return "".join(SPECIAL.get(letter, letter) for letter in text.replace("->", "→"))

@@ -107,7 +107,8 @@ def _cells(sheet: Sheet, row: Sequence[str]) -> Iterator[str]:
 
 def _figure(number: int, chart: Chart) -> str:
     title = escape(chart["title"])
-    return f'<h3>{title}</h3><figure class="chart" data-chart="{number}"></figure>'
+    hint = f"<figcaption>{escape(chart['hint'])}</figcaption>"
+    return f'<h3>{title}</h3><figure class="chart" data-chart="{number}">{hint}</figure>'
 
 
 def _winner(content: Content, winner: Winner, jobs: Sequence[Job], edges: EdgesOf | None) -> str:

@@ -12,11 +12,12 @@ from nasrun.report.overview import Overview
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WIDTH_IN = 6.4
+SCALE_IN = 3.6  # length of the scale
+LETTER_IN = 0.082  # width of a letter of a name
+NUMBER_IN = 0.62  # width of an average rank beside its name, with gaps
 ROW_IN = 0.24
 HEAD_IN = 0.95  # the scale and the bar of the critical difference
 INK, BAR = "#1A1A1A", "#D55E00"
-MARGIN = 0.34  # of the scale's length, on either side, for the names
 
 
 def rank_figure(content: Content, found: Overview) -> Mapping[str, bytes]:
@@ -27,18 +28,19 @@ def rank_figure(content: Content, found: Overview) -> Mapping[str, bytes]:
         from matplotlib.figure import Figure  # not pyplot: no global state, no display
 
         order = found.by_rank()
+        names = [content.label(found.algorithms[i]) for i in order]
         groups = found.ranking.groups()
         rows = (len(order) + 1) // 2
         height = HEAD_IN + ROW_IN * (rows + 0.6 * len(groups) + 0.5)
-        figure = Figure(figsize=(WIDTH_IN, height))
+        margin = NUMBER_IN + LETTER_IN * max(map(len, names))
+        figure = Figure(figsize=(SCALE_IN + 2 * margin, height))
         panel = figure.add_axes((0, 0, 1, 1))
         low, high = _scale(found)
-        room = MARGIN * (high - low)
+        room = margin / SCALE_IN * (high - low)
         panel.set(xlim=(low - room, high + room), ylim=(height, 0))  # inches from the top
         panel.set_axis_off()
         _axis(panel, low, high, found.ranking.critical_difference)
         below = _bars(panel, found.ranking.ranks[order], groups)
-        names = [content.label(found.algorithms[i]) for i in order]
         _names(panel, names, found.ranking.ranks[order], below, (low, high))
         return pictures(figure)
 
@@ -55,7 +57,7 @@ def _axis(panel: "Axes", low: float, high: float, critical_difference: float) ->
     for rank in np.arange(low, high + 0.5):
         panel.plot([rank, rank], [y - 0.07, y], color=INK, lw=1.2)
         panel.text(rank, y - 0.11, f"{rank:g}", ha="center", va="bottom", size=9)
-    end = min(low + critical_difference, high + MARGIN * (high - low))
+    end = min(low + critical_difference, high)  # so that the figure holds it
     panel.plot([low, end], [0.22, 0.22], color=BAR, lw=2, solid_capstyle="butt")
     text = f"critical difference {critical_difference:.2f}"
     panel.text(end, 0.22, f"  {text}", ha="left", va="center", size=9, color=BAR)

@@ -86,4 +86,6 @@ def estimate(found: Estimate | None) -> str:
     """``0.71 [0.69, 0.73]``; empty for None."""
     if found is None or np.isnan(found.value):
         return ""
-    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+    # Adding zero makes a rounded -0.0 a plain 0.
+    value, low, high = (round(x, 2) + 0.0 for x in (found.value, found.low, found.high))
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"

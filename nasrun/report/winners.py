@@ -85,6 +85,6 @@ def described(winner: Winner, label: Callable[[str], str], unit: str) -> list[st
         if not np.isnan(figure):
             rank = winner.table_rank[task]
             place = "" if np.isnan(rank) else f", rank {rank:.0f} in the table"
-            lines.append(f"{task}: {unit} {figure:.2f}{place}")
+            lines.append(f"{task}: {figure:.2f} ({unit}){place}")
     counts = ", ".join(f"{label(name)} {count}" for name, count in winner.found.items())
     return [*lines, f"trials that ended here: {counts}"]

@@ -90,7 +90,7 @@ const hideTip = () => { tip.hidden = true; };
 const frame = (svg, panel, box, xs, ys) => {
   const x = scale(xs, box.left, box.right), y = ys && scale(ys, box.bottom, box.top);
   draw(svg, "text", { x: box.left, y: 14, class: "title" }, panel.title);
-  for (const t of ticks(...xs, Math.max(2, (box.right - box.left) / 75))) {
+  for (const t of ticks(...xs, Math.max(3, (box.right - box.left) / 70))) {
     draw(svg, "line", { x1: x(t), x2: x(t), y1: box.top, y2: box.bottom, class: "grid" });
     draw(svg, "text", { x: x(t), y: box.bottom + 15, class: "tick", "text-anchor": "middle" }, shown(t));
   }
@@ -107,7 +107,7 @@ const frame = (svg, panel, box, xs, ys) => {
 
 let clips = 0;
 const lines = (svg, panel, places, width) => {
-  const box = { left: 48, right: width - 10, top: 24, bottom: 250 };
+  const box = { left: 48, right: width - 16, top: 24, bottom: 250 };
   svg.setAttribute("viewBox", `0 0 ${width} 290`);
   const series = panel.series.filter((s) => places.has(s.name) && s.x.length);
   const ys = widened(ends(panel.range), 0.04);

@@ -1,0 +1,52 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from nasrun.report.scores import common_scale, complete_scores
+from nasrun.report.trials import Problem, Trials
+
+NAN = np.nan
+
+
+def trials(figures, seeds=None):
+    figures = np.array(figures, float)
+    seeds = np.arange(figures.shape[1]) if seeds is None else np.array(seeds)
+    return Trials(("a", "b", "c")[: len(figures)], seeds, figures, figures, figures)
+
+
+def problem(task):
+    return Problem("nb201", task, task)
+
+
+def test_the_weakest_mean_is_zero_and_the_best_figure_one():
+    scores = common_scale(np.array([[90.0, 92.0], [95.0, 93.0]]))
+    np.testing.assert_allclose(scores, [[-0.25, 0.25], [1.0, 0.5]])
+
+
+def test_equal_figures_are_all_the_best():
+    np.testing.assert_array_equal(common_scale(np.full((2, 3), 7.0)), np.ones((2, 3)))
+
+
+@given(arrays(np.float64, (3, 5), elements=st.integers(0, 50).map(float)), st.integers(1, 9))
+def test_a_scale_and_an_offset_of_a_task_change_no_score(figures, factor):
+    np.testing.assert_allclose(common_scale(factor * figures + 3), common_scale(figures))
+
+
+def test_only_trials_that_all_have_count():
+    found = complete_scores(
+        {
+            problem("x"): trials([[1, NAN, 3, 4], [5, 6, 7, NAN]]),
+            problem("y"): trials([[NAN, NAN], [1, 2]]),
+        }
+    )
+    assert found is not None
+    assert len(found.figures) == 1  # y has no complete trial
+    np.testing.assert_array_equal(found.figures[0], [[1, 3], [5, 7]])
+    np.testing.assert_array_equal(found.seeds[0], [0, 2])
+
+
+def test_one_algorithm_or_one_trial_is_nothing_to_compare():
+    assert complete_scores({problem("x"): trials([[1, 2, 3]])}) is None
+    assert complete_scores({problem("x"): trials([[1], [2]])}) is None
+    assert complete_scores({}) is None
