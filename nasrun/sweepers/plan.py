@@ -4,9 +4,10 @@ A job that was begun keeps its trials: the parts that it has finished are worth 
 split. What no job has begun is split anew.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 
 from nasrun.errors import ConfigError
@@ -46,52 +47,55 @@ def make_plan(
     Raises:
         ConfigError: two jobs share a trial, or trials of other YAML files were split otherwise.
     """
-    families: dict[Overrides, list[Found]] = {}
+    wanted = list(wanted)
+    _refuse_overlaps(wanted)
+    families: dict[Overrides, dict[Overrides, Found]] = {}
     for job in found:
-        families.setdefault(job.request.family, []).append(job)
+        families.setdefault(job.request.family, {})[job.request.wording] = job
     plan = Plan([], [], [])
-    claimed: dict[Overrides, list[range]] = {}
     for job in wanted:
         family = wording(job.overrides, without=TRIALS)
-        if job.seeds is not None:
-            _claim(claimed.setdefault(family, []), job)
-        _add(plan, job, families.get(family, []), split, conf)
+        _add(plan, job, families.get(family, {}), split, conf)
     return plan
 
 
-def _claim(ranges: list[range], job: Wanted) -> None:
-    """Refuse a trial that two jobs would play."""
-    assert job.seeds is not None
-    ranges.append(job.seeds)
-    for first, second in pairwise(sorted(ranges, key=lambda seeds: seeds.start)):
-        if second.start < first.stop:
-            raise ConfigError(
-                f"two jobs of this sweep would play seed {second.start} of the same search "
-                f"({' '.join(job.overrides)}): sweep over seeds that are trials apart"
-            )
+def _refuse_overlaps(wanted: Iterable[Wanted]) -> None:
+    families: dict[Overrides, list[Wanted]] = {}
+    for job in wanted:
+        families.setdefault(wording(job.overrides, without=TRIALS), []).append(job)
+    for jobs in families.values():
+        ranges = sorted(
+            ((job.seeds.start, job.seeds.stop, job) for job in jobs if job.seeds), key=itemgetter(0)
+        )
+        for (_, stop, _), (start, _, job) in pairwise(ranges):
+            if start < stop:
+                raise ConfigError(
+                    f"two jobs of this sweep would play seed {start} of the same search "
+                    f"({' '.join(job.overrides)}): sweep over seeds that are trials apart"
+                )
 
 
-def _add(plan: Plan, job: Wanted, relatives: Sequence[Found], split: int, conf: str | None) -> None:
-    """Put what ``job`` is made of into the plan."""
+def _add(
+    plan: Plan, job: Wanted, there: Mapping[Overrides, Found], split: int, conf: str | None
+) -> None:
+    """Put what ``job`` is made of into the plan; ``there`` holds its family by their words."""
     parts = _parts(job, [job.seeds] if job.seeds is not None else [], split)
-    same = {part: _same(part, relatives) for part in map(wording, parts)}
-    others = [
-        other for other in relatives
-        if other.request.wording not in same and _share(other.request.seeds, job.seeds)
-    ]  # fmt: skip
-    if others:
-        parts = _around(plan, job, others, split, conf)
+    words = set(map(wording, parts))
+    if not words <= there.keys():
+        overlapping = [other for other in there.values() if _share(other.request.seeds, job.seeds)]
+        if any(other.request.wording not in words for other in overlapping):
+            parts, there = _around(plan, job, overlapping, split, conf), {}
     for part in parts:
         plan.jobs.append(part)
-        there = same.get(wording(part))
-        if not (there and there.complete and conf is not None and there.request.conf == conf):
+        own = there.get(wording(part))
+        if not (own and own.complete and conf is not None and own.request.conf == conf):
             plan.launch.append(part)
 
 
 def _around(
     plan: Plan, job: Wanted, others: Sequence[Found], split: int, conf: str | None
 ) -> list[Overrides]:
-    """The parts of a job of which trials are there that were split otherwise."""
+    """What is left of a job whose trials were split otherwise before: begun parts, and new ones."""
     assert job.seeds is not None
     missing, kept = [job.seeds], list[Overrides]()
     for other in others:
@@ -138,10 +142,6 @@ def even(seeds: Sequence[range], parts: int) -> list[range]:
 def _with_trials(overrides: Overrides, seeds: range) -> Overrides:
     rest = [text for text in overrides if key_of(text) not in TRIALS]
     return (*rest, f"seed={seeds.start}", f"trials={len(seeds)}")
-
-
-def _same(words: Overrides, relatives: Iterable[Found]) -> Found | None:
-    return next((job for job in relatives if job.request.wording == words), None)
 
 
 def _share(seeds: range, others: range | None) -> bool:

@@ -1,43 +1,18 @@
 """The installed command, as a user runs it."""
 
-import csv
 import hashlib
 import json
 import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from command import NASRUN, rows
 
 from nasrun.record.summary import TRIAL_COLUMNS
-
-NASRUN = Path(sys.executable).with_name("nasrun")
-
-
-@pytest.fixture
-def nasrun(tmp_path, cache_dir):
-    """Run the command in an empty folder; returns its result."""
-
-    def call(*arguments, code=0, env=None):
-        # Without NASRUN_DATA: the tests see what comes with pip, wherever they run.
-        clean = {k: v for k, v in os.environ.items() if k != "NASRUN_DATA"}
-        answer = subprocess.run(
-            [NASRUN, *arguments], capture_output=True, text=True, cwd=tmp_path,
-            env={**clean, "NASRUN_CACHE": str(cache_dir), **(env or {})},
-        )  # fmt: skip
-        assert answer.returncode == code, answer.stdout + answer.stderr
-        return answer
-
-    return call
-
-
-def rows(path):
-    with path.open(newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def digests(folder):
