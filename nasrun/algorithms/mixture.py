@@ -1,0 +1,94 @@
+"""What methods with one row of logits per decision or edge share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nasrun.algorithms.one_shot import OneShot
+from nasrun.errors import ConfigError
+from nasrun.spec import Archs
+
+
+@dataclass
+class Mixture(OneShot):
+    """A one-shot method that learns logits by gradient descent and derives their best options.
+
+    Defaults are NAS-Bench-201's ([A] ``configs/nas-benchmark/algos``): Adam with rate 3e-4, decay
+    rates 0.5 and 0.999, weight decay 1e-3, logits from N(0, 1e-3^2).
+
+    Raises:
+        ConfigError: a value that means nothing.
+    """
+
+    arch_rate: float = 3e-4
+    arch_final_rate: float | None = None  # at the end of a cosine; None: the rate is constant
+    arch_beta: float = 0.5  # of Adam's first moment
+    arch_weight_decay: float = 1e-3
+    initial_std: float = 1e-3
+    frozen: float = 0.0  # share of the epochs before the logits are learnt
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.arch_rate > 0:
+            raise ConfigError(f"algorithm.arch_rate must be positive, got {self.arch_rate}")
+        if not 0 <= self.frozen < 1:
+            raise ConfigError(f"algorithm.frozen must be in [0, 1), got {self.frozen}")
+
+    def prepare(self) -> None:
+        """Draw the logits, and make their optimiser."""
+        self.logits = self.parameter()
+        self.arch_optimizer = self.adam([self.logits])
+        self.keep(logits=self.logits, arch_optimizer=self.arch_optimizer)
+
+    def parameter(self) -> Tensor:
+        """``(rows, most options)`` numbers close to zero; those beyond a row's options are idle."""
+        rows = self.network.rows
+        shape = len(rows), max(map(len, rows))
+        drawn = self.initial_std * torch.randn(shape, generator=self.noise)
+        return drawn.to(self.processor.processor).requires_grad_()
+
+    def adam(self, parameters: list[Tensor]) -> torch.optim.Adam:
+        """The optimiser of what the architecture is derived from."""
+        betas = (self.arch_beta, 0.999)
+        decay = self.arch_weight_decay
+        return torch.optim.Adam(parameters, self.arch_rate, betas, weight_decay=decay)
+
+    def by_row(self, values: Tensor) -> list[Tensor]:
+        """``(options,)`` of each row of ``values (rows, most options)``."""
+        names = self.network.rows
+        return [row[: len(options)] for row, options in zip(values, names, strict=True)]
+
+    def softmax(self) -> list[Tensor]:
+        """Mixing rows: the probabilities of the options."""
+        return [F.softmax(row, dim=-1) for row in self.by_row(self.logits)]
+
+    @property
+    def learns_logits(self) -> bool:
+        """Whether the epochs in which only weights are trained are over."""
+        return self.epoch >= self.frozen * self.planned_steps
+
+    def arch_step(self, loss: Tensor) -> None:
+        """One update of the logits; the weights get no gradient."""
+        parameters = self.arch_parameters()
+        self.arch_move(torch.autograd.grad(loss, parameters))
+
+    def arch_parameters(self) -> list[Tensor]:
+        """What ``arch_step`` updates."""
+        return [p for group in self.arch_optimizer.param_groups for p in group["params"]]
+
+    def arch_move(self, gradients: Sequence[Tensor]) -> None:
+        """One update of the logits along these gradients."""
+        for parameter, gradient in zip(self.arch_parameters(), gradients, strict=True):
+            parameter.grad = gradient
+        if self.arch_final_rate is not None:
+            for group in self.arch_optimizer.param_groups:
+                group["lr"] = self.cosine(self.arch_rate, self.arch_final_rate)
+        self.arch_optimizer.step()
+
+    def derive(self) -> Archs:
+        """``(L,)`` the architecture of the most probable options."""
+        with torch.no_grad():
+            return self.network.derive([row.cpu().double().numpy() for row in self.softmax()])

@@ -1,0 +1,315 @@
+"""What one-shot methods share: a supernet, its training epoch by epoch, checkpoints, judging."""
+
+import math
+import time
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nasrun.algorithms.reduction import Optimizer, Reduction
+from nasrun.algorithms.shared_data import SharedData
+from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.nets.checkpoint import load_checkpoint, save_checkpoint
+from nasrun.nets.device import Device
+from nasrun.nets.recipe import Precision
+from nasrun.nets.supernet import SharedNet
+from nasrun.spec import Algorithm, Archs, Measured, Phase, Problem, Scale, Streams
+
+CHECKPOINT = "supernet.pt"
+
+
+@dataclass
+class OneShot(Algorithm):
+    """A method that shares the weights of all architectures: an epoch of its supernet is a step.
+
+    What is measured in a step is the architecture that the method would derive now, by its accuracy
+    with the shared weights on the images that validate the search. Subclasses say how weights and
+    architecture are updated (``update``) and what they derive (``derive``).
+
+    Common settings are NAS-Bench-201's ([A] ``configs/nas-benchmark/algos``): SGD with Nesterov
+    momentum, a cosine from 0.025 to 0.001, weight decay 5e-4, batches of 64, gradients clipped at
+    5, batch normalisation without weights but with running statistics. Departures: the validation
+    images of an epoch are drawn without repeats; a derived cell is judged after every epoch.
+
+    Raises:
+        ConfigError: a value that means nothing.
+    """
+
+    epochs: int = 50
+    batch: int = 64
+    optimizer: Optimizer = Optimizer.sgd
+    learning_rate: float = 0.025
+    final_rate: float = 0.001
+    momentum: float = 0.9  # of Adam: its first moment's decay
+    nesterov: bool = True
+    weight_decay: float = 5e-4
+    max_gradient: float | None = 5.0  # norm to which the weights' gradient is clipped
+    half_period: int | None = None  # epochs from the highest rate to the lowest; None: all
+    track: bool = True  # whether normalisation judges by running statistics
+    device: str = "auto"
+    precision: Precision = Precision.auto
+    scale: Reduction = field(default_factory=Reduction)
+
+    cohort: ClassVar[bool] = False
+    trains: ClassVar[bool] = True
+    share: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        for key in ("epochs", "batch", "learning_rate"):
+            if not getattr(self, key) > 0:
+                raise ConfigError(f"algorithm.{key} must be positive, got {getattr(self, key)}")
+        for key in ("final_rate", "momentum", "weight_decay"):
+            if not getattr(self, key) >= 0:
+                raise ConfigError(f"algorithm.{key} must not be negative, got {getattr(self, key)}")
+
+    # What a method says
+
+    def prepare(self) -> None:
+        """Make what belongs to a search besides the supernet; ``keep`` what a checkpoint needs."""
+
+    def begin_epoch(self) -> None:
+        """Do what comes before an epoch's first batch."""
+
+    @abstractmethod
+    def update(self, x: Tensor, y: Tensor) -> None:
+        """Learn from a batch of training images."""
+
+    def end_epoch(self) -> None:
+        """Do what comes after an epoch's last batch."""
+
+    @abstractmethod
+    def derive(self) -> Archs:
+        """``(L,)`` the architecture to report if the search ended now."""
+
+    # The contract
+
+    @property
+    def planned_steps(self) -> int:
+        """Epochs of the schedule."""
+        return self.scale.epochs or self.epochs
+
+    @property
+    def protocol(self) -> Mapping[str, str]:
+        """What the search's own figures are."""
+        reduced = f"; reduced: {label}" if (label := self.scale.label) else ""
+        return {
+            "fidelity": f"shared weights, {self.planned_steps} epochs{reduced}",
+            "run": "own",
+            "clock": "measured",
+        }
+
+    def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
+        """Build supernet and data anew; go on from the checkpoint if there is one.
+
+        Raises:
+            UnsupportedError: several trials at once, or no supernet or images.
+        """
+        if problem.trials != 1:
+            raise UnsupportedError(
+                f"algorithm={self.name} plays one trial at a time, got {problem.trials}"
+            )
+        self.problem, self._streams = problem, streams.fork("one_shot")
+        self.processor = Device(self.device, self.precision)
+        if self.precision is Precision.auto and not self.processor.on_gpu:
+            # Sixteen channels are too few for bfloat16 to pay on a CPU.
+            self.processor = replace(self.processor, precision=Precision.float32)
+        self.epoch, self.progress = 0, 0.0
+        self._records: list[dict[str, Any]] = []
+        self._kept: dict[str, Any] = {}
+        self.data = SharedData(
+            problem.task,
+            self.processor.processor,
+            self.processor.on_gpu,
+            self.batch,
+            self.scale.train_images,
+            self.scale.valid_images,
+            self._seed(0),
+        )
+        with self.processor.computing():
+            self.build(Scale(self.scale.channels, self.scale.cells), self.share)
+            self._refresh("start")
+            self.prepare()
+            self._load()
+
+    def step(self) -> Measured:
+        """Train for an epoch, derive an architecture and judge it; known epochs are looked up."""
+        if self.epoch == len(self._records):
+            began = time.perf_counter()
+            with self.processor.computing():
+                self._train()
+                arch = self.derive()
+                accuracy = self.accuracy(arch, self.data.judging())
+            self.processor.wait()
+            self._records.append(
+                {"arch": arch.tolist(), "accuracy": accuracy, "cost": time.perf_counter() - began}
+            )
+            self._save()
+        self.epoch += 1
+        return self._measured()
+
+    def recommend(self) -> Archs:
+        """``(1, L)`` what was derived last."""
+        return np.array([self._records[self.epoch - 1]["arch"]], np.int64)
+
+    def _measured(self) -> Measured:
+        record, archs = self._records[self.epoch - 1], self.recommend()
+        accuracy = np.array([record["accuracy"]])
+        return Measured(
+            archs,
+            np.array([self.epoch]),
+            accuracy,
+            np.array([record["cost"]]),
+            self.problem.latency_ms(archs),
+            accuracy,
+        )
+
+    # Training
+
+    def _train(self) -> None:
+        self._refresh(f"epoch/{self.epoch}")
+        self.begin_epoch()
+        self.network.train()
+        steps = self.data.steps
+        for number, (x, y) in enumerate(self.data.training(self.epoch)):
+            self.progress = self.epoch + number / steps
+            self._set_rate()
+            self.update(x, y)
+        self.progress = self.epoch + 1.0
+        self.end_epoch()
+
+    def _refresh(self, purpose: str) -> None:
+        """Random numbers of this epoch alone, so that a resumed search draws the same ones."""
+        self.draws = self._streams.fork(purpose)
+        self.noise = torch.Generator().manual_seed(int(self.draws.integers(2**48)[0, 0]))
+        self.network.noise = self.noise
+        self._validation: Iterator[tuple[Tensor, Tensor]] = self.data.validating(self.epoch)
+
+    def _seed(self, number: int) -> int:
+        return int(self._streams.fork(f"seed/{number}").integers(2**48)[0, 0])
+
+    def build(self, scale: Scale, share: int) -> None:
+        """Make the supernet, and the optimiser of its weights."""
+        with self.processor.seeded(self._seed(1 + len(self._records))):
+            made = self.problem.space.supernet(
+                self.problem.task, scale, share=share, track=self.track
+            )
+        # Channels last pay on a GPU; a CPU is faster without at a supernet's few channels.
+        place = self.processor.place if self.processor.on_gpu else lambda net: net
+        self.network = cast(SharedNet, place(cast(nn.Module, made)))
+        self.weights = list(self.network.parameters())
+        self.weight_optimizer = self._optimizer()
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        rate, decay = self.learning_rate, self.weight_decay
+        if self.optimizer is Optimizer.adam:
+            betas = (self.momentum, 0.999)
+            return torch.optim.Adam(self.weights, rate, betas, weight_decay=decay)
+        return torch.optim.SGD(
+            self.weights, rate, self.momentum, nesterov=self.nesterov, weight_decay=decay
+        )
+
+    def _set_rate(self) -> None:
+        for group in self.weight_optimizer.param_groups:
+            group["lr"] = self.cosine(self.learning_rate, self.final_rate, self.half_period)
+
+    def cosine(self, first: float, last: float, half_period: int | None = None) -> float:
+        """A rate that falls from ``first`` to ``last`` over the search (or goes up and down)."""
+        done = self.progress / (half_period or self.planned_steps)
+        return last + (first - last) * (1.0 + math.cos(math.pi * done)) / 2.0
+
+    def valid_batch(self) -> tuple[Tensor, Tensor]:
+        """The next batch of validation images, as training images are shown."""
+        return next(self._validation)
+
+    def losses(self, x: Tensor, y: Tensor, mixing: Sequence[Tensor]) -> Tensor:
+        """``(B,)`` cross-entropies."""
+        with self.processor.autocast():
+            logits = self.network(x, mixing)
+        return F.cross_entropy(logits.float(), y, reduction="none")
+
+    def loss(self, x: Tensor, y: Tensor, mixing: Sequence[Tensor]) -> Tensor:
+        """Mean cross-entropy."""
+        return self.losses(x, y, mixing).mean()
+
+    def weight_step(self, loss: Tensor) -> None:
+        """One update of the shared weights."""
+        self.weight_optimizer.zero_grad()
+        loss.backward(inputs=self.weights)
+        if self.max_gradient is not None:
+            nn.utils.clip_grad_norm_(self.weights, self.max_gradient)
+        self.weight_optimizer.step()
+
+    # Architectures
+
+    def single_path(self, arch: Archs) -> list[Tensor]:
+        """One-hot mixing rows of ``arch (L,)``."""
+        options = self.network.rows_of(arch)
+        device = self.processor.processor
+        return [
+            F.one_hot(torch.tensor(int(option), device=device), len(names)).float()
+            for option, names in zip(options, self.network.rows, strict=True)
+        ]
+
+    def random_arch(self) -> Archs:
+        """``(L,)`` uniform over the space."""
+        return self.problem.space.sample(self.draws)[0]
+
+    def accuracy(self, arch: Archs, batches: Iterator[tuple[Tensor, Tensor]]) -> float:
+        """Percentage of images that ``arch (L,)`` gets right with the shared weights."""
+        rows, right, count = self.single_path(arch), 0, 0
+        self.network.eval()
+        with torch.inference_mode(), self.processor.autocast():
+            for x, y in batches:
+                right = right + (self.network(x, rows).argmax(dim=1) == y).sum()
+                count += len(y)
+        self.network.train()
+        return 100.0 * float(right) / count
+
+    def best_of(self, archs: Sequence[Archs]) -> Archs:
+        """``(L,)`` the best of some architectures, each judged on one batch of validation images.
+
+        Every candidate has a batch of its own, as in [A].
+        """
+        found = [self.accuracy(arch, self.data.glimpse(self.draws)) for arch in archs]
+        return archs[int(np.argmax(found))]
+
+    # Checkpoints
+
+    def keep(self, **parts: Any) -> None:
+        """Name what a checkpoint must hold besides weights: tensors, modules, optimisers."""
+        self._kept |= parts
+
+    def _save(self) -> None:
+        if self.problem.folder is not None:
+            state = {"records": self._records, "parts": self._state()}
+            save_checkpoint(self.problem.folder / CHECKPOINT, state)
+
+    def _state(self) -> dict[str, Any]:
+        parts = {"network": self.network, "weights": self.weight_optimizer, **self._kept}
+        return {
+            name: part.detach() if isinstance(part, Tensor) else part.state_dict()
+            for name, part in parts.items()
+        }
+
+    def _load(self) -> None:
+        folder = self.problem.folder
+        if folder is None or not (path := folder / CHECKPOINT).exists():
+            return
+        state = load_checkpoint(path, self.processor.processor)
+        self._records = state["records"]
+        self.resume(len(self._records))
+        parts = {"network": self.network, "weights": self.weight_optimizer, **self._kept}
+        for name, part in parts.items():
+            if isinstance(part, Tensor):
+                part.data.copy_(state["parts"][name])
+            else:
+                part.load_state_dict(state["parts"][name])
+
+    def resume(self, epochs: int) -> None:
+        """Rebuild what has another shape after ``epochs``, before a checkpoint is loaded."""

@@ -1,0 +1,92 @@
+"""The images of a one-shot search: training batches, each with validation batches beside it."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from nasrun.errors import ConfigError
+from nasrun.images import Images
+from nasrun.nets.loader import Augmentation, load_batches
+from nasrun.spec import Task
+from nasrun.streams import Streams
+
+JUDGING = 512  # images of a batch that judges; [A] has the same for a candidate's only batch
+
+Batches = Iterator[tuple[Tensor, Tensor]]
+
+
+class SharedData:
+    """Batches of a task's search split on a device.
+
+    Training images are mirrored and cropped; so are the validation images that an architecture is
+    learnt from, but not those that judge.
+
+    Args:
+        task: with images.
+        device: where.
+        channels_last: layout of the batches.
+        batch: images of a training batch, and of a validation batch.
+        train_images: how many of the training images; None: all.
+        valid_images: how many of the validation images; None: all.
+        seed: of order and augmentation.
+
+    Raises:
+        ConfigError: more images asked for than there are.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        device: torch.device,
+        channels_last: bool,
+        batch: int,
+        train_images: int | None,
+        valid_images: int | None,
+        seed: int,
+    ) -> None:
+        splits = task.load()
+        train = _first(splits.search_train, train_images, "train_images")
+        valid = _first(splits.search_valid, valid_images, "valid_images")
+        augmentation = Augmentation.standard(task.image_px, splits.flip)
+
+        moments, layout = (splits.mean, splits.std), (device, augmentation, channels_last)
+        self._train = load_batches(train, *moments, batch, *layout)
+        self._valid = load_batches(valid, *moments, batch, *layout)
+        self._judge = load_batches(valid, *moments, JUDGING, device, None, channels_last)
+        self._seed, self._batch, self._images = seed, batch, len(valid)
+
+    @property
+    def steps(self) -> int:
+        """Training batches of an epoch."""
+        return len(self._train)
+
+    def training(self, epoch: int) -> Batches:
+        """All training images, shuffled and altered."""
+        return self._train.epoch(self._seed, epoch)
+
+    def validating(self, epoch: int) -> Batches:
+        """Validation images without end, shuffled and altered; whole batches where there are."""
+        least = min(self._batch, self._images)
+        turn = 0
+        while True:
+            # Turns of an epoch lie apart from the epochs themselves: an epoch has few of them.
+            batches = self._valid.epoch(self._seed + 1, (epoch << 20) + turn)
+            yield from (pair for pair in batches if len(pair[1]) == least)
+            turn += 1
+
+    def judging(self) -> Batches:
+        """All validation images as they are."""
+        return iter(self._judge)
+
+    def glimpse(self, draws: Streams) -> Batches:
+        """One batch of random validation images as they are."""
+        yield next(self._judge.epoch(int(draws.integers(2**48)[0, 0]), 0))
+
+
+def _first(images: Images, count: int | None, key: str) -> Images:
+    if count is None:
+        return images
+    if count > len(images):
+        raise ConfigError(f"scale.{key}={count} is more than the task's {len(images)}")
+    return Images(images.pixels[:count], images.labels[:count])
