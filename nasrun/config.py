@@ -116,6 +116,7 @@ def _checked(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
         seeds=_seeds(config),
         cohort=_positive(config, "cohort"),
         meta=_meta(config, algorithm),
+        scorer=None if config.scorer is None else build(config.scorer, Evaluator, "scorer"),
     )
 
 
@@ -145,7 +146,9 @@ def identity(config: DictConfig, files: Mapping[str, str]) -> dict[str, Any]:
         config: the composed config.
         files: data files and their sha256; they stand for the places where the files lie.
     """
-    groups = ("space", "task", "algorithm", "evaluator", "hardware", "meta", "budget", "retrain")
+    groups = (
+        "space", "task", "algorithm", "evaluator", "hardware", "meta", "budget", "retrain", "scorer"
+    )  # fmt: skip
     own = {"seed": config.seed, "trials": config.trials, "data": dict(files)}
     return {**_groups(config, groups), **own}
 

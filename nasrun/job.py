@@ -48,7 +48,7 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
     sources = [source for source in settings.runtime.config_sources if source.schema == "file"]
     experiment = configs.check(config, [Path(source.path) / "task" for source in sources])
     prepare(experiment)
-    files = {**experiment.evaluator.files(), **experiment.hardware.files()}
+    files = experiment.files
     identity = config_hash(configs.identity(config, files))
     with (
         Recorder(folder, identity, _request(config, settings), wait=sweep) as recorder,

@@ -60,6 +60,17 @@ class Experiment:
     seeds: range
     cohort: int  # trials advanced together: more memory, less time a trial
     meta: MetaTraining | None = None
+    scorer: Evaluator | None = None  # gives the final figures; None: the search's own evaluator
+
+    @property
+    def judge(self) -> Evaluator:
+        """Who gives the final figures."""
+        return self.scorer or self.evaluator
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """Data files read so far for search and final figures, and their sha256."""
+        return {**self.judge.files(), **self.evaluator.files(), **self.hardware.files()}
 
     @property
     def protocol(self) -> Mapping[str, str]:
@@ -179,7 +190,7 @@ def retrain(experiment: Experiment, outcome: Outcome, seeds: Ints) -> Iterator[t
     """Score what was found on every final task: rows of ``trials.csv``, by trial, then task."""
     space, protocol = experiment.space, experiment.protocol
     latency_ms = experiment.hardware.latency_ms(outcome.archs)
-    scores = [experiment.evaluator.score(outcome.archs, task) for task in experiment.final_tasks]
+    scores = [experiment.judge.score(outcome.archs, task) for task in experiment.final_tasks]
     by_task = [
         zip(
             *(cells(figure) for figure in (outcome.reward, score.val_acc_pct, score.test_acc_pct)),
@@ -215,8 +226,10 @@ def _seconds(experiment: Experiment, outcome: Outcome) -> tuple[Floats, Floats]:
 def prepare(experiment: Experiment) -> None:
     """Load what judging needs; a request that the data cannot serve is refused here."""
     experiment.evaluator.start(experiment.space, experiment.task)
+    if experiment.scorer is not None:
+        experiment.scorer.start(experiment.space, experiment.task)
     for task in experiment.final_tasks:
-        experiment.evaluator.check_final(task)
+        experiment.judge.check_final(task)
     experiment.hardware.start(experiment.space, experiment.task)
     if experiment.meta is not None:
         experiment.meta.pool.start(experiment.space, experiment.task, experiment.evaluator)

@@ -135,6 +135,7 @@ def composed_run(**changes):
             **{g: {"name": g} for g in ("space", "task", "algorithm", "meta", "budget", "retrain")},
             "evaluator": {"reward": "val@12", "cache_dir": "/a", "tables": {"t": {"paths": ["x"]}}},
             "hardware": {"device": "fpga", "path": "/a/latency.csv"},
+            "scorer": None,
         }
     )
     for key, value in changes.items():

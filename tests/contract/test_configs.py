@@ -51,3 +51,12 @@ def test_a_file_bears_its_own_name(group, name):
 def test_a_whole_config_is_checked():
     experiment = check(composed("trials=3", "seed=5"), [CONF / "task"])
     assert list(experiment.seeds) == [5, 6, 7]
+
+
+def test_another_evaluator_may_give_the_final_figures():
+    scorer = ["evaluator.reward=val@12", "+evaluator@scorer=tabular", "scorer.score_run=777"]
+    experiment = check(composed(*scorer), [CONF / "task"])
+    assert experiment.judge is experiment.scorer is not experiment.evaluator
+    assert experiment.judge.score_run == "777"
+    plain = check(composed(), [CONF / "task"])
+    assert plain.judge is plain.evaluator
