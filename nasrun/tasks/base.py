@@ -1,7 +1,7 @@
-"""What all tasks with images share: where files are looked for, and how parts become splits."""
+"""What all tasks with images share: how published parts become the splits of a search."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from nasrun.benchmarks.checksum import sha256
 from nasrun.errors import ConfigError, DataError
 from nasrun.images import Images, Labels, Splits
 from nasrun.spec import Task
 from nasrun.streams import Ints
+from nasrun.tasks.class_subset import ClassSubset
 from nasrun.tasks.index_lists import draw, read_index_lists
 from nasrun.tasks.parts import Part, Published, channel_moments
+from nasrun.tasks.places import Places
 from nasrun.tasks.resize import resized
 
 
@@ -36,7 +37,7 @@ class ImageTask(Task):
 
     One published part is cut in two: the training part (then the final training sees both pieces)
     or the test part. ``split_list`` is the published cut; without it, the pieces are drawn by
-    ``seed``. Counts below those of the data take that many pictures of each piece, by ``seed``.
+    ``seed``. Counts below those of the data take that many pictures, each class alike, by ``seed``.
 
     Raises:
         ConfigError: a count below 1, or moments that are not three each.
@@ -45,6 +46,7 @@ class ImageTask(Task):
     test_images: int = 10_000  # size of the test part of final_split
     data_dir: str | None = None
     cache_dir: str | None = None
+    folders: list[str] = field(default_factory=lambda: ["."])  # names of the folder with the files
     download: bool = False
     seed: int = 0
     valid_from: ValidFrom = ValidFrom.train
@@ -74,6 +76,11 @@ class ImageTask(Task):
             DataError: files that are missing or damaged; says which, and what to do.
         """
 
+    @property
+    def places(self) -> Places:
+        """Where the files may be."""
+        return Places(self.name, self.data_dir, self.cache_dir, self.folders, self.download)
+
     def load(self) -> Splits:
         """The images, read once and kept.
 
@@ -88,83 +95,98 @@ class ImageTask(Task):
         Raises:
             ConfigError: a class twice, or one that there is not.
         """
-        from nasrun.tasks.subset import ClassSubset
-
         return ClassSubset.of(self, classes)
-
-    @cached_property
-    def _loaded(self) -> Splits:
-        published = self.read()
-        pieces, cut = self._cut(published)
-        if self.valid_from is ValidFrom.train:
-            halves, whole = pieces, self._some(published.test.labels, None, self.test_images)
-            both = self._take(published.train, np.concatenate(halves))
-            search = _head(both, len(halves[0])), _tail(both, len(halves[0]))
-            final = both, self._take(published.test, whole)
-        else:
-            halves, whole = pieces, self._some(published.train.labels, None, self.train_images)
-            both = self._take(published.test, np.concatenate(halves))
-            train = self._take(published.train, whole)
-            search = train, _head(both, len(halves[0]))
-            final = train, _tail(both, len(halves[0]))
-        for images in (*search, *final):
-            self._check_classes(images.labels)
-        measured = channel_moments(search[0].pixels) if not self.mean else None
-        mean, std = measured or (tuple(self.mean), tuple(self.std))
-        source, files = f"{published.origin}; {cut}", dict(published.files)
-        if (path := self._split_path()) is not None:
-            files |= self.hashes([path])
-        return Splits(*search, *final, mean, std, self.flip, source, files)
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and worker processes read the images themselves."""
         return {key: value for key, value in self.__dict__.items() if key != "_loaded"}
 
-    # Cutting
+    @cached_property
+    def _loaded(self) -> Splits:
+        published = self.read()
+        of_train = self.valid_from is ValidFrom.train
+        cut, other = (
+            (published.train, published.test) if of_train else (published.test, published.train)
+        )
+        first, second, words = self._pieces(cut.labels, published.cut)
+        pieces = self._take(cut, np.concatenate([first, second]))
+        head, tail = _halves(pieces, len(first))
+        whole = self._take(other, self._uncut(other.labels, of_train))
+        search_train, search_valid = (head, tail) if of_train else (whole, head)
+        final_train, final_test = (pieces, whole) if of_train else (whole, tail)
+        for images in (search_train, search_valid, final_train, final_test):
+            self._check_classes(images.labels)
+        mean, std = self._moments(search_train)
+        source = "; ".join([published.origin, words, *self._fewer(published)])
+        files = {**published.files, **self._list_file()}
+        return Splits(
+            search_train, search_valid, final_train, final_test, mean, std, self.flip, source, files
+        )
 
-    def _cut(self, published: Published) -> tuple[tuple[Ints, Ints], str]:
+    def _pieces(self, labels: Labels, cut: tuple[Ints, Ints] | None) -> tuple[Ints, Ints, str]:
         """Rows of the two pieces of the part that is cut, and in words how it was cut."""
         of_train = self.valid_from is ValidFrom.train
-        labels = published.train.labels if of_train else published.test.labels
-        sizes = (
-            (self.train_images, self.valid_images)
-            if of_train
-            else (self.valid_images, self.test_images)
-        )
-        path = self._split_path()
-        if path is not None:
-            first, second = read_index_lists(path, LISTS[self.valid_from])
-            if max(first.max(), second.max()) >= len(labels):
-                raise DataError(
-                    f"{path}: names row {max(first.max(), second.max())}, but task={self.name} has "
-                    f"{len(labels)} pictures in that part: it belongs to other data"
-                )
+        path = self.places.below_data(self.split_list)
+        if cut is not None:
+            (first, second), words = cut, "split as published"
+        elif path is not None:
+            first, second = self._listed(path, len(labels))
             words = f"split by {path.name}"
         else:
+            self._check_count(self.valid_images, len(labels))
             valid = draw(labels, self.valid_images, self.seed, f"{self.name}/valid")
             rest = np.setdiff1d(np.arange(len(labels)), valid)
             first, second = (rest, valid) if of_train else (valid, rest)
-            missing = f", {Path(self.split_list).name} not being at hand" if self.split_list else ""
+            missing = f" as {Path(self.split_list).name} is not at hand" if self.split_list else ""
             words = f"split drawn by seed {self.seed}{missing}"
-        pieces = self._some(labels, first, sizes[0]), self._some(labels, second, sizes[1])
-        return pieces, words
+        sizes = (self.train_images, self.valid_images, self.test_images)
+        counts = sizes[:2] if of_train else sizes[1:]
+        return self._some(labels, first, counts[0]), self._some(labels, second, counts[1]), words
 
-    def _some(self, labels: Labels, rows: Ints | None, count: int) -> Ints:
-        """``(count,)`` of these rows (None: of all)."""
-        rows = np.arange(len(labels)) if rows is None else rows
-        if count > len(rows):
+    def _listed(self, path: Path, count: int) -> tuple[Ints, Ints]:
+        first, second = read_index_lists(path, LISTS[self.valid_from])
+        if (last := max(first.max(initial=0), second.max(initial=0))) >= count:
             raise DataError(
-                f"task={self.name} expects {count} pictures in a part that has {len(rows)}: the "
-                "files are incomplete or not this data set's; get them again, or lower "
-                "task.train_images, task.valid_images or task.test_images"
+                f"{path}: names row {last}, but the part of task={self.name} that it cuts has "
+                f"{count} pictures: it belongs to other data"
             )
+        return first, second
+
+    def _uncut(self, labels: Labels, of_train: bool) -> Ints:
+        """Rows of the part that is not cut; fewer if fewer are asked for."""
+        count = self.test_images if of_train else self.train_images
+        return self._some(labels, np.arange(len(labels)), count)
+
+    def _some(self, labels: Labels, rows: Ints, count: int) -> Ints:
+        """``(count,)`` of these rows."""
+        self._check_count(count, len(rows))
         if count == len(rows):
             return rows
         return rows[draw(labels[rows], count, self.seed, f"{self.name}/fewer")]
 
+    def _check_count(self, count: int, there: int) -> None:
+        if count > there:
+            raise DataError(
+                f"task={self.name} expects {count} pictures in a part that has {there}: the files "
+                "are incomplete or of another data set; get them again, or lower "
+                "task.train_images, task.valid_images or task.test_images"
+            )
+
+    def _fewer(self, published: Published) -> list[str]:
+        there = len(published.train.labels) + len(published.test.labels)
+        taken = self.train_images + self.valid_images + self.test_images
+        return [f"{taken} of {there} pictures taken by seed {self.seed}"] if taken < there else []
+
     def _take(self, part: Part, rows: Ints) -> Images:
         images = part.take(rows)
         return Images(resized(images.pixels, self.image_px), images.labels)
+
+    def _moments(self, images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        return (tuple(self.mean), tuple(self.std)) if self.mean else channel_moments(images.pixels)
+
+    def _list_file(self) -> dict[str, str]:
+        path = self.places.below_data(self.split_list)
+        return self.places.hashes({path.name: path}) if path else {}
 
     def _check_classes(self, labels: Labels) -> None:
         counts = np.bincount(labels, minlength=self.classes)
@@ -174,63 +196,16 @@ class ImageTask(Task):
                 f"{self.classes}: set task.classes={len(counts)}, or get the right files"
             )
         if (counts == 0).any():
-            empty = np.flatnonzero(counts == 0)
+            empty = ", ".join(map(str, np.flatnonzero(counts == 0)[:5]))
             raise DataError(
-                f"task={self.name} has no picture of class {', '.join(map(str, empty[:5]))} in one "
-                f"of its parts: add some, take more pictures, or lower task.classes"
+                f"task={self.name} has no picture of class {empty} in one of its parts: add some, "
+                "take more pictures, or lower task.classes"
             )
 
-    # Files
 
-    def folders(self) -> list[Path]:
-        """Where files are looked for, in the order of preference."""
-        data = [Path(self.data_dir).expanduser()] if self.data_dir else []
-        return [*data, *(folder / "images" for folder in data), self.downloads()]
-
-    def downloads(self) -> Path:
-        """Where downloaded files are kept."""
-        return self._cache() / "downloads" / "images"
-
-    def find(self, names: Sequence[str]) -> Path | None:
-        """The first of these files or folders that exists."""
-        candidates = (folder / name for name in names for folder in self.folders())
-        return next((path for path in candidates if path.exists()), None)
-
-    def require(self, names: Sequence[str], fetch: Callable[[], None] | None, cure: str) -> Path:
-        """The first of these files or folders; downloaded if that was asked for.
-
-        Raises:
-            DataError: it is not there; says where it was looked for, and ``cure``.
-        """
-        path = self.find(names)
-        if path is None and self.download and fetch is not None:
-            fetch()
-            path = self.find(names)
-        if path is None:
-            flag = " or set task.download=true" if fetch is not None and not self.download else ""
-            where = " or ".join(str(folder) for folder in self.folders())
-            raise DataError(
-                f"task={self.name} finds no {' or '.join(names)} in {where}: {cure}{flag}"
-            )
-        return path
-
-    def hashes(self, paths: Sequence[Path]) -> dict[str, str]:
-        """File names below ``images/`` and their sha256; that of big ones is remembered."""
-        memory = self._cache() / "images" / "sha256.json"
-        return {f"images/{path.name}": sha256(path, memory) for path in paths}
-
-    def _split_path(self) -> Path | None:
-        return self.find([self.split_list]) if self.split_list else None
-
-    def _cache(self) -> Path:
-        from nasrun.files import cache_folder
-
-        return Path(self.cache_dir) if self.cache_dir else cache_folder()
-
-
-def _head(images: Images, count: int) -> Images:
-    return Images(images.pixels[:count], images.labels[:count])
-
-
-def _tail(images: Images, count: int) -> Images:
-    return Images(images.pixels[count:], images.labels[count:])
+def _halves(images: Images, count: int) -> tuple[Images, Images]:
+    """The first ``count`` pictures and the others, as views."""
+    return (
+        Images(images.pixels[:count], images.labels[:count]),
+        Images(images.pixels[count:], images.labels[count:]),
+    )

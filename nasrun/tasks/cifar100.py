@@ -7,7 +7,6 @@ from nasrun.tasks.downloads import CIFAR100, fetch_archives
 from nasrun.tasks.parts import Published, in_memory
 from nasrun.tasks.pickled_batches import read_batches
 
-FOLDER = "cifar-100-python"
 PX = 32
 MD5 = {"train": "16019d7e3df5f24257cddd939b257f8d", "test": "f0ef6b0ae62326f3e7ffdfab6717acfc"}
 
@@ -26,12 +25,15 @@ class Cifar100(ImageTask):
         Raises:
             DataError: no official files, or damaged ones.
         """
-        folder = self.require(
-            [FOLDER],
-            lambda: fetch_archives(CIFAR100, self.downloads()),
-            "put the extracted cifar-100-python.tar.gz into one of them",
+        path = self.places.require(
+            ["train"],
+            "the folder cifar-100-python of cifar-100-python.tar.gz",
+            lambda: fetch_archives(CIFAR100, self.places.downloads),
         )
-        parts = [read_batches(folder, {name: MD5[name]}, "fine_labels", PX) for name in MD5]
-        train, test = (in_memory(part) for part in parts)
-        files = self.hashes([folder / name for name in MD5])
+        folder = path.parent
+        train, test = (
+            in_memory(read_batches(folder, {name: md5}, "fine_labels", PX))
+            for name, md5 in MD5.items()
+        )
+        files = self.places.hashes({name: folder / name for name in MD5})
         return Published(train, test, "CIFAR-100, official files", files)

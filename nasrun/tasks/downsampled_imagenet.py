@@ -1,6 +1,8 @@
 """Downsampled ImageNet, from the authors' pickled batches."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -8,7 +10,7 @@ from nasrun.errors import ConfigError
 from nasrun.images import Images
 from nasrun.tasks.base import ImageTask
 from nasrun.tasks.parts import Published, in_memory
-from nasrun.tasks.pickled_batches import read_batches
+from nasrun.tasks.pickled_batches import check_present, read_batches
 
 # The 16x16 files as NAS-Bench-201 uses them ([A] DownsampledImageNet.py). For the larger ones no
 # checksum of single files is published.
@@ -41,7 +43,6 @@ class DownsampledImageNet(ImageTask):
     """
 
     stored_px: int = 16
-    batches: list[str] = field(default_factory=lambda: ["ImageNet16"])
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,26 +55,28 @@ class DownsampledImageNet(ImageTask):
         Raises:
             DataError: files that are missing or damaged.
         """
-        names = " or ".join(self.batches)
-        folder = self.require(
-            self.batches,
-            None,
-            f"put the folder {names} with train_data_batch_1 to 10 and val_data into one of them "
+        path = self.places.require(
+            [VALIDATION],
+            f"the folder {' or '.join(self.folders)} with train_data_batch_1 to 10 and val_data "
             "(image-net.org offers it after a login)",
+            None,
         )
         md5 = MD5_16 if self.stored_px == 16 else dict.fromkeys(MD5_16, None)
-        training = {name: md5[name] for name in md5 if name != VALIDATION}
-        train = read_batches(folder, training, "labels", self.stored_px)
-        valid = read_batches(folder, {VALIDATION: md5[VALIDATION]}, "labels", self.stored_px)
-        files = self.hashes([folder / name for name in md5])
+        train = self._first_classes(path.parent, {k: v for k, v in md5.items() if k != VALIDATION})
+        valid = self._first_classes(path.parent, {VALIDATION: md5[VALIDATION]})
+        files = self.places.hashes({name: path.parent / name for name in md5})
         origin = f"ImageNet at {self.stored_px}x{self.stored_px}, official batches"
-        return Published(
-            in_memory(self._first_classes(train)),
-            in_memory(self._first_classes(valid)),
-            origin,
-            files,
-        )
+        return Published(in_memory(train), in_memory(valid), origin, files)
 
-    def _first_classes(self, images: Images) -> Images:
-        rows = np.flatnonzero(images.labels <= self.classes)
-        return Images(images.pixels[rows], images.labels[rows] - 1)
+    def _first_classes(self, folder: Path, batches: Mapping[str, str | None]) -> Images:
+        """Batch by batch, because all 1,000 classes may not fit the memory where a few do."""
+        check_present(folder, batches)
+        kept = list[Images]()
+        for name, md5 in batches.items():
+            images = read_batches(folder, {name: md5}, "labels", self.stored_px)
+            rows = np.flatnonzero(images.labels <= self.classes)
+            kept.append(Images(images.pixels[rows], images.labels[rows] - 1))
+        return Images(
+            np.concatenate([images.pixels for images in kept]),
+            np.concatenate([images.labels for images in kept]),
+        )

@@ -16,27 +16,40 @@ import numpy as np
 
 from nasrun.errors import DataError
 from nasrun.images import Images, Labels, Pixels
+from nasrun.tasks.parts import Published, in_memory
+from nasrun.tasks.places import Places, by_name
 
 FORMAT = "strip-webp-1"
 
 
-def pack_files(folder: Path, name: str, part: str) -> list[Path]:
-    """The packs of a part, in their order; empty where there are none."""
-    found = folder.glob(f"{name}_{part}_*.zip")
-    return sorted(found, key=lambda path: (len(path.name), path.name))
-
-
-def read_packs(paths: list[Path]) -> Images:
-    """The pictures of a part.
+def read_pack_parts(
+    places: Places, folder: Path, name: str, parts: tuple[str, str], title: str
+) -> Published:
+    """Training and test part of a data set from its packs ``NAME_PART_*.zip`` in ``folder``.
 
     Raises:
         DataError: a pack that is missing, truncated or damaged.
     """
+    paths = [_pack_files(folder, f"{name}_{part}") for part in parts]
+    files = places.hashes(by_name([path for part in paths for path in part]))
+    train, test = (in_memory(_read_packs(part)) for part in paths)
+    return Published(train, test, f"{title}, image pack {name}", files)
+
+
+def _pack_files(folder: Path, stem: str) -> list[Path]:
+    """The packs of a part, in their order."""
+    found = sorted(folder.glob(f"{stem}_*.zip"), key=lambda path: (len(path.name), path.name))
+    if not found:
+        raise DataError(f"{folder}: {stem}_0.zip is missing; copy it there")
+    return found
+
+
+def _read_packs(paths: list[Path]) -> Images:
     packs = [_read_pack(path) for path in paths]
-    found = [meta["part"] for meta, _ in packs]
-    if found != list(range(packs[0][0]["parts"])):
+    found, parts = [meta["part"] for meta, _ in packs], packs[0][0]["parts"]
+    if found != list(range(parts)):
         raise DataError(
-            f"{paths[0].parent}: expected parts 0 to {packs[0][0]['parts'] - 1} of "
+            f"{paths[0].parent}: expected parts 0 to {parts - 1} of "
             f"{paths[0].name.rpartition('_')[0]}, found {found}; copy the missing files there"
         )
     pixels = np.concatenate([images.pixels for _, images in packs])

@@ -23,12 +23,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Published:
-    """A data set's training and test part, where they were found, and their files' sha256."""
+    """A data set's training and test part, where they were found, and their files' sha256.
+
+    ``cut`` holds the rows of the two pieces of one of them where the publisher names them.
+    """
 
     train: Part
     test: Part
     origin: str
     files: Mapping[str, str]
+    cut: tuple[Ints, Ints] | None = None
 
 
 def in_memory(images: Images) -> Part:

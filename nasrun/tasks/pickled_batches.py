@@ -5,7 +5,7 @@ labels. It is read by an unpickler that builds plain data and nothing else.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -29,14 +29,23 @@ def read_batches(folder: Path, names: Mapping[str, str | None], key: str, px: in
     Raises:
         DataError: a file that is missing, of another content, or no such batch.
     """
-    missing = [name for name in names if not (folder / name).is_file()]
-    if missing:
-        raise DataError(f"{folder}: {', '.join(missing)} missing; copy the whole data set there")
+    check_present(folder, names)
     batches = [_read(folder / name, md5, key, px) for name, md5 in names.items()]
     return Images(
         np.concatenate([batch.pixels for batch in batches]),
         np.concatenate([batch.labels for batch in batches]),
     )
+
+
+def check_present(folder: Path, names: Iterable[str]) -> None:
+    """Refuse a folder that lacks some of these files, before any of them is read.
+
+    Raises:
+        DataError: says which are missing.
+    """
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise DataError(f"{folder}: {', '.join(missing)} missing; copy the whole data set there")
 
 
 def _read(path: Path, md5: str | None, key: str, px: int) -> Images:

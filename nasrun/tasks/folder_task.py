@@ -1,0 +1,34 @@
+"""A task whose pictures were listed when it was made."""
+
+from dataclasses import dataclass
+
+from nasrun.tasks.base import ImageTask
+from nasrun.tasks.folder_listing import NO_LISTING, Listing
+from nasrun.tasks.parts import Published
+from nasrun.tasks.picture_files import Fit, PictureFiles
+
+
+@dataclass
+class FolderTask(ImageTask):
+    """The pictures of a folder; made by ImageFolder.
+
+    Raises:
+        ConfigError: see ImageTask.
+    """
+
+    listing: Listing = NO_LISTING
+    fit: Fit = Fit.crop
+
+    def read(self) -> Published:
+        """The listed pictures.
+
+        Raises:
+            DataError: a picture that cannot be decoded.
+        """
+        listing = self.listing
+        decoder = PictureFiles(self.image_px, self.fit, self.places.cache / "images")
+        train, test = (
+            decoder.part(files.paths, files.labels) for files in (listing.train, listing.test)
+        )
+        hashes = self.places.hashes(listing.folders())
+        return Published(train, test, listing.origin, hashes, listing.cut)

@@ -1,0 +1,94 @@
+"""Data sets in the IDX format of MNIST: grey pictures, raw or compressed by gzip."""
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+
+from nasrun.errors import DataError
+from nasrun.images import Images
+from nasrun.tasks.base import ImageTask
+from nasrun.tasks.downloads import FASHION_MNIST, MNIST, fetch_archives
+from nasrun.tasks.parts import Part, Published, in_memory
+from nasrun.tasks.places import by_name
+
+PICTURES, LABELS = 0x803, 0x801  # unsigned bytes in three and in one dimension
+SIDES = ("images-idx3", "labels-idx1")
+
+
+class Publisher(Enum):
+    """Whose files they are, for downloading."""
+
+    mnist = "MNIST"
+    fashion_mnist = "Fashion-MNIST"
+
+
+ARCHIVES = {Publisher.mnist: MNIST, Publisher.fashion_mnist: FASHION_MNIST}
+
+
+@dataclass
+class IdxImages(ImageTask):
+    """MNIST (LeCun et al., 1998) and Fashion-MNIST (Xiao et al., 2017).
+
+    The grey pictures become three equal channels of ``image_px``, as in MetaD2A's experiments
+    (Lee et al., ICLR 2021), so that networks for colour pictures take them.
+
+    Raises:
+        ConfigError: see ImageTask.
+    """
+
+    publisher: Publisher = Publisher.mnist
+
+    def read(self) -> Published:
+        """The official parts.
+
+        Raises:
+            DataError: files that are missing or damaged.
+        """
+        paths = {
+            (part, side): self._path(f"{part}-{side}-ubyte")
+            for part in ("train", "t10k")
+            for side in SIDES
+        }
+        train, test = (
+            self._part(*(paths[part, side] for side in SIDES)) for part in ("train", "t10k")
+        )
+        files = self.places.hashes(by_name(list(paths.values())))
+        origin = f"{self.publisher.value}, grey as three equal channels"
+        return Published(train, test, origin, files)
+
+    def _path(self, name: str) -> Path:
+        return self.places.require(
+            [name, f"{name}.gz"],
+            f"the {self.publisher.value} files, as {self.folders[0]}/{name}.gz,",
+            self._fetch,
+        )
+
+    def _fetch(self) -> None:
+        fetch_archives(ARCHIVES[self.publisher], self.places.downloads)
+
+    def _part(self, pictures: Path, labels: Path) -> Part:
+        pixels = _read(pictures, PICTURES)
+        numbers = _read(labels, LABELS)
+        if len(pixels) != len(numbers):
+            raise DataError(
+                f"{labels}: {len(numbers)} labels for the {len(pixels)} pictures of "
+                f"{pictures.name}; get both again"
+            )
+        return in_memory(Images(pixels[:, None], numbers.astype(np.int64)))
+
+
+def _read(path: Path, kind: int) -> np.ndarray:
+    """The array of an IDX file: a header of big-endian numbers, then bytes."""
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        dimensions = kind & 0xFF
+        header = np.frombuffer(data, ">i4", 1 + dimensions)
+        if header[0] != kind:
+            raise ValueError(f"it begins with {int(header[0]):#x}, expected {kind:#x}")
+        return np.frombuffer(data, np.uint8, offset=header.nbytes).reshape(header[1:])
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise DataError(f"{path}: not a complete IDX file ({error}); get it again") from None

@@ -1,0 +1,34 @@
+"""Data sets that come as packs alone."""
+
+from dataclasses import dataclass
+
+from nasrun.tasks.base import ImageTask
+from nasrun.tasks.image_packs import read_pack_parts
+from nasrun.tasks.parts import Published
+
+
+@dataclass
+class ImagePack(ImageTask):
+    """Tiny-ImageNet's 200 classes, reduced to 16 or 32 pixels.
+
+    Not the ImageNet16-120 of NAS-Bench-201: other classes and pictures (crops of 64 pixels, reduced
+    once more), so that accuracies cannot be compared with that benchmark's.
+
+    Raises:
+        ConfigError: see ImageTask.
+    """
+
+    pack: str = "in16"
+
+    def read(self) -> Published:
+        """The training and validation pictures of Tiny-ImageNet.
+
+        Raises:
+            DataError: a pack that is missing or damaged.
+        """
+        path = self.places.require(
+            [f"{self.pack}_train_0.zip"], f"the packs {self.pack}_*.zip", None
+        )
+        return read_pack_parts(
+            self.places, path.parent, self.pack, ("train", "val"), "Tiny-ImageNet"
+        )

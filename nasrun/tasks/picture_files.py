@@ -1,0 +1,141 @@
+"""Pictures in files of any format and size, decoded once to squares of bytes and kept."""
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+
+from nasrun.errors import DataError
+from nasrun.images import Labels, Pixels
+from nasrun.streams import Ints
+from nasrun.tasks.parts import Part
+
+log = logging.getLogger("nasrun")
+
+FORMAT = "nasrun-pictures-1"  # to be raised whenever the same files would give other pixels
+MAPPED_BYTES = 256 * 2**20  # what is larger stays on disk and is mapped into memory
+CHUNK = 256  # pictures that are decoded at a time
+BAR_FROM = 1_000  # pictures from which decoding takes long enough to show a bar
+SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
+GREY_MODES = {"1", "L", "LA", "I", "I;16", "F"}
+
+
+class Fit(Enum):
+    """How a picture becomes a square: squeezed, or cut to its middle."""
+
+    squash = "squash"
+    crop = "crop"
+
+
+@dataclass(frozen=True)
+class PictureFiles:
+    """How files are decoded: to ``px`` pixels a side, and where the result is kept."""
+
+    px: int
+    fit: Fit
+    cache: Path
+
+    def part(self, paths: Sequence[Path], labels: Labels) -> Part:
+        """A part whose pictures are decoded when their pixels are asked for."""
+
+        def pixels(rows: Ints) -> Pixels:
+            return self._decoded([paths[row] for row in rows])
+
+        return Part(labels, pixels)
+
+    def _decoded(self, paths: Sequence[Path]) -> Pixels:
+        """``(n, 3, px, px)`` pixels, from the cache if these files were decoded before."""
+        kept = self.cache / f"{self._key(paths)}.npy"
+        shape = (len(paths), 3, self.px, self.px)
+        if (pixels := _opened(kept, shape)) is not None:
+            return pixels
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".decode.", dir=kept.parent) as temporary:
+                path = Path(temporary) / kept.name
+                out = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+                self._decode_into(out, paths)
+                out.flush()
+                del out
+                path.replace(kept)
+        except OSError as error:
+            raise DataError(
+                f"cannot keep decoded pictures in {kept.parent} ({error.strerror or error}): set "
+                "cache_dir to a folder with space"
+            ) from None
+        pixels = _opened(kept, shape)
+        assert pixels is not None
+        return pixels
+
+    def _key(self, paths: Sequence[Path]) -> str:
+        """What the pixels depend on: which files, as far as the system tells, and the square."""
+        digest = hashlib.sha256(f"{FORMAT} {self.px} {self.fit.value}".encode())
+        for path in paths:
+            state = path.stat()
+            digest.update(f"\n{path.resolve()} {state.st_size} {state.st_mtime_ns}".encode())
+        return digest.hexdigest()[:24]
+
+    def _decode_into(self, out: Pixels, paths: Sequence[Path]) -> None:
+        grey = 0
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for first in _watched(range(0, len(paths), CHUNK), len(paths)):
+                chunk = paths[first : first + CHUNK]
+                for at, (pixels, was_grey) in enumerate(pool.map(self._decode, chunk), first):
+                    out[at] = pixels.transpose(2, 0, 1)
+                    grey += was_grey
+        if grey:
+            folder = paths[0].parent
+            log.warning("%d grey pictures of %s become three equal channels", grey, folder)
+
+    def _decode(self, path: Path) -> tuple[Pixels, bool]:
+        """``(px, px, 3)`` pixels, and whether the picture was grey."""
+        from PIL import Image, ImageOps
+
+        size, how = (self.px, self.px), Image.Resampling.BILINEAR
+        try:
+            with Image.open(path) as image:
+                was_grey = image.mode in GREY_MODES
+                colour = image.convert("RGB")
+            if self.fit is Fit.crop:
+                return np.asarray(ImageOps.fit(colour, size, how)), was_grey
+            return np.asarray(colour.resize(size, how)), was_grey
+        except Exception as error:  # a damaged picture can fail in any way
+            raise DataError(
+                f"{path}: this picture cannot be decoded ({error}); replace it or delete it"
+            ) from None
+
+
+def _opened(path: Path, shape: tuple[int, ...]) -> Pixels | None:
+    """The pixels of a cache file; None where it is not there, or not whole."""
+    try:
+        pixels = np.load(path, mmap_mode="r" if np.prod(shape) > MAPPED_BYTES else None)
+    except (OSError, ValueError, EOFError):
+        return None
+    return pixels if pixels.shape == shape and pixels.dtype == np.uint8 else None
+
+
+def _watched(starts: range, count: int) -> Iterator[int]:
+    """The starts of the chunks, with a progress bar on the terminal if there are many pictures."""
+    if count < BAR_FROM:
+        yield from starts
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(f"decoding {count} pictures", total=count)
+        for first in starts:
+            yield first
+            progress.advance(bar, CHUNK)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file's name is that of a picture."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")

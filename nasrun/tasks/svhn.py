@@ -1,0 +1,59 @@
+"""Street View House Numbers, from the official cropped digits."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nasrun.errors import DataError
+from nasrun.images import Images
+from nasrun.tasks.base import ImageTask
+from nasrun.tasks.downloads import SVHN, fetch_archives
+from nasrun.tasks.parts import Published, in_memory
+from nasrun.tasks.places import by_name
+
+TRAIN, TEST = "train_32x32.mat", "test_32x32.mat"
+
+
+@dataclass
+class Svhn(ImageTask):
+    """Netzer et al., "Reading digits in natural images" (2011), without the extra pictures.
+
+    Raises:
+        ConfigError: see ImageTask.
+    """
+
+    def read(self) -> Published:
+        """The official training and test digits.
+
+        Raises:
+            DataError: files that are missing or damaged.
+        """
+        paths = [
+            self.places.require(
+                [name],
+                f"{TRAIN} and {TEST}",
+                lambda: fetch_archives(SVHN, self.places.downloads),
+            )
+            for name in (TRAIN, TEST)
+        ]
+        files = self.places.hashes(by_name(paths))
+        train, test = (in_memory(_read(path)) for path in paths)
+        return Published(train, test, "SVHN, official files", files)
+
+
+def _read(path: Path) -> Images:
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(path, variable_names=["X", "y"])
+        pixels = np.ascontiguousarray(content["X"].transpose(3, 2, 0, 1))
+        labels = content["y"].ravel().astype(np.int64) % 10  # the files call the digit 0 ten
+        if pixels.dtype != np.uint8 or len(labels) != len(pixels):
+            raise ValueError(f"{len(labels)} labels for {len(pixels)} pictures of {pixels.dtype}")
+    except Exception as error:  # a damaged file can fail in any way
+        raise DataError(
+            f"{path}: not a complete file of cropped digits ({type(error).__name__}: {error}); "
+            "get it again"
+        ) from None
+    return Images(pixels, labels)
