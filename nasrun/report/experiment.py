@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nasrun.errors import DataError
 from nasrun.files import read_json, write_bytes
@@ -33,12 +33,9 @@ from nasrun.report.overview import overview
 from nasrun.report.page import page
 from nasrun.report.published_figures import ALL_TASKS, Key, Published, read_published
 from nasrun.report.schema import Figure, Report, parse_report
-from nasrun.report.terminal import rich_table
+from nasrun.report.terminal import ReportTable
 from nasrun.report.trials import Problem, Trials, by_problem, protocol, read_trials
 from nasrun.report.winners import EdgesOf, find_winners
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 NODE = "report.json"
 PAGE = "report.html"
@@ -49,7 +46,7 @@ class Written:
     """The files of a report, and its table for the terminal."""
 
     files: list[Path]
-    table: "RenderableType"
+    table: ReportTable
 
 
 def write_report(
@@ -86,7 +83,7 @@ def write_report(
         files |= {f"{name}.{suffix}": data for suffix, data in pictures.items()}
     files[PAGE] = page(content, curves, jobs, edges).encode()
     written = [write_bytes(folder / name, data) for name, data in files.items()]
-    return Written(written, rich_table(content))
+    return Written(written, ReportTable(content))
 
 
 def _tables(content: Content) -> dict[str, bytes]:

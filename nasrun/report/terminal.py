@@ -1,10 +1,13 @@
 """A report as a table for the terminal."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from textwrap import fill
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from nasrun.report.columns import headers, shown
@@ -15,35 +18,68 @@ INDENT = " "
 HEADER_WIDTH = 6  # characters to a line of a header, so that figures set a column's width
 
 
-def rich_table(content: Content) -> RenderableType:
-    """One section per problem, then all tasks, then the claims."""
+@dataclass(frozen=True)
+class ReportTable:
+    """The report's table for the terminal: a section per problem, all tasks, then the claims.
+
+    It shows as many of the columns as fit whole, and names the others: half a figure misleads.
+    """
+
+    content: Content
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        """Yield the widest table that fits, and that of the claims."""
+        names = headers(self.content.report)
+        unlimited = options.update(max_width=10**4)
+        kept = len(names)
+        table = _table(self.content, names, kept)
+        while kept > 1 and _width(console, unlimited, table) > options.max_width:
+            kept -= 1
+            table = _table(self.content, names, kept)
+        yield table
+        if self.content.verdicts:
+            yield _claims_table(self.content)
+
+
+def _width(console: Console, options: ConsoleOptions, table: Table) -> int:
+    return Measurement.get(console, options, table).maximum
+
+
+def _table(content: Content, names: Sequence[str], kept: int) -> Table:
+    """The table with the first ``kept`` columns."""
+    report = content.report
+    said = notes(content)
+    if left_out := names[kept:]:
+        said = [f"too wide for this terminal, see {report.name}.md: {', '.join(left_out)}", *said]
     table = Table(
-        title=escape(content.report.title),
-        caption=escape("\n".join(notes(content))),
-        caption_justify="left",
-        box=box.SIMPLE,
-        show_edge=False,
-        pad_edge=False,
-        collapse_padding=True,
-    )
-    names = [INDENT + content.label(line.algorithm) for line in content.lines]
-    tasks = [str(line.problem) for line in content.lines]
+        title=escape(report.title), caption=escape("\n".join(said)), caption_justify="left",
+        box=box.SIMPLE, show_edge=False, pad_edge=False, collapse_padding=True,
+    )  # fmt: skip
+    lines = [
+        *(INDENT + content.label(line.algorithm) for line in content.lines),
+        *(str(line.problem) for line in content.lines),
+    ]
     # A task's name must be whole: it is the only thing that tells the sections apart.
-    table.add_column("method", min_width=max(map(len, [*names, *tasks]), default=0))
-    for header in headers(content.report)[1:]:
+    table.add_column(names[0], min_width=max(map(len, lines), default=0), no_wrap=True)
+    for header in names[1:kept]:
         wrapped = fill(escape(header), HEADER_WIDTH, break_long_words=False)
         table.add_column(wrapped, justify="right", no_wrap=True)
-    for problem, lines in content.sections():
+    for problem, section in content.sections():
         table.add_row(f"[bold]{escape(problem)}[/bold]")
-        for line in lines:
-            name = escape(content.label(line.algorithm))  # rea[population=5] is no markup
-            table.add_row(f"{INDENT}{name}", *shown(line, content.report))
+        for line in section:
+            _add_row(table, content.label(line.algorithm), shown(line, report)[: kept - 1])
         table.add_section()
     for number, (name, *cells) in enumerate(content.overall()):
         if number == 0:
             table.add_row("[bold]all tasks[/bold]")
-        table.add_row(f"{INDENT}{escape(name)}", *cells)
-    return Group(table, _claims_table(content)) if content.verdicts else table
+        _add_row(table, name, cells[: kept - 1])
+    return table
+
+
+def _add_row(table: Table, name: str, cells: Sequence[str]) -> None:
+    table.add_row(INDENT + escape(name), *map(escape, cells))  # rea[population=5] is no markup
 
 
 def _claims_table(content: Content) -> Table:

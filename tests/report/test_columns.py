@@ -107,3 +107,28 @@ def test_markdown_has_the_claims_and_the_totals(folder):
     totals = page.split("## All tasks\n\n")[1].splitlines()
     assert totals[0] == "| method | sim. hours | publ. hours |"
     assert "| CATCH > rea | cifar10 | +1.50 | 2 agents | 0.250 | 0.250 |" in page
+
+
+def at_width(folder, width, report=REPORT):
+    with open("/dev/null", "w") as nowhere:
+        console = Console(width=width, record=True, file=nowhere)
+        console.print(write_report(folder, report).table)
+    return console.export_text()
+
+
+def test_a_narrow_terminal_shows_whole_columns_and_names_the_others(folder):
+    wide, narrow = (at_width(folder, width) for width in (200, 60))
+    assert "too wide" not in wide
+    assert "too wide for this terminal, see r.md:" in " ".join(narrow.split())
+    assert "finds a top 10, %" in " ".join(narrow.split())
+    for text in (wide, narrow):
+        assert "…" not in text
+        for task in ("cifar10", "cifar100"):
+            assert any(found.strip() == task for found in text.splitlines())
+    assert max(map(len, narrow.splitlines())) <= 60
+
+
+def test_square_brackets_of_a_name_are_no_markup(tmp_path):
+    name = "rea[population=5]"
+    write_trials(tmp_path, [row(name, seed, 90.0 + seed) for seed in range(3)])
+    assert name in at_width(tmp_path, 120, {"name": "b", "title": "[bold]t"})
