@@ -11,9 +11,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from nasrun import config as configs
-from nasrun.console import progress, show_job, show_run
-from nasrun.errors import NasrunError
+from nasrun.console import show_job, show_run
+from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import atomic, read_csv, write_json
+from nasrun.live import live
 from nasrun.pipeline import prepare, run
 from nasrun.record.provenance import config_hash, provenance
 from nasrun.record.recorder import STATUS, Recorder
@@ -31,6 +32,8 @@ def play_job(config: DictConfig) -> float | None:
     folder = Path(settings.runtime.output_dir)
     sweep = settings.mode is RunMode.MULTIRUN
     try:
+        if config.resume is not None and not sweep and not (folder / STATUS).exists():
+            raise ConfigError(f"resume={config.resume} holds no run: leave resume out, or add -m")
         return _play(config, settings, folder, sweep)
     except Exception as error:
         if not sweep and not isinstance(error, NasrunError) and config.debug:
@@ -50,12 +53,11 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
     prepare(experiment)
     files = experiment.files
     identity = config_hash(configs.identity(config, files))
-    with (
-        Recorder(folder, identity, _request(config, settings), wait=sweep) as recorder,
-        progress(experiment, quiet=sweep) as watch,
-    ):
+    with Recorder(folder, identity, _request(config, settings), wait=sweep) as recorder:
         _save_config(folder, config, settings)
-        run(experiment, recorder, lambda: provenance(identity, files), watch)
+        if not recorder.complete:
+            with live(experiment, len(recorder.finished()), sweep=sweep) as watch:
+                run(experiment, recorder, lambda: provenance(identity, files), watch)
     if sweep:
         show_job(folder)
     else:

@@ -109,6 +109,8 @@ class SplitSweeper(Sweeper):
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         params = [f"{key}={value}" for key, value in self.params.items()]
         overrides = parser.parse_overrides([*params, *arguments])
+        if any(each.get_key_element() == SPLIT and each.is_sweep_override() for each in overrides):
+            raise ConfigError(f"{SPLIT} cannot be swept over: give one number of jobs")
         (jobs,) = BasicSweeper.split_arguments(overrides, None)
         return [tuple(text for text in job if key_of(text) != SPLIT) for job in jobs]
 

@@ -1,0 +1,254 @@
+"""Sweeps by the installed command: split, launched by plug-ins, killed, and gone on with."""
+
+import importlib.util
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from command import NASRUN, environment, rows
+
+PLUGINS = {
+    "joblib": "hydra_plugins.hydra_joblib_launcher",
+    "submitit_local": "hydra_plugins.hydra_submitit_launcher",
+    "ray": "hydra_plugins.hydra_ray_launcher",
+}
+FILES = ("trials.csv", "summary.csv")
+
+
+def installed(launcher):
+    try:
+        return importlib.util.find_spec(PLUGINS[launcher]) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def need(launcher):
+    if not installed(launcher):
+        pytest.skip(f"the plug-in of hydra/launcher={launcher} is not installed")
+
+
+def joined(folder):
+    return [(folder / name).read_bytes() for name in FILES]
+
+
+def test_seeds_trials_and_splits_give_the_same_bytes_by_any_launcher(nasrun, tmp_path):
+    nasrun("-m", "seed=0", "trials=6", "hydra.sweep.dir=one")
+    sweeps = {"seeds": ["seed=range(0,6)"], "split": ["trials=6", "sweep.split=4"]}
+    for launcher in ("joblib", "submitit_local"):
+        if installed(launcher):
+            sweeps[launcher] = ["trials=6", "sweep.split=2", f"hydra/launcher={launcher}"]
+    for name, arguments in sweeps.items():
+        nasrun("-m", *arguments, f"hydra.sweep.dir={name}")
+        assert joined(tmp_path / name) == joined(tmp_path / "one"), name
+
+
+def test_a_split_makes_a_sweep_without_being_told(nasrun):
+    answer = nasrun("trials=5", "sweep.split=2")
+    assert "5 rows of 2 finished jobs" in answer.stdout
+
+
+def test_a_split_goes_with_experiments_and_other_swept_values(nasrun, tmp_path):
+    experiment = [
+        "+experiment=catch_fig3", "algorithm=rea,random", "task=cifar10", "trials=4",
+        "budget.evaluations=5", "report=null",
+    ]  # fmt: skip
+    nasrun(*experiment, "hydra.sweep.dir=one")
+    answer = nasrun(*experiment, "hydra.sweep.dir=split", "sweep.split=2")
+    assert "8 rows of 4 finished jobs" in answer.stdout
+    assert joined(tmp_path / "split") == joined(tmp_path / "one")
+
+
+def test_globs_ranges_and_lists_make_jobs(nasrun, tmp_path):
+    nasrun(
+        "-m", "algorithm=glob(re*,exclude=*n*)", "seed=range(0,2)",
+        "retrain.tasks=[cifar10,cifar100]", "hydra.sweep.dir=sweep",
+    )  # fmt: skip
+    found = [
+        (row["algorithm"], row["seed"], row["task"]) for row in rows(tmp_path / "sweep/trials.csv")
+    ]
+    assert found == [("rea", seed, task) for seed in "01" for task in ("cifar10", "cifar100")]
+
+
+def test_what_is_done_is_not_launched_again(nasrun, tmp_path):
+    arguments = ("-m", "algorithm=rea,random", "trials=3")
+    nasrun(*arguments, "hydra.sweep.dir=sweep")
+    before = joined(tmp_path / "sweep")
+    answer = nasrun(*arguments, "resume=sweep")
+    assert "2 jobs, 2 of them done" in answer.stdout
+    assert "#0" not in answer.stdout
+    assert joined(tmp_path / "sweep") == before
+    assert (
+        "2 jobs, 1 of them done"
+        in nasrun("-m", "algorithm=rea,local_search", "trials=3", "resume=sweep").stdout
+    )
+
+
+def test_a_sweep_goes_on_with_another_split_and_plays_no_trial_twice(nasrun, tmp_path):
+    nasrun("-m", "trials=9", "hydra.sweep.dir=whole")
+    nasrun("-m", "trials=9", "sweep.split=3", "hydra.sweep.dir=sweep")
+    shutil.rmtree(next((tmp_path / "sweep").glob("*-seed3-*")))
+    answer = nasrun("-m", "trials=9", "sweep.split=2", "resume=sweep")
+    assert "4 jobs, 2 of them done" in answer.stdout
+    assert joined(tmp_path / "sweep") == joined(tmp_path / "whole")
+
+
+def test_resume_goes_on_in_the_folder_of_a_run(nasrun, tmp_path):
+    nasrun("trials=3", "hydra.run.dir=run")
+    nasrun("trials=3", "resume=run")
+    assert "holds another run" in nasrun("trials=4", "resume=run", code=1).stderr
+    for mode in ([], ["-m"]):
+        assert "resume=none holds no " in nasrun(*mode, "resume=none", code=2).stderr
+        assert not (tmp_path / "none").exists()
+    nasrun("-m", "trials=3", "hydra.sweep.dir=sweep")
+    assert "resume=sweep holds no run" in nasrun("trials=3", "resume=sweep", code=2).stderr
+
+
+MISTAKES = {
+    "sweep.split=0": "sweep.split must be a whole number of at least 1, got 0",
+    "sweep.split=2,4": "sweep.split cannot be swept over",
+    "seed=0,1": "two jobs of this sweep would play seed 1 of the same search",
+}
+
+
+@pytest.mark.parametrize(("argument", "sentence"), MISTAKES.items(), ids=MISTAKES)
+def test_a_sweep_that_cannot_be_is_refused_before_it_begins(nasrun, tmp_path, argument, sentence):
+    answer = nasrun("-m", "trials=2", argument, "hydra.sweep.dir=sweep", code=2)
+    assert sentence in answer.stderr
+    assert answer.stderr.count("\n") == 1
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_a_sweep_of_mistakes_alone_ends_like_a_mistake(nasrun, tmp_path):
+    nasrun("-m", "algorithm.population=0,-1", "hydra.sweep.dir=sweep", code=2)
+    assert len(rows(tmp_path / "sweep" / "failed.csv")) == 2
+
+
+def test_a_job_of_other_config_files_is_looked_at_again(nasrun, tmp_path):
+    conf = tmp_path / "mine" / "algorithm"
+    conf.mkdir(parents=True)
+    text = "_target_: nasrun.algorithms.rea.REA\nname: mine\npopulation: 5\n"
+    command = ["-m", f"hydra.searchpath=[file://{tmp_path}/mine]", "algorithm=mine", "trials=2"]
+    (conf / "mine.yaml").write_text(text)
+    nasrun(*command, "hydra.sweep.dir=sweep")
+    (conf / "mine.yaml").write_text(text + "# a remark\n")
+    assert "1 jobs, 0 of them done" in nasrun(*command, "resume=sweep").stdout
+    assert "1 jobs, 1 of them done" in nasrun(*command, "resume=sweep").stdout
+    (conf / "mine.yaml").write_text(text.replace("5", "7"))
+    answer = nasrun(*command, "resume=sweep", code=1)
+    assert "holds another run" in answer.stderr
+    assert "1 of 1 jobs are not done" in answer.stderr
+
+
+def test_the_extra_of_a_missing_plug_in_is_named(nasrun):
+    missing = [name for name in PLUGINS if not installed(name)]
+    if not missing:
+        pytest.skip("all plug-ins are installed")
+    answer = nasrun("-m", f"hydra/launcher={missing[0]}", "seed=0", code=2)
+    extra = missing[0].partition("_")[0]
+    assert answer.stderr.endswith(f'not installed: pip install "nasrun[{extra}]"\n')
+
+
+NOTING = """
+import os, sys
+from dataclasses import dataclass
+from nasrun.algorithms.rea import REA
+
+@dataclass
+class Noting(REA):
+    name: str = "noting"
+
+    def start(self, *arguments):
+        gpu, threads = (os.environ[key] for key in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"))
+        with open(os.environ["NOTES"], "a") as notes:
+            print(os.getpid(), gpu, threads, "torch" in sys.modules, file=notes)
+        super().start(*arguments)
+"""
+
+
+def test_every_process_has_one_gpu_and_its_share_of_cores_before_torch(nasrun, tmp_path):
+    need("joblib")
+    (tmp_path / "noting.py").write_text(NOTING)
+    (tmp_path / "mine" / "algorithm").mkdir(parents=True)
+    (tmp_path / "mine" / "algorithm" / "noting.yaml").write_text(
+        "_target_: noting.Noting\nname: noting\n"
+    )
+    tool = tmp_path / "bin" / "nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\nfor n in 0 1 2; do echo GPU $n: a fake one; done\n")
+    tool.chmod(0o755)
+    nasrun(
+        "-m", f"hydra.searchpath=[file://{tmp_path}/mine]", "algorithm=noting", "seed=range(0,6)",
+        "hydra/launcher=joblib", "hydra.launcher.n_jobs=2",
+        env={"PYTHONPATH": str(tmp_path), "NOTES": str(tmp_path / "notes"),
+             "PATH": f"{tool.parent}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    notes = [line.split() for line in (tmp_path / "notes").read_text().splitlines()]
+    assert len(notes) == 6
+    pinned = {pid: {gpu for own, gpu, *_ in notes if own == pid} for pid, *_ in notes}
+    assert all(len(gpus) == 1 for gpus in pinned.values()), pinned
+    used = [gpu for gpus in pinned.values() for gpu in gpus]
+    assert len(set(used)) == len(used) <= 2
+    assert set(used) <= {"0", "1", "2"}
+    assert {(threads, torch) for *_, threads, torch in notes} == {
+        (str(max(1, len(os.sched_getaffinity(0)) // 2)), "False")
+    }
+
+
+def start(arguments, folder, cache_dir):
+    return subprocess.Popen(
+        [NASRUN, *arguments], cwd=folder, env=environment(cache_dir), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def test_two_that_start_the_same_sweep_play_every_trial_once(nasrun, tmp_path, cache_dir):
+    arguments = ["-m", "seed=0,50", "trials=50", "cohort=10", "hydra.sweep.dir=shared"]
+    both = [start(arguments, tmp_path, cache_dir) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert len(rows(tmp_path / "shared" / "trials.csv")) == 100
+
+
+JOBS = ("-m", "algorithm=rea,random,local_search,reinforce", "task=cifar10,cifar100,imagenet16_120",
+        "trials=40", "cohort=10", "sweep.split=2")  # fmt: skip
+
+
+@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
+def test_a_sweep_killed_three_times_ends_with_the_same_bytes(nasrun, tmp_path, cache_dir, launcher):
+    if launcher != "basic":
+        need(launcher)
+    nasrun(*JOBS, "hydra.sweep.dir=whole")
+    moments = random.Random(0)
+    done = []
+    for kill in range(3):
+        folder = "hydra.sweep.dir=killed" if kill == 0 else "resume=killed"
+        process = start([*JOBS, folder, f"hydra/launcher={launcher}"], tmp_path, cache_dir)
+        wait_for_jobs(tmp_path / "killed", len(done) + 2)
+        time.sleep(moments.uniform(0, 0.3))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        done = finished(tmp_path / "killed")
+        assert len(done) < 24, "killed too late to show anything"
+    times = {job: (job / "trials.csv").stat().st_mtime_ns for job in done}
+    nasrun(*JOBS, "resume=killed")
+    assert joined(tmp_path / "killed") == joined(tmp_path / "whole")
+    assert len(finished(tmp_path / "killed")) == 24
+    assert times == {job: (job / "trials.csv").stat().st_mtime_ns for job in done}
+
+
+def finished(folder: Path):
+    states = {path.parent: json.loads(path.read_text()) for path in folder.glob("*/status.json")}
+    return [job for job, status in states.items() if status["state"] == "complete"]
+
+
+def wait_for_jobs(folder, count):
+    for _ in range(1200):
+        if len(finished(folder)) >= count:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"{folder} does not get {count} finished jobs within a minute")
