@@ -1,18 +1,14 @@
-"""What a person sees: a progress bar while a run works, and tables when it is done."""
+"""What a person sees when a run or a sweep is done: tables and sentences."""
 
 import sys
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from nasrun.files import read_csv, read_json
-from nasrun.pipeline import Experiment
-from nasrun.play import Watch
 from nasrun.record.collect import Collected
 from nasrun.record.recorder import STATUS
 from nasrun.record.summary import GROUP, PROTOCOL
@@ -25,28 +21,6 @@ SPREADS = {
     "latency ms": "latency_ms",
 }
 Row = Mapping[str, str]
-
-
-@contextmanager
-def progress(experiment: Experiment, quiet: bool) -> Generator[Watch | None]:
-    """A live bar of trials with the best reward of all measurements; None where nobody sees it."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield None
-        return
-    label = f"{experiment.algorithm.name} on {experiment.task.name}"
-    columns = (
-        TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(),
-        TextColumn("{task.fields[state]}"), TimeRemainingColumn(compact=True),
-    )  # fmt: skip
-    with Progress(*columns, console=console) as bar:
-        line = bar.add_task(label, total=len(experiment.seeds), state="")
-
-        def watch(finished: int, evaluations: int, best: float) -> None:
-            state = f"best {best:.2f} of {evaluations:,}"
-            bar.update(line, completed=finished, state=state)
-
-        yield watch
 
 
 def show_run(folder: Path) -> None:

@@ -23,7 +23,7 @@ LAYERS = (
     {"play"},
     {"pipeline"},
     {"config"},
-    {"console", "cells"},
+    {"console", "cells", "live"},
     {"sweep", "job"},
     {"sweepers"},
     {"__main__"},
