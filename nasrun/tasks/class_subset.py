@@ -24,11 +24,7 @@ class ClassSubset(Task):
         Raises:
             ConfigError: a class twice, or one that there is not.
         """
-        if len(set(classes)) < len(classes) or not set(classes) <= set(range(source.classes)):
-            raise ConfigError(
-                f"classes of {source.name} must be different numbers from 0 to "
-                f"{source.classes - 1}, got {', '.join(map(str, classes))}"
-            )
+        check_classes(source, classes)
         name = f"{source.name}[{','.join(map(str, classes))}]"
         share = len(classes) / source.classes
         return cls(
@@ -61,8 +57,8 @@ class ClassSubset(Task):
 
     def subset(self, classes: Sequence[int]) -> Task:
         """Some of these classes, as a subset of the source."""
-        known = range(self.classes)
-        return self.source.subset([self.chosen[at] if at in known else at for at in classes])
+        check_classes(self, classes)
+        return self.source.subset([self.chosen[at] for at in classes])
 
     def _of(self, images: Images) -> Images:
         new = np.full(self.source.classes, self.classes, np.int64)
@@ -75,3 +71,16 @@ class ClassSubset(Task):
                 "classes: take more pictures or other classes"
             )
         return Images(images.pixels[rows], labels[rows])
+
+
+def check_classes(task: Task, classes: Sequence[int]) -> None:
+    """Refuse classes that a task does not have.
+
+    Raises:
+        ConfigError: a class twice, or one that there is not.
+    """
+    if len(set(classes)) < len(classes) or not set(classes) <= set(range(task.classes)):
+        raise ConfigError(
+            f"classes of {task.name} must be different numbers from 0 to {task.classes - 1}, got "
+            f"{', '.join(map(str, classes))}"
+        )

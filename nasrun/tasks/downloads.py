@@ -1,7 +1,9 @@
 """The publishers' archives: where they come from, what they must be, how they are unpacked."""
 
+import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,9 +92,25 @@ def _unpack(path: Path) -> None:
     try:
         with tempfile.TemporaryDirectory(prefix=".unpack.", dir=path.parent) as temporary:
             with tarfile.open(path) as archive:
-                archive.extractall(temporary, filter="data")
+                for member in archive:
+                    _unpack_one(archive, member, Path(temporary).resolve())
             for part in Path(temporary).iterdir():
                 part.rename(path.parent / part.name)
         path.unlink()
-    except (OSError, tarfile.TarError) as error:
+    except (OSError, EOFError, ValueError, zlib.error, tarfile.TarError) as error:
         raise DataError(f"{path}: cannot be unpacked ({error}); delete it and try again") from None
+
+
+def _unpack_one(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """Write a plain file below ``folder``; links and devices are passed over.
+
+    Python before 3.11.4 has no safe ``extractall``.
+    """
+    target = (folder / member.name).resolve()
+    if not target.is_relative_to(folder):
+        raise ValueError(f"it names {member.name}, which lies outside")
+    content = archive.extractfile(member) if member.isfile() else None
+    if content is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as stream:
+            shutil.copyfileobj(content, stream)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nasrun.benchmarks.unpickle import NUMPY, InertArray, load_restricted, read_bytes
+from nasrun.benchmarks.unpickle import RECORDS, InertArray, load_restricted, read_bytes
 from nasrun.errors import DataError
 from nasrun.images import Images, Labels, Pixels
 
@@ -52,7 +52,7 @@ def _read(path: Path, md5: str | None, key: str, px: int) -> Images:
     data = read_bytes(path)
     if md5 is not None and hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
         raise DataError(f"{path}: not the published file (md5 {md5[:12]}...); get it again")
-    batch = load_restricted(data, NUMPY, path, encoding="latin1")
+    batch = load_restricted(data, RECORDS, path, encoding="latin1")
     try:
         pixels = _pixels(batch["data"], px)
         labels = _labels(batch[key])

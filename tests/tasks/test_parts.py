@@ -1,0 +1,24 @@
+import numpy as np
+import pytest
+
+from nasrun.images import Images
+from nasrun.tasks.parts import channel_moments, in_memory
+
+
+def test_moments_are_those_of_each_channel():
+    pixels = np.random.default_rng(0).integers(0, 256, (11_000, 3, 4, 4), np.uint8)
+    mean, std = channel_moments(pixels)
+    assert mean == pytest.approx(pixels.mean(axis=(0, 2, 3)))
+    assert std == pytest.approx(pixels.std(axis=(0, 2, 3)))
+
+
+def test_a_channel_without_contrast_can_be_divided_by():
+    assert channel_moments(np.full((2, 3, 4, 4), 7, np.uint8)) == ((7.0,) * 3, (1.0,) * 3)
+
+
+def test_grey_pictures_get_three_channels():
+    pixels = np.arange(32, dtype=np.uint8).reshape(2, 1, 4, 4)
+    taken = in_memory(Images(pixels, np.array([3, 4]))).take(np.array([1]))
+    assert taken.pixels.shape == (1, 3, 4, 4)
+    assert (taken.pixels == pixels[1]).all()
+    assert taken.labels.tolist() == [4]

@@ -1,0 +1,103 @@
+import logging
+
+import numpy as np
+import pytest
+import tiny_files
+from PIL import Image
+
+from nasrun.errors import DataError
+from nasrun.tasks import picture_files
+from nasrun.tasks.picture_files import Fit, PictureFiles
+
+
+@pytest.fixture
+def paths(tmp_path):
+    names = [tmp_path / "photos" / f"{k}.png" for k in range(5)]
+    for k, path in enumerate(names):
+        tiny_files.write_picture(path, (40, 30), seed=k)
+    return names
+
+
+def pixels(paths, tmp_path, px=8, fit=Fit.squash, rows=None):
+    part = PictureFiles(px, fit, tmp_path / "cache").part(paths, np.arange(len(paths)))
+    return part.take(np.arange(len(paths)) if rows is None else rows).pixels
+
+
+def pillow(path, box=None):
+    with Image.open(path) as image:
+        return np.asarray(image.resize((8, 8), Image.Resampling.BILINEAR, box)).transpose(2, 0, 1)
+
+
+def test_pictures_are_squashed_or_cropped(paths, tmp_path):
+    assert np.array_equal(pixels(paths, tmp_path), [pillow(path) for path in paths])
+    middle = [pillow(path, (5, 0, 35, 30)) for path in paths]
+    assert np.array_equal(pixels(paths, tmp_path, fit=Fit.crop), middle)
+
+
+def test_rows_come_in_the_order_asked_for(paths, tmp_path):
+    own = pixels(paths, tmp_path, rows=np.array([3, 1]))
+    assert np.array_equal(own, [pillow(paths[3]), pillow(paths[1])])
+
+
+def test_pictures_are_decoded_once(paths, tmp_path, monkeypatch):
+    first = pixels(paths, tmp_path)
+    monkeypatch.setattr(PictureFiles, "_decode", None)
+    assert np.array_equal(pixels(paths, tmp_path), first)
+
+
+def test_a_changed_picture_is_decoded_anew(paths, tmp_path):
+    first = pixels(paths, tmp_path)
+    tiny_files.write_picture(paths[2], (30, 30), seed=9)
+    second = pixels(paths, tmp_path)
+    assert (first != second).any(axis=(1, 2, 3)).tolist() == [False, False, True, False, False]
+
+
+def test_a_damaged_cache_is_made_anew(paths, tmp_path):
+    first = pixels(paths, tmp_path)
+    for kept in (tmp_path / "cache").glob("*.npy"):
+        kept.write_bytes(kept.read_bytes()[:100])
+    assert np.array_equal(pixels(paths, tmp_path), first)
+
+
+def test_many_pixels_stay_on_disk(paths, tmp_path, monkeypatch):
+    first = pixels(paths, tmp_path)
+    monkeypatch.setattr(picture_files, "MAPPED_BYTES", 10)
+    mapped = pixels(paths, tmp_path)
+    assert isinstance(mapped, np.memmap)
+    assert np.array_equal(mapped, first)
+
+
+def test_grey_pictures_become_colour_and_it_is_said(tmp_path, caplog):
+    colour, grey = tmp_path / "a.png", tmp_path / "b.png"
+    tiny_files.write_picture(colour)
+    array = tiny_files.write_picture(grey, (8, 8), "L")
+    with caplog.at_level(logging.WARNING):
+        own = pixels([colour, grey], tmp_path)
+    assert (own[1] == array).all()
+    assert "1 grey pictures" in caplog.text
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P", "CMYK", "LA"])
+def test_any_mode_is_read(tmp_path, mode):
+    path = tmp_path / "a.tif"
+    Image.new("RGB", (9, 9), (200, 100, 50)).convert(mode if mode != "LA" else "L").convert(
+        mode
+    ).save(path)
+    assert pixels([path], tmp_path).shape == (1, 3, 8, 8)
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", "half"])
+def test_a_broken_picture_is_named_and_nothing_is_kept(paths, tmp_path, content):
+    whole = paths[3].read_bytes()
+    paths[3].write_bytes(whole[: len(whole) // 2] if content == "half" else content)
+    with pytest.raises(DataError, match=r"3\.png: this picture cannot be decoded.*replace it"):
+        pixels(paths, tmp_path)
+    assert not list((tmp_path / "cache").iterdir())
+    paths[3].write_bytes(whole)
+    assert len(pixels(paths, tmp_path)) == 5
+
+
+def test_a_cache_that_cannot_be_written_is_named(paths, tmp_path):
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    with pytest.raises(DataError, match="set cache_dir"):
+        pixels(paths, tmp_path)
