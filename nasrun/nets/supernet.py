@@ -72,6 +72,11 @@ class SharedNet(nn.Module):
     drop_path: float = 0.0
     skip_dropout: float = 0.0
 
+    @property
+    def normal_rows(self) -> Sequence[int]:
+        """Rows of the cell that keeps the image's size; all, where there is one cell."""
+        return range(len(self.rows))
+
     def rows_of(self, arch: Ints) -> Ints:
         """``(rows,)`` the option that ``arch (L,)`` takes in each row."""
         return arch

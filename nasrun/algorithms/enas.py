@@ -1,0 +1,95 @@
+"""ENAS: a recurrent controller learns by reinforcement which paths of a supernet are good."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nasrun.algorithms.one_shot import OneShot
+from nasrun.errors import ConfigError
+from nasrun.nets.controller import Controller
+from nasrun.spec import Archs
+
+
+@dataclass
+class ENAS(OneShot):
+    """Weights learn on the controller's architectures, the controller on their accuracies.
+
+    Pham et al., "Efficient Neural Architecture Search via Parameter Sharing" (ICML 2018), as
+    NAS-Bench-201 runs it ([A] ``ENAS.py``): the learning rate's cosine has a period parameter of
+    ten epochs, so that it goes down and up again; after each epoch of the weights the controller
+    takes ``updates`` steps on ``samples`` architectures each, rewarded by their accuracy on one
+    validation batch; its baseline moves from the value it has at the start of the epoch; in the
+    end the best of ``candidates`` architectures that it draws is taken.
+
+    Departures: candidates compete after every epoch; where a scale reduces the training images,
+    the controller's updates are reduced in proportion; and those of OneShot.
+    """
+
+    name: str = "enas"
+    updates: int = 50
+    samples: int = 20
+    hidden: int = 32
+    controller_rate: float = 1e-3
+    entropy: float = 1e-4
+    baseline_decay: float = 0.99
+    tanh_constant: float = 2.5
+    temperature: float = 5.0
+    candidates: int = 100
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key in ("updates", "samples", "hidden", "controller_rate", "candidates"):
+            if not getattr(self, key) > 0:
+                raise ConfigError(f"algorithm.{key} must be positive, got {getattr(self, key)}")
+
+    def prepare(self) -> None:
+        """Make the controller."""
+        arity = [len(options) for options in self.problem.space.decisions]
+        with self.processor.seeded(int(self.draws.integers(2**48)[0, 0])):
+            self.controller = Controller(arity, self.hidden, self.tanh_constant, self.temperature)
+        # Its steps are too small for a GPU to be faster.
+        betas = (0.0, 0.999)
+        parameters = self.controller.parameters()
+        self.optimizer_c = torch.optim.Adam(parameters, self.controller_rate, betas, eps=1e-3)
+        self.baseline = torch.full((), torch.nan)
+        self.keep(controller=self.controller, optimizer_c=self.optimizer_c, baseline=self.baseline)
+
+    def update(self, x: Tensor, y: Tensor) -> None:
+        """Weights of an architecture that the controller draws."""
+        self.weight_step(self.loss(x, y, self.single_path(self._drawn(1)[0])))
+
+    def end_epoch(self) -> None:
+        """Train the controller."""
+        start = float(self.baseline)
+        updates = max(1, round(self.updates * self._share))
+        for _ in range(updates):
+            drawn = self.controller(self.samples, self.noise)
+            accuracy = torch.tensor([self._reward(arch) for arch in drawn.archs.numpy()])
+            reward = accuracy + self.entropy * drawn.entropy.detach()
+            if start != start:
+                start = float(reward.mean())
+            baseline = start - (1.0 - self.baseline_decay) * (start - float(reward.mean()))
+            self.baseline.fill_(baseline)
+            self.optimizer_c.zero_grad()
+            (-(drawn.log_p * (reward - baseline)).mean()).backward()
+            nn.utils.clip_grad_norm_(self.controller.parameters(), 5.0)
+            self.optimizer_c.step()
+
+    def derive(self) -> Archs:
+        """``(L,)`` the best of architectures that the controller draws."""
+        return self.best_of(list(self._drawn(self.scale.candidates or self.candidates)))
+
+    def _drawn(self, count: int) -> Archs:
+        with torch.no_grad():
+            return self.controller(count, self.noise).archs.numpy()
+
+    def _reward(self, arch: Archs) -> float:
+        """Share of a validation batch that an architecture gets right."""
+        return self.accuracy(arch, iter([self.valid_batch()])) / 100.0
+
+    @property
+    def _share(self) -> float:
+        """Controller updates go down with the training images, where a scale reduces these."""
+        full, used = self.problem.task.train_images, self.scale.train_images
+        return 1.0 if used is None else min(1.0, used / full)
