@@ -1,0 +1,113 @@
+"""What is particular to single one-shot methods; what they share is in tests/contract."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from toys import ToySpace
+
+from nasrun.algorithms.latency_loss import LatencyLoss
+from nasrun.algorithms.p_darts import limited_skips
+from nasrun.algorithms.reduction import Reduction
+from nasrun.algorithms.setn import most_probable
+from nasrun.algorithms.unas import UNAS, Objective
+from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.nets.estimators import draw, uniforms
+from nasrun.nets.nb201_supernet import NB201Supernet
+from nasrun.spaces.nb201 import OPERATIONS
+
+
+def test_most_probable_architectures_are_those_of_an_enumeration():
+    rng = np.random.default_rng(0)
+    rows = [np.log(rng.dirichlet(np.ones(n))) for n in (3, 4, 2, 5)]
+    everyone = np.array(list(itertools.product(*(range(len(row)) for row in rows))))
+    score = sum(row[everyone[:, at]] for at, row in enumerate(rows))
+    best = everyone[np.argsort(-score, kind="stable")[:10]]
+    assert most_probable(rows, 10).tolist() == best.tolist()
+    assert len(most_probable(rows, 1000)) == len(everyone)
+
+
+def nb201_net():
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        return NB201Supernet(OPERATIONS, 4, 1, 3)
+
+
+def test_weakest_skip_connections_go_first():
+    rows = [np.array([0.0, p, 0.1, 0.0, 0.05]) for p in (0.9, 0.8, 0.7, 0.6, 0.5)]
+    rows.append(np.array([0.0, 0.1, 0.0, 0.9, 0.0]))
+    skip, one, three = (
+        OPERATIONS.index(n) for n in ("skip_connect", "nor_conv_1x1", "nor_conv_3x3")
+    )
+    assert limited_skips(rows, nb201_net(), 2).tolist() == [skip, skip, one, one, one, three]
+    assert limited_skips(rows, nb201_net(), 9).tolist() == [skip] * 5 + [three]
+    assert rows[4][skip] == 0.5
+
+
+def test_a_scale_says_what_it_reduces():
+    assert Reduction().label == ""
+    assert Reduction(channels=8, train_images=100).label == "channels 8, train images 100"
+    with pytest.raises(ConfigError, match=r"scale\.epochs must be at least 1"):
+        Reduction(epochs=0)
+
+
+# The latency term
+
+SPACE = ToySpace((2, 3, 4))
+WEIGHTS = [np.array([1.0, 2.0]), np.array([0.0, 3.0, 1.0]), np.array([2.0, 0.0, 5.0, 1.0])]
+
+
+def latency_ms(archs):
+    linear = sum(row[archs[:, at]] for at, row in enumerate(WEIGHTS))
+    return linear + 1.5 * (archs[:, 0] * archs[:, 1] > 0)  # not linear: two options together
+
+
+def one_hot(archs):
+    return [torch.eye(n)[torch.from_numpy(archs[:, at])] for at, n in enumerate((2, 3, 4))]
+
+
+def test_the_latency_loss_is_measured_where_rows_are_architectures():
+    everyone = SPACE.at(np.arange(SPACE.size))
+    loss = LatencyLoss(latency_ms, 4.0, np.repeat(everyone, 50, axis=0), SPACE)
+    measured = loss.measured(one_hot(everyone)).numpy()
+    np.testing.assert_allclose(measured, np.maximum(latency_ms(everyone) - 4.0, 0.0), rtol=1e-5)
+    predicted = loss.latency(one_hot(everyone)).numpy()
+    assert np.corrcoef(predicted, latency_ms(everyone))[0, 1] > 0.95
+    assert np.abs(predicted - latency_ms(everyone)).max() < 1.2
+
+
+def test_an_unknown_latency_counts_as_predicted():
+    everyone = SPACE.at(np.arange(SPACE.size))
+    gaps = lambda archs: np.where(archs[:, 2] == 3, np.nan, latency_ms(archs))  # noqa: E731
+    loss = LatencyLoss(gaps, 0.0, everyone, SPACE)
+    assert torch.isfinite(loss.measured(one_hot(everyone))).all()
+
+
+def test_a_latency_term_without_latencies_is_refused():
+    unknown = lambda archs: np.full(len(archs), np.nan)  # noqa: E731
+    with pytest.raises(UnsupportedError, match="a latency term needs latencies"):
+        LatencyLoss(unknown, 0.0, SPACE.at(np.arange(4)), SPACE)
+
+
+# UNAS's objective
+
+
+@pytest.mark.parametrize("objective", Objective)
+def test_the_generalisation_gap_is_taken_pair_by_pair(objective):
+    method = UNAS(objective=objective)
+    learnt, judged = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([2.0, 1.0])
+    method.losses = lambda x, y, rows: x
+    drawn = draw([torch.zeros(2)], uniforms([2], 3, torch.Generator().manual_seed(0)), 0.4)
+    found = method._losses((learnt, learnt), (judged, judged), drawn.soft)
+    gap = torch.tensor([1.5, 2.5])
+    wanted = {Objective.train: learnt, Objective.val: judged, Objective.gen: gap}
+    torch.testing.assert_close(found, wanted[objective])
+
+
+def test_options_that_hardly_weigh_are_not_computed_but_keep_their_gradient():
+    row = torch.tensor([[0.9, 0.04, 0.06], [0.93, 0.03, 0.04]]).requires_grad_()
+    (thinned,) = UNAS._thinned([row])
+    assert thinned[:, 1].tolist() == [0.0, 0.0]
+    assert thinned[1, 2] == row[1, 2]
+    assert torch.autograd.grad(thinned.sum(), row)[0] is not None
