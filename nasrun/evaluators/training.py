@@ -92,8 +92,9 @@ class Training(Evaluator):
             ConfigError: a device that is not there.
         """
         from nasrun.nets.device import Device
+        from nasrun.nets.representatives import representatives
         from nasrun.nets.workers import Workers
-        from nasrun.nets.workshop import Workshop, images_id, representatives
+        from nasrun.nets.workshop import Workshop, images_id
 
         self._space, self._task = space, task
         device = Device(self.device, self.precision, self.deterministic, self.compile, self.threads)

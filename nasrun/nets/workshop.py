@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from functools import cached_property
@@ -224,23 +224,6 @@ class Workshop:
             valid_s=row.valid_s,
             failure=trainer.failure if row.epoch == trainer.done else "",
         )
-
-
-def representatives(space: SearchSpace) -> Callable[[Archs], Archs]:
-    """A function that gives the first architecture with the same canonical form as its argument.
-
-    Trained in the place of all others, it makes their figures one, whoever asks first. A space too
-    large to be listed has every architecture stand for itself.
-    """
-    if space.size > LISTED:
-        return lambda arch: arch
-    archs = space.at(np.arange(space.size))
-    first: dict[str, int] = {}
-    own = [first.setdefault(space.canonical(arch), at) for at, arch in enumerate(archs)]
-    return lambda arch: archs[own[int(space.index(arch))]]
-
-
-LISTED = 100_000  # architectures of a space that is listed
 
 
 def missing_orders(orders: Sequence[Order], workshop: Workshop) -> list[Order]:

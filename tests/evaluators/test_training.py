@@ -10,8 +10,8 @@ from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.evaluators.training import Training
 from nasrun.nets.footprint import footprint
 from nasrun.nets.recipe import Precision, Recipe
+from nasrun.nets.representatives import representatives
 from nasrun.nets.trainer import Trainer
-from nasrun.nets.workshop import representatives
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Scale, Task
 from nasrun.streams import Streams

@@ -1,0 +1,165 @@
+"""Scores of untrained networks, as an evaluator."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from nasrun.errors import ConfigError
+from nasrun.spec import (
+    Archs,
+    Clock,
+    Evaluator,
+    Floats,
+    Ints,
+    Measured,
+    Scale,
+    Scored,
+    SearchSpace,
+    Streams,
+    Task,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass
+class ZeroCost(Evaluator):
+    """One of nine scores that need no training; ``nets/zero_cost.py`` defines and cites them.
+
+    The score stands where others report a validation accuracy; the rows' ``fidelity`` says which
+    score it is. Every architecture has the weights of one seed and is judged by the same batch of
+    training images, so a score is a fixed number. All architectures of one canonical form have one.
+    A final accuracy comes from another evaluator (``scorer``).
+
+    Raises:
+        ConfigError: an unknown proxy, or a count that means nothing.
+    """
+
+    name: str = "zero_cost"
+    proxy: str = "synflow"
+    batch: int = 32
+    seed: int = 777
+    channels: int | None = None
+    cells: int | None = None
+    device: str = "auto"
+    threads: int | None = None
+
+    clock: ClassVar[Clock] = Clock.MEASURED
+
+    def __post_init__(self) -> None:
+        self._scale = Scale(self.channels, self.cells)
+        if self.batch < 2 or self.seed < 0:
+            raise ConfigError(
+                "evaluator.batch must be at least 2 and evaluator.seed at least 0, got "
+                f"{self.batch} and {self.seed}"
+            )
+
+    def start(self, space: SearchSpace, task: Task) -> None:
+        """Draw the images, if the score needs any.
+
+        Raises:
+            ConfigError: an unknown proxy.
+            DataError: the images cannot be read.
+            UnsupportedError: the task has none, or the space no networks.
+        """
+        from nasrun.nets.device import Device
+        from nasrun.nets.recipe import Precision
+        from nasrun.nets.representatives import representatives
+        from nasrun.nets.zero_cost import PROXIES, TRAINED
+
+        if self.proxy not in PROXIES:
+            raise ConfigError(
+                f"evaluator.proxy={self.proxy} is unknown: use one of {', '.join(PROXIES)}"
+            )
+        self._space, self._task = space, task
+        self._device = Device(self.device, Precision.float32, threads=self.threads)
+        self._represent = representatives(space)
+        self._files: Mapping[str, str] = {}
+        self._scores: dict[bytes, tuple[float, float]] = {}
+        self._network(space.at(np.array(0)))
+        self._batch = self._images() if self.proxy in TRAINED else self._blank()
+
+    def _images(self) -> "tuple[Tensor, Tensor]":
+        """Images and labels of one batch, drawn from the training part."""
+        import torch
+
+        splits = self._task.load()
+        self._files = splits.files
+        train = splits.search_train
+        streams = Streams([self.seed], "zero_cost")
+        rows = streams.subsets(len(train), min(self.batch, len(train)))[0]
+        channels = np.array([splits.mean, splits.std], np.float32)[:, None, :, None, None]
+        pixels = (train.pixels[rows].astype(np.float32) - channels[0]) / channels[1]
+        place = self._device.processor
+        return torch.from_numpy(pixels).to(place), torch.from_numpy(train.labels[rows]).to(place)
+
+    def _blank(self) -> "tuple[Tensor, Tensor]":
+        """What stands for images where the score looks at their shape alone."""
+        import torch
+
+        shape = (1, 3, self._task.image_px, self._task.image_px)
+        place = self._device.processor
+        return torch.zeros(shape, device=place), torch.zeros(1, dtype=torch.int64, device=place)
+
+    def _network(self, arch: Archs) -> "nn.Module":
+        with self._device.seeded(self.seed):
+            network = self._space.build(arch, self._task, self._scale)
+        return network.to(self._device.processor)
+
+    @property
+    def fidelities(self) -> tuple[int, ...]:
+        """No epoch at all."""
+        return (0,)
+
+    def evaluate(self, archs: Archs, *, epochs: Ints, streams: Streams) -> Measured:
+        """The score of ``archs (T, L)``, and the seconds it took."""
+        pairs = np.array([self._score(self._represent(arch)) for arch in archs])
+        unknown = np.full(len(archs), np.nan)
+        return Measured(archs, epochs, pairs[:, 0], pairs[:, 1], unknown, unknown)
+
+    def _score(self, arch: Archs) -> tuple[float, float]:
+        """Score and seconds of an architecture; NaN where the score is not a finite number."""
+        if (key := arch.tobytes()) not in self._scores:
+            began = time.perf_counter()
+            score = self.features(arch[None], [self.proxy])[0, 0]
+            self._scores[key] = float(score), time.perf_counter() - began
+        return self._scores[key]
+
+    def features(self, archs: Archs, names: list[str] | None = None) -> Floats:
+        """``(n, names)`` scores of ``archs (n, L)``, for predictors; all nine without ``names``.
+
+        Those that need images need ``start`` to have read them, so ``proxy`` must be one of these.
+        """
+        from nasrun.nets.zero_cost import PROXIES, proxies
+
+        names = list(PROXIES) if names is None else names
+        with self._device.computing():
+            rows = [proxies(self._network(arch), *self._batch, names) for arch in archs]
+        found = np.array([[row[name] for name in names] for row in rows])
+        return np.where(np.isfinite(found), found, np.nan)
+
+    def score(self, archs: Archs, task: Task) -> Scored:
+        """Nothing but the size: an untrained network has no accuracy."""
+        unknown = np.full(len(archs), np.nan)
+        params, flops = self._space.footprint(archs, task)
+        return Scored(unknown, unknown, params, flops, unknown, "not trained")
+
+    @property
+    def protocol(self) -> Mapping[str, str]:
+        """Which score, of which network."""
+        sizes = {"C": self.channels, "N": self.cells}
+        scale = "".join(f" {key}={value}" for key, value in sizes.items() if value is not None)
+        return {
+            "split": self._task.search_split,
+            "fidelity": f"{self.proxy}{scale}; batch {self.batch}",
+            "run": str(self.seed),
+            "clock": "measured: one score",
+        }
+
+    def files(self) -> Mapping[str, str]:
+        """The image files and their sha256."""
+        return self._files

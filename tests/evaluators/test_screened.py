@@ -1,0 +1,71 @@
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from toys import TASK, ToyEvaluator, ToySpace
+
+from nasrun.errors import ConfigError
+from nasrun.evaluators.screened import Screened
+from nasrun.spec import Clock
+from nasrun.streams import Streams
+
+
+@dataclass
+class Cheap(ToyEvaluator):
+    """Scores like the toy, at a second an epoch of this machine's time."""
+
+    clock: ClassVar[Clock] = Clock.MEASURED
+
+
+@dataclass
+class Dear(ToyEvaluator):
+    """Counts whom it judges."""
+
+    judged: int = 0
+
+    def evaluate(self, archs, *, epochs, streams):
+        self.judged += len(archs)
+        return super().evaluate(archs, epochs=epochs, streams=streams)
+
+
+def screened(then=None, **changes):
+    made = Screened(screen=Cheap(), then=then or Dear(), **changes)
+    made.start(ToySpace(), TASK)
+    return made
+
+
+def judge(evaluator, numbers, seeds=None):
+    archs = ToySpace().at(np.array(numbers))
+    full = np.full(len(archs), 12, np.int64)
+    streams = Streams(range(len(archs)) if seeds is None else seeds)
+    return evaluator.evaluate(archs, epochs=full, streams=streams)
+
+
+def test_those_under_the_bar_are_not_judged():
+    evaluator = screened()
+    found = judge(evaluator, range(24))
+    passed = ~np.isnan(found.val_acc_pct)
+    assert 8 <= passed.sum() <= 16
+    assert passed[np.argmax(passed) :].all()  # the bar is one number
+    assert evaluator.then.judged == passed.sum()
+    assert (found.cost_s == np.where(passed, 12.0, 0.0)).all()
+
+
+def test_screening_is_charged_where_both_clocks_are_this_machines():
+    found = judge(screened(then=Cheap()), range(24))
+    assert (found.cost_s == np.where(np.isnan(found.val_acc_pct), 12.0, 24.0)).all()
+
+
+def test_a_trials_draws_do_not_depend_on_the_others():
+    whole = judge(screened(then=Dear(noise=1.0)), range(24), range(24))
+    for row in (2, 20, 23):
+        alone = judge(screened(then=Dear(noise=1.0)), [row], [row])
+        np.testing.assert_array_equal(alone.val_acc_pct, whole.val_acc_pct[row : row + 1])
+
+
+def test_it_needs_two_evaluators_and_a_share():
+    with pytest.raises(ConfigError, match="must be evaluators"):
+        Screened()
+    with pytest.raises(ConfigError, match=r"share must be in \(0, 1\)"):
+        screened(share=1.0)

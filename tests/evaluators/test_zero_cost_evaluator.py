@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+import torch
+
+from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.evaluators.zero_cost import ZeroCost
+from nasrun.nets.zero_cost import PROXIES
+from nasrun.spaces.nb201 import NB201
+from nasrun.spec import Task
+from nasrun.streams import Streams
+from nasrun.tasks.synthetic_images import SyntheticImages
+
+SPACE = NB201()
+TASK = SyntheticImages("made_up", 3, 8, "made-up", "made-up", 48, 96, test_images=48)
+TABLE_TASK = Task("toy", 10, 8, "toy", "toy", 1, 1)
+
+
+def started(task=TASK, **changes):
+    evaluator = ZeroCost(**{"channels": 4, "cells": 1, "batch": 8, "device": "cpu", **changes})
+    evaluator.start(SPACE, task)
+    return evaluator
+
+
+def score(evaluator, archs):
+    epochs = np.zeros(len(archs), np.int64)
+    return evaluator.evaluate(archs, epochs=epochs, streams=Streams([0]))
+
+
+def archs(*numbers):
+    return SPACE.at(np.array(numbers))
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_a_score_is_a_fixed_number_with_a_cost(proxy):
+    before = torch.random.get_rng_state()
+    found = score(started(proxy=proxy), archs(9000, 3))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    again = score(started(proxy=proxy), archs(3, 9000))
+    np.testing.assert_array_equal(found.val_acc_pct, again.val_acc_pct[::-1])
+    assert (found.cost_s > 0).all()
+    assert started(proxy=proxy).protocol["fidelity"] == f"{proxy} C=4 N=1; batch 8"
+
+
+def test_strings_of_one_cell_have_one_score():
+    evaluator = started()
+    one = SPACE.parse("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
+    other = SPACE.parse("|skip_connect~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
+    found = score(evaluator, np.array([one, other]))
+    assert found.val_acc_pct[0] == found.val_acc_pct[1]
+
+
+def test_scores_are_features_side_by_side():
+    evaluator = started(proxy="jacov")
+    found = evaluator.features(archs(9000, 3))
+    assert found.shape == (2, len(PROXIES))
+    expected = score(started(proxy="l2"), archs(9000, 3)).val_acc_pct
+    np.testing.assert_allclose(found[:, PROXIES.index("l2")], expected)
+
+
+def test_some_scores_need_no_images():
+    assert np.isfinite(score(started(TABLE_TASK), archs(9000)).val_acc_pct).all()
+    with pytest.raises(UnsupportedError, match="has no images"):
+        started(TABLE_TASK, proxy="snip")
+
+
+def test_an_untrained_network_has_no_accuracy():
+    final = started().score(archs(9000), TASK)
+    assert np.isnan(final.test_acc_pct).all()
+    assert final.final == "not trained"
+
+
+def test_an_unknown_score_is_refused():
+    with pytest.raises(ConfigError, match="proxy=naswot is unknown: use one of jacov"):
+        started(proxy="naswot")
