@@ -27,12 +27,16 @@ from rich.table import Table
 
 from nasrun import config as configs
 from nasrun.__main__ import CONF
+from nasrun.files import write_csv
 from nasrun.pipeline import Experiment, adapt, practise, prepare, search
+from nasrun.record.summary import TRIAL_COLUMNS
 from nasrun.streams import Streams
 
 BATCH = 500  # architectures of one look-up
 SINGLES = 5  # searches of one trial that stand for all of them
 COHORTS = (1, 10, 100, 500, 2000)
+METHODS = 8  # of the report: 8 x 3 tasks x 500 trials are 12,000 rows
+LEADERBOARD = CONF / "experiment" / "nb201_leaderboard.yaml"
 MB = 1e6
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, KiB on Linux
 SURVEY = (
@@ -274,6 +278,33 @@ def many(size: Size) -> Iterator[Line]:
     yield Line(f"{what}: peak memory", memory_mb, "MB")
 
 
+def report(size: Size) -> Iterator[Line]:
+    """The report of a finished sweep, as ``scripts/report.py`` makes it from ``trials.csv``."""
+    rows = list(_leaderboard_rows(size.trials))
+    script = Path(__file__).parent / "report.py"
+    with tempfile.TemporaryDirectory() as folder:
+        write_csv(Path(folder) / "trials.csv", TRIAL_COLUMNS, rows)
+        command = [sys.executable, str(script), folder, "--report", str(LEADERBOARD)]
+        seconds = median_s(
+            lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL), size.repeats
+        )
+    what = f"report of {len(rows):,} trial rows: tables, statistics, 3 figures, page"
+    yield Line(what, seconds, "s", 5.0 if size.official else None)
+
+
+def _leaderboard_rows(trials: int) -> Iterator[tuple[object, ...]]:
+    """Rows of ``METHODS`` methods on three tasks, with accuracies as different as real ones."""
+    generator = np.random.default_rng(0)
+    protocol = ("split", "val@12", "mean", "clock", "none", "final")
+    for task, mean, spread in (("a", 93.5, 0.6), ("b", 70.8, 1.4), ("c", 44.5, 1.7)):
+        for method in range(METHODS):
+            figures = generator.normal(mean + 0.1 * spread * method, spread, (trials, 2)).round(2)
+            for seed, (validation, test) in enumerate(figures):
+                measured = (validation, validation, test, "", "", "", 50, 3600, "", 1 + seed)
+                name = ("synthetic", task, task, f"method_{method}", seed, f"arch {seed}")
+                yield (*name, *measured, *protocol)
+
+
 def help_page(size: Size) -> Iterator[Line]:
     """``nasrun --help``."""
     runs = [_spawn(["--help"]) for _ in range(1 + size.repeats)][1:]
@@ -312,7 +343,8 @@ def _spawn(arguments: Sequence[str]) -> tuple[float, float]:
 
 LINES: dict[str, Callable[[Size], Iterator[Line]]] = {
     "rea": rea, "reinforce": reinforce, "cohorts": cohorts, "lookups": lookups,
-    "reload": reload, "command": command, "many": many, "help": help_page, "catch": catch,
+    "reload": reload, "command": command, "many": many, "help": help_page, "report": report,
+    "catch": catch,
     "catch_runs": catch_runs, "catch_cohorts": catch_cohorts, "catch_meta": catch_meta,
     "catch_fig3": catch_fig3,
 }  # fmt: skip

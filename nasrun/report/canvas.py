@@ -50,6 +50,8 @@ def legend_entries(panels: Iterable["Axes"]) -> dict[str, "Artist"]:
 
 def pictures(figure: "Figure") -> Mapping[str, bytes]:
     """The figure as PNG and SVG, without a date, so that the same report is the same files."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # it would work the same layout out again for each file
     return {kind: _bytes(figure, kind) for kind in ("png", "svg")}
 
 
