@@ -97,7 +97,9 @@ class Practice:
 
 def meta_train(experiment: Experiment, meta: MetaTraining) -> Artifact:
     """Train agents on the pool, or fetch those that were trained on the same before."""
-    inputs = {**meta.recipe, "code": code_hash(), "data": dict(sorted(_files(experiment).items()))}
+    parts = (experiment.algorithm, meta.pool, experiment.evaluator, experiment.space)
+    code = code_hash(*(type(part) for part in parts))
+    inputs = {**meta.recipe, "code": code, "data": dict(sorted(_files(experiment).items()))}
     return fetch(meta.folder, inputs, lambda: _made(experiment, meta.pool))
 
 

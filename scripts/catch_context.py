@@ -150,7 +150,7 @@ def read(algorithm: CATCH, space: SearchSpace, probe: Probe, task: str) -> Readi
     """What the agents of ``algorithm`` know after a task's histories, z being its mean."""
     slots = Slots(space)
     settings = Settings(**{f.name: getattr(algorithm, f.name) for f in fields(Settings)})
-    networks = Networks(settings, slots, algorithm.learnt(), probe.streams)
+    networks = Networks(settings, slots, algorithm.learnt(), probe.streams, slice(None))
     rewards = probe.rewards[task]
     score = normalised(rewards[:, :LENGTH], algorithm.normalisation)
     known = ~np.isnan(rewards[:, :LENGTH])

@@ -6,24 +6,27 @@ people, and ``evaluations.csv``, one row a measurement. The arrays are written l
 the artifact is complete.
 """
 
+import ast
 import hashlib
 import json
+import sys
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import filelock
 import numpy as np
 
-import nasrun
 from nasrun.errors import DataError
 from nasrun.files import write_bytes, write_csv, write_json
 
 FORMAT = "nasrun-agents-1"  # to be raised whenever the same inputs would give other arrays
 WEIGHTS = "agents.safetensors"
-LEARNING_CODE = ("algorithms", "nets", "meta")  # packages whose change makes other agents
+# Packages whose change may make other agents.
+LEARNING_CODE = ("nasrun.algorithms", "nasrun.nets", "nasrun.meta", "nasrun.spaces")
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,54 @@ class Artifact:
     cost: Mapping[str, Any]
 
 
-def code_hash() -> str:
-    """Twelve hex digits of the code that meta-training runs."""
-    root = Path(nasrun.__file__).parent
+def code_hash(*classes: type) -> str:
+    """Twelve hex digits of the code that meta-training runs: these classes and what they import.
+
+    Followed as far as ``LEARNING_CODE`` and the classes' own packages reach, and taken once, so
+    that a file that is edited while a long run is going does not change what it says of itself.
+    """
+    return _code_hash(tuple(sorted({cls.__module__ for cls in classes})))
+
+
+@cache
+def _code_hash(modules: tuple[str, ...]) -> str:
+    own = {name.rpartition(".")[0] or name for name in modules}
+    roots = tuple(f"{name}." for name in {*own, *LEARNING_CODE})
+    found, waiting = dict[str, bytes](), list(modules)
+    while waiting:
+        name = waiting.pop()
+        path = _source(name)
+        if name in found or path is None:
+            continue
+        found[name] = path.read_bytes()
+        waiting += [other for other in _imported(found[name]) if other.startswith(roots)]
     digest = hashlib.sha256()
-    for path in sorted(file for name in LEARNING_CODE for file in (root / name).rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    for name, source in sorted(found.items()):
+        digest.update(name.encode() + source)
     return digest.hexdigest()[:12]
+
+
+def _source(module: str) -> Path | None:
+    """The file of a module, loaded or not; None for a name inside one."""
+    top, *below = module.split(".")
+    file = getattr(sys.modules.get(top), "__file__", None)
+    if file is None:
+        return None
+    if not below:
+        return Path(file)
+    path = Path(file).parent.joinpath(*below)
+    files = (path.with_suffix(".py"), path / "__init__.py")
+    return next((candidate for candidate in files if candidate.is_file()), None)
+
+
+def _imported(source: bytes) -> Iterator[str]:
+    """Names of the modules that a source imports, whether at the top or inside a function."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def artifact_key(inputs: Mapping[str, Any]) -> str:

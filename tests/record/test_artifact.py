@@ -1,9 +1,13 @@
 import json
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
 
+from nasrun.algorithms.catch import CATCH
+from nasrun.algorithms.rea import REA
 from nasrun.errors import DataError
 from nasrun.files import read_csv
 from nasrun.record.artifact import WEIGHTS, Made, artifact_key, code_hash, fetch
@@ -103,5 +107,29 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
 
 
 def test_the_code_has_a_hash():
-    assert len(code_hash()) == 12
-    assert code_hash() == code_hash()
+    assert len(code_hash(CATCH)) == 12
+    assert code_hash(CATCH) == code_hash(CATCH)
+    assert code_hash(CATCH) != code_hash(REA)
+
+
+def test_the_code_includes_what_an_algorithm_imports(tmp_path, monkeypatch):
+    def made(rate):
+        (tmp_path / "steps.py").write_text(f"RATE = {rate}\n")
+        (tmp_path / "mine.py").write_text("from own.steps import RATE\nclass Mine: ...\n")
+        (tmp_path / "__init__.py").write_text("")
+        code = (
+            "import importlib.util, sys\n"
+            f"spec = importlib.util.spec_from_file_location('own', r'{tmp_path}/__init__.py')\n"
+            "sys.modules['own'] = package = importlib.util.module_from_spec(spec)\n"
+            f"package.__path__ = [{str(tmp_path)!r}]\n"
+            "from own.mine import Mine\n"
+            "from nasrun.record.artifact import code_hash\n"
+            "print(code_hash(Mine))"
+        )
+        return subprocess.run(
+            [sys.executable, "-B", "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+
+    first = made(1)
+    assert made(1) == first
+    assert made(2) != first
