@@ -138,7 +138,8 @@ class ZeroCost(Evaluator):
 
         names = list(PROXIES) if names is None else names
         with self._device.computing():
-            rows = [proxies(self._network(arch), *self._batch, names) for arch in archs]
+            networks = (self._network(self._represent(arch)) for arch in archs)
+            rows = [proxies(network, *self._batch, names) for network in networks]
         found = np.array([[row[name] for name in names] for row in rows])
         return np.where(np.isfinite(found), found, np.nan)
 
