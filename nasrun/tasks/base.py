@@ -15,6 +15,7 @@ from nasrun.images import Images, Labels, Splits
 from nasrun.spec import Task
 from nasrun.streams import Ints
 from nasrun.tasks.class_subset import ClassSubset
+from nasrun.tasks.downloads import SPLIT_LISTS, fetch_archives
 from nasrun.tasks.index_lists import draw, read_index_lists
 from nasrun.tasks.parts import Part, Published, channel_moments
 from nasrun.tasks.places import Places
@@ -126,7 +127,7 @@ class ImageTask(Task):
     def _pieces(self, labels: Labels, cut: tuple[Ints, Ints] | None) -> tuple[Ints, Ints, str]:
         """Rows of the two pieces of the part that is cut, and in words how it was cut."""
         of_train = self.valid_from is ValidFrom.train
-        path = self.places.below_data(self.split_list)
+        path = self._list_path()
         if cut is not None:
             (first, second), words = cut, "split as published"
         elif path is not None:
@@ -184,8 +185,16 @@ class ImageTask(Task):
     def _moments(self, images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
         return (tuple(self.mean), tuple(self.std)) if self.mean else channel_moments(images.pixels)
 
-    def _list_file(self) -> dict[str, str]:
+    def _list_path(self) -> Path | None:
+        """The published list, fetched if that was asked for; None where it is not at hand."""
         path = self.places.below_data(self.split_list)
+        if path is None and self.download and self.split_list in SPLIT_LISTS:
+            fetch_archives([SPLIT_LISTS[self.split_list]], self.places.downloads)
+            path = self.places.below_data(self.split_list)
+        return path
+
+    def _list_file(self) -> dict[str, str]:
+        path = self._list_path()
         return self.places.hashes({path.name: path}) if path else {}
 
     def _check_classes(self, labels: Labels) -> None:

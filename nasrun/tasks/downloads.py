@@ -72,6 +72,57 @@ PETS = (
         "oxford-iiit-pet",
     ),
 )
+_GITHUB = "https://raw.githubusercontent.com"
+_AUTODL = (
+    f"{_GITHUB}/D-X-Y/AutoDL-Projects/a84f48388215d043d94c12c912e6a1defafca891/"
+    "configs/nas-benchmark"
+)
+_METAD2A = (
+    f"{_GITHUB}/HayeonLee/MetaD2A/89f4261dbb1c930daccc54e279ba40df319565a2/"
+    "MetaD2A_nas_bench_201/nas_bench_201/configs/nas-benchmark"
+)
+# Index lists by the name that task.split_list gives them.
+SPLIT_LISTS = {
+    f"{folder}/{name}": Archive(f"{server}/{name}", f"sha256:{digest}", folder)
+    for server, folder, name, digest in (
+        (
+            _AUTODL,
+            "nb201/splits",
+            "cifar-split.txt",
+            "986da6174822048d4c5a25ee8ebdb7e754cd5372b51c633ffd4898ace8db9e32",
+        ),
+        (
+            _AUTODL,
+            "nb201/splits",
+            "cifar100-test-split.txt",
+            "14a5e3708e790ad57f987cdbcf202f724519475d6e8b0db34d0182e73b581bba",
+        ),
+        (
+            _AUTODL,
+            "nb201/splits",
+            "imagenet-16-120-test-split.txt",
+            "c0edac1d3676a9f21acea8feeb31336202d75b1a73df62aec31c6b45bb289a18",
+        ),
+        (
+            _METAD2A,
+            "metad2a/splits",
+            "aircraft-test-split.txt",
+            "3b856e29206fb24fccaf293794fbcb0e785316eccfe956ac1195cb053d52d12f",
+        ),
+        (
+            _METAD2A,
+            "metad2a/splits",
+            "mnist-test-split.txt",
+            "0b144f7ca435ca710fd7963153c626739691d76545611acbad4f74d5e62ef77b",
+        ),
+        (
+            _METAD2A,
+            "metad2a/splits",
+            "svhn-test-split.txt",
+            "41d13d736b21dd4eb8eeab85ec60e83455a205bd707ede91e3394cacdc329d45",
+        ),
+    )
+}
 
 
 def fetch_archives(archives: Sequence[Archive], folder: Path) -> None:

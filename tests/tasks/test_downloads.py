@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from nasrun.errors import DataError
-from nasrun.tasks.downloads import Archive, fetch_archives
+from nasrun.tasks.downloads import SPLIT_LISTS, Archive, fetch_archives
 
 
 def tar(names):
@@ -96,3 +96,10 @@ def test_no_connection_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setattr(requests, "get", get)
     with pytest.raises(DataError, match="cannot download https"):
         fetch_archives([archive("train.gz", b"")], tmp_path)
+
+
+@pytest.mark.data
+def test_the_index_lists_at_hand_are_those_that_would_be_fetched(data_dir):
+    for name, wanted in SPLIT_LISTS.items():
+        content = (data_dir / name).read_bytes()
+        assert f"sha256:{hashlib.sha256(content).hexdigest()}" == wanted.digest

@@ -8,6 +8,7 @@ import pytest
 
 from nasrun.errors import ConfigError, DataError
 from nasrun.images import Images
+from nasrun.tasks import base
 from nasrun.tasks.base import ImageTask, ValidFrom
 from nasrun.tasks.parts import Published, in_memory
 
@@ -107,6 +108,24 @@ def test_where_the_list_is_missing_the_source_says_so():
         in task(split_list="lists/cut.txt", seed=3).load().source
     )
     assert task(seed=1).load().source == "numbers; split drawn by seed 1"
+
+
+def test_a_list_is_fetched_only_if_asked_for(tmp_path, monkeypatch):
+    rows = [str(row) for row in range(60)]
+    content = json.dumps({"train": ["int", rows[:45]], "valid": ["int", rows[45:]]})
+    asked = []
+
+    def fetch(lists, folder):
+        asked.append(lists[0].url)
+        (folder / lists[0].folder).mkdir(parents=True)
+        (folder / lists[0].folder / "cifar-split.txt").write_text(content)
+
+    monkeypatch.setattr(base, "fetch_archives", fetch)
+    changes = {"split_list": "nb201/splits/cifar-split.txt", "cache_dir": str(tmp_path)}
+    assert "not at hand" in task(**changes).load().source
+    assert not asked
+    assert "split by cifar-split.txt" in task(**changes, download=True).load().source
+    assert "D-X-Y/AutoDL-Projects" in asked[0]
 
 
 def test_fewer_pictures_are_drawn_by_class():
