@@ -166,7 +166,8 @@ class Tabular(Evaluator):
         """The sentence for a figure that no source has, with what to run or set instead."""
         sources = self._table.sources
         have = f"{', '.join(sources)} {'have' if len(sources) > 1 else 'has'}"
-        cure = " or ".join(cures) or "name a table that has it in evaluator.sources"
+        elsewhere = "name a table that has it in evaluator.sources, or set evaluator=training"
+        cure = " or ".join(cures) or elsewhere
         return ConfigError(f"{have} no {what}: {cure}")
 
     @property
