@@ -223,7 +223,7 @@ def test_lengths_that_were_not_recorded_are_refused(start):
         (
             ["valid_acc"], {"reward": "val@90"},
             "first, second have no 90-epoch validation accuracy of cifar10-valid: name a table "
-            "that has it in evaluator.sources",
+            "that has it in evaluator.sources, or set evaluator=training",
         ),
         (
             [], {"run": "111"},
