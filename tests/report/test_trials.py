@@ -88,3 +88,25 @@ def test_a_damaged_file_is_refused(tmp_path, text, message):
         path.write_text(text)
     with pytest.raises(DataError, match=message):
         load(path)
+
+
+@pytest.mark.parametrize("column", ["split", "fidelity", "run", "clock"])
+def test_mixed_protocols_are_refused_by_column_line_and_method(tmp_path, column):
+    path = write_trials(
+        tmp_path, [row("rea", 0, 1.0), row("random", 0, 1.0, **{column: "other"})]
+    )  # fmt: skip
+    message = rf"mixes protocols: {column} is .* in line 2 \(rea\) and 'other' in line 3 \(random\)"
+    with pytest.raises(DataError, match=message):
+        load(path)
+    frame = read_trials(path, METRIC)
+    assert by_problem(frame, METRIC, (), path, [column])  # unless the report allows it
+
+
+def test_meta_training_is_the_methods_own_affair(tmp_path):
+    path = write_trials(tmp_path, [row("rea", 0, 1.0), row("catch", 0, 1.0, meta="pool")])
+    assert load(path)
+
+
+def test_tasks_may_have_protocols_of_their_own(tmp_path):
+    rows = [row("rea", 0, 1.0, run="777"), row("rea", 0, 1.0, "cifar100", run="888")]
+    assert len(load(write_trials(tmp_path, rows))) == 2

@@ -1,0 +1,95 @@
+import csv
+import json
+
+import pytest
+from sweeps import COLUMNS, job, row, sweep, write_trials
+from test_report_experiment import SCRIPT
+
+from nasrun.errors import DataError
+from nasrun.report.joined import join_sweeps
+
+REPORT = {"name": "both", "title": "Both", "figures": ["anytime"]}
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Two sweeps of one method each, with the jobs that searched."""
+    found = {"rea": [94.0, 94.5, 95.0], "random": [93.0, 93.5, 94.0]}
+    folders = []
+    for name, figures in found.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        job(folder / "job", name, [[figure - 1, figure] for figure in figures])
+        sweep(folder, {name: figures})
+        (folder / "report.json").write_text(json.dumps(REPORT))
+        folders.append(folder)
+    return folders
+
+
+def rows(path):
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def script():
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("joined_report_script", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_script_joins_sweeps_and_still_knows_their_jobs(script, two, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert script.main([*map(str, two), "--out", str(out)]) == 0
+    assert [line["algorithm"] for line in rows(out / "trials.csv")] == ["rea"] * 3 + ["random"] * 3
+    assert {line["algorithm"] for line in rows(out / "both.csv")} == {"rea", "random"}
+    curves = (out / "both.svg").read_text(encoding="utf-8")
+    assert "<!-- rea -->" in curves
+    assert "<!-- random -->" in curves
+    assert "finished jobs" in (out / "report.html").read_text(encoding="utf-8")
+    assert "Both" in capsys.readouterr().out
+
+
+def test_without_out_each_sweep_has_its_own(script, two):
+    assert script.main(list(map(str, two))) == 0
+    assert [len(rows(folder / "both.csv")) for folder in two] == [1, 1]
+
+
+def test_a_trial_in_two_sweeps_is_refused_by_file_and_line(two, tmp_path):
+    write_trials(two[1], [row("random", 0, 1.0), row("rea", 1, 1.0)])
+    with pytest.raises(
+        DataError, match=r"rea/trials.csv, line 3 and .*random/trials.csv, line 3 b"
+    ):
+        join_sweeps(two, tmp_path / "out")
+
+
+def test_other_columns_are_refused_by_name(two, tmp_path):
+    path = two[1] / "trials.csv"
+    lines = [line.rpartition(",")[0] for line in path.read_text().splitlines()]
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match=f"they differ in {COLUMNS[-1]}"):
+        join_sweeps(two, tmp_path / "out")
+
+
+def test_a_sweep_is_not_written_over(two):
+    with pytest.raises(DataError, match="choose another folder"):
+        join_sweeps(two, two[0])
+
+
+def test_sweeps_without_trials_are_no_join(two, tmp_path):
+    for folder in two:
+        write_trials(folder, [])
+    with pytest.raises(DataError, match="no trials"):
+        join_sweeps(two, tmp_path / "out")
+
+
+def test_a_file_that_is_not_nasruns_is_refused(two, tmp_path):
+    for folder in two:
+        (folder / "trials.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="no column space"):
+        join_sweeps(two, tmp_path / "out")
