@@ -24,7 +24,7 @@ LAYERS = (
     {"pipeline"},
     {"config"},
     {"console", "cells", "live"},
-    {"sweep", "job"},
+    {"sweep", "job", "trackers"},
     {"sweepers"},
     {"__main__"},
 )

@@ -1,0 +1,129 @@
+"""What trackers share: when they act, and what a finished run has to tell.
+
+They read a run's files once it is done, so they cannot slow a search or change a number.
+"""
+
+import json
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from nasrun.errors import UnsupportedError
+from nasrun.files import read_csv, read_json
+from nasrun.record.recorder import STATUS, read_status
+from nasrun.spec import Floats, Phase
+
+QUARTERS = (25, 50, 75)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Best reward so far over the trials of a run, after 1, 2, ... measurements each.
+
+    ``mean (n,)`` and ``quartiles (3, n)``; a trial that has ended keeps its best.
+    """
+
+    mean: Floats
+    quartiles: Floats
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run: where it is, what it was asked for, what it found, where that is from."""
+
+    folder: Path
+    name: str
+    config: Mapping[str, Any]
+    curve: Curve
+    metrics: Mapping[str, float]  # task/metric -> mean over the trials, task/metric_std -> std
+    provenance: Mapping[str, Any]
+
+
+class Tracker(Callback):
+    """A callback that acts once, when a job has ended well.
+
+    Raises:
+        UnsupportedError: its package is not installed.
+    """
+
+    package: ClassVar[str]  # to be imported
+    extra: ClassVar[str]  # of nasrun, which installs the package
+
+    def __init__(self) -> None:
+        if find_spec(self.package) is None:
+            raise UnsupportedError(
+                f"+tracker={self.extra} needs {self.package}, which is not installed: "
+                f'pip install "nasrun[{self.extra}]"'
+            )
+
+    def on_job_end(self, config: DictConfig, job_return: Any, **kwargs: Any) -> None:
+        """Hand the job's run over, if it is complete."""
+        folder = Path(config.hydra.runtime.output_dir)
+        if (folder / STATUS).exists() and read_status(folder)["state"] == "complete":
+            self.track(read_finished(folder))
+
+    @abstractmethod
+    def track(self, run: Finished) -> None:
+        """Hand a run to the tool; the same run again must leave the same."""
+
+
+def read_finished(folder: Path) -> Finished:
+    """The run in a folder.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    rows = read_csv(folder / "summary.csv")
+    config = OmegaConf.to_container(OmegaConf.load(folder / ".hydra" / "config.yaml"))
+    assert isinstance(config, dict)
+    metrics: dict[str, float] = {}
+    for row in rows:
+        metric = f"{row['task']}/{row['metric']}"
+        metrics[metric] = float(row["mean"])
+        if row["std"]:
+            metrics[f"{metric}_std"] = float(row["std"])
+    return Finished(
+        folder=folder.resolve(),
+        name=f"{rows[0]['algorithm']}-{rows[0]['search_task']}-seed{config['seed']}",
+        config={str(key): value for key, value in config.items()},
+        curve=read_curve(folder / "evaluations.csv"),
+        metrics=metrics,
+        provenance=read_json(folder / "provenance.json"),
+    )
+
+
+def read_curve(path: Path) -> Curve:
+    """The curve of an ``evaluations.csv``; NaN where no trial has a reward yet."""
+    by_trial: dict[str, list[float]] = {}
+    for row in read_csv(path):
+        if row["phase"] == Phase.SEARCH.value:
+            by_trial.setdefault(row["seed"], []).append(float(row["reward"] or "nan"))
+    length = max(map(len, by_trial.values()))
+    rewards = np.full((len(by_trial), length), np.nan)
+    for trial, own in enumerate(by_trial.values()):
+        rewards[trial, : len(own)] = own
+    best = np.fmax.accumulate(rewards, axis=1)
+    known = ~np.isnan(best).all(axis=0)
+    mean, quartiles = np.full(length, np.nan), np.full((len(QUARTERS), length), np.nan)
+    mean[known] = np.nanmean(best[:, known], axis=0)
+    quartiles[:, known] = np.nanpercentile(best[:, known], QUARTERS, axis=0)
+    return Curve(mean, quartiles)
+
+
+def flat(content: Mapping[str, Any], above: str = "") -> dict[str, str]:
+    """A nested mapping as texts by dotted key, such as ``algorithm.population``."""
+    found: dict[str, str] = {}
+    for key, value in content.items():
+        name = f"{above}{key}"
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{name}.")
+        else:
+            found[name] = value if isinstance(value, str) else json.dumps(value)
+    return found

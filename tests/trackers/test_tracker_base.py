@@ -1,0 +1,91 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+from toys import toy_experiment
+
+from nasrun.algorithms.random_search import RandomSearch
+from nasrun.errors import UnsupportedError
+from nasrun.files import write_csv
+from nasrun.pipeline import run
+from nasrun.record.recorder import Recorder
+from nasrun.trackers.base import Finished, Tracker, flat, read_curve
+
+
+class Notes(Tracker):
+    """Keeps what it is handed."""
+
+    package, extra = "numpy", "notes"
+
+    def __init__(self):
+        super().__init__()
+        self.runs: list[Finished] = []
+
+    def track(self, run):
+        self.runs.append(run)
+
+
+class Absent(Notes):
+    package, extra = "no_such_package", "absent"
+
+
+def play(folder, **budget):
+    experiment = toy_experiment(RandomSearch(), trials=4, seed=7, **budget)
+    with Recorder(folder, "hash") as recorder:
+        run(experiment, recorder, lambda: {"commit": "abc", "nasrun": "0"})
+    (folder / ".hydra").mkdir()
+    config = {"seed": 7, "algorithm": {"name": "random", "widths": [1, 2]}, "report": None}
+    OmegaConf.save(OmegaConf.create(config), folder / ".hydra" / "config.yaml")
+
+
+def job_of(folder):
+    return OmegaConf.create({"hydra": {"runtime": {"output_dir": str(folder)}}})
+
+
+def test_a_finished_job_is_handed_over_with_all_that_it_has(tmp_path):
+    play(tmp_path / "run")
+    tracker = Notes()
+    tracker.on_job_end(job_of(tmp_path / "run"), SimpleNamespace())
+    (run,) = tracker.runs
+    assert run.name == "random-toy-seed7"
+    assert run.folder == tmp_path / "run"
+    assert run.config["algorithm"]["name"] == "random"
+    assert run.provenance["commit"] == "abc"
+    assert run.metrics["toy/evaluations"] == 6.0
+    assert {"toy/reward", "toy/reward_std", "toy/rank"} <= set(run.metrics)
+    assert len(run.curve.mean) == 6
+    assert (np.diff(run.curve.mean) >= 0).all()
+    assert (np.diff(run.curve.quartiles, axis=0) >= 0).all()
+    assert run.curve.mean[-1] == pytest.approx(run.metrics["toy/reward"])
+
+
+def test_an_unfinished_job_is_not_handed_over(tmp_path):
+    tracker = Notes()
+    with Recorder(tmp_path / "run", "hash"):
+        pass
+    tracker.on_job_end(job_of(tmp_path / "run"), SimpleNamespace())
+    tracker.on_job_end(job_of(tmp_path / "nowhere"), SimpleNamespace())
+    assert tracker.runs == []
+
+
+def test_a_missing_package_is_one_sentence_that_names_the_extra():
+    with pytest.raises(UnsupportedError, match=r'no_such_package.*pip install "nasrun\[absent\]"'):
+        Absent()
+
+
+def test_the_curve_of_trials_of_unequal_length(tmp_path):
+    rows = [
+        ("1", "search", "10"), ("1", "search", "30"), ("1", "search", "20"),
+        ("2", "search", ""), ("2", "search", "50"), ("2", "meta_train", "99"),
+    ]  # fmt: skip
+    write_csv(tmp_path / "evaluations.csv", ("seed", "phase", "reward"), rows)
+    curve = read_curve(tmp_path / "evaluations.csv")
+    assert curve.mean.tolist() == [10.0, 40.0, 40.0]
+    assert curve.quartiles[1].tolist() == [10.0, 40.0, 40.0]
+
+
+def test_a_config_is_flat_texts():
+    assert flat({"a": {"b": [1, 2], "c": None}, "d": "x", "e": {}}) == {
+        "a.b": "[1, 2]", "a.c": "null", "d": "x", "e": "{}",
+    }  # fmt: skip
