@@ -5,6 +5,7 @@ This module is all that ``nasrun --help`` and shell completion load, so it impor
 
 import hashlib
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -71,9 +72,9 @@ _register("nasrun.threads", threads, replace=True)
 _register("nasrun.gpu", pinned_gpu, replace=True)
 register_sweepers()
 VERSION = {"version_base": "1.3"} if IS_HYDRA_13 else {}
-# Hydra 1.4 instantiates the callback that conf/config.yaml names, and warns that any class could
-# be named there.
-warnings.filterwarnings("ignore", message=".*nasrun.sweep.SweepCallback.*")
+# Hydra 1.4 instantiates the callbacks that conf/config.yaml and conf/tracker name, and warns that
+# any class could be named there.
+warnings.filterwarnings("ignore", message=".*nasrun.(sweep|trackers).*")
 # Hydra 1.3 checks our launcher presets against the plug-ins' schemas, which is welcome, and warns
 # that 1.4 will not; see conf/hydra/launcher/joblib.yaml.
 warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against")
@@ -98,7 +99,9 @@ def main() -> None:
     except NasrunError as error:
         code = _say(str(error), error.exit_code)
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
-        code = _say(one_sentence(error), ConfigError.exit_code)
+        cause = error.__cause__  # Hydra wraps what a callback or a sweeper refuses
+        refused = cause if isinstance(cause, NasrunError) else ConfigError(one_sentence(error))
+        code = _say(str(refused), refused.exit_code)
     except OSError as error:
         refusal = unwritable(Path(error.filename or "the output folder"), error)
         code = _say(str(refusal), refusal.exit_code)
@@ -110,6 +113,11 @@ def main() -> None:
 def one_sentence(error: Exception) -> str:
     """What Hydra says over several lines, in one."""
     text = str(error).partition("Config search path:")[0]
+    if ambiguous := re.match(r"Ambiguous value for argument '(.*)'", text):
+        return (
+            f"{ambiguous[1]} has several values: add -m to play each of them, or put them in "
+            "brackets for a list, or in quotes for a text"
+        )
     head, marker, options = text.partition("Available options in ")
     if not marker:
         return " ".join(text.split())
