@@ -38,10 +38,11 @@ class OptunaSweeper(Sweeper):
     it has.
 
     Args:
+        max_batch_size: of the default sweeper, whose config lies below an experiment's; ignored.
         settings: see ``conf/hydra/sweeper/tune.yaml`` and ``Settings``, their schema.
     """
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, max_batch_size: int | None = None, **settings: Any) -> None:
         super().__init__()
         self._settings = settings
         self._jobs = 0  # launched so far: Hydra numbers them

@@ -11,11 +11,15 @@ from pathlib import Path
 
 import pytest
 from composed import composed
+from hydra import compose, initialize_config_dir
+from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 
 pytest.importorskip("optuna")
 
+from nasrun.__main__ import CONF
 from nasrun.errors import ConfigError
+from nasrun.sweepers.optuna_sweeper import OptunaSweeper
 from nasrun.sweepers.study import Configuration, State
 from nasrun.sweepers.tuning import make_tuning
 
@@ -91,9 +95,14 @@ def test_a_tuning_never_learns_from_the_reported_task():
 
 
 def test_the_worked_example_tunes_on_two_tasks_and_reports_the_third():
-    settings = OmegaConf.load(Path(__file__).parents[2] / "conf/experiment/tune_catch.yaml")
-    own = OmegaConf.to_container(settings.hydra.sweeper)
-    found = tuning(own, "algorithm=catch", "trials=500")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", ["+experiment=tune_catch"], return_hydra_config=True)
+    settings = OmegaConf.to_container(config.hydra.sweeper)
+    known = Plugins.instance().class_name_to_class
+    assert known[settings.pop("_target_")] is OptunaSweeper
+    assert OptunaSweeper(**settings)
+    settings.pop("max_batch_size")
+    found = tuning(settings, "algorithm=catch", "trials=500")
     assert found.first == {"algorithm.epsilon_adapted": 0.2, "algorithm.candidates": 20}
     assert [job[-2:] for job in found.report_jobs({"algorithm.candidates": 7})] == [
         ["algorithm.name=catch", "hydra.sweep.subdir=reported/default-cifar100"],
