@@ -62,3 +62,13 @@ def test_an_unknown_line_is_refused_by_name(benchmark, capsys):
 )  # fmt: skip
 def test_a_missed_target_is_called_a_failure(benchmark, measured, target, more, verdict):
     assert benchmark.Line("x", measured, "s", target, more).verdict == verdict
+
+
+def test_a_job_of_a_sweep_is_compared_with_an_empty_one(benchmark, capsys, monkeypatch, cache_dir):
+    monkeypatch.setenv("NASRUN_CACHE", str(cache_dir))
+    monkeypatch.setattr(benchmark, "JOBS", 2)
+    assert benchmark.main(["--only", "sweep", "--json", "--repeats", "1"]) == 0
+    empty, own, difference, done = json.loads(capsys.readouterr().out)["lines"]
+    assert difference["measured"] == pytest.approx(own["measured"] - empty["measured"])
+    assert difference["target"] == 0.2
+    assert done["what"] == "a sweep of 3 jobs that are done, started again"

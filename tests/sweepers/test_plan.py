@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasrun.errors import ConfigError
-from nasrun.record.request import Found, Request, wording
+from nasrun.record.request import Found, Request
 from nasrun.sweepers.plan import Wanted, even, make_plan
 
 CONF = "0123456789ab"
@@ -127,7 +127,3 @@ def test_whatever_was_done_by_any_split_every_trial_is_played_once(cuts, data, s
     assert sorted(seeds_of(plan.launch)) == sorted(set(range(40)) - done)
     again = [found("f", *job, seed=int(job[-2][5:]), trials=int(job[-1][7:])) for job in plan.jobs]
     assert not make_plan([wanted("x=1", trials=40)], again, split + 1, CONF).launch
-
-
-def test_silent_overrides_do_not_count():
-    assert wording(["b=1", "+a=2", "resume=x", "cohort=5", "sweep.split=2"]) == ("+a=2", "b=1")
