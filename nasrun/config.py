@@ -99,6 +99,7 @@ def check(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
 
 
 def _checked(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
+    _require_flag(config, "debug")
     task = _task(config.task, "task", config, task_folders)
     retrain = build(config.retrain, Retrain, "retrain")
     algorithm = build(config.algorithm, Algorithm, "algorithm")
@@ -202,6 +203,11 @@ def _positive(config: DictConfig, key: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ConfigError(f"{key} must be a whole number of at least 1, got {value!r}")
     return value
+
+
+def _require_flag(config: DictConfig, key: str) -> None:
+    if not isinstance(config[key], bool):
+        raise ConfigError(f"{key} must be true or false, got {config[key]!r}")
 
 
 def _seeds(config: DictConfig) -> range:

@@ -36,10 +36,10 @@ def play_job(config: DictConfig) -> float | None:
             raise ConfigError(f"resume={config.resume} holds no run: leave resume out, or add -m")
         return _play(config, settings, folder, sweep)
     except Exception as error:
-        if not sweep and not isinstance(error, NasrunError) and config.debug:
+        if not sweep and not isinstance(error, NasrunError) and config.debug is True:
             raise
         print(f"nasrun: {explain(error, folder)}", file=sys.stderr)
-        if config.debug:
+        if config.debug is True:  # it may be anything that a user wrote
             traceback.print_exc()
         _note_failure(folder, error, sweep)
         if sweep:

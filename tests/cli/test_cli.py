@@ -75,6 +75,8 @@ MISTAKES = {
     "~budget": "Key 'budget' is not in struct",
     "retrain=null": "retrain must be a group of keys and values, got None",
     f"seed={2**63}": "below 2**63",
+    "algorithm.population=5,10": "algorithm.population=5,10 has several values: add -m",
+    "debug=maybe": "debug must be true or false, got 'maybe'",
 }
 
 
