@@ -39,7 +39,7 @@ class PCDARTS(Mixture):
         if not self.network.groups:
             raise UnsupportedError(
                 f"algorithm={self.name} weighs edges, and a factorised cell has none: set "
-                "space.cell=standard"
+                "space=darts"
             )
         count = len(self.network.rows)
         drawn = self.initial_std * torch.randn(count, generator=self.noise)

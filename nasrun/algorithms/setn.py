@@ -38,7 +38,7 @@ class SETN(Mixture):
         if self.network.rows != self.problem.space.decisions:
             raise UnsupportedError(
                 f"algorithm={self.name} ranks architectures decision by decision, but this space "
-                "mixes by edge: set space.cell=factorised, or choose another algorithm"
+                "mixes by edge: set space=darts_unas, or choose another algorithm"
             )
 
     def update(self, x: Tensor, y: Tensor) -> None:

@@ -88,7 +88,7 @@ class UNAS(Mixture):
         if self.network.rows != self.problem.space.decisions:
             raise UnsupportedError(
                 f"algorithm={self.name} has one distribution per decision, but this space mixes by "
-                "edge: set space.cell=factorised"
+                "edge: set space=darts_unas"
             )
         self._baseline = torch.full((), torch.nan)
         self._steps = torch.zeros((), dtype=torch.int64)

@@ -98,7 +98,11 @@ class SharedNet(nn.Module):
         # Options that are left out keep their place in the graph: their gradient is zero, not
         # missing, and that of a straight-through row reaches the logits.
         idle = torch.stack([row.sum() for row in mixing]).sum() * 0.0
-        return self.logits(x, plan(mixing)) + idle
+        return self.logits(x, plan(self.by_edge(mixing))) + idle
+
+    def by_edge(self, mixing: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The weights of every edge's operations."""
+        return mixing
 
     def logits(self, x: Tensor, rows: Sequence[Row]) -> Tensor:
         """``(B, classes)`` logits; only live options are computed."""

@@ -1,11 +1,14 @@
 """What all spaces of independent categorical decisions share."""
 
+import math
 from functools import cached_property
 
 import numpy as np
 
 from nasrun.errors import ConfigError
 from nasrun.spec import Archs, Floats, Ints, Mask, SearchSpace, Streams
+
+INT64 = 2**63
 
 
 def misplaced(what: str, text: str, place: int, why: str) -> ConfigError:
@@ -26,20 +29,24 @@ class CategoricalSpace(SearchSpace):
 
     @cached_property
     def _radix(self) -> Ints:
-        return np.append(np.cumprod(self.arity[:0:-1])[::-1], 1).astype(np.int64)
+        weights = [math.prod(self.arity[at + 1 :].tolist()) for at in range(len(self.arity))]
+        return np.array(weights, np.int64 if self.size < INT64 else object)
 
     @property
     def size(self) -> int:
         """Number of architectures."""
-        return int(np.prod(self.arity))
+        return math.prod(self.arity.tolist())
 
     def index(self, archs: Archs) -> Ints:
-        """``(...,)`` mixed-radix number of each architecture; the first decision weighs most."""
+        """``(...,)`` mixed-radix number of each architecture; the first decision weighs most.
+
+        In a space that is too large for 64 bits the numbers are Python's own, in an object array.
+        """
         return np.asarray(archs) @ self._radix
 
     def at(self, index: Ints) -> Archs:
         """``(..., L)`` architectures with these numbers."""
-        return np.asarray(index)[..., None] // self._radix % self.arity
+        return (np.asarray(index)[..., None] // self._radix % self.arity).astype(np.int64)
 
     def sample(self, streams: Streams) -> Archs:
         """``(T, L)`` architectures, every decision uniform."""
