@@ -70,7 +70,19 @@ class Experiment:
     @property
     def files(self) -> Mapping[str, str]:
         """Data files read so far for search and final figures, and their sha256."""
-        return {**self.judge.files(), **self.evaluator.files(), **self.hardware.files()}
+        images: Mapping[str, str] = self.task.load().files if self.algorithm.trains else {}
+        return {
+            **self.judge.files(),
+            **self.evaluator.files(),
+            **self.hardware.files(),
+            **images,
+        }
+
+    @property
+    def images(self) -> Mapping[str, str]:
+        """Where the images that were read come from and how they were split, by task."""
+        splits = {task.name: task.loaded for task in (self.task, *self.final_tasks)}
+        return {name: images.source for name, images in splits.items() if images is not None}
 
     @property
     def protocol(self) -> Mapping[str, str]:
@@ -265,7 +277,8 @@ def run(
         rows = retrain(experiment, outcome, seeds)
         pareto = not np.isnan(experiment.hardware.latency_ms(outcome.archs)).all()
         recorder.keep(rows, history, experiment.space, experiment.protocol, pareto)
-    recorder.finish({**provenance(), "meta": learnt or None}, time.perf_counter() - began)
+    about = {"meta": learnt or None, "images": experiment.images or None}
+    recorder.finish({**provenance(), **about}, time.perf_counter() - began)
 
 
 def _onward(watch: Watch | None, trials: int, measured: int, best: float) -> Watch | None:

@@ -82,6 +82,11 @@ class Task(TaskMaker):
         """The task's images. Read where they are needed: a search by a table needs none."""
         raise UnsupportedError(f"task={self.name} has no images: use evaluator=tabular")
 
+    @property
+    def loaded(self) -> Splits | None:
+        """The images, if ``load`` has read them."""
+        return None
+
     def subset(self, classes: Sequence[int]) -> "Task":
         """The same images, of these classes alone, numbered anew in the order given."""
         raise UnsupportedError(f"task={self.name} has no images to take classes from")
