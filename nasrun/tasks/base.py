@@ -90,6 +90,11 @@ class ImageTask(Task):
         """
         return self._loaded
 
+    @property
+    def loaded(self) -> Splits | None:
+        """The images, if ``load`` has read them."""
+        return self._loaded if "_loaded" in self.__dict__ else None
+
     def subset(self, classes: Sequence[int]) -> Task:
         """The same images, of these classes alone, numbered anew in the order given.
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +47,19 @@ class ClassSubset(Task):
         Raises:
             DataError: the source cannot be read, or a part has no picture of a class.
         """
+        return self._loaded
+
+    @property
+    def loaded(self) -> Splits | None:
+        """The pictures, if ``load`` has taken them."""
+        return self._loaded if "_loaded" in self.__dict__ else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and worker processes take the pictures themselves."""
+        return {key: value for key, value in self.__dict__.items() if key != "_loaded"}
+
+    @cached_property
+    def _loaded(self) -> Splits:
         whole = self.source.load()
         return replace(
             whole,

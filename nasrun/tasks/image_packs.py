@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def _pack_files(folder: Path, stem: str) -> list[Path]:
 
 
 def _read_packs(paths: list[Path]) -> Images:
-    packs = [_read_pack(path) for path in paths]
+    with ThreadPoolExecutor() as pool:
+        packs = list(pool.map(_read_pack, paths))
     found, parts = [meta["part"] for meta, _ in packs], packs[0][0]["parts"]
     if found != list(range(parts)):
         raise DataError(

@@ -26,6 +26,7 @@ class Subset(TaskMaker):
     count: int = 5
     seed: int = 0
     classes: list[int] = field(default_factory=list[int])
+    download: bool = False  # handed on to the other task
 
     def __post_init__(self) -> None:
         if self.of == self.name:

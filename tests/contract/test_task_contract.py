@@ -94,6 +94,12 @@ def test_a_subset_is_made_of_the_task_that_it_names(tmp_path):
     assert set(splits.search_train.labels.tolist()) == {0, 1}
 
 
+def test_a_subset_hands_on_whether_to_download():
+    for asked in (True, False):
+        own = task("subset", "task.of=svhn", f"task.download={asked}")
+        assert own.source.download is asked
+
+
 def test_a_final_task_is_read_with_the_runs_folders(tmp_path):
     """``retrain.tasks`` names files, whose interpolations lead into the run's config."""
     config = composed(

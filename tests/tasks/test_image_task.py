@@ -172,7 +172,8 @@ def test_what_means_nothing_is_refused(changes):
 
 def test_images_are_read_once_and_stay_out_of_copies():
     own = task()
-    assert own.load() is own.load()
+    assert own.loaded is None
+    assert own.load() is own.load() is own.loaded
     for other in (copy.deepcopy(own), pickle.loads(pickle.dumps(own))):
         assert other == own
-        assert "_loaded" not in vars(other)
+        assert other.loaded is None

@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,13 @@ def test_classes_are_drawn_by_seed():
 
 def test_named_classes_are_taken_as_they_are_named():
     assert Subset(classes=[3, 0]).make(lambda _: whole()).name == "made[3,0]"
+
+
+def test_pictures_are_taken_once_and_stay_out_of_copies():
+    subset = whole().subset([0, 1])
+    assert subset.loaded is None
+    assert subset.load() is subset.load() is subset.loaded
+    assert copy.deepcopy(subset).loaded is None
 
 
 def test_requests_that_make_no_subset_are_refused():
