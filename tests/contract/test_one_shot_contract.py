@@ -127,3 +127,18 @@ def test_trials_are_played_one_at_a_time(name):
 def test_a_space_without_a_supernet_is_refused_in_one_sentence(name):
     with pytest.raises(UnsupportedError, match="has no supernet"):
         searched(name, "space=nats_size")
+
+
+def test_cells_of_the_darts_space_are_searched_too(name):
+    """By the method's own kind of rows; the other kind is refused in one sentence."""
+    tiny = "space.nodes=2", "scale.cells=2", "scale.epochs=2", "scale.channels=4"
+    kinds = {"setn": ["darts_unas"], "unas": ["darts_unas"], "pc_darts": ["darts"]}
+    for kind in ("darts", "darts_unas"):
+        run = lambda kind=kind: searched(name, f"space={kind}", *tiny)  # noqa: E731
+        if kind in kinds.get(name, (kind,)):
+            found = run()
+            assert len(found.archs) == 2
+            assert (np.array(found.archs) < found.algorithm.problem.space.arity).all()
+        else:
+            with pytest.raises(UnsupportedError, match=f"set space={kinds[name][0]}"):
+                run()
