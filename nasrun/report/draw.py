@@ -1,8 +1,6 @@
 """Drawings of cells: nodes from left to right, one labelled arrow an edge."""
 
 import io
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nasrun.errors import ConfigError, DataError
+from nasrun.files import write_whole
 from nasrun.spec import Edges
 
 if TYPE_CHECKING:
@@ -59,7 +58,11 @@ def draw_cell(edges: Edges, path: Path, title: str = "") -> None:
     """
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(f"a drawing must end in {' or '.join(FORMATS)}, got {path.name!r}")
-    _write(path, cell_picture(edges, title, path.suffix[1:].lower()))
+    content = cell_picture(edges, title, path.suffix[1:].lower())
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def cell_picture(edges: Edges, title: str = "", kind: str = "svg") -> bytes:
@@ -186,20 +189,3 @@ def _draw_nodes(axes: "Axes", nodes: Sequence[str], edges: Edges) -> None:
 
 def _colour(operation: str) -> str:
     return next((colour for part, colour in COLOURS if part in operation), INK)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file that is whole or not there at all."""
-    temporary = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)

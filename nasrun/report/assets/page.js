@@ -49,7 +49,7 @@ const dashes = (place) => DASHES[Math.floor(place / COLOURS) % DASHES.length];
 const shown = (value) => value === null || value === undefined ? "" : String(Number(value.toPrecision(5)));
 const ticks = (low, high, count) => {
   const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((n) => n * power).find((s) => s >= rough);
+  const step = [1, 2, 2.5, 5, 10].map((n) => n * power).find((s) => s >= rough);
   const found = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) found.push(i * step);
   return found.map((x) => Number(x.toPrecision(10)));
