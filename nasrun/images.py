@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nasrun.streams import Ints, Streams
+
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
@@ -39,3 +41,18 @@ class Splits:
     flip: bool  # whether a mirrored picture is the same thing (not so with digits)
     source: str  # in words: where the pictures come from and how they were split
     files: Mapping[str, str]  # files read and their sha256
+
+
+def draw(labels: Labels, count: int, seed: int, purpose: str) -> Ints:
+    """``(count,)`` ascending rows, each class with the same share as near as can be.
+
+    A larger count draws the same rows and more. ``purpose`` names the use: other uses of a seed,
+    other rows.
+    """
+    chance = Streams([seed], purpose).uniform(len(labels))[0]
+    order = np.lexsort((chance, labels))
+    sizes = np.bincount(labels)
+    place = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    share = (place + 0.5) / np.repeat(sizes, sizes)
+    first = np.lexsort((chance[order], share))[:count]
+    return np.sort(order[first])

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nasrun.errors import ConfigError
-from nasrun.images import Images
+from nasrun.images import Images, draw
 from nasrun.nets.loader import Augmentation, load_batches
 from nasrun.spec import Task
 from nasrun.streams import Streams
@@ -46,8 +46,8 @@ class SharedData:
         seed: int,
     ) -> None:
         splits = task.load()
-        train = _first(splits.search_train, train_images, "train_images")
-        valid = _first(splits.search_valid, valid_images, "valid_images")
+        train = _some(splits.search_train, train_images, "train_images")
+        valid = _some(splits.search_valid, valid_images, "valid_images")
         augmentation = Augmentation.standard(task.image_px, splits.flip)
 
         moments, layout = (splits.mean, splits.std), (device, augmentation, channels_last)
@@ -84,9 +84,10 @@ class SharedData:
         yield next(self._judge.epoch(int(draws.integers(2**48)[0, 0]), 0))
 
 
-def _first(images: Images, count: int | None, key: str) -> Images:
+def _some(images: Images, count: int | None, key: str) -> Images:
     if count is None:
         return images
     if count > len(images):
         raise ConfigError(f"scale.{key}={count} is more than the task's {len(images)}")
-    return Images(images.pixels[:count], images.labels[:count])
+    rows = draw(images.labels, count, 0, f"scale/{key}")  # pictures may stand class by class
+    return Images(images.pixels[rows], images.labels[rows])

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from nasrun.errors import ConfigError, DataError
-from nasrun.images import Images, Labels, Splits
+from nasrun.images import Images, Labels, Splits, draw
 from nasrun.spec import Task
 from nasrun.streams import Ints
 from nasrun.tasks.class_subset import ClassSubset
 from nasrun.tasks.downloads import SPLIT_LISTS, fetch_archives
-from nasrun.tasks.index_lists import draw, read_index_lists
+from nasrun.tasks.index_lists import read_index_lists
 from nasrun.tasks.parts import Part, Published, channel_moments
 from nasrun.tasks.places import Places
 from nasrun.tasks.resize import resized

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from nasrun.errors import DataError
-from nasrun.images import Labels
+from nasrun.images import Labels, draw
 from nasrun.streams import Ints
-from nasrun.tasks.index_lists import draw
 from nasrun.tasks.picture_files import is_picture
 
 VALID_NAMES = ("val", "valid", "validation")

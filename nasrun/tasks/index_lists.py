@@ -1,4 +1,4 @@
-"""Which pictures belong to which part: published index lists, or draws that a seed repeats."""
+"""Published index lists: which pictures of a data set belong to which part."""
 
 import json
 from collections.abc import Sequence
@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nasrun.errors import DataError
-from nasrun.images import Labels
-from nasrun.streams import Ints, Streams
+from nasrun.streams import Ints
 
 
 def read_index_lists(path: Path, names: Sequence[str]) -> list[Ints]:
@@ -28,18 +27,3 @@ def read_index_lists(path: Path, names: Sequence[str]) -> list[Ints]:
     if len(np.unique(rows)) < len(rows) or rows.min(initial=0) < 0:
         raise DataError(f"{path}: a row stands in it twice or is negative; get the file again")
     return lists
-
-
-def draw(labels: Labels, count: int, seed: int, purpose: str) -> Ints:
-    """``(count,)`` ascending rows, each class with the same share as near as can be.
-
-    A larger count draws the same rows and more. ``purpose`` names the use: other uses of a seed,
-    other rows.
-    """
-    chance = Streams([seed], purpose).uniform(len(labels))[0]
-    order = np.lexsort((chance, labels))
-    sizes = np.bincount(labels)
-    place = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    share = (place + 0.5) / np.repeat(sizes, sizes)
-    first = np.lexsort((chance[order], share))[:count]
-    return np.sort(order[first])

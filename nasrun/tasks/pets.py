@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nasrun.images import draw
 from nasrun.tasks.base import ImageTask
 from nasrun.tasks.downloads import PETS, fetch_archives
-from nasrun.tasks.index_lists import draw
 from nasrun.tasks.parts import Published
 from nasrun.tasks.picture_files import Fit, PictureFiles, is_picture
 
