@@ -78,8 +78,9 @@ class Meter:
         return over
 
     def _finish(self, over: Mask, free: Mask, elapsed_s: float) -> None:
+        idle = free & (self._steps >= self._startup_steps)  # however large a population is
         self._steps += 1
-        self._free_steps = np.where(free, self._free_steps + 1, 0)
+        self._free_steps = np.where(idle, self._free_steps + 1, 0)
         done = over | (self._free_steps >= FREE_STEPS)
         if self._budget.evaluations is not None:
             done |= self.evaluations >= self._budget.evaluations

@@ -85,6 +85,17 @@ def test_a_trial_that_only_repeats_itself_ends():
     assert meter.evaluations.tolist() == [1]
 
 
+def test_a_free_population_may_be_larger_than_what_ends_a_trial_of_repeats():
+    population = FREE_STEPS + 5
+    meter = Meter(Budget(evaluations=2, charge_startup=False), 1, startup_steps=population)
+    steps = 0
+    while not meter.finished.all():
+        meter.charge(measured(1.0))
+        steps += 1
+    assert steps == population + 2
+    assert meter.evaluations.tolist() == [2]
+
+
 def test_wall_seconds_end_a_trial():
     meter = Meter(Budget(wall_s=1e-9), 1, 0)
     meter.charge(measured(1.0))
