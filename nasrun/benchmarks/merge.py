@@ -72,7 +72,7 @@ class Merge:
         if accuracy and (difference > GROSS_PCT).mean() > 0.5:
             raise DataError(
                 f"{sentence}; most differ by more than {GROSS_PCT:g} point: they are not the same "
-                "figures, so leave one out of evaluator.sources or mend its columns"
+                "figures, so leave one out of the sources or mend its columns"
             )
         self.conflicts.append(f"{sentence}; the former is used")
 

@@ -20,6 +20,8 @@ __all__ = ["Source", "load_table"]
 
 log = logging.getLogger("nasrun")
 
+COMMAND = "the command"  # who names the source of a conversion
+
 
 @dataclass(frozen=True)
 class _Found:
@@ -40,7 +42,11 @@ class _Found:
 
 
 def load_table(
-    tables: Mapping[str, Source], names: Sequence[str], space: SearchSpace, cache_dir: Path
+    tables: Mapping[str, Source],
+    names: Sequence[str],
+    space: SearchSpace,
+    cache_dir: Path,
+    where: str = "evaluator.sources",
 ) -> Table:
     """The table of the named sources, merged; the first one wins where two give a figure.
 
@@ -49,13 +55,14 @@ def load_table(
         names: those to read; none: every one of this space whose files are at hand.
         space: the space whose architectures the rows are.
         cache_dir: folder that keeps parsed tables.
+        where: the config key that holds ``names``, for refusals.
 
     Raises:
         ConfigError: an unknown name, a source of another space, or one whose files are missing.
         DataError: a file that cannot be read, or sources that grossly disagree.
     """
     folder = cache_dir / "tables"
-    found = _find(tables, names, space, folder / "sha256.json")
+    found = _find(tables, names, space, folder / "sha256.json", where)
     path = folder / f"{_key(found, space)}.safetensors"
     table = _cached(path, space) or _build(found, space, path)
     for conflict in table.conflicts:
@@ -64,42 +71,47 @@ def load_table(
 
 
 def _find(
-    tables: Mapping[str, Source], names: Sequence[str], space: SearchSpace, memory: Path
+    tables: Mapping[str, Source],
+    names: Sequence[str],
+    space: SearchSpace,
+    memory: Path,
+    where: str,
 ) -> list[_Found]:
     own = [name for name, source in tables.items() if source.space == space.name]
     found = []
     for name in dict.fromkeys(names or [name for name in own if tables[name].auto]):
-        source, reader = _known(name, tables, space)
+        source, reader = _known(name, tables, space, where)
         files = reader.files(source)
         if files or not reader.needs_files:
             digests = {f"{name}/{file.name}": sha256(file, memory) for file in files}
             found.append(_Found(name, source, reader, files, digests))
         elif names:
-            raise _missing(name, source, reader)
+            raise _missing(name, source, reader, where)
     if not found:
         raise ConfigError(
             f"no table of space={space.name} is at hand: set data_dir (or NASRUN_DATA) to a folder "
-            f"that holds one, or name one in evaluator.sources; conf/tables knows "
+            f"that holds one, or name one in {where}; conf/tables knows "
             f"{', '.join(own) or 'none of this space'}"
         )
     return found
 
 
-def _missing(name: str, source: Source, reader: Reader) -> ConfigError:
+def _missing(name: str, source: Source, reader: Reader, where: str) -> ConfigError:
     places = ", ".join(str(path) for path in source.candidates()) or "no path at all"
     return ConfigError(
-        f"evaluator.sources names {name}, whose file is not there (looked for {places}): "
-        f"{reader.cure}"
+        f"{where} names {name}, whose file is not there (looked for {places}): {reader.cure}"
     )
 
 
-def _known(name: str, tables: Mapping[str, Source], space: SearchSpace) -> tuple[Source, Reader]:
+def _known(
+    name: str, tables: Mapping[str, Source], space: SearchSpace, where: str
+) -> tuple[Source, Reader]:
     if name not in tables:
-        raise ConfigError(f"evaluator.sources names {name!r}, which is none of {', '.join(tables)}")
+        raise ConfigError(f"{where} names {name!r}, which is none of {', '.join(tables)}")
     source = tables[name]
     if source.space != space.name:
         raise ConfigError(
-            f"evaluator.sources names {name}, a table of space={source.space}, but the run has "
+            f"{where} names {name}, a table of space={source.space}, but the run has "
             f"space={space.name}"
         )
     if source.reader not in READERS:
@@ -147,10 +159,10 @@ def convert(source: Source, out: Path, space: SearchSpace, watch: Watch | None =
         ConfigError: the source's file is not there.
         DataError: it cannot be read, or ``out`` cannot be written.
     """
-    _, reader = _known(source.reader, {source.reader: source}, space)
+    _, reader = _known(source.reader, {source.reader: source}, space, COMMAND)
     files = reader.files(source)
     if not files:
-        raise _missing(source.reader, source, reader)
+        raise _missing(source.reader, source, reader, COMMAND)
     merge = Merge(space)
     merge.add(source.reader, reader.read(source, files, space, watch))
     digests = {file.name: sha256(file, out.parent / f".{out.name}.sha256.json") for file in files}

@@ -32,7 +32,9 @@ class NB201Latency(KnownLatency):
                 f"hardware=nb201_latency knows the architectures of space=nb201 only, and this run "
                 f"has space={space.name}: set hardware=none"
             )
-        table = load_table(self.tables, self.sources, space, Path(self.cache_dir))
+        table = load_table(
+            self.tables, self.sources, space, Path(self.cache_dir), "hardware.sources"
+        )
         self._files = table.files
         unknown = np.full(space.size, np.nan)
         latency_ms = table.find("latency_ms", task.search_split, unknown)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nasrun.benchmarks.sources import Source
-from nasrun.errors import UnsupportedError
+from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.hardware.nb201_latency import NB201Latency
 from nasrun.spaces.nats_size import NATSSize
 from nasrun.spaces.nb201 import NB201
@@ -57,3 +57,8 @@ def test_figures_are_those_of_the_merged_table(cache_dir, data_dir, split, colum
     archs = np.array([SPACE.parse(row["arch"]) for row in rows])
     seconds = np.array([float(row[column]) for row in rows])
     np.testing.assert_allclose(hardware.latency_ms(archs), 1000 * seconds, rtol=1e-4)
+
+
+def test_an_unknown_source_is_said_to_be_the_hardwares(cache_dir):
+    with pytest.raises(ConfigError, match=r"hardware\.sources names 'nowhere', which is none of"):
+        device(cache_dir, sources=["nowhere"]).start(SPACE, TASK)
