@@ -15,25 +15,42 @@ from nasrun.errors import DataError
 
 
 @contextmanager
-def atomic(path: Path) -> Generator[TextIOWrapper]:
-    """A text file that takes its name only when the block ends well.
-
-    Raises:
-        DataError: the disk is full or the folder cannot be written; nothing is left behind.
-    """
-    temporary = ""
+def _whole(path: Path) -> Generator[TextIOWrapper]:
+    """A text file that takes its name only when the block ends well; nothing is left otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
             yield stream
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+@contextmanager
+def atomic(path: Path) -> Generator[TextIOWrapper]:
+    """A text file of a run that takes its name only when the block ends well.
+
+    Raises:
+        DataError: the disk is full or the folder cannot be written; nothing is left behind.
+    """
+    try:
+        with _whole(path) as stream:
+            yield stream
     except OSError as error:
         raise unwritable(path, error) from error
-    finally:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file outside a run's folder whole; what a refusal means is for the caller to say.
+
+    Raises:
+        OSError: the system refuses; nothing is left behind.
+    """
+    with _whole(path) as stream:
+        stream.buffer.write(content)
 
 
 def write_bytes(path: Path, data: bytes) -> Path:

@@ -5,8 +5,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from nasrun.benchmarks.store import write_whole
 from nasrun.errors import DataError
+from nasrun.files import write_whole
 
 REMEMBERED_BYTES = 64 * 2**20  # files from this size on are hashed once, not at every start
 

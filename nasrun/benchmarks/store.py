@@ -5,8 +5,6 @@ because a flipped bit would otherwise be read as a measurement.
 """
 
 import json
-import os
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 
 from nasrun.benchmarks.table import Column, Column32, Table
 from nasrun.errors import ConfigError, DataError
+from nasrun.files import write_whole
 from nasrun.spec import SearchSpace
 
 FORMAT = "nasrun-table-1"  # to be raised whenever the same files would give another table
@@ -74,24 +73,6 @@ def write_table(path: Path, table: Table, space: SearchSpace) -> None:
         "crc32": {name: zlib.crc32(figures.data) for name, figures in columns.items()},
     }
     write_whole(path, save(columns, {"nasrun": json.dumps(about)}))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that takes its name only when it is complete.
-
-    Raises:
-        OSError: the system refuses.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
 
 
 def open_table(path: Path, space: SearchSpace) -> Table:

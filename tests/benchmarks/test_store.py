@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from toys import ToySpace
 
-from nasrun.benchmarks.store import open_table, space_id, write_table, write_whole
+from nasrun.benchmarks.store import open_table, space_id, write_table
 from nasrun.benchmarks.table import Column, Table
 from nasrun.errors import DataError
 
@@ -70,11 +70,3 @@ def test_other_safetensors_are_refused(tmp_path):
         (tmp_path / "t").write_bytes(save({"x": np.zeros(2)}, about))
         with pytest.raises(DataError, match="not a table of nasrun"):
             open_table(tmp_path / "t", SPACE)
-
-
-def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
-    write_whole(tmp_path / "f", b"old")
-    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        write_whole(tmp_path / "f", b"new")
-    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("f", b"old")]

@@ -1,0 +1,28 @@
+import pytest
+
+from nasrun.errors import DataError
+from nasrun.files import atomic, write_bytes, write_whole
+
+
+def full(*_):
+    raise OSError("disk full")
+
+
+@pytest.mark.parametrize(("write", "refusal"), [(write_whole, OSError), (write_bytes, DataError)])
+def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch, write, refusal):
+    write(tmp_path / "f", b"old")
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(refusal, match="disk full"):
+        write(tmp_path / "f", b"new")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("f", b"old")]
+
+
+def test_a_failure_within_the_block_leaves_nothing(tmp_path):
+    def half():
+        with atomic(tmp_path / "f") as stream:
+            stream.write("a half")
+            raise ValueError("the rest is missing")
+
+    with pytest.raises(ValueError, match="the rest"):
+        half()
+    assert not list(tmp_path.iterdir())
