@@ -176,12 +176,7 @@ def named_task(name: str, config: DictConfig, folders: Sequence[Path], where: st
     Raises:
         ConfigError: there is no such file, or it describes no task.
     """
-    files = {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
-    if name not in files:
-        known = ", ".join(sorted(files))
-        raise ConfigError(f"{where} names {name!r}, which is none of {known}")
-    node = OmegaConf.load(files[name])
-    assert isinstance(node, DictConfig)
+    node = _named(name, folders, where)
     for key in ("data_dir", "cache_dir", "download"):
         if key in node and key in config.task:
             node[key] = config.task[key]
@@ -189,6 +184,26 @@ def named_task(name: str, config: DictConfig, folders: Sequence[Path], where: st
     OmegaConf.set_struct(root, False)
     root.task = node
     return _task(root.task, f"task/{name}.yaml", config, folders)
+
+
+def named_space(name: str, folder: Path, where: str) -> SearchSpace:
+    """The search space that the file ``name`` in ``folder`` describes; ``where`` is who names it.
+
+    Raises:
+        ConfigError: there is no such file, or it describes no space.
+    """
+    return build(_named(name, [folder], where), SearchSpace, f"space/{name}.yaml")
+
+
+def _named(name: str, folders: Sequence[Path], where: str) -> DictConfig:
+    """The content of a group's file."""
+    files = {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
+    if name not in files:
+        known = ", ".join(sorted(files))
+        raise ConfigError(f"{where} names {name!r}, which is none of {known}")
+    node = OmegaConf.load(files[name])
+    assert isinstance(node, DictConfig)
+    return node
 
 
 def _task(node: DictConfig, where: str, config: DictConfig, folders: Sequence[Path]) -> Task:

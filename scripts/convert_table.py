@@ -12,14 +12,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nasrun.__main__ import CONF
 from nasrun.benchmarks.sources import Source, convert
-from nasrun.config import build
+from nasrun.config import named_space
 from nasrun.errors import ConfigError, NasrunError
-from nasrun.spec import SearchSpace
 
 
 def guess(path: Path) -> tuple[str, str]:
@@ -37,21 +35,6 @@ def guess(path: Path) -> tuple[str, str]:
     raise ConfigError(f"{path.name} does not say what it is: add --reader and --space")
 
 
-def space_of(name: str) -> SearchSpace:
-    """The space with this name among nasrun's configs.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    file = CONF / "space" / f"{name}.yaml"
-    if not file.exists():
-        known = ", ".join(sorted(other.stem for other in file.parent.glob("*.yaml")))
-        raise ConfigError(f"--space={name} is none of {known}")
-    node = OmegaConf.load(file)
-    assert isinstance(node, DictConfig)
-    return build(node, SearchSpace, "space")
-
-
 def run(path: Path, out: Path, reader: str | None, space: str | None) -> str:
     """A sentence on what was converted.
 
@@ -66,7 +49,7 @@ def run(path: Path, out: Path, reader: str | None, space: str | None) -> str:
         table = convert(
             Source(reader, space or "", [str(path)]),
             out,
-            space_of(space or ""),
+            named_space(space or "", CONF / "space", "--space"),
             lambda done, total: progress.update(task, completed=done, total=total),
         )
     return f"{out}: {len(table.columns)} columns, {out.stat().st_size / 1e6:.1f} MB"

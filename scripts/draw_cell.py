@@ -5,13 +5,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
-
 from nasrun.__main__ import CONF
-from nasrun.config import build
-from nasrun.errors import ConfigError, NasrunError
+from nasrun.config import named_space
+from nasrun.errors import NasrunError
 from nasrun.report.draw import draw_cell
-from nasrun.spec import SearchSpace
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,22 +19,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--space", default="nb201", help="a search space of conf/space")
     given = parser.parse_args(arguments)
     try:
-        space = _space(given.space)
+        space = named_space(given.space, CONF / "space", "--space")
         draw_cell(space.graph(space.parse(given.arch)), given.out, given.arch)
     except NasrunError as error:
         print(f"draw_cell: {error}", file=sys.stderr)
         return error.exit_code
     print(f"wrote {given.out}")
     return 0
-
-
-def _space(name: str) -> SearchSpace:
-    files = {path.stem: path for path in (CONF / "space").glob("*.yaml")}
-    if name not in files:
-        raise ConfigError(f"--space {name} is none of {', '.join(sorted(files))}")
-    node = OmegaConf.load(files[name])
-    assert isinstance(node, DictConfig)
-    return build(node, SearchSpace, f"space/{name}.yaml")
 
 
 if __name__ == "__main__":

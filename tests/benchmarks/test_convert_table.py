@@ -56,7 +56,11 @@ def test_a_folder_of_nats_bench(script, tmp_path):
     [
         (["missing.pth"], 2, "whose file is not there"),
         (["what.zip"], 2, "add --reader and --space"),
-        (["x.pth", "--space", "mars", "--reader", "nasbench201"], 2, "--space=mars is none of"),
+        (
+            ["x.pth", "--space", "mars", "--reader", "nasbench201"],
+            2,
+            "--space names 'mars', which is none of",
+        ),
         (["x.pth", "--reader", "excel", "--space", "nb201"], 2, "reader=excel is unknown"),
     ],
 )

@@ -103,7 +103,7 @@ def test_script_draws_a_cell_of_another_space(tmp_path):
     ("arguments", "words"),
     [
         (["|none~0|", "x.png"], "at character 9"),
-        ([ARCH, "x.png", "--space", "moon"], "--space moon is none of"),
+        ([ARCH, "x.png", "--space", "moon"], "--space names 'moon', which is none of"),
     ],
 )
 def test_script_refuses_in_one_sentence(arguments, words):
