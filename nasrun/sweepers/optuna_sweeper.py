@@ -61,7 +61,7 @@ class OptunaSweeper(Sweeper):
         Raises:
             ConfigError: the settings mean nothing, or the reported figures would not be free of
                 what was tuned on.
-            DataError: not one configuration could be played.
+            DataError: the default, or not one configuration, could be played.
         """
         from nasrun.sweepers.tuning import make_tuning
         from nasrun.sweepers.tuning_files import best_of, verdict, write_best
@@ -95,6 +95,7 @@ class OptunaSweeper(Sweeper):
     ) -> None:
         """Play configurations on all tasks, side by side if the launcher can."""
         from nasrun.sweepers.tuning_files import (
+            cannot_start,
             is_being_written,
             objective,
             read_result,
@@ -105,10 +106,13 @@ class OptunaSweeper(Sweeper):
         self._launch([job for each in asked for job in tuning.tuning_jobs(each)])
         for each in asked:
             places = tuning.places(each.number).values()
-            worth = objective(read_result(place) for place in places)
+            results = [read_result(place) for place in places]
+            worth = objective(results)
             if worth is None and is_being_written(places):
                 study.leave(each.number)  # by jobs that outlived the process that launched them
                 time.sleep(POLL_S)
+            elif worth is None and each.number == 0 and tuning.first is not None:
+                raise cannot_start(results)
             else:
                 study.tell(each.number, worth)
         with study.held():

@@ -96,6 +96,15 @@ def _cell(figure: float | None) -> float | int | None:
     return int(figure) if figure == int(figure) else round(figure, DECIMALS)
 
 
+def cannot_start(results: Iterable[Result]) -> DataError:
+    """The refusal of a command whose default fails, as all that is tuned would."""
+    reasons = dict.fromkeys(result.reason for result in results if result.reason)
+    return DataError(
+        f"what is to be tuned fails with its default values, so nothing was tried: "
+        f"{'; '.join(reasons)}"
+    )
+
+
 def best_of(configurations: Sequence[Configuration], folder: Path) -> Configuration:
     """The configuration with the highest objective, the first among equals.
 

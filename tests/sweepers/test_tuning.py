@@ -206,10 +206,16 @@ def test_a_configuration_that_fails_is_noted_and_the_others_go_on(start, tmp_pat
         assert (row["objective"] == "") == ("must be at least 1" in row["reason"])
 
 
+def test_a_command_that_fails_by_default_is_not_tuned(start, tmp_path):
+    few = ("hydra.sweeper.configurations=1", "algorithm.sample=0")
+    assert "fails with its default values" in ended(start("mended", *few), code=1)
+    assert not (tmp_path / "mended" / "tuning.csv").exists()
+
+
+@pytest.mark.slow
 def test_a_tuning_in_which_all_fails_says_where_to_look(start):
-    says = ended(
-        start("all", "hydra.sweeper.configurations=1", "evaluator.sources=[nowhere]"), code=1
-    )
+    few = ("hydra.sweeper.configurations=2", "algorithm.sample=choice(0,-1)")
+    says = ended(start("all", *few), code=1)
     assert "not one configuration could be played" in says
 
 
