@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ SINGLES = 5  # searches of one trial that stand for all of them
 COHORTS = (1, 10, 100, 500, 2000)
 METHODS = 8  # of the report: 8 x 3 tasks x 500 trials are 12,000 rows
 LEADERBOARD = CONF / "experiment" / "nb201_leaderboard.yaml"
+PICTURES = 20_000  # of 32 x 32 pixels
 JOBS = 30  # jobs of a sweep that stand for all of them
 MB = 1e6
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, KiB on Linux
@@ -269,6 +271,48 @@ def reload(size: Size) -> Iterator[Line]:
     yield Line("memory of the table and its evaluator", memory_mb, "MB", 20, peers="API 28,000")
 
 
+def batches(size: Size) -> Iterator[Line]:
+    """Batches of altered pictures on one core, beside torchvision as the reference uses it."""
+    import torch
+
+    from nasrun.images import Images
+    from nasrun.nets.loader import Augmentation, load_batches
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    pixels = np.random.default_rng(0).integers(0, 256, (PICTURES, 3, 32, 32), np.uint8)
+    images = Images(pixels, np.zeros(PICTURES, np.int64))
+    moments = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)
+    loader = load_batches(images, *moments, 256, augmentation=Augmentation.standard(32, flip=True))
+    seconds = median_s(lambda: deque(loader.epoch(0, 0), maxlen=0), size.repeats)
+    yield Line("32x32 pictures mirrored and cropped, one core", PICTURES / seconds, "a second")
+    ratio = _one_by_one_s(pixels, moments) * PICTURES / seconds
+    yield Line("the same to torchvision picture by picture", ratio, "times")
+    torch.set_num_threads(threads)
+
+
+def _one_by_one_s(pixels: np.ndarray, moments: Sequence[Sequence[float]]) -> float:
+    """Seconds a picture of torchvision's transforms on Pillow images."""
+    from PIL import Image
+
+    from nasrun.nets.vision import load_torchvision
+
+    load_torchvision()
+    from torchvision import transforms
+
+    mean, std = ([value / 255 for value in values] for values in moments)
+    alter = transforms.Compose(
+        [
+            transforms.RandomHorizontalFlip(),
+            transforms.RandomCrop(32, padding=4),
+            transforms.ToTensor(),
+            transforms.Normalize(mean, std),
+        ]
+    )
+    some = [Image.fromarray(picture.transpose(1, 2, 0)) for picture in pixels[: PICTURES // 10]]
+    return median_s(lambda: [alter(picture) for picture in some], 3) / len(some)
+
+
 def command(size: Size) -> Iterator[Line]:
     """The whole ``nasrun`` command, from a shell's point of view."""
     what = f"nasrun algorithm=rea task=cifar100 trials={size.trials}"
@@ -393,8 +437,8 @@ def _time(command: Sequence[str], cpu: bool = False) -> tuple[float, float]:
 
 LINES: dict[str, Callable[[Size], Iterator[Line]]] = {
     "rea": rea, "reinforce": reinforce, "cohorts": cohorts, "lookups": lookups,
-    "reload": reload, "command": command, "many": many, "help": help_page, "report": report,
-    "sweep": sweep, "catch": catch,
+    "reload": reload, "batches": batches, "command": command, "many": many, "help": help_page,
+    "report": report, "sweep": sweep, "catch": catch,
     "catch_runs": catch_runs, "catch_cohorts": catch_cohorts, "catch_meta": catch_meta,
     "catch_fig3": catch_fig3,
 }  # fmt: skip

@@ -49,6 +49,15 @@ def test_catch_is_compared_with_one_trial_at_a_time(benchmark, capsys, monkeypat
     assert meta["what"] == "catch, meta-training 1 x 4 of 2 agents"
 
 
+def test_batches_are_compared_with_pictures_one_by_one(benchmark, capsys, monkeypatch):
+    monkeypatch.setattr(benchmark, "PICTURES", 500)
+    assert benchmark.main(["--only", "batches", "--json", "--repeats", "1"]) == 0
+    rate, ratio = json.loads(capsys.readouterr().out)["lines"]
+    assert rate["unit"] == "a second"
+    assert rate["measured"] > 0
+    assert ratio["measured"] > 0
+
+
 def test_an_unknown_line_is_refused_by_name(benchmark, capsys):
     with pytest.raises(SystemExit):
         benchmark.main(["--only", "speed"])
