@@ -122,15 +122,9 @@ class OneShot(Algorithm):
         self.epoch, self.progress = 0, 0.0
         self._records: list[dict[str, Any]] = []
         self._kept: dict[str, Any] = {}
-        self.data = SharedData(
-            problem.task,
-            self.processor.processor,
-            self.processor.on_gpu,
-            self.batch,
-            self.scale.train_images,
-            self.scale.valid_images,
-            self._seed(0),
-        )
+        processor, layout = self.processor.processor, self.processor.on_gpu
+        seed = self._seed(0)
+        self.data = SharedData(problem.task, self.scale, self.batch, processor, layout, seed)
         with self.processor.computing():
             self.build(Scale(self.scale.channels, self.scale.cells), self.share)
             self._refresh("start")

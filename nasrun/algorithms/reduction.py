@@ -22,6 +22,7 @@ class Reduction(Scale):
         ConfigError: a count below 1.
     """
 
+    image_px: int | None = None
     train_images: int | None = None
     valid_images: int | None = None
     epochs: int | None = None

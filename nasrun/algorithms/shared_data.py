@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from nasrun.algorithms.reduction import Reduction
 from nasrun.errors import ConfigError
 from nasrun.images import Images, draw
 from nasrun.nets.loader import Augmentation, load_batches
@@ -24,32 +26,30 @@ class SharedData:
 
     Args:
         task: with images.
+        scale: how many images, and how large; None: all, as they are.
+        batch: images of a training batch, and of a validation batch.
         device: where.
         channels_last: layout of the batches.
-        batch: images of a training batch, and of a validation batch.
-        train_images: how many of the training images; None: all.
-        valid_images: how many of the validation images; None: all.
         seed: of order and augmentation.
 
     Raises:
-        ConfigError: more images asked for than there are.
+        ConfigError: more images asked for than there are, or larger ones.
     """
 
     def __init__(
         self,
         task: Task,
+        scale: Reduction,
+        batch: int,
         device: torch.device,
         channels_last: bool,
-        batch: int,
-        train_images: int | None,
-        valid_images: int | None,
         seed: int,
     ) -> None:
         splits = task.load()
-        train = _some(splits.search_train, train_images, "train_images")
-        valid = _some(splits.search_valid, valid_images, "valid_images")
-        augmentation = Augmentation.standard(task.image_px, splits.flip)
-
+        px = scale.image_px or task.image_px
+        train = _shrunk(_some(splits.search_train, scale.train_images, "train_images"), px)
+        valid = _shrunk(_some(splits.search_valid, scale.valid_images, "valid_images"), px)
+        augmentation = Augmentation.standard(px, splits.flip)
         moments, layout = (splits.mean, splits.std), (device, augmentation, channels_last)
         self._train = load_batches(train, *moments, batch, *layout)
         self._valid = load_batches(valid, *moments, batch, *layout)
@@ -91,3 +91,15 @@ def _some(images: Images, count: int | None, key: str) -> Images:
         raise ConfigError(f"scale.{key}={count} is more than the task's {len(images)}")
     rows = draw(images.labels, count, 0, f"scale/{key}")  # pictures may stand class by class
     return Images(images.pixels[rows], images.labels[rows])
+
+
+def _shrunk(images: Images, px: int) -> Images:
+    """The images at ``px`` x ``px`` pixels, smoothed as they are made smaller."""
+    size = images.pixels.shape[2]
+    if px == size:
+        return images
+    if px > size:
+        raise ConfigError(f"scale.image_px={px} is more than the task's {size}")
+    pixels = torch.from_numpy(images.pixels)
+    small = F.interpolate(pixels, (px, px), mode="bilinear", antialias=True)
+    return Images(small.numpy(), images.labels)
