@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 LOG_EVERY_S = 60.0
 MINUTE_S, HOUR_S = 60, 3600
+FIRST = "meta-training"  # before the first measurement of a search, unless its agents are kept
 NOTHING = float("-inf")  # the best reward before the first one
 
 
@@ -26,12 +27,14 @@ class Pace:
     Args:
         trials: how many there are, ``kept`` of them done before.
         each: measurements that a trial may make; None if its budget is not counted in them.
+        late: whether something else comes first: the pace then counts from the first measurement.
         clock: seconds, from anywhere.
     """
 
     trials: int
     kept: int = 0
     each: int | None = None
+    late: bool = False
     clock: Callable[[], float] = time.perf_counter
     finished: int = field(init=False)
     evaluations: int = field(init=False, default=0)
@@ -39,15 +42,22 @@ class Pace:
 
     def __post_init__(self) -> None:
         self.finished = self.kept
-        self._began = self.clock()
+        self._settle(self.late)
+
+    def _settle(self, late: bool) -> None:
+        """Count the pace from here."""
+        self._late = late
+        self._began, self._before = self.clock(), (self.evaluations, self.share)
 
     def watch(self, finished: int, evaluations: int, best: float) -> None:
         """Take note of trials finished, measurements made, and the best reward of all."""
         self.finished, self.evaluations, self.best = finished, evaluations, best
+        if self._late:
+            self._settle(late=False)
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the beginning."""
+        """Seconds since the pace counts."""
         return self.clock() - self._began
 
     @property
@@ -65,12 +75,12 @@ class Pace:
     @property
     def rate(self) -> float:
         """Measurements per second."""
-        return self.evaluations / max(self.elapsed_s, 1e-9)
+        return (self.evaluations - self._before[0]) / max(self.elapsed_s, 1e-9)
 
     @property
     def left_s(self) -> float | None:
         """Seconds that the rest will take at this pace; None before anything is done."""
-        done = self.share - self.kept / self.trials
+        done = self.share - self._before[1]
         return self.elapsed_s * (1 - self.share) / done if done > 0 else None
 
     def trials_text(self) -> str:
@@ -116,28 +126,29 @@ def live(
     """
     console = console or Console(stderr=True)
     each = experiment.budget.within(experiment.algorithm.planned_steps).evaluations
-    pace = Pace(len(experiment.seeds), kept, each)
+    pace = Pace(len(experiment.seeds), kept, each, late=experiment.meta is not None)
     label = f"{experiment.algorithm.name} on {experiment.task.name}"
     if console.is_terminal and not sweep:
-        with _bar(pace, label, console) as watch:
+        with _bar(pace, label, console, FIRST if experiment.meta else "") as watch:
             yield watch
         return
     edge = logging.DEBUG if sweep else logging.INFO
     before = f", {kept} of them done before" if kept else ""
-    log.log(edge, "%s: %d trials%s", label, pace.trials, before)
+    first = f", {FIRST} first" if experiment.meta else ""
+    log.log(edge, "%s: %d trials%s%s", label, pace.trials, before, first)
     yield _logged(pace, label)
     took = duration_text(pace.elapsed_s)
     log.log(edge, "%s: %s, %s, %s", label, pace.trials_text(), pace.figures_text(), took)
 
 
 @contextmanager
-def _bar(pace: Pace, label: str, console: Console) -> Generator[Watch]:
+def _bar(pace: Pace, label: str, console: Console, first: str) -> Generator[Watch]:
     columns = (
         TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[trials]},"),
         TextColumn("{task.fields[figures]}"), TextColumn("{task.fields[left]}"),
     )  # fmt: skip
     with Progress(*columns, console=console) as bar:
-        line = bar.add_task(label, total=1.0, trials=pace.trials_text(), figures="", left="")
+        line = bar.add_task(label, total=1.0, trials=pace.trials_text(), figures=first, left="")
 
         def watch(finished: int, evaluations: int, best: float) -> None:
             pace.watch(finished, evaluations, best)

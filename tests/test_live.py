@@ -1,6 +1,7 @@
 import io
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from toys import toy_experiment
 from nasrun import live as live_module
 from nasrun.algorithms.random_search import RandomSearch
 from nasrun.live import Pace, duration_text, live
-from nasrun.pipeline import search
+from nasrun.pipeline import MetaTraining, search
 
 
 class Clock:
@@ -65,8 +66,21 @@ def test_a_pipe_gets_a_log_line_at_the_start_and_the_end(caplog):
     assert last.startswith("random on toy: 4 of 4 trials, best 50.00, 18 evaluations, ")
 
 
+def test_meta_training_is_named_while_nothing_is_measured(caplog):
+    meta = MetaTraining(None, {}, Path("nowhere"))
+    experiment, console = replace(toy_experiment(RandomSearch()), meta=meta), terminal()
+    with live(experiment, 0, sweep=False, console=console):
+        pass
+    assert "0 of 3 trials, meta-training" in console.file.getvalue()
+    with caplog.at_level(logging.INFO, "nasrun.live"):
+        pipe = Console(file=io.StringIO(), force_terminal=False)
+        with live(experiment, 0, sweep=False, console=pipe):
+            pass
+    assert caplog.records[0].getMessage() == "random on toy: 3 trials, meta-training first"
+
+
 def test_a_job_of_a_sweep_logs_once_a_minute_and_no_more(caplog, monkeypatch, clock):
-    monkeypatch.setattr(live_module, "Pace", lambda *args: Pace(*args, clock=clock))
+    monkeypatch.setattr(live_module, "Pace", lambda *args, **kw: Pace(*args, **kw, clock=clock))
     experiment = toy_experiment(RandomSearch(), trials=2, evaluations=1000)
     with (
         caplog.at_level(logging.INFO, "nasrun.live"),
@@ -93,6 +107,17 @@ def test_the_share_counts_measurements_where_they_are_the_budget(clock):
     assert pace.rate == pytest.approx(5.0)
     pace.watch(10, 90, 1.0)  # trials that ended for another reason are done all the same
     assert pace.share == 1.0
+
+
+def test_meta_training_does_not_slow_the_pace(clock):
+    pace = Pace(trials=10, each=20, late=True, clock=clock)
+    clock.now += 1000
+    pace.watch(0, 10, 1.0)
+    assert pace.left_s is None
+    clock.now += 10
+    pace.watch(0, 105, 1.0)
+    assert pace.rate == pytest.approx(9.5)
+    assert pace.left_s == pytest.approx(10.0)
 
 
 def test_the_share_counts_trials_where_time_is_the_budget(clock):
