@@ -4,13 +4,14 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
 
 import filelock
 import numpy as np
+import torch
 from torch import nn
 
 from nasrun.benchmarks.trainings import TrainedEpoch, TrainingLog
@@ -18,6 +19,7 @@ from nasrun.errors import DataError
 from nasrun.files import unwritable
 from nasrun.images import Images, Splits
 from nasrun.nets.device import Device
+from nasrun.nets.footprint import footprint
 from nasrun.nets.loader import Augmentation, Loader, load_batches
 from nasrun.nets.recipe import Recipe
 from nasrun.nets.trainer import Epoch, Trainer, accuracy
@@ -25,6 +27,8 @@ from nasrun.spec import Archs, Scale, SearchSpace, Task
 
 FORMAT = "nasrun-training-1"  # to be raised whenever the same order would give other figures
 JUDGE_BATCH = 1000  # images judged at a time: more than are trained on, as no gradients are kept
+
+SMALL_MFLOPS = 2000.0  # of a batch's forward pass, up to which one CPU thread does it
 
 
 class Part(Enum):
@@ -151,7 +155,21 @@ class Workshop:
         return self._trainer(order, path).network.cpu().eval()
 
     def _trainer(self, order: Order, path: Path) -> Trainer:
-        return Trainer(order.build, order.recipe, order.epochs, self.device, order.seed, path)
+        device = self._device_for(order)
+        return Trainer(order.build, order.recipe, order.epochs, device, order.seed, path)
+
+    def _device_for(self, order: Order) -> Device:
+        """The device, with one thread for a small network unless a number was asked for.
+
+        Threads that wait for each other after every small operation gain little on idle cores and
+        lose a lot on busy ones. The rule looks at the network alone, so that results repeat.
+        """
+        if self.device.on_gpu or self.device.threads is not None:
+            return self.device
+        with torch.device("meta"):
+            _, flops_m = footprint(order.build(), order.task.image_px)
+        small = flops_m * order.recipe.batch < SMALL_MFLOPS
+        return replace(self.device, threads=1) if small else self.device
 
     def _train(self, order: Order, path: Path) -> list[TrainedEpoch]:
         trainer = self._trainer(order, path)
