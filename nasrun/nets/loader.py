@@ -108,7 +108,7 @@ class Loader(ABC):
         generator = Generator().manual_seed(_mixed(seed, number))
         order = torch.randperm(len(self._labels), generator=generator)
         for rows, x in self._shuffled(order, generator):
-            yield x, self._labels[rows.to(self.device, non_blocking=True)]
+            yield x, self._labels[rows.to(self.device)]
 
     @abstractmethod
     def _keep(self, pixels: Pixels) -> None:
@@ -161,11 +161,9 @@ class SmallLoader(Loader):
         shifts = torch.randint(2 * self._pad + 1, (2, n), generator=generator)
         centres = torch.randint(self._px, (2, n), generator=generator)
         drawn = [t.to(self.device) for t in (order, mirrored, *shifts, *centres)]
-        for part in zip(
-            order.split(self.batch), *(t.split(self.batch) for t in drawn), strict=True
-        ):
-            rows, at, flip, down, along, y, x = part
-            crops = self._windows[at, down, along].view(len(at), self._px, self._px, -1)
+        for part in zip(*(t.split(self.batch) for t in drawn), strict=True):
+            rows, flip, down, along, y, x = part
+            crops = self._windows[rows, down, along].view(len(rows), self._px, self._px, -1)
             images = self._normalised(self._flipped(crops, flip))
             yield rows, self._cut_out(images, y, x)
 

@@ -17,7 +17,7 @@ from nasrun.streams import Ints
 from nasrun.tasks.class_subset import ClassSubset
 from nasrun.tasks.downloads import SPLIT_LISTS, fetch_archives
 from nasrun.tasks.index_lists import read_index_lists
-from nasrun.tasks.parts import Part, Published, channel_moments
+from nasrun.tasks.parts import Part, Published, channel_moments, in_colour
 from nasrun.tasks.places import Places
 from nasrun.tasks.resize import resized
 
@@ -185,7 +185,7 @@ class ImageTask(Task):
 
     def _take(self, part: Part, rows: Ints) -> Images:
         images = part.take(rows)
-        return Images(resized(images.pixels, self.image_px), images.labels)
+        return Images(in_colour(resized(images.pixels, self.image_px)), images.labels)
 
     def _moments(self, images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
         return (tuple(self.mean), tuple(self.std)) if self.mean else channel_moments(images.pixels)

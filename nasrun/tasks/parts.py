@@ -36,15 +36,18 @@ class Published:
 
 
 def in_memory(images: Images) -> Part:
-    """A part that has been read; grey pictures, ``C = 1``, become three equal channels."""
-    pixels = images.pixels
+    """A part that has been read; its pictures may be grey, ``C = 1``."""
 
     def rows(order: Ints) -> Pixels:
-        everything = len(order) == len(pixels) and bool((np.diff(order) == 1).all())
-        chosen = pixels if everything else pixels[order]
-        return chosen if chosen.shape[1] == 3 else np.repeat(chosen, 3, axis=1)
+        everything = len(order) == len(images) and bool((np.diff(order) == 1).all())
+        return images.pixels if everything else images.pixels[order]
 
     return Part(images.labels, rows)
+
+
+def in_colour(pixels: Pixels) -> Pixels:
+    """``(n, 3, H, W)``: grey pictures, ``C = 1``, become three equal channels."""
+    return pixels if pixels.shape[1] == 3 else np.repeat(pixels, 3, axis=1)
 
 
 def channel_moments(pixels: Pixels) -> tuple[tuple[float, ...], tuple[float, ...]]:
