@@ -25,8 +25,8 @@ CLAIM_COLUMNS = (
 )  # fmt: skip
 STATISTICS_COLUMNS = (
     "algorithm", "tasks", "trials", "mean_score", "mean_low", "mean_high", "iqm_score", "iqm_low",
-    "iqm_high", "average_rank", "critical_difference", "friedman_p", "rival", "beats_rival",
-    "beats_low", "beats_high",
+    "iqm_high", "average_rank", "units", "critical_difference", "friedman_p", "rival",
+    "beats_rival", "beats_low", "beats_high",
 )  # fmt: skip
 PAIR_COLUMNS = ("algorithm", "other", "beats", "p_holm")
 SIGNIFICANT_DIGITS = 6
@@ -69,8 +69,8 @@ def statistics_rows(found: Overview) -> Iterator[tuple[Any, ...]]:
     for i in found.by_rank():
         cells = [
             found.tasks, found.trials, *_estimate(found.mean[i]), *_estimate(found.iqm[i]),
-            float(ranking.ranks[i]), ranking.critical_difference, ranking.friedman_p, found.rival,
-            *_estimate(found.against[i]),
+            float(ranking.ranks[i]), ranking.blocks, ranking.critical_difference,
+            ranking.friedman_p, found.rival, *_estimate(found.against[i]),
         ]  # fmt: skip
         yield (found.algorithms[i], *map(cell, cells))
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,8 @@ def _content(folder: Path, report: Report, jobs: Sequence[Job]) -> Content:
     lines = compare(problems, published, report.against, extras)
     verdicts = judge(problems, report.claims, meta)
     totals = _totals(problems, lines, published_s)
-    found = overview(problems, report.against)
+    agents = math.gcd(*(cost.agents for cost in meta.values())) or None
+    found = overview(problems, report.against, agents)
     winners = find_winners(frame, report.metric)
     return Content(report, problems, lines, totals, protocol(frame), verdicts, found, winners)
 

@@ -18,7 +18,8 @@ from nasrun.streams import Floats
 class Overview:
     """What the trials of all tasks say together on ``a`` algorithms.
 
-    ``tasks`` and ``trials`` count what was complete. ``better (a, a)``: chance that the row's
+    ``tasks`` and ``trials`` count what was complete; ``by_agent``: meta-trained agents were the
+    independent units, else seeds. ``better (a, a)``: chance that the row's
     algorithm beats the column's; ``p_holm (a, a)``: whether they differ. ``against`` gives the same
     chance with intervals, for the ``rival`` alone.
     """
@@ -26,6 +27,7 @@ class Overview:
     algorithms: tuple[str, ...]
     tasks: int
     trials: int
+    by_agent: bool
     mean: list[Estimate]
     iqm: list[Estimate]
     ranking: Ranking
@@ -40,28 +42,34 @@ class Overview:
         return [int(place) for place in np.argsort(self.ranking.ranks, kind="stable")]
 
 
-def overview(problems: Mapping[Problem, Trials], against: str | None) -> Overview | None:
-    """The statistics; None where there are no two algorithms with complete trials.
+def overview(
+    problems: Mapping[Problem, Trials], against: str | None, agents: int | None = None
+) -> Overview | None:
+    """The statistics; None without two algorithms that have two complete units on all tasks.
 
-    ``against`` is the algorithm that all are compared with; if it did not run, the one of the best
-    average rank.
+    Args:
+        problems: the trials.
+        against: algorithm that all are compared with; if it did not run, the one of the best
+            average rank.
+        agents: trials whose seeds agree modulo so many count as one unit.
     """
-    complete = complete_scores(problems)
-    if complete is None:
+    complete = complete_scores(problems, agents)
+    if complete is None or (unit_means := complete.unit_means()).shape[1] < 2:
         return None
     names, scores = complete.algorithms, complete.scores
-    ranking = rank(complete.figures)
+    ranking = rank(complete.figures, unit_means)
     rival = names.index(against) if against in names else int(np.argmin(ranking.ranks))
     return Overview(
         algorithms=names,
         tasks=len(scores),
         trials=sum(task.shape[1] for task in scores),
-        mean=means(scores),
-        iqm=interquartile_means(scores),
+        by_agent=agents is not None,
+        mean=means(scores, complete.units),
+        iqm=interquartile_means(scores, complete.units),
         ranking=ranking,
         better=improvement_matrix(complete.figures),
-        p_holm=pairwise_p_values(complete),
+        p_holm=pairwise_p_values(unit_means),
         rival=names[rival],
-        against=improvements(complete.figures, rival),
-        profiles=profiles(scores),
+        against=improvements(complete, rival),
+        profiles=profiles(scores, complete.units),
     )

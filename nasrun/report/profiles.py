@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nasrun.report.aggregate import interval, strata_counts
-from nasrun.streams import Floats
+from nasrun.report.aggregate import interval, resamples, weighted_means
+from nasrun.streams import Floats, Ints
 
 POINTS = 81  # thresholds of a profile
 HIDDEN = 0.02  # share of the trials that may lie below the first threshold
@@ -22,18 +22,23 @@ class Profiles:
     high: Floats
 
 
-def profiles(scores: Sequence[Floats]) -> Profiles:
+def profiles(scores: Sequence[Floats], units: Sequence[Ints]) -> Profiles:
     """Profiles over all trials of all tasks, each task weighing the same.
 
     Score distributions of Agarwal et al. (NeurIPS 2021), section 4.2, after the performance
-    profiles of Dolan and Moré (2002), with pointwise stratified bootstrap intervals.
+    profiles of Dolan and Moré (2002), with pointwise bootstrap intervals (see ``aggregate``).
     """
-    sizes = [task.shape[1] for task in scores]
     pooled = np.concatenate(scores, axis=1)
     thresholds = np.linspace(float(np.quantile(pooled, HIDDEN)), float(pooled.max()), POINTS)
-    weights = np.concatenate([np.full(size, 1 / (size * len(sizes))) for size in sizes])
-    reached = (pooled[:, :, None] >= thresholds) * weights[:, None]  # (a, N, k)
-    flat = np.moveaxis(reached, 1, 0).reshape(len(weights), -1)
-    low, high = interval(np.concatenate([counts @ flat for counts in strata_counts(sizes)]))
+    reached = [_reached(task, thresholds) for task in scores]
+    shares = np.mean([task.mean(axis=1) for task in reached], axis=0)
+    drawn = np.concatenate([weighted_means(reached, counts) for counts in resamples(units)])
     shape = (len(pooled), POINTS)
-    return Profiles(thresholds, reached.sum(axis=1), low.reshape(shape), high.reshape(shape))
+    low, high = interval(drawn)
+    return Profiles(thresholds, shares.reshape(shape), low.reshape(shape), high.reshape(shape))
+
+
+def _reached(scores: Floats, thresholds: Floats) -> Floats:
+    """``(a k, n)`` of 0 and 1: whether a trial reached a score."""
+    reached = scores[:, None, :] >= thresholds[:, None]
+    return reached.reshape(-1, scores.shape[1]).astype(np.float64)

@@ -1,8 +1,8 @@
 """Average ranks of algorithms, and which of them the trials cannot tell apart.
 
 After Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets" (JMLR 2006): the
-Friedman test, Nemenyi's critical difference, and the diagram that shows both. A block is one trial
-of one task.
+Friedman test, Nemenyi's critical difference, and the diagram that shows both. His blocks are data
+sets; here they are the units of ``Scores``, because the trials of one unit are not independent.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from nasrun.streams import Floats
 
 @dataclass(frozen=True)
 class Ranking:
-    """Average ranks of ``a`` algorithms over ``blocks`` trials, 1 is best.
+    """Average ranks of ``a`` algorithms over all trials, 1 is best; ``blocks`` are independent.
 
     Average ranks that lie less than ``critical_difference`` apart do not differ at the 5% level
     (Nemenyi). ``friedman_p``: of the hypothesis that all algorithms are alike.
@@ -39,13 +39,16 @@ class Ranking:
         ]
 
 
-def rank(figures: Sequence[Floats]) -> Ranking:
-    """The ranking over all trials of all tasks, ``figures`` being ``(a, n)`` of each task."""
-    blocks = np.concatenate(figures, axis=1)
-    count, size = blocks.shape
-    return Ranking(
-        mean_ranks(blocks), size, critical_difference(count, size), _friedman_p(blocks)
-    )  # fmt: skip
+def rank(figures: Sequence[Floats], unit_means: Floats) -> Ranking:
+    """The ranking over all trials of all tasks, ``figures`` being ``(a, n)`` of each task.
+
+    The ranks are averaged over trials and tasks, while the critical difference counts the units of
+    ``unit_means (a, u)``, as if they had one rank each: that errs on the side of caution.
+    Friedman's test ranks those means.
+    """
+    ranks = mean_ranks(np.concatenate(figures, axis=1))
+    count, units = unit_means.shape
+    return Ranking(ranks, units, critical_difference(count, units), _friedman_p(unit_means))
 
 
 def critical_difference(algorithms: int, blocks: int) -> float:
@@ -59,7 +62,7 @@ def critical_difference(algorithms: int, blocks: int) -> float:
 
 def _friedman_p(blocks: Floats) -> float:
     """NaN for two algorithms, which the test is not for, or where all figures are equal."""
-    if len(blocks) < 3 or (blocks == blocks[0]).all():
+    if len(blocks) < 3 or (blocks == blocks[:1]).all():
         return float("nan")
     from scipy.stats import friedmanchisquare
 

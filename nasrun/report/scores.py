@@ -1,4 +1,4 @@
-"""The figures of a report as (algorithms x trials) per task, complete and on one scale."""
+"""The figures of a report as (algorithms x trials) per task, complete, and on one scale."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,19 +13,32 @@ from nasrun.streams import Floats, Ints
 class Scores:
     """What ``a`` algorithms reached in the same ``n`` trials of each task.
 
-    One entry a task: ``seeds`` has ``(n,)``, ``figures`` ``(a, n)`` of the report's metric,
-    ``scores`` ``(a, n)`` of the same on a common scale. There 0 is the mean of the task's weakest
-    algorithm and 1 is the best figure that any trial reached.
+    One entry a task: ``figures (a, n)`` of the report's metric, and ``units (n,)``: trials with the
+    same number are not independent, on whatever task. They have the same seed, and so the same
+    stream, or the same meta-trained agent.
     """
 
     algorithms: tuple[str, ...]
-    seeds: tuple[Ints, ...]
     figures: tuple[Floats, ...]
+    units: tuple[Ints, ...]
 
     @property
     def scores(self) -> tuple[Floats, ...]:
-        """The figures of each task on the common scale."""
+        """``(a, n)`` figures of each task on the common scale (see ``common_scale``)."""
         return tuple(common_scale(figures) for figures in self.figures)
+
+    def unit_means(self) -> Floats:
+        """``(a, u)`` mean scores of the units that all tasks have, each task weighing the same."""
+        shared = self.units[0]
+        for others in self.units:
+            shared = np.intersect1d(shared, others)
+        if not len(shared):
+            return np.empty((len(self.algorithms), 0))
+        by_task = [
+            [task[:, units == unit].mean(axis=1) for unit in shared]
+            for task, units in zip(self.scores, self.units, strict=True)
+        ]
+        return np.mean(by_task, axis=0).T
 
 
 def common_scale(figures: Floats) -> Floats:
@@ -39,17 +52,22 @@ def common_scale(figures: Floats) -> Floats:
     return (figures - zero) / (one - zero) if one > zero else np.ones_like(figures)
 
 
-def complete_scores(problems: Mapping[Problem, Trials]) -> Scores | None:
+def complete_scores(problems: Mapping[Problem, Trials], agents: int | None = None) -> Scores | None:
     """The trials in which every algorithm has a figure.
 
-    None where there is nothing to compare: fewer than two algorithms or two such trials of a task.
+    ``agents``: trials whose seeds agree modulo so many are one unit; None: each seed is its own.
+    None comes back where there is nothing to compare: fewer than two algorithms, or fewer than two
+    units of every task.
     """
-    known = {problem: ~np.isnan(trials.figures).any(axis=0) for problem, trials in problems.items()}
-    kept = [(problems[problem], mask) for problem, mask in known.items() if mask.sum() > 1]
-    if not kept or len(kept[0][0].algorithms) < 2:
+    tasks: list[tuple[Floats, Ints]] = []
+    algorithms: tuple[str, ...] = ()
+    for trials in problems.values():
+        complete = ~np.isnan(trials.figures).any(axis=0)
+        units = trials.seeds[complete] % agents if agents else trials.seeds[complete]
+        if len(np.unique(units)) > 1:
+            algorithms = trials.algorithms  # the same for all problems
+            tasks.append((trials.figures[:, complete], units))
+    if len(algorithms) < 2:
         return None
-    return Scores(
-        kept[0][0].algorithms,
-        tuple(trials.seeds[mask] for trials, mask in kept),
-        tuple(trials.figures[:, mask] for trials, mask in kept),
-    )
+    figures, units = zip(*tasks, strict=True)
+    return Scores(algorithms, figures, units)

@@ -14,12 +14,17 @@ def tasks(seed=0):
     return [(generator.normal(0, 1, (4, n)) + shift).round(1) for n in (20, 25)]
 
 
-def test_ranks_are_scipys_over_all_trials_of_all_tasks():
-    found = rank(tasks())
-    blocks = np.concatenate(tasks(), axis=1)
-    np.testing.assert_allclose(found.ranks, scipy.stats.rankdata(-blocks, axis=0).mean(axis=1))
-    assert found.blocks == 45
-    assert found.friedman_p == pytest.approx(scipy.stats.friedmanchisquare(*blocks).pvalue)
+def blocks(seed=0):
+    return np.concatenate(tasks(seed), axis=1)
+
+
+def test_ranks_are_scipys_over_all_trials_and_the_tests_count_units():
+    units = tasks()[0]
+    found = rank(tasks(), units)
+    np.testing.assert_allclose(found.ranks, scipy.stats.rankdata(-blocks(), axis=0).mean(axis=1))
+    assert found.blocks == 20
+    assert found.critical_difference == critical_difference(4, 20)
+    assert found.friedman_p == pytest.approx(scipy.stats.friedmanchisquare(*units).pvalue)
 
 
 def test_the_critical_difference_is_demsars():
@@ -33,10 +38,8 @@ def test_the_critical_difference_is_demsars():
 
 def test_it_says_what_scikit_posthocs_nemenyi_test_says():
     posthocs = pytest.importorskip("scikit_posthocs")
-    found = rank(tasks())
-    p_values = posthocs.posthoc_nemenyi_friedman(
-        pd.DataFrame(np.concatenate(tasks(), axis=1).T)
-    ).to_numpy()
+    found = rank(tasks(), blocks())
+    p_values = posthocs.posthoc_nemenyi_friedman(pd.DataFrame(blocks().T)).to_numpy()
     apart = np.abs(found.ranks[:, None] - found.ranks) >= found.critical_difference
     np.testing.assert_array_equal(apart, p_values <= 0.05)
     assert 0 < apart.sum() < apart.size - 4  # the example decides both ways
@@ -51,5 +54,6 @@ def test_groups_are_the_largest_sets_within_the_difference():
 
 
 def test_two_algorithms_and_equal_ones_have_no_friedman_test():
-    assert np.isnan(rank([np.array([[1.0, 2.0], [2.0, 1.0]])]).friedman_p)
-    assert np.isnan(rank([np.ones((3, 4))]).friedman_p)
+    two, equal = np.array([[1.0, 2.0], [2.0, 1.0]]), np.ones((3, 4))
+    assert np.isnan(rank([two], two).friedman_p)
+    assert np.isnan(rank([equal], equal).friedman_p)

@@ -43,10 +43,38 @@ def test_only_trials_that_all_have_count():
     assert found is not None
     assert len(found.figures) == 1  # y has no complete trial
     np.testing.assert_array_equal(found.figures[0], [[1, 3], [5, 7]])
-    np.testing.assert_array_equal(found.seeds[0], [0, 2])
+    np.testing.assert_array_equal(found.units[0], [0, 2])
 
 
 def test_one_algorithm_or_one_trial_is_nothing_to_compare():
     assert complete_scores({problem("x"): trials([[1, 2, 3]])}) is None
     assert complete_scores({problem("x"): trials([[1], [2]])}) is None
     assert complete_scores({}) is None
+    assert complete_scores({problem("x"): trials([[1, 2, 3], [4, 5, 6]])}, agents=1) is None
+
+
+def test_trials_of_an_agent_are_one_unit_whose_mean_weighs_tasks_alike():
+    found = complete_scores(
+        {
+            problem("x"): trials([[1, 2, 3, 4], [5, 6, 7, 8]], seeds=[10, 11, 12, 13]),
+            problem("y"): trials([[0, 1, 5], [1, 0, 9]], seeds=[10, 11, 15]),
+        },
+        agents=2,
+    )
+    assert found is not None
+    np.testing.assert_array_equal(found.units[1], [0, 1, 1])
+    x, y = found.scores
+    even = (x[:, [0, 2]].mean(axis=1) + y[:, 0]) / 2
+    odd = (x[:, [1, 3]].mean(axis=1) + y[:, [1, 2]].mean(axis=1)) / 2
+    np.testing.assert_allclose(found.unit_means(), np.stack([even, odd], axis=1))
+
+
+def test_tasks_without_a_common_seed_have_no_unit_means():
+    found = complete_scores(
+        {
+            problem("x"): trials([[1, 2], [5, 6]], seeds=[0, 1]),
+            problem("y"): trials([[0, 1], [1, 0]], seeds=[2, 3]),
+        }
+    )
+    assert found is not None
+    assert found.unit_means().shape == (2, 0)
