@@ -128,7 +128,10 @@ class OptunaSweeper(Sweeper):
     def _launch(self, jobs: Sequence[Sequence[str]]) -> Sequence[Any]:
         assert isinstance(self.launcher, Launcher)
         first, self._jobs = self._jobs, self._jobs + len(jobs)
-        return self.launcher.launch(jobs, initial_job_idx=first)
+        batch = [
+            [*job, "hydra.mode=MULTIRUN"] for job in jobs
+        ]  # a job fails without ending the rest
+        return self.launcher.launch(batch, initial_job_idx=first)
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:
         """The config of a job with these overrides."""

@@ -16,6 +16,7 @@ from nasrun.sweepers.study import Configuration, Sampling, SharedStudy, place_of
 
 REPORTED = "reported"  # folder of the jobs whose rows are the sweep's
 DEFAULT, TUNED = "default", "tuned"
+CHOICE = "hydra.runtime.choices.algorithm"
 
 Compose = Callable[[Sequence[str]], DictConfig]
 
@@ -77,6 +78,7 @@ class Tuning:
     removed: Mapping[str, Sequence[str]]
     declared: str
     algorithm: str
+    choice: str  # of the group ``algorithm``: a file's name, which need not be the algorithm's
 
     def study(self) -> SharedStudy:
         """The study of this folder, opened."""
@@ -161,6 +163,7 @@ def make_tuning(
         removed=removed,
         declared=_declared(own, dimensions, configs, removed),
         algorithm=str(default.algorithm.name),
+        choice=OmegaConf.select(default, CHOICE) or str(default.algorithm.name),
     )
 
 

@@ -141,5 +141,5 @@ def write_best(
     overrides = overrides_of(best.values)
     with atomic(tuning.folder / BEST) as stream:
         stream.write(f"# {verdict(tuning, configurations, best)}\n")
-        stream.write(f"# nasrun {' '.join([*tuning.fixed, *overrides])}\n")
+        stream.write(f"# nasrun algorithm={tuning.choice} {' '.join(overrides)}\n")
         stream.write(OmegaConf.to_yaml(OmegaConf.create(overrides)))
