@@ -124,13 +124,14 @@ def statistics_notes(content: Content) -> list[str]:
     p_value = p_text(ranking.friedman_p)
     friedman = f"; Friedman's test: p {p_value}" if p_value else ""
     unit = "meta-trained agents" if found.by_agent else "seeds"
+    others = ", seed by seed between methods without agents" if found.by_agent else ""
     return [
         f"statistics: {found.trials:,} trials of each method on {tasks}; a score of 0 is the mean "
         "of the task's weakest method, 1 the best figure of any trial; in brackets 95% bootstrap "
         f"intervals that draw {unit}, the same on all tasks and for all methods; after Agarwal et "
         "al. (NeurIPS 2021)",
         f"paired tests: Wilcoxon's signed-rank test of the mean scores of {ranking.blocks} {unit} "
-        "over the tasks, Holm-adjusted over all pairs",
+        f"over the tasks{others}, Holm-adjusted over all pairs",
         f"average ranks that lie less than {ranking.critical_difference:.2f} apart do not differ "
         f"at the 5% level (Nemenyi's test after Demšar, JMLR 2006, counting {unit}){friedman}",
     ]

@@ -85,7 +85,10 @@ def pair_rows(found: Overview) -> Iterator[tuple[Any, ...]]:
 
 
 def _estimate(found: Estimate | None) -> tuple[float | None, ...]:
-    return (found.value, found.low, found.high) if found else (None, None, None)
+    if found is None:
+        return None, None, None
+    # The weakest method's mean score is 0 but for rounding, which six digits would print.
+    return round(found.value, 9), round(found.low, 9), round(found.high, 9)
 
 
 def cell(value: Any) -> Any:

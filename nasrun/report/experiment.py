@@ -135,7 +135,7 @@ def _content(folder: Path, report: Report, jobs: Sequence[Job]) -> Content:
     verdicts = judge(problems, report.claims, meta)
     totals = _totals(problems, lines, published_s)
     agents = math.gcd(*(cost.agents for cost in meta.values())) or None
-    found = overview(problems, report.against, agents)
+    found = overview(problems, report.against, agents, {search.algorithm for search in meta})
     winners = find_winners(frame, report.metric)
     return Content(report, problems, lines, totals, protocol(frame), verdicts, found, winners)
 

@@ -62,16 +62,18 @@ def _chances(figures: Sequence[Floats], counts: Sequence[Floats], rival: int) ->
     return found
 
 
-def pairwise_p_values(unit_means: Floats) -> Floats:
+def pairwise_p_values(unit_means: Floats, seed_means: Floats, has_agents: Sequence[bool]) -> Floats:
     """``(a, a)`` Holm-adjusted p of Wilcoxon's signed-rank test of every two algorithms.
 
-    ``unit_means (a, u)`` are independent pairs: what was measured on one unit counts once. NaN on
-    the diagonal, and everywhere without units.
+    What was measured on one unit counts once: ``unit_means (a, u)``, or for two algorithms that
+    both have no agents ``seed_means (a, n)``. NaN on the diagonal.
     """
     count = len(unit_means)
     rows, columns = np.tril_indices(count, -1)
-    pairs = zip(rows, columns, strict=True)
-    raw = np.array([paired_p_value(unit_means[i], unit_means[j]) for i, j in pairs])
+    raw: list[float] = []
+    for i, j in zip(rows.tolist(), columns.tolist(), strict=True):
+        means = unit_means if has_agents[i] or has_agents[j] else seed_means
+        raw.append(paired_p_value(means[i], means[j]))
     matrix = np.full((count, count), np.nan)
-    matrix[rows, columns] = matrix[columns, rows] = holm(raw)
+    matrix[rows, columns] = matrix[columns, rows] = holm(np.array(raw))
     return matrix

@@ -1,6 +1,6 @@
 """All statistics over the (trials x tasks) matrix of a report, computed once."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +43,10 @@ class Overview:
 
 
 def overview(
-    problems: Mapping[Problem, Trials], against: str | None, agents: int | None = None
+    problems: Mapping[Problem, Trials],
+    against: str | None,
+    agents: int | None = None,
+    trained: Collection[str] = (),
 ) -> Overview | None:
     """The statistics; None without two algorithms that have two complete units on all tasks.
 
@@ -52,6 +55,7 @@ def overview(
         against: algorithm that all are compared with; if it did not run, the one of the best
             average rank.
         agents: trials whose seeds agree modulo so many count as one unit.
+        trained: algorithms that have agents; two others are tested seed by seed.
     """
     complete = complete_scores(problems, agents)
     if complete is None or (unit_means := complete.unit_means()).shape[1] < 2:
@@ -68,8 +72,16 @@ def overview(
         iqm=interquartile_means(scores, complete.units),
         ranking=ranking,
         better=improvement_matrix(complete.figures),
-        p_holm=pairwise_p_values(unit_means),
+        p_holm=_p_values(problems, unit_means, [name in trained for name in names]),
         rival=names[rival],
         against=improvements(complete, rival),
         profiles=profiles(scores, complete.units),
     )
+
+
+def _p_values(
+    problems: Mapping[Problem, Trials], unit_means: Floats, has_agents: Sequence[bool]
+) -> Floats:
+    by_seed = complete_scores(problems) if any(has_agents) else None
+    seed_means = by_seed.unit_means() if by_seed else unit_means
+    return pairwise_p_values(unit_means, seed_means, has_agents)

@@ -61,11 +61,15 @@ def test_pairs_are_tested_by_wilcoxon_and_adjusted_by_holm():
         scipy.stats.wilcoxon(unit_means[i] - unit_means[j], zero_method="pratt").pvalue
         for i, j in pairs
     ]
-    found = pairwise_p_values(unit_means)
+    found = pairwise_p_values(unit_means, unit_means, [False] * 3)
     assert [found[i, j] for i, j in pairs] == pytest.approx(holm(np.array(raw)))
     np.testing.assert_array_equal(found, found.T)
     assert np.isnan(np.diag(found)).all()
 
 
-def test_without_units_there_are_no_p_values():
-    assert np.isnan(pairwise_p_values(np.empty((3, 0)))).all()
+def test_two_methods_without_agents_are_tested_seed_by_seed():
+    agents, seeds = tasks((5, 40))
+    found = pairwise_p_values(agents, seeds, [True, False, False])
+    pairs = [(agents, 1, 0), (agents, 2, 0), (seeds, 2, 1)]
+    raw = [scipy.stats.wilcoxon(m[i] - m[j], zero_method="pratt").pvalue for m, i, j in pairs]
+    assert [found[i, j] for _, i, j in pairs] == pytest.approx(holm(np.array(raw)))
