@@ -1,5 +1,6 @@
 """One Hydra job: from a composed config to a run folder, and what a person sees of it."""
 
+import math
 import shutil
 import sys
 import traceback
@@ -24,8 +25,9 @@ from nasrun.record.request import Request, conf_hash
 def play_job(config: DictConfig) -> float | None:
     """Play the run that ``config`` describes in Hydra's output folder; returns the mean reward.
 
-    A failure is one sentence. It ends a single run with its exit code; in a sweep it is noted in
-    the job's ``status.json`` and the other jobs go on, because Hydra 1.3 would stop at some
+    That is NaN where no reward is known, and None where the job of a sweep failed. A failure is one
+    sentence. It ends a single run with its exit code; in a sweep it is noted in the job's
+    ``status.json`` and the other jobs go on, because Hydra 1.3 would stop at some
     launchers, keep the log empty and skip the end-of-sweep callback.
     """
     settings = HydraConfig.get()
@@ -47,7 +49,7 @@ def play_job(config: DictConfig) -> float | None:
         sys.exit(exit_code(error))
 
 
-def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) -> float | None:
+def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) -> float:
     sources = [source for source in settings.runtime.config_sources if source.schema == "file"]
     experiment = configs.check(config, [Path(source.path) / "task" for source in sources])
     prepare(experiment)
@@ -63,7 +65,7 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
     else:
         show_run(folder)
     rewards = [float(row["reward"]) for row in read_csv(folder / "trials.csv") if row["reward"]]
-    return sum(rewards) / len(rewards) if rewards else None
+    return sum(rewards) / len(rewards) if rewards else math.nan
 
 
 def _request(config: DictConfig, settings: HydraConf) -> Request:

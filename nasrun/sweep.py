@@ -24,7 +24,7 @@ class _Sweep:
     folder: Path
     report: Any
     jobs: set[tuple[str, ...]] = field(default_factory=set[tuple[str, ...]])
-    conf: str | None = None
+    refused: set[tuple[str, ...]] = field(default_factory=set[tuple[str, ...]])
 
 
 _current: list[_Sweep] = []
@@ -44,16 +44,16 @@ class SweepCallback(Callback):
         )
 
 
-def expect(jobs: Iterable[Iterable[str]], conf: str | None) -> None:
-    """Say what this process's sweep is made of, so that ``close`` knows whether all of it is done.
-
-    Args:
-        jobs: overrides of each job.
-        conf: hash of the YAML files that they are composed from.
-    """
+def expect(jobs: Iterable[Iterable[str]]) -> None:
+    """Say by its overrides which jobs this sweep is made of, so that ``close`` can miss them."""
     for current in _current:
         current.jobs.update(wording(job) for job in jobs)
-        current.conf = conf
+
+
+def refuse(job: Iterable[str]) -> None:
+    """Say that a job has failed, whatever its folder may hold of other runs."""
+    for current in _current:
+        current.refused.add(wording(job))
 
 
 def close() -> int:
@@ -87,11 +87,7 @@ def _close(sweep: _Sweep) -> int:
 
         tables = [write_report(folder, report, edges=job_edges).table]
     show_sweep(folder, collected, tables)
-    done = {
-        request.wording
-        for request in collected.requests
-        if sweep.conf is None or request.conf == sweep.conf
-    }
+    done = {request.wording for request in collected.requests} - sweep.refused
     left = len(sweep.jobs - done)
     if (cut := left - len(collected.failed)) > 0:
         what = f"{cut} of {len(sweep.jobs)} jobs are not done"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import JobReturn, configure_log
+from hydra.core.utils import JobReturn, JobStatus, configure_log
 from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -76,7 +76,7 @@ class SplitSweeper(Sweeper):
         OmegaConf.save(self.config, folder / "multirun.yaml")
         for stale in plan.stale:
             shutil.rmtree(stale, ignore_errors=True)
-        sweep.expect(plan.jobs, conf)
+        sweep.expect(plan.jobs)
         return self._launch(plan)
 
     def _split(self) -> int:
@@ -123,23 +123,34 @@ class SplitSweeper(Sweeper):
 
     def _launch(self, plan: Plan) -> list[Sequence[JobReturn]]:
         """Hand the jobs that are left to the launcher, a batch at a time."""
-        assert self.launcher is not None
         log.info("%d jobs, %d of them done", len(plan.jobs), len(plan.jobs) - len(plan.launch))
         size = self.max_batch_size or max(1, len(plan.launch))
         returns: list[Sequence[JobReturn]] = []
         for first in range(0, len(plan.launch), size):
-            batch = [[*job, MULTIRUN] for job in plan.launch[first : first + size]]
-            try:
-                returns.append(self.launcher.launch(batch, initial_job_idx=first))
-            except (NasrunError, HydraException):
-                raise
-            except Exception as error:  # whatever a plug-in, its library or the cluster may raise
-                reason = next(iter(str(error).splitlines()), "")
-                raise NasrunError(
-                    f"the launcher gave up ({type(error).__name__}: {reason}); start the same "
-                    "command again to go on"
-                ) from error
+            batch = plan.launch[first : first + size]
+            returns.append(self._launch_batch(batch, first))
+            for job, returned in zip(batch, returns[-1], strict=True):
+                if not succeeded(returned):
+                    sweep.refuse(job)
         return returns
+
+    def _launch_batch(self, batch: Sequence[Overrides], first: int) -> Sequence[JobReturn]:
+        assert self.launcher is not None
+        try:
+            return self.launcher.launch([[*job, MULTIRUN] for job in batch], initial_job_idx=first)
+        except (NasrunError, HydraException):
+            raise
+        except Exception as error:  # whatever a plug-in, its library or the cluster may raise
+            reason = next(iter(str(error).splitlines()), "")
+            raise NasrunError(
+                f"the launcher gave up ({type(error).__name__}: {reason}); start the same command "
+                "again to go on"
+            ) from error
+
+
+def succeeded(returned: JobReturn) -> bool:
+    """Whether a job was played: one that fails returns None, and has said why itself."""
+    return returned.status is JobStatus.COMPLETED and returned.return_value is not None
 
 
 def _known(found: Sequence[Found], conf: str | None) -> dict[Overrides, range]:

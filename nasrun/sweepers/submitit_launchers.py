@@ -33,7 +33,7 @@ class _Patient(submitit_launcher.BaseSubmititLauncher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """What the jobs returned, without those that died before they could."""
+        """What the jobs returned; a job that died before it could has no status."""
         numbered = list(enumerate(job_overrides, start=initial_job_idx))
         for number, overrides in numbered:
             log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
@@ -42,8 +42,7 @@ class _Patient(submitit_launcher.BaseSubmititLauncher):
             (list(overrides), "hydra.sweep.dir", number, f"job_{number}", state)
             for number, overrides in numbered
         ]
-        ended = [_ended(job) for job in self._submit(self._executor(), calls)]
-        return [returned for returned in ended if returned is not None]
+        return [_ended(job) for job in self._submit(self._executor(), calls)]
 
     def _executor(self) -> "Executor":
         from submitit import AutoExecutor
@@ -86,12 +85,12 @@ class LocalLauncher(_Patient):
         return iter(jobs)
 
 
-def _ended(job: "Job[JobReturn]") -> JobReturn | None:
-    """What a job returned once it has ended; None if it was killed or cancelled."""
+def _ended(job: "Job[JobReturn]") -> JobReturn:
+    """What a job returned once it has ended; without a status if it was killed or cancelled."""
     from submitit.core.utils import FailedJobError, UncompletedJobError
 
     try:
         return job.results()[0]
     except (FailedJobError, UncompletedJobError) as error:
         log.warning("job %s ended without a result: %s", job.job_id, str(error).splitlines()[0])
-        return None
+        return JobReturn()
