@@ -25,7 +25,7 @@ from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import cache_folder, unwritable
 from nasrun.machine import pinned_gpu, threads
 from nasrun.record.request import wording
-from nasrun.sweepers.register import register_sweepers
+from nasrun.sweepers.register import plugin_name, register_sweepers
 
 # conf/ stands inside the package in a wheel, and beside it in a checkout.
 CONF = next(
@@ -70,6 +70,7 @@ _register("nasrun.first", _first, replace=True)
 _register("nasrun.mode", _mode, replace=True)
 _register("nasrun.threads", threads, replace=True)
 _register("nasrun.gpu", pinned_gpu, replace=True)
+_register("nasrun.plugin", plugin_name, replace=True)
 register_sweepers()
 VERSION = {"version_base": "1.3"} if IS_HYDRA_13 else {}
 # Hydra 1.4 instantiates the callbacks that conf/config.yaml and conf/tracker name, and warns that
