@@ -97,9 +97,9 @@ def test_a_tuning_never_learns_from_the_reported_task():
 def test_the_worked_example_tunes_on_two_tasks_and_reports_the_third():
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", ["+experiment=tune_catch"], return_hydra_config=True)
-    settings = OmegaConf.to_container(config.hydra.sweeper)
+    settings = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
     known = Plugins.instance().class_name_to_class
-    assert issubclass(known[settings.pop("_target_")], OptunaSweeper)
+    assert known[settings.pop("_target_")] is OptunaSweeper
     assert OptunaSweeper(**settings)
     settings.pop("max_batch_size")
     found = tuning(settings, "algorithm=catch", "trials=500")
