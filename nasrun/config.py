@@ -117,6 +117,7 @@ def _checked(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
         seeds=_seeds(config),
         cohort=_positive(config, "cohort"),
         meta=_meta(config, algorithm),
+        export=retrain.export,
         scorer=None if config.scorer is None else build(config.scorer, Evaluator, "scorer"),
     )
 

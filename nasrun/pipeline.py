@@ -61,6 +61,7 @@ class Experiment:
     cohort: int  # trials advanced together: more memory, less time a trial
     meta: MetaTraining | None = None
     scorer: Evaluator | None = None  # gives the final figures; None: the search's own evaluator
+    export: Sequence[str] = ()  # file formats in which the finally trained networks are kept
 
     @property
     def judge(self) -> Evaluator:
@@ -223,6 +224,16 @@ def retrain(experiment: Experiment, outcome: Outcome, seeds: Ints) -> Iterator[t
             yield (*key, seed, name, *row, *protocol.values(), score.final)
 
 
+def export(experiment: Experiment, outcome: Outcome, seeds: Ints, folder: Path) -> None:
+    """Write the finally trained networks, those of a final task in a folder of its own."""
+    if not experiment.export:
+        return
+    for task in experiment.final_tasks:
+        for seed, arch in zip(seeds.tolist(), outcome.archs, strict=True):
+            stem = folder / task.name / f"seed-{seed}"
+            experiment.judge.export(arch, task, stem, list(experiment.export))
+
+
 def _seconds(experiment: Experiment, outcome: Outcome) -> tuple[Floats, Floats]:
     """``simulated_s`` and ``wall_s`` of each trial, as far as they mean anything.
 
@@ -244,6 +255,8 @@ def prepare(experiment: Experiment) -> None:
         experiment.scorer.start(experiment.space, experiment.task)
     for task in experiment.final_tasks:
         experiment.judge.check_final(task)
+    if experiment.export:
+        experiment.judge.check_export(list(experiment.export))
     experiment.hardware.start(experiment.space, experiment.task)
     if experiment.meta is not None:
         experiment.meta.pool.start(experiment.space, experiment.task, experiment.evaluator)
@@ -274,7 +287,8 @@ def run(
         outcome, history = search(experiment, seeds, onward, work)
         evaluations += int(outcome.evaluations.sum())
         best = float(np.fmax.reduce(np.append(outcome.reward, best)))
-        rows = retrain(experiment, outcome, seeds)
+        rows = list(retrain(experiment, outcome, seeds))
+        export(experiment, outcome, seeds, recorder.folder / "networks")
         pareto = not np.isnan(experiment.hardware.latency_ms(outcome.archs)).all()
         recorder.keep(rows, history, experiment.space, experiment.protocol, pareto)
     about = {"meta": learnt or None, "images": experiment.images or None}

@@ -299,6 +299,17 @@ class Evaluator(ABC):
     def score(self, archs: Archs, task: Task) -> Scored:
         """Final figures, test accuracy included. Only the retrain stage may call it."""
 
+    def check_export(self, formats: list[str]) -> None:
+        """Refuse, before the search, formats that ``export`` could not write after it."""
+        raise UnsupportedError(
+            f"evaluator={self.name} trains no network to export: set retrain.export=[], or use "
+            "evaluator=training"
+        )
+
+    def export(self, arch: Archs, task: Task, stem: "Path", formats: list[str]) -> None:
+        """Write the network of ``arch (L,)`` that ``score`` trained, beside each other."""
+        self.check_export(formats)
+
     @property
     @abstractmethod
     def protocol(self) -> Mapping[str, str]:
@@ -421,6 +432,7 @@ class Retrain:
     """
 
     tasks: list[str] = field(default_factory=list[str])  # task names; empty: the searched task
+    export: list[str] = field(default_factory=list[str])  # file formats of the trained networks
 
     def __post_init__(self) -> None:
         if len(set(self.tasks)) < len(self.tasks):

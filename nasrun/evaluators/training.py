@@ -206,6 +206,32 @@ class Training(Evaluator):
             self._order(arch, task, Part.final, seed, epochs, epochs) for seed in self.score_seeds
         ]
 
+    def check_export(self, formats: list[str]) -> None:
+        """Refuse formats that cannot be written, or networks that are not trained.
+
+        Raises:
+            ConfigError: an unknown format, a package that is not installed, or no final training.
+        """
+        from nasrun.nets.export import check_formats
+
+        check_formats(formats)
+        if self.score_epochs is None:
+            raise ConfigError(
+                "retrain.export needs final trainings, but evaluator.score_epochs is null: give it "
+                "a number of epochs"
+            )
+
+    def export(self, arch: Archs, task: Task, stem: Path, formats: list[str]) -> None:
+        """Write the finally trained network of ``arch (L,)`` and the first of ``score_seeds``.
+
+        Raises:
+            DataError: a file cannot be written, or computes other logits than the network.
+        """
+        from nasrun.nets.export import export
+
+        network = self._workshop.network(self._final_orders(arch, task)[0])
+        export(network, task.image_px, stem, formats)
+
     def _footprint(self, archs: Archs, task: Task) -> tuple[Floats, Floats]:
         """``(n,)`` parameters and FLOPs in millions, at the scale that is trained."""
         from nasrun.nets.footprint import footprint

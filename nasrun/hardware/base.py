@@ -13,14 +13,13 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class KnownLatency(Hardware):
-    """A device whose latency is known for a whole space before the search begins.
+class Weighing(Hardware):
+    """A device whose latency weighs in the reward.
 
     The reward is R = P * (LAT / T_target)^w of CATCH (Chen et al., ECCV 2020, section 4.3), which
     takes it from MnasNet (Tan et al., CVPR 2019): P the accuracy in percent, LAT the latency,
-    w = -0.05. CATCH does not state its target. Without ``target_ms`` it is the median latency of
-    the space on the device, so that half of all architectures gain; the log says so. The target
-    scales every reward by the same factor, hence it never changes which of two is better.
+    w = -0.05. CATCH does not state its target. The target scales every reward by the same factor,
+    hence it never changes which of two is better.
 
     Raises:
         ConfigError: a target that is not positive, or an exponent above zero.
@@ -38,6 +37,30 @@ class KnownLatency(Hardware):
                 f"slowness, got {self.exponent}"
             )
 
+    def settle(self, latencies_ms: Floats, over: str) -> None:
+        """Take ``target_ms``, or without it the median of these ``(n,)`` latencies.
+
+        The log says so; the median lets half of all architectures gain.
+        """
+        if self.target_ms is not None:
+            self._target_ms = self.target_ms
+            return
+        self._target_ms = float(np.nanmedian(latencies_ms))
+        log.info(
+            "hardware.target_ms is not set: the target is %.4g ms, the median over %s",
+            self._target_ms,
+            over,
+        )
+
+    def reward(self, score_pct: Floats, latency_ms: Floats) -> Floats:
+        """``(T,)`` R = P * (LAT / T_target)^w; NaN where either is unknown."""
+        return score_pct * (latency_ms / self._target_ms) ** self.exponent
+
+
+@dataclass
+class KnownLatency(Weighing):
+    """A device whose latency is known for a whole space before the search begins."""
+
     @abstractmethod
     def latencies(self, space: SearchSpace, task: Task) -> Floats:
         """``(size,)`` latency in ms in the order of ``space.index``; NaN where unknown."""
@@ -52,20 +75,8 @@ class KnownLatency(Hardware):
         """
         self._space = space
         self._latency_ms = self.latencies(space, task)
-        if self.target_ms is not None:
-            self._target_ms = self.target_ms
-            return
-        self._target_ms = float(np.nanmedian(self._latency_ms))
-        log.info(
-            "hardware.target_ms is not set: the target is %.4g ms, the median over space=%s",
-            self._target_ms,
-            space.name,
-        )
+        self.settle(self._latency_ms, f"space={space.name}")
 
     def latency_ms(self, archs: Archs) -> Floats:
         """``(T,)`` latency of one inference; NaN where the device knows none."""
         return self._latency_ms[self._space.index(archs)]
-
-    def reward(self, score_pct: Floats, latency_ms: Floats) -> Floats:
-        """``(T,)`` R = P * (LAT / T_target)^w; NaN where either is unknown."""
-        return score_pct * (latency_ms / self._target_ms) ** self.exponent

@@ -57,7 +57,7 @@ class Cell(nn.Module):
                 continue
             nodes[end] = nodes[end] + term if end in nodes else term
         if self._output not in nodes:
-            return x.new_zeros(len(x), self._c_out, *x.shape[2:])
+            return x.new_zeros(x.shape[0], self._c_out, *x.shape[2:])
         return nodes[self._output]
 
 
@@ -75,7 +75,7 @@ def _applied(
 def _bias(module: ReLUConvNorm, x: Tensor) -> Tensor:
     """What a convolution makes of zeros, as large as ``x``."""
     bias = module.norm.bias.to(x.dtype)[None, :, None, None]
-    return bias.expand(len(x), -1, *x.shape[2:])
+    return bias.expand(x.shape[0], -1, *x.shape[2:])
 
 
 class Residual(nn.Module):

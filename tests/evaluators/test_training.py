@@ -7,6 +7,7 @@ import torch
 
 from nasrun.benchmarks.trainings import TrainingLog
 from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.evaluators.tabular import Tabular
 from nasrun.evaluators.training import Training
 from nasrun.nets.footprint import footprint
 from nasrun.nets.recipe import Precision, Recipe
@@ -227,3 +228,26 @@ def test_tasks_without_images_are_refused(tmp_path):
 def test_counts_that_mean_nothing_are_refused(tmp_path, wrong):
     with pytest.raises(ConfigError):
         training(tmp_path, **wrong)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_the_final_network_is_exported(tmp_path):
+    evaluator = training(tmp_path)
+    evaluator.check_export(["weights"])
+    score = evaluator.score(archs(9000), task_of())
+    evaluator.export(archs(9000)[0], task_of(), tmp_path / "seed-0", ["weights", "torchscript"])
+    exported = torch.jit.load(str(tmp_path / "seed-0.torchscript"))
+    splits = task_of().load()
+    mean, std = (torch.tensor(m)[None, :, None, None] for m in (splits.mean, splits.std))
+    x = (torch.from_numpy(splits.final_test.pixels) - mean) / std
+    right = exported(x.float()).argmax(dim=1) == torch.from_numpy(splits.final_test.labels)
+    first = [r.test_acc_pct for r in TrainingLog(tmp_path / "trainings" / "trainings.csv").all()]
+    assert 100 * right.float().mean().item() == pytest.approx(first[1], abs=1e-4)
+    assert score.test_acc_pct > 0
+
+
+def test_what_cannot_be_exported_is_refused_before_the_search(tmp_path):
+    with pytest.raises(ConfigError, match="score_epochs is null"):
+        training(tmp_path, score_epochs=None).check_export(["weights"])
+    with pytest.raises(UnsupportedError, match="trains no network to export"):
+        Tabular().check_export(["weights"])

@@ -1,0 +1,82 @@
+"""This machine as hardware: networks are built and their latency is measured."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nasrun.errors import ConfigError
+from nasrun.hardware.base import Weighing
+from nasrun.spec import Archs, Floats, Scale, SearchSpace, Task
+from nasrun.streams import Streams
+
+
+@dataclass
+class MeasuredLatency(Weighing):
+    """Median latency of the untrained network, of ``runs`` inferences after ``warm_up`` others.
+
+    A latency is measured once for each canonical form and run; two runs differ as measurements do,
+    and so do their rewards. Without ``target_ms`` the target is the median over ``sample`` random
+    architectures, drawn by ``seed``.
+
+    Raises:
+        ConfigError: counts below 1; see Weighing.
+    """
+
+    name: str = "measured"
+    device: str = "auto"
+    threads: int | None = None
+    batch: int = 1
+    runs: int = 50
+    warm_up: int = 10
+    channels: int | None = None
+    cells: int | None = None
+    sample: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._scale = Scale(self.channels, self.cells)
+        for key in ("batch", "runs", "sample"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"hardware.{key} must be at least 1, got {getattr(self, key)}")
+        if self.warm_up < 0 or self.seed < 0:
+            raise ConfigError(
+                "hardware.warm_up and hardware.seed must not be negative, got "
+                f"{self.warm_up} and {self.seed}"
+            )
+
+    def start(self, space: SearchSpace, task: Task) -> None:
+        """Settle the target.
+
+        Raises:
+            UnsupportedError: the space has no networks.
+            ConfigError: a device that is not there.
+        """
+        from nasrun.nets.device import Device
+        from nasrun.nets.recipe import Precision
+        from nasrun.nets.representatives import representatives
+
+        self._space, self._task = space, task
+        self._device = Device(self.device, Precision.float32, threads=self.threads)
+        self._represent = representatives(space)
+        self._known: dict[bytes, float] = {}
+        if self.target_ms is None:
+            streams = Streams(range(self.seed, self.seed + self.sample), "measured latency")
+            self.settle(self.latency_ms(space.sample(streams)), f"{self.sample} of them")
+        else:
+            self.settle(np.empty(0), "")
+
+    def latency_ms(self, archs: Archs) -> Floats:
+        """``(T,)`` latency of one inference of a batch."""
+        return np.array([self._measured_ms(self._represent(arch)) for arch in archs])
+
+    def _measured_ms(self, arch: Archs) -> float:
+        from nasrun.nets.latency import latency_ms
+
+        if (key := arch.tobytes()) not in self._known:
+            with self._device.seeded(self.seed):
+                network = self._space.build(arch, self._task, self._scale)
+            px = self._task.image_px
+            shape = (self.batch, 3, px, px)
+            self._known[key] = latency_ms(network, shape, self._device, self.runs, self.warm_up)
+        return self._known[key]

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.hardware.measured import MeasuredLatency
+from nasrun.spaces.nb201 import NB201
+from nasrun.spec import Task
+
+SPACE, TASK = NB201(), Task("toy", 5, 8, "toy", "toy", 1, 1)
+SMALL = {"device": "cpu", "threads": 1, "channels": 4, "cells": 1, "runs": 3, "warm_up": 1}
+
+
+def started(**changes):
+    hardware = MeasuredLatency(**{**SMALL, "sample": 3, **changes})
+    hardware.start(SPACE, TASK)
+    return hardware
+
+
+def test_a_latency_is_measured_once():
+    hardware = started()
+    archs = SPACE.at(np.array([9000, 3, 9000]))
+    found = hardware.latency_ms(archs)
+    assert (found > 0).all()
+    np.testing.assert_array_equal(found, hardware.latency_ms(archs))
+    assert found[0] == found[2]
+
+
+def test_the_reward_weighs_the_latency_against_the_target():
+    hardware = started(target_ms=2.0)
+    found = hardware.reward(np.array([50.0, 50.0]), np.array([2.0, 4.0]))
+    np.testing.assert_allclose(found, [50.0, 50.0 * 2**-0.05])
+    assert started().reward(np.array([50.0]), np.array([1.0])) > 0
+
+
+def test_counts_that_mean_nothing_are_refused():
+    for wrong in ({"runs": 0}, {"batch": 0}, {"warm_up": -1}, {"target_ms": 0.0}):
+        with pytest.raises(ConfigError):
+            MeasuredLatency(**wrong)
+
+
+def test_a_space_without_networks_is_refused():
+    from toys import ToySpace
+
+    with pytest.raises(UnsupportedError, match="has no network"):
+        MeasuredLatency(**SMALL).start(ToySpace(), TASK)
