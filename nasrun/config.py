@@ -169,10 +169,17 @@ def _without_places(content: Any) -> Any:
     return {key: _without_places(value) for key, value in node.items() if key not in PLACES}
 
 
-def named_task(name: str, config: DictConfig, folders: Sequence[Path], where: str) -> Task:
+def named_task(
+    name: str,
+    config: DictConfig,
+    folders: Sequence[Path],
+    where: str,
+    settings: Mapping[str, Any] | None = None,
+) -> Task:
     """The task that the file ``name`` in one of ``folders`` describes; ``where`` is who names it.
 
-    What the run says about folders and downloads holds for it too.
+    What the run says about folders and downloads holds for it too; ``settings`` replace values of
+    the file.
 
     Raises:
         ConfigError: there is no such file, or it describes no task.
@@ -181,6 +188,7 @@ def named_task(name: str, config: DictConfig, folders: Sequence[Path], where: st
     for key in ("data_dir", "cache_dir", "download"):
         if key in node and key in config.task:
             node[key] = config.task[key]
+    node.update(settings or {})
     root = copy.deepcopy(config)  # ${data_dir} and such lead there
     OmegaConf.set_struct(root, False)
     root.task = node
@@ -211,7 +219,11 @@ def _task(node: DictConfig, where: str, config: DictConfig, folders: Sequence[Pa
     """A task file without ``_target_`` is a task of figures alone, without images."""
     contract = TaskMaker if isinstance(node, DictConfig) and "_target_" in node else Task
     maker = build(node, contract, where)
-    return maker.make(lambda name: named_task(name, config, folders, f"{where}.of"))
+
+    def other(name: str, settings: Mapping[str, Any]) -> Task:
+        return named_task(name, config, folders, f"{where}.of", settings)
+
+    return maker.make(other)
 
 
 def _positive(config: DictConfig, key: str) -> int:

@@ -43,13 +43,17 @@ class Clock(Enum):
     MEASURED = "measured"
 
 
+# Gives the task of a file, by its name and by values that stand in for those of the file.
+NamedTask = Callable[[str, Mapping[str, Any]], "Task"]
+
+
 class TaskMaker(ABC):
     """What a task file describes: a task, or how to make one of other tasks or of a folder."""
 
     name: str
 
     @abstractmethod
-    def make(self, named: "Callable[[str], Task]") -> "Task":
+    def make(self, named: "NamedTask") -> "Task":
         """The task; ``named`` gives the one that another file describes."""
 
 
@@ -74,7 +78,7 @@ class Task(TaskMaker):
             if getattr(self, key) < 1:
                 raise ConfigError(f"task.{key} must be at least 1, got {getattr(self, key)}")
 
-    def make(self, named: "Callable[[str], Task]") -> "Task":
+    def make(self, named: "NamedTask") -> "Task":
         """The task itself."""
         return self
 

@@ -1,11 +1,10 @@
 """A folder of one's own pictures, with a folder for each class."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nasrun.errors import ConfigError
-from nasrun.spec import Task, TaskMaker
+from nasrun.spec import NamedTask, Task, TaskMaker
 from nasrun.tasks.base import ValidFrom
 from nasrun.tasks.folder_listing import list_folder
 from nasrun.tasks.folder_task import FolderTask
@@ -46,7 +45,7 @@ class ImageFolder(TaskMaker):
                 f"{self.image_px} and {self.seed}"
             )
 
-    def make(self, named: Callable[[str], Task]) -> Task:
+    def make(self, named: NamedTask) -> Task:
         """The task, with as many classes and pictures as the folder has.
 
         Raises:

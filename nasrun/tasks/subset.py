@@ -1,12 +1,12 @@
 """Some classes of a data set, as a task of their own."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from nasrun.errors import ConfigError
-from nasrun.spec import Task, TaskMaker
+from nasrun.spec import NamedTask, Task, TaskMaker
 from nasrun.streams import Streams
 
 
@@ -26,6 +26,7 @@ class Subset(TaskMaker):
     count: int = 5
     seed: int = 0
     classes: list[int] = field(default_factory=list[int])
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])  # of the other task
     download: bool = False  # handed on to the other task
 
     def __post_init__(self) -> None:
@@ -37,14 +38,14 @@ class Subset(TaskMaker):
                 f"{self.seed}"
             )
 
-    def make(self, named: Callable[[str], Task]) -> Task:
+    def make(self, named: NamedTask) -> Task:
         """The task, of these classes in ascending order, or in the order in which they are named.
 
         Raises:
             ConfigError: more classes than there are, a class twice, or one that there is not.
             UnsupportedError: the other task has no images.
         """
-        whole = named(self.of)
+        whole = named(self.of, self.settings)
         if self.classes:
             return whole.subset(self.classes)
         if self.count > whole.classes:

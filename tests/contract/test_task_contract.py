@@ -21,7 +21,7 @@ OWN = {"image_folder", "subset"}  # made of what the user names
 def task(name, *overrides):
     config = composed(f"task={name}", *overrides)
     return build(config.task, TaskMaker, "task").make(
-        lambda other: named_task(other, config, [CONF / "task"], "task.of")
+        lambda other, settings: named_task(other, config, [CONF / "task"], "task.of", settings)
     )
 
 
@@ -98,6 +98,19 @@ def test_a_subset_hands_on_whether_to_download():
     for asked in (True, False):
         own = task("subset", "task.of=svhn", f"task.download={asked}")
         assert own.source.download is asked
+
+
+def test_a_subset_sets_values_of_the_other_task(tmp_path):
+    settings = ("+task.settings.train_images=40", "+task.settings.image_px=6")
+    own = task("subset", "task.of=synthetic_images", "task.count=2", *settings)
+    assert own.load().search_train.pixels.shape == (20, 3, 6, 6)
+    with pytest.raises(ConfigError, match=r"task/svhn\.yaml.*no_such_key"):
+        task("subset", "task.of=svhn", "+task.settings.no_such_key=1")
+    for name in ("cat", "dog", "owl"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").touch()
+    photos = f"+task.settings.path={tmp_path}"
+    assert task("subset", "task.of=image_folder", "task.count=2", photos).classes == 2
 
 
 def test_a_final_task_is_read_with_the_runs_folders(tmp_path):

@@ -66,7 +66,7 @@ def folder(tmp_path, **changes):
     wanted = ImageFolder(
         path=str(tmp_path / "photos"), image_px=8, cache_dir=str(tmp_path / "cache"), **changes
     )
-    return wanted.make(lambda name: pytest.fail(name))
+    return wanted.make(lambda name, _: pytest.fail(name))
 
 
 def test_a_folder_of_classes_is_parted_by_seed(tmp_path):

@@ -71,14 +71,14 @@ def test_a_class_without_pictures_is_refused():
 
 
 def test_classes_are_drawn_by_seed():
-    names = {Subset(count=3, seed=seed).make(lambda _: whole()).name for seed in range(20)}
+    names = {Subset(count=3, seed=seed).make(lambda *_: whole()).name for seed in range(20)}
     assert len(names) > 5
-    again = {Subset(count=3, seed=seed).make(lambda _: whole()).name for seed in range(20)}
+    again = {Subset(count=3, seed=seed).make(lambda *_: whole()).name for seed in range(20)}
     assert names == again
 
 
 def test_named_classes_are_taken_as_they_are_named():
-    assert Subset(classes=[3, 0]).make(lambda _: whole()).name == "made[3,0]"
+    assert Subset(classes=[3, 0]).make(lambda *_: whole()).name == "made[3,0]"
 
 
 def test_pictures_are_taken_once_and_stay_out_of_copies():
@@ -94,6 +94,6 @@ def test_requests_that_make_no_subset_are_refused():
     with pytest.raises(ConfigError, match=r"task\.count"):
         Subset(count=0)
     with pytest.raises(ConfigError, match="7 classes, but cifar10 has 6"):
-        Subset(count=7).make(lambda _: whole())
+        Subset(count=7).make(lambda *_: whole())
     with pytest.raises(UnsupportedError, match="no images"):
-        Subset().make(lambda _: Task("table", 10, 32, "t", "t", 1, 1))
+        Subset().make(lambda *_: Task("table", 10, 32, "t", "t", 1, 1))
