@@ -4,7 +4,9 @@ import math
 import shutil
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
@@ -19,7 +21,7 @@ from nasrun.live import live
 from nasrun.pipeline import prepare, run
 from nasrun.record.provenance import config_hash, provenance
 from nasrun.record.recorder import STATUS, Recorder
-from nasrun.record.request import Request, conf_hash
+from nasrun.record.request import Request, composed_hash, conf_hash
 
 
 def play_job(config: DictConfig) -> float | None:
@@ -54,8 +56,9 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
     experiment = configs.check(config, [Path(source.path) / "task" for source in sources])
     prepare(experiment)
     files = experiment.files
-    identity = config_hash(configs.identity(config, files))
-    with Recorder(folder, identity, _request(config, settings), wait=sweep) as recorder:
+    whole = configs.identity(config, files)
+    identity = config_hash(whole)
+    with Recorder(folder, identity, _request(whole, settings), wait=sweep) as recorder:
         _save_config(folder, config, settings)
         if not recorder.complete:
             with live(experiment, len(recorder.finished()), sweep=sweep) as watch:
@@ -68,11 +71,16 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
     return sum(rewards) / len(rewards) if rewards else math.nan
 
 
-def _request(config: DictConfig, settings: HydraConf) -> Request:
+def _request(identity: Mapping[str, Any], settings: HydraConf) -> Request:
     """What this job was asked for: a sweep that is started again finds it by that."""
-    sources = ((source.schema, source.path) for source in settings.runtime.config_sources)
-    overrides = tuple(settings.overrides.task)
-    return Request(overrides, conf_hash(sources), config.seed, config.trials)
+    return Request(
+        overrides=tuple(settings.overrides.task),
+        conf=conf_hash((source.schema, source.path) for source in settings.runtime.config_sources),
+        composed=composed_hash(identity),
+        data=config_hash(identity["data"]),
+        seed=identity["seed"],
+        trials=identity["trials"],
+    )
 
 
 def _save_config(folder: Path, config: DictConfig, settings: HydraConf) -> None:

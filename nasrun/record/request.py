@@ -7,9 +7,11 @@ microsecond; only where they differ is the hash asked.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from nasrun.record.provenance import config_hash
 
 # Overrides that say where or how to work, and change no figure.
 SILENT = ("resume", "sweep.split", "cohort", "debug", "cache_dir")
@@ -47,12 +49,23 @@ def conf_hash(sources: Iterable[tuple[str, str]]) -> str | None:
     return digest.hexdigest()[:12]
 
 
+def composed_hash(identity: Mapping[str, Any]) -> str:
+    """Twelve hex digits of a run's identity without its trials and its data files."""
+    return config_hash({k: v for k, v in identity.items() if k not in (*TRIALS, "data")})
+
+
 @dataclass(frozen=True)
 class Request:
-    """Overrides, YAML files and trials of a job, as its ``status.json`` keeps them."""
+    """What a job was asked for, as its ``status.json`` keeps it.
+
+    ``conf``: hash of the YAML files; ``composed``: hash of what they come to, without the trials;
+    ``data``: hash of the data files that were read.
+    """
 
     overrides: tuple[str, ...]
     conf: str | None
+    composed: str
+    data: str
     seed: int
     trials: int
 
@@ -88,11 +101,17 @@ class Found:
     complete: bool
     begun: bool
 
+    def stands(self, conf: str | None, composed: str | None) -> bool:
+        """Whether it was played with these YAML files, or with others that come to the same."""
+        known = conf is not None and self.request.conf == conf
+        return known or self.request.composed == composed
+
 
 def request_of(status: Mapping[str, Any]) -> Request | None:
     """The request in a ``status.json``; None where there is none, or not a whole one."""
     entry: Any = status.get("request")
     try:
-        return Request(tuple(entry["overrides"]), entry["conf"], entry["seed"], entry["trials"])
+        values = [entry[field.name] for field in fields(Request)]
+        return Request(tuple(values[0]), *values[1:])
     except (TypeError, KeyError):
         return None

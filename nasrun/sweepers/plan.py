@@ -18,10 +18,14 @@ Overrides = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Wanted:
-    """One job of the command line, before it is split; ``seeds`` None: not a range of trials."""
+    """One job of the command line, before it is split.
+
+    ``seeds`` None: not a range of trials; ``composed``: hash of its config, None where unknown.
+    """
 
     overrides: Overrides
     seeds: range | None
+    composed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def make_plan(
         conf: hash of the YAML files as they are now.
 
     Raises:
-        ConfigError: two jobs share a trial, or trials of other YAML files were split otherwise.
+        ConfigError: two jobs share a trial, or trials of another config are in the way.
     """
     wanted = list(wanted)
     _refuse_overlaps(wanted)
@@ -88,7 +92,7 @@ def _add(
     for part in parts:
         plan.jobs.append(part)
         own = there.get(wording(part))
-        if not (own and own.complete and conf is not None and own.request.conf == conf):
+        if not (own and own.complete and own.stands(conf, job.composed)):
             plan.launch.append(part)
 
 
@@ -102,11 +106,10 @@ def _around(
         if not (other.complete or other.begun):
             plan.stale.append(other.folder)
             continue
-        if conf is None or other.request.conf != conf:
+        if not other.stands(conf, job.composed):
             raise ConfigError(
-                f"{other.folder} holds trials of this sweep that were split otherwise, by other "
-                "config files: start it as it was split, or choose another folder with "
-                "hydra.sweep.dir=..."
+                f"{other.folder} holds trials of this sweep from before its config files were "
+                "changed: choose another folder with hydra.sweep.dir=..., or delete that one"
             )
         missing = [rest for seeds in missing for rest in _outside(seeds, other.request.seeds)]
         if other.complete:

@@ -12,10 +12,11 @@ from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from nasrun import sweep
 from nasrun.errors import ConfigError, NasrunError
-from nasrun.record.request import TRIALS, Found, conf_hash, key_of, wording
+from nasrun.record.request import TRIALS, Found, composed_hash, conf_hash, key_of, wording
 from nasrun.sweepers.launcher import make_launcher
 from nasrun.sweepers.plan import Overrides, Plan, Wanted, make_plan
 
@@ -88,17 +89,18 @@ class SplitSweeper(Sweeper):
 
     def _wanted(self, arguments: Sequence[str], known: dict[Overrides, range]) -> Iterator[Wanted]:
         """The jobs of the command line, each composed unless its like is known to be sound."""
-        examples: dict[Overrides, range | None] = {}
+        examples: dict[Overrides, Wanted] = {}
         for job in self._jobs(arguments):
             if (words := wording(job)) in known:
                 yield Wanted(job, known[words])
                 continue
             own = {key_of(text): _whole(text) for text in job if _whole(text) is not None}
             shape = tuple(text for text in job if key_of(text) not in own)
-            if examples.get(shape) is None:
+            if shape not in examples or examples[shape].seeds is None:
                 examples[shape] = self._composed(job)
             example = examples[shape]
-            yield Wanted(job, None if example is None else _adjusted(example, own))
+            seeds = None if example.seeds is None else _adjusted(example.seeds, own)
+            yield Wanted(job, seeds, example.composed)
 
     def _jobs(self, arguments: Sequence[str]) -> list[Overrides]:
         """The product of all swept values, as Hydra's own sweeper makes it."""
@@ -114,12 +116,13 @@ class SplitSweeper(Sweeper):
         (jobs,) = BasicSweeper.split_arguments(overrides, None)
         return [tuple(text for text in job if key_of(text) != SPLIT) for job in jobs]
 
-    def _composed(self, overrides: Overrides) -> range | None:
-        """The trials of a job; None where they are no range, which the job itself will refuse."""
+    def _composed(self, overrides: Overrides) -> Wanted:
+        """A job with its trials; what they cannot be, the job itself will refuse."""
         assert self.config is not None
         assert self.hydra_context is not None
         loader = self.hydra_context.config_loader
-        return trials_of(loader.load_sweep_config(self.config, [*overrides, MULTIRUN]))
+        config = loader.load_sweep_config(self.config, [*overrides, MULTIRUN])
+        return Wanted(overrides, trials_of(config), _hash_of(config))
 
     def _launch(self, plan: Plan) -> list[Sequence[JobReturn]]:
         """Hand the jobs that are left to the launcher, a batch at a time."""
@@ -172,6 +175,17 @@ def _adjusted(example: range, own: Mapping[str, int | None]) -> range | None:
     assert seed is not None
     assert trials is not None
     return range(seed, seed + trials) if trials else None
+
+
+def _hash_of(config: DictConfig) -> str | None:
+    """Hash of a composed config, as the job will have it; None where it cannot be resolved."""
+    from nasrun.config import identity
+
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    try:
+        return composed_hash(identity(own, {}))
+    except (OmegaConfBaseException, TypeError, AssertionError):
+        return None  # the job will say what is wrong
 
 
 def trials_of(config: DictConfig) -> range | None:

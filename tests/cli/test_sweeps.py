@@ -129,7 +129,7 @@ def test_a_sweep_of_mistakes_alone_ends_like_a_mistake(nasrun, tmp_path):
     assert len(rows(tmp_path / "sweep" / "failed.csv")) == 2
 
 
-def test_a_job_of_other_config_files_is_looked_at_again(nasrun, tmp_path):
+def test_config_files_may_change_as_long_as_they_come_to_the_same(nasrun, tmp_path):
     conf = tmp_path / "mine" / "algorithm"
     conf.mkdir(parents=True)
     text = "_target_: nasrun.algorithms.rea.REA\nname: mine\npopulation: 5\n"
@@ -137,7 +137,6 @@ def test_a_job_of_other_config_files_is_looked_at_again(nasrun, tmp_path):
     (conf / "mine.yaml").write_text(text)
     nasrun(*command, "hydra.sweep.dir=sweep")
     (conf / "mine.yaml").write_text(text + "# a remark\n")
-    assert "1 jobs, 0 of them done" in nasrun(*command, "resume=sweep").stdout
     assert "1 jobs, 1 of them done" in nasrun(*command, "resume=sweep").stdout
     (conf / "mine.yaml").write_text(text.replace("5", "7"))
     answer = nasrun(*command, "resume=sweep", code=1)

@@ -3,7 +3,7 @@ from nasrun.record.request import Request, conf_hash, request_of, wording
 
 
 def test_a_request_comes_back_from_the_status(tmp_path):
-    request = Request(("seed=3", "trials=2"), "0123456789ab", 3, 2)
+    request = Request(("seed=3", "trials=2"), "0123456789ab", "c", "d", 3, 2)
     with Recorder(tmp_path, "hash", request):
         pass
     assert request_of(read_status(tmp_path)) == request
@@ -18,7 +18,7 @@ def test_a_status_without_a_whole_request_has_none():
 
 def test_words_that_change_no_figure_and_their_order_do_not_count():
     assert wording(["b=1", "+a=2", "resume=x", "cohort=5", "sweep.split=2"]) == ("+a=2", "b=1")
-    assert Request(("seed=1", "x=2", "debug=true"), None, 1, 1).family == ("x=2",)
+    assert Request(("seed=1", "x=2", "debug=true"), None, "c", "d", 1, 1).family == ("x=2",)
 
 
 def test_the_hash_of_the_config_files_changes_with_any_of_them(tmp_path):

@@ -16,7 +16,7 @@ def wanted(*overrides, seed=0, trials=10):
 
 
 def found(path, *overrides, seed, trials, complete=True, begun=False, conf=CONF):
-    return Found(path, Request(overrides, conf, seed, trials), complete, begun)
+    return Found(path, Request(overrides, conf, "of it", "data", seed, trials), complete, begun)
 
 
 def seeds_of(jobs):
@@ -62,6 +62,13 @@ def test_a_job_of_other_config_files_is_launched_and_looks_itself(tmp_path, conf
     assert make_plan([wanted("algorithm=rea")], [done], 1, conf).launch == [("algorithm=rea",)]
 
 
+def test_other_config_files_that_come_to_the_same_change_nothing(tmp_path):
+    done = found(tmp_path, "algorithm=rea", seed=0, trials=10)
+    job = Wanted(("algorithm=rea",), range(10), "of it")
+    assert not make_plan([job], [done], 1, "other YAML").launch
+    assert len(make_plan([job], [done], 2, "other YAML").jobs) == 1
+
+
 def test_trials_that_were_split_otherwise_are_kept(tmp_path):
     part = ("x=1", "trials=4")
     there = [
@@ -87,7 +94,7 @@ def test_more_trials_than_before_are_only_those_that_are_missing(tmp_path):
 
 def test_another_split_with_other_config_files_is_refused(tmp_path):
     done = found(tmp_path, "seed=0", "trials=5", seed=0, trials=5, conf="of other YAML")
-    with pytest.raises(ConfigError, match="split otherwise, by other config files"):
+    with pytest.raises(ConfigError, match="from before its config files were changed"):
         make_plan([wanted()], [done], 1, CONF)
 
 
