@@ -1,20 +1,25 @@
 """What is particular to single one-shot methods; what they share is in tests/contract."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from toys import ToySpace
+from composed import CONF, composed
+from toys import ToyEvaluator, ToySpace
 
 from nasrun.algorithms.latency_loss import LatencyLoss
 from nasrun.algorithms.p_darts import limited_skips
 from nasrun.algorithms.reduction import Reduction
 from nasrun.algorithms.setn import most_probable
 from nasrun.algorithms.unas import UNAS, Objective
+from nasrun.config import check
 from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.hardware.none import NoHardware
 from nasrun.nets.estimators import draw, uniforms
 from nasrun.nets.nb201_supernet import NB201Supernet
+from nasrun.pipeline import search
 from nasrun.spaces.nb201 import OPERATIONS
 
 
@@ -111,3 +116,46 @@ def test_options_that_hardly_weigh_are_not_computed_but_keep_their_gradient():
     assert thinned[:, 1].tolist() == [0.0, 0.0]
     assert thinned[1, 2] == row[1, 2]
     assert torch.autograd.grad(thinned.sum(), row)[0] is not None
+
+
+class ConvolutionsAreSlow(NoHardware):
+    """A device on which each convolution takes a millisecond."""
+
+    def latency_ms(self, archs):
+        slow = [OPERATIONS.index(name) for name in ("nor_conv_1x1", "nor_conv_3x3")]
+        return np.isin(archs, slow).sum(axis=1).astype(float)
+
+
+@pytest.mark.parametrize("weight", [0.0, 100.0])
+def test_a_heavy_latency_term_makes_slow_options_unlikely(weight):
+    made = tiny_unas(
+        f"algorithm.latency_weight={weight}", "algorithm.latency_ramp=1", "algorithm.arch_rate=0.3",
+        "algorithm.arch_final_rate=0.3", "algorithm.latency_samples=200",
+    )  # fmt: skip
+    search(replace(made, hardware=ConvolutionsAreSlow()), np.array([0]), None)
+    with torch.no_grad():
+        slow = sum(float(row[2:4].sum()) for row in made.algorithm.softmax())
+    assert slow < 0.6 if weight else slow > 1.0, slow  # 2.4 to begin with
+
+
+def test_the_variance_of_the_gradient_is_logged_once_an_epoch(caplog):
+    made = tiny_unas()
+    with caplog.at_level("INFO", logger="nasrun"):
+        search(made, np.array([0]), None)
+    found = [r for r in caplog.messages if "variance of the logits' gradient" in r]
+    assert len(found) == len(made.algorithm.gradient_variance) == 3
+    assert all(value > 0 for value in made.algorithm.gradient_variance)
+
+
+def tiny_unas(*more):
+    made = check(
+        composed(
+            "algorithm=unas", "task=synthetic_images", "algorithm.batch=16", "scale.channels=4",
+            "scale.cells=1", "scale.train_images=64", "scale.valid_images=32", "scale.epochs=4",
+            *more,
+        ),
+        [CONF / "task"],
+    )  # fmt: skip
+    evaluator = ToyEvaluator()
+    evaluator.start(made.space, made.task)
+    return replace(made, evaluator=evaluator)
