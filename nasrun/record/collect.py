@@ -1,7 +1,7 @@
 """Join the jobs of a sweep. Can be called at any time, any number of times, by any process."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,8 @@ def collect(folder: Path) -> Collected:
     split over jobs.
 
     Raises:
-        DataError: two jobs hold the same trial, or a file cannot be read or written.
+        DataError: two jobs hold the same trial, parts of a search read different data, or a file
+            cannot be read or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,6 +64,8 @@ def _collect(folder: Path) -> Collected:
     unfinished = [
         str(job.relative_to(folder)) for job, status in jobs.items() if status["state"] == "running"
     ]
+    requests = {job: request for job in complete if (request := request_of(jobs[job]))}
+    _refuse_mixed_data(requests)
     rows = _joined(complete)
     if rows:
         write_csv(
@@ -76,7 +79,7 @@ def _collect(folder: Path) -> Collected:
         failed=failed,
         unfinished=unfinished,
         mistakes=sum(status.get("exit_code") == MISTAKE for status in failures.values()),
-        requests=frozenset(filter(None, (request_of(jobs[job]) for job in complete))),
+        requests=frozenset(requests.values()),
     )
 
 
@@ -90,6 +93,18 @@ def job_folders(folder: Path) -> Iterator[Path]:
         below[:] = [name for name in below if name not in (PARTS, TUNING)]
         if STATUS in files:
             yield Path(place)
+
+
+def _refuse_mixed_data(requests: Mapping[Path, Request]) -> None:
+    """Refuse jobs that are parts of one search, but looked their figures up in different files."""
+    first: dict[tuple[tuple[str, ...], str], Path] = {}
+    for job, request in requests.items():
+        other = first.setdefault((request.family, request.composed), job)
+        if requests[other].data != request.data:
+            raise DataError(
+                f"{other} and {job} are parts of one search, but read different data files (see "
+                "provenance.json): delete those of the old data, and start the same command again"
+            )
 
 
 def _joined(jobs: Sequence[Path]) -> list[Row]:

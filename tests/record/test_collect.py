@@ -11,10 +11,12 @@ from nasrun.files import read_csv, write_json
 from nasrun.pipeline import run
 from nasrun.record.collect import collect
 from nasrun.record.recorder import PARTS, STATUS, Recorder
+from nasrun.record.request import Request
 
 
-def job(folder, seed, trials):
-    with Recorder(folder, f"{seed}-{trials}") as recorder:
+def job(folder, seed, trials, data="one"):
+    request = Request((f"seed={seed}",), "conf", "composed", data, seed, trials)
+    with Recorder(folder, f"{seed}-{trials}", request) as recorder:
         run(toy_experiment(RandomSearch(), seed=seed, trials=trials), recorder, dict)
 
 
@@ -57,6 +59,13 @@ def test_the_same_trial_in_two_jobs_is_refused_by_name(tmp_path):
     job(tmp_path / "a", 0, 3)
     job(tmp_path / "b", 2, 3)
     with pytest.raises(DataError, match="both hold random on toy with seed 2"):
+        collect(tmp_path)
+
+
+def test_parts_of_a_search_on_different_data_are_refused_by_name(tmp_path):
+    job(tmp_path / "a", 0, 3)
+    job(tmp_path / "b", 3, 3, data="another")
+    with pytest.raises(DataError, match=r"a and .*b are parts of one search, but read different"):
         collect(tmp_path)
 
 
