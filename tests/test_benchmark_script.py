@@ -58,6 +58,13 @@ def test_batches_are_compared_with_pictures_one_by_one(benchmark, capsys, monkey
     assert ratio["measured"] > 0
 
 
+def test_the_report_is_measured_as_the_script_makes_it(benchmark, capsys):
+    assert benchmark.main(["--only", "report", "--json", *SMALL]) == 0
+    (line,) = json.loads(capsys.readouterr().out)["lines"]
+    assert line["what"].startswith("report of 72 trial rows")
+    assert line["measured"] > 0
+
+
 def test_an_unknown_line_is_refused_by_name(benchmark, capsys):
     with pytest.raises(SystemExit):
         benchmark.main(["--only", "speed"])

@@ -35,10 +35,17 @@ class Scores:
         if not len(shared):
             return np.empty((len(self.algorithms), 0))
         by_task = [
-            [task[:, units == unit].mean(axis=1) for unit in shared]
+            _means_of(task, units, shared)
             for task, units in zip(self.scores, self.units, strict=True)
         ]
-        return np.mean(by_task, axis=0).T
+        return np.mean(by_task, axis=0)
+
+
+def _means_of(scores: Floats, units: Ints, chosen: Ints) -> Floats:
+    """``(a, u)`` means over the trials of each chosen unit."""
+    known, places = np.unique(units, return_inverse=True)
+    sums = np.stack([np.bincount(places, weights=row) for row in scores])
+    return (sums / np.bincount(places))[:, np.searchsorted(known, chosen)]
 
 
 def common_scale(figures: Floats) -> Floats:
