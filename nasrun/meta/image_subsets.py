@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -13,25 +14,22 @@ from nasrun.spec import Clock, Evaluator, MetaPool, SearchSpace, Streams, Task
 
 @dataclass
 class ImageSubsets(MetaPool):
-    """Every meta epoch is a task of its own: some classes of downsampled ImageNet, trained live.
+    """Every meta epoch is a task of its own: some classes of ``source``, trained live.
 
     Chen et al., "CATCH" (ECCV 2020), Section 4.2: the number of classes is drawn from
     ``class_counts``, then the classes, without replacement. Which task an epoch has depends on
-    ``seed`` and the epoch alone. A task is named after its data set and classes, such as
-    ``imagenet16[3,17,...]``, numbered from 0, and an evaluator that trains reads it from there.
+    ``seed``, the epoch and the number of classes alone. A task is named after its data set and
+    classes, such as ``imagenet16[3,17,...]``, numbered from 0. The evaluator puts every training on
+    record under that name.
 
     Raises:
-        ConfigError: sizes that mean nothing.
+        ConfigError: no source, or sizes that mean nothing.
         UnsupportedError: the evaluator looks figures up instead of training.
     """
 
     name: str = "image_subsets"
-    dataset: str = "imagenet16"
-    classes: int = 1000
-    image_px: int = 16
+    source: Any = field(default=None)  # a Task of any class; OmegaConf knows no abstract types
     class_counts: list[int] = field(default_factory=lambda: [10, 20, 30])
-    train_images_per_class: int = 1300
-    valid_images_per_class: int = 50
     agents: int = 1
     epochs: int = 25
     networks: int = 20
@@ -39,14 +37,18 @@ class ImageSubsets(MetaPool):
 
     def __post_init__(self) -> None:
         require_sizes(self)
+        if not isinstance(self.source, Task):
+            raise ConfigError(
+                "meta.source must be a task: choose one with task@meta.source=imagenet16"
+            )
         if not self.class_counts or not 1 < min(self.class_counts) <= max(self.class_counts):
             raise ConfigError(
                 f"meta.class_counts must hold numbers of at least 2, got {self.class_counts}"
             )
-        if max(self.class_counts) > self.classes:
+        if max(self.class_counts) > self.source.classes:
             raise ConfigError(
-                f"meta.class_counts asks for {max(self.class_counts)} classes, but {self.dataset} "
-                f"has {self.classes}: lower it, or correct meta.classes"
+                f"meta.class_counts asks for {max(self.class_counts)} classes, but "
+                f"{self.source.name} has {self.source.classes}: lower it, or choose another source"
             )
 
     def start(self, space: SearchSpace, target: Task, evaluator: Evaluator) -> None:
@@ -69,24 +71,18 @@ class ImageSubsets(MetaPool):
 
     def task(self, epoch: int) -> Task:
         """The classes of a meta epoch, as a task."""
+        return self.source.subset(self.chosen(epoch))
+
+    def chosen(self, epoch: int) -> list[int]:
+        """The classes of a meta epoch, ascending."""
         streams = Streams([self.seed], f"{self.name}/{epoch}")
         count = self.class_counts[int(streams.integers(len(self.class_counts))[0, 0])]
-        chosen = np.sort(streams.subsets(self.classes, count)[0]).tolist()
-        name = f"{self.dataset}[{','.join(map(str, chosen))}]"
-        return Task(
-            name=name,
-            classes=count,
-            image_px=self.image_px,
-            search_split=name,
-            final_split=name,
-            valid_images=count * self.valid_images_per_class,
-            train_images=count * self.train_images_per_class,
-        )
+        return np.sort(streams.subsets(self.source.classes, count)[0]).tolist()
 
     @property
     def label(self) -> str:
         """Such as ``image_subsets(imagenet16:10/20/30)``."""
-        return f"{self.name}({self.dataset}:{'/'.join(map(str, self.class_counts))})"
+        return f"{self.name}({self.source.name}:{'/'.join(map(str, self.class_counts))})"
 
     def files(self) -> Mapping[str, str]:
         """Data files of the epochs so far and their sha256."""

@@ -1,13 +1,30 @@
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
-from toys import TASK, ToyEvaluator, ToySpace
+from toys import TASK, ToyEvaluator, ToySpace, toy_experiment
 
+from nasrun.algorithms.catch import CATCH
+from nasrun.benchmarks.trainings import TrainingLog
 from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.evaluators.training import Training
 from nasrun.meta.image_subsets import ImageSubsets
+from nasrun.nets.recipe import Precision, Recipe
+from nasrun.pipeline import MetaTraining, adapt, prepare
+from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Clock
+from nasrun.tasks.synthetic_images import SyntheticImages
+
+
+def source(classes=1000, name="imagenet16"):
+    """Stands for ImageNet's images; nothing is read unless it is loaded."""
+    return SyntheticImages(name, classes, 8, name, name, 50 * classes, 1300 * classes)
+
+
+def subsets(classes=1000, **fields):
+    return ImageSubsets(source=source(classes), **fields)
 
 
 @dataclass
@@ -22,7 +39,7 @@ def classes_of(task):
 
 
 def test_every_epoch_is_a_subset_of_the_classes():
-    pool = ImageSubsets()
+    pool = subsets()
     tasks = [pool.task(epoch) for epoch in range(200)]
     for task in tasks:
         chosen = classes_of(task)
@@ -39,13 +56,13 @@ def test_every_epoch_is_a_subset_of_the_classes():
 
 
 def test_an_epochs_subset_depends_on_seed_and_epoch_alone():
-    one, other = ImageSubsets(), ImageSubsets()
+    one, other = subsets(), subsets()
     assert [one.task(e) for e in (3, 1)] == [other.task(e) for e in (3, 1)]
-    assert ImageSubsets(seed=1).task(3) != one.task(3)
+    assert subsets(seed=1).task(3) != one.task(3)
 
 
 def test_each_subset_is_given_to_an_evaluator_of_its_own():
-    pool, evaluator = ImageSubsets(classes=40), FakeTraining()
+    pool, evaluator = subsets(40), FakeTraining()
     evaluator.start(ToySpace(), TASK)
     pool.start(ToySpace(), TASK, evaluator)
     task, own = pool.problem(2)
@@ -56,7 +73,7 @@ def test_each_subset_is_given_to_an_evaluator_of_its_own():
 
 def test_an_evaluator_that_cannot_train_is_refused():
     with pytest.raises(UnsupportedError, match="trains networks, which evaluator=toy cannot do"):
-        ImageSubsets().start(ToySpace(), TASK, ToyEvaluator())
+        subsets().start(ToySpace(), TASK, ToyEvaluator())
 
 
 @pytest.mark.parametrize(
@@ -71,4 +88,32 @@ def test_an_evaluator_that_cannot_train_is_refused():
 )
 def test_pools_that_cannot_be_are_refused(fields, named):
     with pytest.raises(ConfigError, match=named):
-        ImageSubsets(**fields)
+        subsets(**fields)
+
+
+def test_a_pool_needs_a_task():
+    with pytest.raises(ConfigError, match=r"meta\.source must be a task"):
+        ImageSubsets()
+
+
+def test_catch_learns_from_trainings_that_stay_on_record(tmp_path):
+    tasks = SyntheticImages("made_up", 6, 8, "made-up", "made-up", 60, 120, test_images=60)
+    evaluator = Training(
+        recipe=Recipe(batch=30), epochs=2, channels=2, cells=1, threads=1, device="cpu",
+        score_epochs=None, cache_dir=str(tmp_path), precision=Precision.float32,
+    )  # fmt: skip
+    pool = ImageSubsets(source=tasks, class_counts=[2, 3], epochs=2, networks=4)
+    made = replace(
+        toy_experiment(CATCH(initial=2)), space=NB201(), evaluator=evaluator, task=tasks,
+        final_tasks=[tasks], meta=MetaTraining(pool, {}, tmp_path / "meta"),
+    )  # fmt: skip
+    prepare(made)
+    artifact = adapt(made)
+    assert artifact["evaluations"] == 8
+    rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
+    assert {row.task for row in rows} == {pool.task(0).name, pool.task(1).name}
+    # The same meta-training again, without its artifact, asks for the same networks: all on record.
+    before = (tmp_path / "trainings" / "trainings.csv").read_bytes()
+    shutil.rmtree(tmp_path / "meta")
+    adapt(made)
+    assert (tmp_path / "trainings" / "trainings.csv").read_bytes() == before

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from composed import CONF, composed
-from test_image_subsets import FakeTraining
+from test_image_subsets import FakeTraining, source
 from toys import toy_experiment
 
 from nasrun.algorithms.catch import CATCH
@@ -113,7 +113,7 @@ def test_image_subsets_ask_for_an_evaluator_that_trains(cache):
 
 
 def test_image_subsets_are_played_with_an_evaluator_that_trains(tmp_path):
-    pool = ImageSubsets(agents=2, epochs=3, networks=4)
+    pool = ImageSubsets(source=source(), agents=2, epochs=3, networks=4)
     made = toy_experiment(CATCH(), evaluator=FakeTraining())
     made = replace(made, meta=MetaTraining(pool, {}, tmp_path / "cache"))
     prepare(made)
