@@ -243,12 +243,10 @@ class OneShot(Algorithm):
 
     def single_path(self, arch: Archs) -> list[Tensor]:
         """One-hot mixing rows of ``arch (L,)``."""
-        options = self.network.rows_of(arch)
-        device = self.processor.processor
-        return [
-            F.one_hot(torch.tensor(int(option), device=device), len(names)).float()
-            for option, names in zip(options, self.network.rows, strict=True)
-        ]
+        options, names = self.network.rows_of(arch), self.network.rows
+        blocks = [np.eye(len(row))[option] for option, row in zip(options, names, strict=True)]
+        flat = torch.from_numpy(np.concatenate(blocks)).float().to(self.processor.processor)
+        return list(flat.split([len(row) for row in names]))
 
     def random_arch(self) -> Archs:
         """``(L,)`` uniform over the space."""

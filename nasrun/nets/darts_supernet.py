@@ -42,18 +42,17 @@ class MixedEdge(nn.Module):
         for option, images in row.live.items():
             if str(option) not in self.options:
                 continue
-            weight, module = row.weight(option), self.options[str(option)]
+            used = part if images is None else part[images]
+            term = row.scaled(option, self._passed(self.options[str(option)], used))
             if images is None:
-                total = add(total, weight * self._passed(module, part))
+                total = add(total, term)
             else:
-                term = weight[images] * self._passed(module, part[images])
-                like = term.new_empty(len(x), *term.shape[1:])
-                total = scatter(total, term, images, like)
+                total = scatter(total, term, images, term.new_empty(len(x), *term.shape[1:]))
         if self._share == 1:
             return total
-        rest = row.total() * self._halve(x[:, self._width :])
+        rest = row.bypass(self._halve(x[:, self._width :]))
         mixed = rest.new_zeros(len(x), self._width, *rest.shape[2:]) if total is None else total
-        joined = torch.cat([mixed, rest], dim=1)
+        joined = torch.cat([mixed, rest.to(mixed.dtype)], dim=1)
         groups = joined.unflatten(1, (self._share, -1))
         return groups.transpose(1, 2).flatten(1, 2)
 

@@ -101,7 +101,7 @@ class SharedCell(nn.Module):
             if self._share > 1:
                 rest = node[:, self._width :]
                 for target, row in leaving.items():
-                    bypass[target] = add(bypass[target], row.total() * rest)
+                    bypass[target] = add(bypass[target], row.bypass(rest))
             node = self._node(mixed[source + 1], bypass[source + 1], part)
         return node
 
@@ -166,23 +166,23 @@ class SharedCell(nn.Module):
         if row.weights.dim() == 1:
             y = fan(x, place, 1, row.weights[option, None])
             mixed[target] = add(mixed[target], self._knobs.dropped(y))
-        elif images is None:
-            y = row.weight(option) * fan(x, place, 1, None)
+            return
+        y = row.scaled(option, fan(x if images is None else x[images], place, 1, None))
+        if images is None:
             mixed[target] = add(mixed[target], self._knobs.dropped(y))
         else:
-            y = row.weight(option)[images] * fan(x[images], place, 1, None)
             mixed[target] = scatter(mixed[target], self._knobs.dropped(y), images, x)
 
     def _pass_on(self, x: Tensor, leaving: dict[int, Row], mixed: list[Tensor | None]) -> None:
         """Add pooling and skip-connections; a node is pooled once for all of its edges."""
-        pooled = None
+        pool, skip = self._option.get(POOL), self._option.get(SKIP)
+        pooled = self.pool(x) if any(pool in row.live for row in leaving.values()) else None
         for target, row in leaving.items():
-            if (option := self._option.get(POOL)) is not None and option in row.live:
-                pooled = pooled if pooled is not None else self.pool(x)
-                term = self._knobs.dropped(row.weight(option) * pooled)
+            if pool is not None and pooled is not None and pool in row.live:
+                term = self._knobs.dropped(row.everywhere(pool, pooled))
                 mixed[target] = add(mixed[target], term)
-            if (option := self._option.get(SKIP)) is not None and option in row.live:
-                term = row.weight(option) * self._knobs.skipped(x)
+            if skip is not None and skip in row.live:
+                term = row.everywhere(skip, self._knobs.skipped(x))
                 mixed[target] = add(mixed[target], term)
 
     def sizes(self) -> list[Tensor]:

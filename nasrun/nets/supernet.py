@@ -23,15 +23,26 @@ class Row:
     weights: Tensor
     live: Mapping[int, Tensor | None]
 
-    def weight(self, option: int) -> Tensor:
-        """The option's weight, to multiply ``(B, C, H, W)`` features by."""
-        weight = self.weights[..., option]
-        return weight if weight.dim() == 0 else weight[:, None, None, None]
+    def everywhere(self, option: int, y: Tensor) -> Tensor:
+        """``y (B, C, H, W)`` of the whole batch times the option's weight."""
+        return _times(self.weights[..., option], y)
 
-    def total(self) -> Tensor:
-        """The sum of the row's weights, to multiply ``(B, C, H, W)`` features by."""
-        total = self.weights.sum(dim=-1)
-        return total if total.dim() == 0 else total[:, None, None, None]
+    def scaled(self, option: int, y: Tensor) -> Tensor:
+        """``y (n, C, H, W)`` of the option's own images times its weight."""
+        weight, images = self.weights[..., option], self.live[option]
+        return _times(weight if images is None else weight[images], y)
+
+    def bypass(self, x: Tensor) -> Tensor:
+        """``x (B, C, H, W)`` times the sum of the row's weights."""
+        return _times(self.weights.sum(dim=-1), x)
+
+
+def _times(weight: Tensor, y: Tensor) -> Tensor:
+    """``y (n, C, H, W)`` times a number, or one for each image.
+
+    In the number format of ``y``, which under autocast is shorter than the weight's.
+    """
+    return weight * y if weight.dim() == 0 else weight.to(y.dtype)[:, None, None, None] * y
 
 
 def plan(mixing: Sequence[Tensor]) -> list[Row]:
@@ -146,4 +157,4 @@ def add(total: Tensor | None, term: Tensor) -> Tensor:
 def scatter(total: Tensor | None, term: Tensor, images: Tensor, like: Tensor) -> Tensor:
     """``total`` with ``term (n, ...)`` added at ``images (n,)``; ``like`` has the full shape."""
     base = torch.zeros_like(like, dtype=term.dtype) if total is None else total
-    return base.index_add(0, images, term)
+    return base.index_add(0, images, term.to(base.dtype))

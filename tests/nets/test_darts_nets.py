@@ -201,3 +201,15 @@ def test_sizes_count_the_weights_of_an_option(kind):
         if "sep_conv_3x3" in names:
             assert row[names.index("sep_conv_3x3")] > row[names.index("dil_conv_3x3")] > 0
             assert row[names.index("max_pool_3x3")] == 0
+
+
+@KINDS
+@pytest.mark.parametrize("batch", [(), (4,)])
+def test_short_numbers_give_nearly_the_same(kind, batch):
+    network, x = net(kind).eval(), images()
+    rows = soft_rows(network, batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        short = network(x, rows)
+        hard = network(x, [F.one_hot(r.argmax(-1), r.shape[-1]).float() for r in rows])
+    assert short.dtype == hard.dtype == torch.bfloat16
+    torch.testing.assert_close(short.float(), network(x, rows), atol=0.05, rtol=0.05)

@@ -193,3 +193,17 @@ def test_derived_architectures_are_the_rows_best_options(nets):
     scores = [row.numpy() for row in soft_rows(6)]
     assert nets[0].derive(scores).tolist() == [int(row.argmax()) for row in scores]
     assert len(list(itertools.chain(*nets[0].groups))) == len(EDGES)
+
+
+@pytest.mark.parametrize("kind", ["shared", "by image", "hard by image"])
+def test_short_numbers_give_nearly_the_same(nets, kind):
+    ours, x = nets[0].eval(), images()
+    rows = soft_rows(7, () if kind == "shared" else (BATCH,))
+    if kind == "hard by image":
+        rows = [F.one_hot(row.argmax(-1), 5).float() for row in rows]
+    with torch.autocast("cpu", torch.bfloat16):
+        short = ours(x, [row.requires_grad_() for row in rows])
+    assert short.dtype == torch.bfloat16
+    torch.testing.assert_close(short.float(), ours(x, rows), atol=0.05, rtol=0.05)
+    gradients = torch.autograd.grad(short.float().sum(), rows)
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
