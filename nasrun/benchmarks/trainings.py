@@ -32,7 +32,11 @@ class TrainedEpoch:
     """
 
     training: str
-    task: str
+    task: str  # a subset's name lists its classes
+    classes: int
+    image_px: int
+    train_images: int
+    valid_images: int
     images: str
     part: str
     space: str

@@ -220,9 +220,16 @@ class Workshop:
         self, order: Order, row: Epoch, trainer: Trainer, valid_acc_pct: float
     ) -> TrainedEpoch:
         final = order.part is Part.final
+        splits = order.task.load()
+        train = splits.final_train if final else splits.search_train
+        sizes = len(train), len(splits.search_valid)
         return TrainedEpoch(
             training=order.name(self.device),
             task=order.task.name,
+            classes=order.task.classes,
+            image_px=order.task.image_px,
+            train_images=sizes[0],
+            valid_images=sizes[1],
             images=order.images,
             part=order.part.value,
             space=order.space.name,

@@ -15,8 +15,8 @@ from nasrun.spaces.nb201 import NB201
 
 ARCH = NB201().text(NB201().at(np.array(77)))
 ROW = TrainedEpoch(
-    "abc", "in16[3,17]", "0f", "search", "nb201", ARCH, "8", "1", "r1", 2, 777, "cpu/float32",
-    1, 2.5, 10.0, 12.3456789, math.nan, 4.0, 0.5, "",
+    "abc", "in16[3,17]", 2, 16, 1000, 100, "0f", "search", "nb201", ARCH, "8", "1", "r1", 2,
+    777, "cpu/float32", 1, 2.5, 10.0, 12.3456789, math.nan, 4.0, 0.5, "",
 )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def test_processes_that_append_at_once_lose_nothing(tmp_path):
     ("text", "why"),
     [
         ("a,b\n", "expected the columns training, task"),
-        (",".join(COLUMNS) + "\n" + "x," * 19 + "\n", "invalid literal"),
+        (",".join(COLUMNS) + "\n" + "x," * 23 + "\n", "invalid literal"),
         (",".join(COLUMNS) + "\nx,y\n", "shorter"),
     ],
 )

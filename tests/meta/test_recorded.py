@@ -1,0 +1,82 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_image_subsets import FakeTraining
+from toys import TASK, ToySpace, toy_experiment
+
+from nasrun.algorithms.catch import CATCH
+from nasrun.benchmarks.trainings import TrainedEpoch, TrainingLog
+from nasrun.errors import DataError
+from nasrun.meta.recorded import Recorded
+from nasrun.pipeline import MetaTraining, adapt, prepare
+from nasrun.streams import Streams
+
+SPACE = ToySpace()
+
+
+def row(task, number, epoch=2, **changes):
+    arch = SPACE.text(SPACE.at(np.array(number)))
+    made = TrainedEpoch(
+        f"{task}/{number}", task, 3, 8, 90, 30, "0f", "search", "toy", arch, "", "", "r", 2, 777,
+        "cpu", epoch, 1.0, 10.0, float(number), float("nan"), 4.0, 0.5, "",
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def table(tmp_path, *extra):
+    log = TrainingLog(tmp_path / "trainings.csv")
+    for task in ("in16[1,2,3]", "in16[4,5,6]"):
+        log.add(row(task, number, epoch) for number in (0, 5, 23) for epoch in (1, 2))
+    log.add(extra)
+    return str(log.path)
+
+
+def started(tmp_path, *extra):
+    pool = Recorded(path=table(tmp_path, *extra), agents=2, epochs=2, networks=4)
+    pool.start(SPACE, TASK, FakeTraining())
+    return pool
+
+
+def test_the_tasks_on_record_take_turns(tmp_path):
+    pool = started(tmp_path, row("toy", 3), row("half", 3, 1), row("final", 3, part="final"))
+    assert [pool.problem(epoch)[0].name for epoch in range(3)] == [
+        "in16[1,2,3]", "in16[4,5,6]", "in16[1,2,3]"
+    ]  # fmt: skip
+    assert pool.problem(0)[0].classes == 3
+    assert pool.label == "recorded(2 tasks, 6 trainings)"
+
+
+def test_the_nearest_one_on_record_is_measured_and_named(tmp_path):
+    _, evaluator = started(tmp_path).problem(0)
+    asked = SPACE.at(np.array([4, 22]))
+    streams = Streams([0, 1])
+    found = evaluator.evaluate(asked, epochs=np.array([2, 2]), streams=streams)
+    assert SPACE.index(found.archs).tolist() == found.val_acc_pct.tolist()
+    assert set(found.val_acc_pct) <= {0.0, 5.0, 23.0}
+    assert (found.cost_s == 8.5).all()
+    seen = [found.val_acc_pct]
+    seen += [
+        evaluator.evaluate(asked, epochs=np.array([2, 2]), streams=streams).val_acc_pct
+        for _ in range(2)
+    ]
+    assert (np.sort(seen, axis=0) == np.array([[0.0], [5.0], [23.0]])).all()  # each one once
+    again = evaluator.evaluate(asked, epochs=np.array([2, 2]), streams=streams)
+    np.testing.assert_array_equal(again.val_acc_pct, seen[0])
+
+
+def test_catch_learns_from_the_record(tmp_path):
+    pool = Recorded(path=table(tmp_path), agents=2, epochs=2, networks=4)
+    made = toy_experiment(CATCH(initial=2))
+    made = replace(made, meta=MetaTraining(pool, {}, tmp_path / "meta"))
+    prepare(made)
+    assert adapt(made)["evaluations"] == 16
+    assert len(made.algorithm.learnt()["controller.0"]) == 2
+
+
+def test_a_table_without_anything_to_learn_from_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"is not there: set meta\.path"):
+        Recorded(path=str(tmp_path / "no.csv")).start(SPACE, TASK, FakeTraining())
+    TrainingLog(tmp_path / "t.csv").add([row("toy", 3)])
+    with pytest.raises(DataError, match="expected finished trainings of space=toy"):
+        Recorded(path=str(tmp_path / "t.csv")).start(SPACE, TASK, FakeTraining())
