@@ -116,8 +116,9 @@ class OneShot(Algorithm):
             )
         self.problem, self._streams = problem, streams.fork("one_shot")
         self.processor = Device(self.device, self.precision)
-        if self.precision is Precision.auto and not self.processor.on_gpu:
-            # Sixteen channels are too few for bfloat16 to pay on a CPU.
+        half = self.processor.dtype is torch.float16  # would need scaled losses
+        if self.precision is Precision.auto and (half or not self.processor.on_gpu):
+            # On a CPU a supernet's channels are too few for bfloat16 to pay.
             self.processor = replace(self.processor, precision=Precision.float32)
         self.epoch, self.progress = 0, 0.0
         self._records: list[dict[str, Any]] = []
