@@ -52,7 +52,7 @@ SACCT
 write_config() {
   local folder=$1 host cpus memory
   host=$(hostname -s)
-  cpus=$(nproc)
+  cpus=$(nproc --all) # nproc alone heeds OMP_NUM_THREADS
   memory=$(awk '/MemTotal/ { print int($2 / 1024 * 0.9) }' /proc/meminfo)
   cat > "$folder/slurm.conf" << CONF
 ClusterName=one
