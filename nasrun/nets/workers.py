@@ -5,12 +5,14 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 
+from nasrun.errors import DataError
 from nasrun.nets.device import Device
 from nasrun.nets.workshop import Order, Workshop
 
@@ -37,8 +39,18 @@ class Workers:
         self._pool = ProcessPoolExecutor(count, get_context("spawn"), _begin, arguments)
 
     def fulfil(self, orders: Sequence[Order]) -> None:
-        """Do all of them; an error of one ends the rest."""
-        list(self._pool.map(_do, orders))
+        """Do all of them; an error of one ends the rest.
+
+        Raises:
+            DataError: a process was killed.
+        """
+        try:
+            list(self._pool.map(_do, orders))
+        except BrokenProcessPool:
+            raise DataError(
+                "a process that trained a network was killed, most likely for lack of memory: "
+                "lower evaluator.parallel and start again, finished epochs are kept"
+            ) from None
 
 
 def _begin(folder: Path, device: Device, parent: int) -> None:

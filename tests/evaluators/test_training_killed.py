@@ -1,0 +1,50 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nasrun.benchmarks.trainings import TrainingLog
+from nasrun.evaluators.training import Training
+from nasrun.nets.recipe import Precision, Recipe
+from nasrun.spaces.nb201 import NB201
+from nasrun.streams import Streams
+from nasrun.tasks.synthetic_images import SyntheticImages
+
+PATIENCE_S = 120
+
+
+def train(folder):
+    """What the process that is killed does, and the one that goes on."""
+    task = SyntheticImages("made_up", 3, 8, "made-up", "made-up", 48, 2000, test_images=48)
+    evaluator = Training(
+        recipe=Recipe(batch=32), epochs=8, channels=4, cells=1, device="cpu", threads=1,
+        precision=Precision.float32, score_epochs=None, cache_dir=str(folder),
+    )  # fmt: skip
+    evaluator.start(NB201(), task)
+    arch = NB201().at(np.array([9000]))
+    found = evaluator.evaluate(arch, epochs=np.array([8]), streams=Streams([0]))
+    rows = TrainingLog(Path(folder) / "trainings" / "trainings.csv").all()
+    return found.val_acc_pct[0], [(row.loss, row.train_acc_pct, row.valid_acc_pct) for row in rows]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_process_killed_while_it_trains_loses_no_more_than_an_epoch(tmp_path):
+    expected = train(tmp_path / "whole")
+    code = f"from test_training_killed import train; train({str(tmp_path / 'killed')!r})"
+    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}
+    )
+    checkpoints, ends = tmp_path / "killed" / "trainings" / "checkpoints", time.time() + PATIENCE_S
+    while not list(checkpoints.glob("*.pt")) and time.time() < ends and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert list(checkpoints.glob("*.pt")), "the training was over, or had not begun, when killed"
+    assert not (tmp_path / "killed" / "trainings" / "trainings.csv").exists()
+    assert train(tmp_path / "killed") == expected
