@@ -163,16 +163,19 @@ def product_rate(device: Device) -> float:
     return statistics.median(rates)
 
 
-def zero_cost_s(threads: int | None) -> float:
-    """Seconds of all zero-cost scores of the cell at full scale and 32 images."""
+def zero_cost_s() -> float:
+    """One thread's CPU seconds for all zero-cost scores of the cell, full scale, 32 images.
+
+    Seconds of the processor, because those on the wall say more about the neighbours.
+    """
     task = Task("made-up", CLASSES, PX, "made-up", "made-up", 1, 1)
     network = NB201().build(NB201().parse(CELL), task, Scale())
     x, y = torch.randn(32, 3, PX, PX), torch.randint(CLASSES, (32,))
-    with Device("cpu", Precision.float32, threads=threads).computing():
+    with Device("cpu", Precision.float32, threads=1).computing():
         proxies(network, x, y)
-        began = time.perf_counter()
+        began = time.process_time()
         proxies(network, x, y)
-        return time.perf_counter() - began
+        return time.process_time() - began
 
 
 def lines(options: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
@@ -208,9 +211,13 @@ def lines(options: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
     yield "useful operations", f"{achieved / 1e9:,.1f} GFLOP/s", ""
     yield f"matrix product, {device.label}", f"{roof / 1e9:,.1f} GFLOP/s", ""
     yield "roofline distance", f"{100 * achieved / roof:.1f} %", ""
-    took = zero_cost_s(options.threads)
+    took = zero_cost_s()
     verdict = "ok" if took < ZERO_COST_TARGET_S else "FAIL"
-    yield "all zero-cost scores, C=16 N=5", f"{took:.2f} s", f"< {ZERO_COST_TARGET_S} {verdict}"
+    yield (
+        "all zero-cost scores, C=16 N=5",
+        f"{took:.2f} s of a core",
+        f"< {ZERO_COST_TARGET_S} {verdict}",
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
