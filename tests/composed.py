@@ -1,5 +1,6 @@
 """What the configuration files describe, for tests that take every file of a group."""
 
+import re
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -14,8 +15,19 @@ from nasrun.pipeline import search
 from nasrun.spec import Algorithm, Measured
 
 FILES = sorted((CONF / "algorithm").glob("*.yaml"))
-# One-shot methods train a supernet, which a toy does not have; they have a scale in common.
-ONE_SHOT = [path.stem for path in FILES if "\nscale: " in path.read_text()]
+
+
+def _shares_weights(path):
+    """Whether the file, or the one that it builds on, has the scale of a one-shot method."""
+    text = path.read_text()
+    if "\n_target_:" in text:
+        return "\nscale: " in text
+    parent = re.search(r"^defaults:\n  - (\w+)$", text, re.MULTILINE)
+    return _shares_weights(path.with_name(f"{parent[1]}.yaml"))
+
+
+# One-shot methods train a supernet, which a toy does not have.
+ONE_SHOT = [path.stem for path in FILES if _shares_weights(path)]
 ALGORITHMS = [path.stem for path in FILES if path.stem not in ONE_SHOT]
 
 
