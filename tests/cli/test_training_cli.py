@@ -14,7 +14,7 @@ def test_a_search_trains_on_real_pictures(tmp_path):
     command = [
         "algorithm=rea", "space=nb201", "task=fashion_mnist", "evaluator=training",
         "budget.evaluations=8", "algorithm.population=4", "task.train_images=1000",
-        "task.valid_images=500", "task.test_images=500", "evaluator.channels=4",
+        "task.valid_images=500", "task.test_images=500", "task.image_px=16", "evaluator.channels=4",
         "evaluator.cells=1", "evaluator.epochs=2", "evaluator.recipe.batch=50",
         "evaluator.score_epochs=2", "evaluator.score_seeds=[777]", "retrain.export=[weights]",
         f"cache_dir={tmp_path / 'cache'}", f"hydra.run.dir={tmp_path / 'run'}",
