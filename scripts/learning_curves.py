@@ -92,6 +92,7 @@ def figure(found: Sequence[Point]) -> Mapping[str, bytes]:
         for panel, task in zip(panels, tasks, strict=True):
             panel.set_title(task, fontweight="bold", fontsize=10)
             panel.set_xlabel("epochs of the supernet")
+            panel.xaxis.get_major_locator().set_params(integer=True)
             for place, name in enumerate(names):
                 own = [p for p in found if (p.search_task, p.algorithm) == (task, name)]
                 if not own:
