@@ -1,20 +1,17 @@
-import importlib.util
+import importlib
 import json
 from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "benchmark.py"
+SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
 @pytest.fixture(scope="module")
 def benchmark():
-    spec = importlib.util.spec_from_file_location("benchmark_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPTS))
+        yield importlib.import_module("benchmark")
 
 
 SMALL = ["--trials", "3", "--evaluations", "4", "--repeats", "1"]
@@ -31,16 +28,16 @@ def test_a_line_is_measured_and_printed(benchmark, capsys, monkeypatch, cache_di
 
 def test_the_table_shows_every_line(benchmark, capsys, monkeypatch, cache_dir):
     monkeypatch.setenv("NASRUN_CACHE", str(cache_dir))
-    monkeypatch.setattr(benchmark, "COHORTS", (1, 2))
+    monkeypatch.setattr(benchmark.searches, "COHORTS", (1, 2))
     assert benchmark.main(["--only", "cohorts", *SMALL]) == 0
     assert capsys.readouterr().out.count("at once") == 2
 
 
 def test_catch_is_compared_with_one_trial_at_a_time(benchmark, capsys, monkeypatch, cache_dir):
     monkeypatch.setenv("NASRUN_CACHE", str(cache_dir))
-    made = benchmark.experiment
+    made = benchmark.searches.experiment
     small = ["meta.agents=2", "meta.epochs=1", "meta.networks=4"]
-    monkeypatch.setattr(benchmark, "experiment", lambda overrides: made([*overrides, *small]))
+    monkeypatch.setattr(benchmark.searches, "experiment", lambda overrides: made([*overrides, *small]))
     assert benchmark.main(["--only", "catch,catch_meta", "--json", *SMALL]) == 0
     at_once, ratio, meta = json.loads(capsys.readouterr().out)["lines"]
     assert at_once["what"] == "catch, 3 trials x 4 evaluations at once"
@@ -50,7 +47,7 @@ def test_catch_is_compared_with_one_trial_at_a_time(benchmark, capsys, monkeypat
 
 
 def test_batches_are_compared_with_pictures_one_by_one(benchmark, capsys, monkeypatch):
-    monkeypatch.setattr(benchmark, "PICTURES", 500)
+    monkeypatch.setattr(benchmark.data, "PICTURES", 500)
     assert benchmark.main(["--only", "batches", "--json", "--repeats", "1"]) == 0
     rate, ratio = json.loads(capsys.readouterr().out)["lines"]
     assert rate["unit"] == "a second"
@@ -82,7 +79,7 @@ def test_a_missed_target_is_called_a_failure(benchmark, measured, target, more, 
 
 def test_a_job_of_a_sweep_is_compared_with_an_empty_one(benchmark, capsys, monkeypatch, cache_dir):
     monkeypatch.setenv("NASRUN_CACHE", str(cache_dir))
-    monkeypatch.setattr(benchmark, "JOBS", 2)
+    monkeypatch.setattr(benchmark.commands, "JOBS", 2)
     assert benchmark.main(["--only", "sweep", "--json", "--repeats", "1"]) == 0
     empty, own, difference, done = json.loads(capsys.readouterr().out)["lines"]
     assert difference["measured"] == pytest.approx(own["measured"] - empty["measured"])
