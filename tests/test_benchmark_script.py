@@ -37,7 +37,9 @@ def test_catch_is_compared_with_one_trial_at_a_time(benchmark, capsys, monkeypat
     monkeypatch.setenv("NASRUN_CACHE", str(cache_dir))
     made = benchmark.searches.experiment
     small = ["meta.agents=2", "meta.epochs=1", "meta.networks=4"]
-    monkeypatch.setattr(benchmark.searches, "experiment", lambda overrides: made([*overrides, *small]))
+    monkeypatch.setattr(
+        benchmark.searches, "experiment", lambda overrides: made([*overrides, *small])
+    )
     assert benchmark.main(["--only", "catch,catch_meta", "--json", *SMALL]) == 0
     at_once, ratio, meta = json.loads(capsys.readouterr().out)["lines"]
     assert at_once["what"] == "catch, 3 trials x 4 evaluations at once"

@@ -61,7 +61,7 @@ def many(size: Size) -> Iterator[Line]:
 def report(size: Size) -> Iterator[Line]:
     """The report of a finished sweep, as ``scripts/report.py`` makes it from ``trials.csv``."""
     rows = list(_leaderboard_rows(size.trials))
-    script = Path(__file__).parent / "report.py"
+    script = Path(__file__).parents[1] / "report.py"
     with tempfile.TemporaryDirectory() as folder:
         write_csv(Path(folder) / "trials.csv", TRIAL_COLUMNS, rows)
         command = [sys.executable, str(script), folder, "--report", str(LEADERBOARD)]
