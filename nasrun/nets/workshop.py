@@ -4,10 +4,11 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import filelock
 import numpy as np
@@ -80,11 +81,19 @@ class Order:
         """Sixteen hex digits of everything that decides the figures."""
         what = [FORMAT, self.images, self.part.value, self.space.name, self.text, self.recipe_id]
         how = [asdict(self.scale), self.epochs, self.judged, self.seed, device.label]
-        return _digest([what, how])[:16]
+        # An architecture's text does not say all: a DARTS network may have an auxiliary head.
+        settings = {key: value for key, value in self._space_settings.items() if key != "name"}
+        return _digest([what, how, settings] if settings else [what, how])[:16]
+
+    @property
+    def _space_settings(self) -> dict[str, Any]:
+        """Fields of the space's dataclass."""
+        space: Any = self.space
+        return asdict(space) if is_dataclass(space) else {}
 
 
 def _digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def images_id(splits: Splits) -> str:

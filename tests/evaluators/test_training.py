@@ -13,6 +13,7 @@ from nasrun.nets.footprint import footprint
 from nasrun.nets.recipe import Precision, Recipe
 from nasrun.nets.representatives import representatives
 from nasrun.nets.trainer import Trainer
+from nasrun.spaces.darts import DARTS
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Scale, Task
 from nasrun.streams import Streams
@@ -93,6 +94,17 @@ def test_all_strings_of_one_cell_are_one_training(tmp_path, monkeypatch):
     monkeypatch.setattr(Trainer, "train", None)
     measured(training(tmp_path / "a"), same[1:])
     assert len(other) == 1
+
+
+def test_networks_of_one_text_that_are_built_otherwise_are_trained_apart(tmp_path):
+    for auxiliary in (True, False):
+        space = DARTS(nodes=1, operations=["skip_connect", "max_pool_3x3"], auxiliary=auxiliary)
+        evaluator = training(tmp_path, epochs=1)
+        evaluator.start(space, task_of())
+        measured(evaluator, space.at(np.array([0])))
+    trained = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
+    assert [row.arch for row in trained] == [trained[0].arch] * 2
+    assert trained[0].loss != trained[1].loss
 
 
 def test_representatives_have_the_same_canonical_form():
