@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from nasrun.files import read_csv, read_json
@@ -28,7 +29,7 @@ def show_run(folder: Path) -> None:
     status = read_json(folder / STATUS)
     console = Console()
     console.print(_run_table(read_csv(folder / "summary.csv"), f"{status['wall_s']:.1f}"))
-    console.print(f"wrote {_short(folder)}", soft_wrap=True, highlight=False)
+    console.print(f"wrote {_short(folder)}", soft_wrap=True, highlight=False, markup=False)
 
 
 def show_job(folder: Path) -> None:
@@ -47,7 +48,8 @@ def show_sweep(folder: Path, collected: Collected, tables: Sequence[Any]) -> Non
     for table in tables:
         console.print(table)
     jobs = f"{collected.rows} rows of {collected.complete} finished jobs"
-    console.print(f"wrote {_short(folder)}: {jobs}", soft_wrap=True, highlight=False)
+    wrote = f"wrote {_short(folder)}: {jobs}"
+    console.print(wrote, soft_wrap=True, highlight=False, markup=False)
     for job, reason in collected.failed.items():
         print(f"failed: {job}: {reason}", file=sys.stderr)
     for job in collected.unfinished:
@@ -63,7 +65,7 @@ def _run_table(summary: Sequence[Row], wall_s: str) -> Table:
     first = summary[0]
     trials = next(row["n"] for row in summary if row["metric"] == "evaluations")
     table = Table(
-        title=f"{first['algorithm']} on {first['search_task']}: {trials} trials",
+        title=escape(f"{first['algorithm']} on {first['search_task']}: {trials} trials"),
         caption=f"{first['split']}, {first['fidelity']}, run {first['run']}",
     )
     table.add_column("mean ± std, [95% CI of the mean]")
@@ -95,7 +97,8 @@ def _sweep_table(summary: Sequence[Row]) -> Table:
         where = task if task == searched else f"{searched} > {task}"
         spreads = [_spread(metrics.get(metric)) for metric in ("reward", "test_acc_pct")]
         rank, hours = _rank(metrics.get("rank")), _hours(metrics.get("simulated_s"))
-        table.add_row(algorithm, where, metrics["evaluations"]["n"], *spreads, rank, hours)
+        name = escape(algorithm)  # rea[population=5] is no markup
+        table.add_row(name, where, metrics["evaluations"]["n"], *spreads, rank, hours)
     return table
 
 
