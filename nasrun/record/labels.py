@@ -5,12 +5,13 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from nasrun.record.request import SILENT
 from nasrun.record.summary import Row
 
 JobRows = Mapping[Path, list[dict[str, str]]]
 
 # What a row says in a column of its own, or what does not tell two trials apart.
-SPOKEN = {"seed", "trials", "cohort", "space", "task", "algorithm", "debug", "cache_dir"}
+SPOKEN = {"seed", "trials", "space", "task", "algorithm", *SILENT}
 
 
 def told_apart(by_job: JobRows) -> JobRows:

@@ -83,6 +83,16 @@ def test_jobs_that_differ_in_a_setting_are_named_after_it(tmp_path):
     assert found == {(f"random[population={n}]", str(s)) for n in (5, 7) for s in range(6)}
 
 
+def test_jobs_of_a_sweep_that_was_resumed_keep_the_names_of_the_others(tmp_path):
+    for name, size, seed in [("a", 5, 0), ("b", 7, 0), ("c", 5, 3), ("d", 7, 3)]:
+        job(tmp_path / name, seed, 3)
+        resumed = ("resume=here", "sweep.split=2") if seed else ()
+        override(tmp_path / name, f"algorithm.population={size}", f"seed={seed}", *resumed)
+    collect(tmp_path)
+    names = [row["algorithm"] for row in read_csv(tmp_path / "trials.csv")]
+    assert sorted(set(names)) == ["random[population=5]", "random[population=7]"]
+
+
 def test_jobs_that_do_not_clash_keep_their_names(tmp_path):
     for name, seed in [("a", 0), ("b", 3)]:
         job(tmp_path / name, seed, 3)
