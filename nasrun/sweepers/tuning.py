@@ -153,6 +153,8 @@ def make_tuning(
     if OmegaConf.select(default, "sweep.split", default=1) != 1:
         raise ConfigError("sweep.split means nothing in a tuning: use hydra.sweeper.parallel")
     configs = {task: compose(_tuning_overrides(fixed, own, task)) for task in own.tasks}
+    for task in own.report_tasks:  # a slip of the pen must not show when all is tuned
+        compose([*fixed, f"task={task}"])
     removed = {task: _removed(config, own.report_tasks) for task, config in configs.items()}
     return Tuning(
         folder=folder,

@@ -13,6 +13,7 @@ import pytest
 from composed import composed
 from hydra import compose, initialize_config_dir
 from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 pytest.importorskip("optuna")
@@ -66,6 +67,11 @@ MISTAKES = {
 def test_a_tuning_that_proves_nothing_is_refused(settings, arguments, sentence):
     with pytest.raises(ConfigError, match=sentence):
         tuning(settings, *arguments)
+
+
+def test_a_reported_task_that_does_not_exist_is_refused_before_anything_is_played():
+    with pytest.raises(HydraException, match="task/cifar101"):
+        tuning({"report_tasks": ["cifar101"]}, POPULATION)
 
 
 def test_seeds_beside_each_other_are_apart():
