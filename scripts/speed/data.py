@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 
 from nasrun.streams import Streams
-from speed.stopwatch import MB, RSS_UNIT, Line, Size, experiment, median_s
+from speed.stopwatch import Line, Size, experiment, median_s
 
 BATCH = 500  # architectures of one look-up
 PICTURES = 20_000  # of 32 x 32 pixels
 LOAD = """
-import resource, time
-from speed.stopwatch import experiment
+import time
+from speed.stopwatch import experiment, resident_mb
 made = experiment([])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = resident_mb()
 began = time.perf_counter()
 made.evaluator.start(made.space, made.task)
-print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(time.perf_counter() - began, resident_mb() - before)
 """
 
 
@@ -54,7 +54,7 @@ def reload(size: Size) -> Iterator[Line]:
             command, env=environment, check=True, capture_output=True, text=True
         )
         seconds, memory = map(float, answer.stdout.split())
-        return seconds, memory * RSS_UNIT / MB
+        return seconds, memory
 
     loads = [load() for _ in range(1 + size.repeats)][1:]
     seconds = statistics.median(seconds for seconds, _ in loads)

@@ -1,6 +1,7 @@
 """A measured figure, and how to time a call or a process."""
 
 import os
+import resource
 import shutil
 import statistics
 import sys
@@ -87,6 +88,14 @@ def script() -> str:
     if script is None:
         raise SystemExit("benchmark: no nasrun command here: pip install -e . first")
     return script
+
+
+def resident_mb() -> float:
+    """Memory of this process at this moment, in MB; its peak where the system says no more."""
+    pages = Path("/proc/self/statm")
+    if pages.exists():
+        return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT / MB
 
 
 def timed(command: Sequence[str], cpu: bool = False) -> tuple[float, float]:
