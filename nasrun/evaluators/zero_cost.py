@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -107,7 +107,9 @@ class ZeroCost(Evaluator):
 
     def _network(self, arch: Archs) -> "nn.Module":
         with self._device.seeded(self.seed):
-            network = self._space.build(arch, self._task, self._scale)
+            network: Any = self._space.build(arch, self._task, self._scale)
+        if hasattr(network, "auxiliary"):
+            network.auxiliary = None  # a second head serves training alone
         return network.to(self._device.processor)
 
     @property

@@ -5,6 +5,7 @@ import torch
 from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.evaluators.zero_cost import ZeroCost
 from nasrun.nets.zero_cost import PROXIES
+from nasrun.spaces.darts import DARTS
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Task
 from nasrun.streams import Streams
@@ -55,6 +56,19 @@ def test_scores_are_features_side_by_side():
     assert found.shape == (2, len(PROXIES))
     expected = score(started(proxy="l2"), archs(9000, 3)).val_acc_pct
     np.testing.assert_allclose(found[:, PROXIES.index("l2")], expected)
+
+
+def test_an_auxiliary_head_has_no_part_in_a_score():
+    found = []
+    for auxiliary in (True, False):
+        space = DARTS(operations=["max_pool_3x3", "sep_conv_3x3"], nodes=2, auxiliary=auxiliary)
+        evaluator = ZeroCost(proxy="jacov", channels=4, cells=3, batch=8, device="cpu")
+        evaluator.start(space, TASK)
+        found.append(evaluator.features(np.array([[0, 1, 1] * 4])))
+    with_head, without = (row[0] for row in found)
+    assert np.isfinite(with_head).all()
+    sizes = [PROXIES.index(name) for name in ("params", "flops")]
+    np.testing.assert_array_equal(with_head[sizes], without[sizes])
 
 
 def test_some_scores_need_no_images():
