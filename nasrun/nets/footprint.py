@@ -8,7 +8,8 @@ def footprint(network: nn.Module, px: int, image_channels: int = 3) -> tuple[flo
     """Parameters and FLOPs in millions, counted as NAS-Bench-201 does.
 
     One FLOP is one multiplication of a convolution or a classifier, or one bias; normalisation,
-    pooling and sums are free. What the network does not compute does not count.
+    pooling and sums are free. What the network does not compute does not count, and neither does an
+    auxiliary head, which serves training alone (Liu et al., "DARTS", ICLR 2019, Table 1).
     """
     flops = 0
 
@@ -30,4 +31,9 @@ def footprint(network: nn.Module, px: int, image_channels: int = 3) -> tuple[flo
         network.train(trains)
         for hook in hooks:
             hook.remove()
-    return sum(parameter.numel() for parameter in network.parameters()) / 1e6, flops / 1e6
+    head: nn.Module | None = getattr(network, "auxiliary", None)
+    return (_weights(network) - (0 if head is None else _weights(head))) / 1e6, flops / 1e6
+
+
+def _weights(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
