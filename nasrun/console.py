@@ -88,7 +88,9 @@ def _sweep_table(summary: Sequence[Row]) -> Table:
     """A line per algorithm, searched task, scored task and protocol."""
     table = Table(title="mean ± std over trials; more in summary.csv")
     for name in ("algorithm", "task", "trials", "reward", "test acc %", "rank", "sim. h"):
-        table.add_column(name, justify="left" if name in ("algorithm", "task") else "right")
+        # Folded: rea[population=5] without its end is the name of several lines.
+        justify = "left" if name in ("algorithm", "task") else "right"
+        table.add_column(name, justify=justify, overflow="fold")
     groups: dict[tuple[str, ...], dict[str, Row]] = {}
     for row in summary:
         key = tuple(row[k] for k in (*GROUP, *PROTOCOL))

@@ -28,15 +28,19 @@ def test_a_sweep_over_protocols_shows_a_line_for_each(tmp_path, capsys):
     assert sorted(line[5] for line in lines) == ["3", "4"], lines
 
 
-def test_a_sweep_over_a_parameter_shows_it_after_the_name(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+def test_a_sweep_over_a_parameter_shows_it_whole_after_the_name(tmp_path, capsys, monkeypatch):
     for size in (5, 7):
         folder = tmp_path / str(size)
         with Recorder(folder, str(size)) as recorder:
             run(toy_experiment(RandomSearch(), trials=2), recorder, dict)
         (folder / ".hydra").mkdir()
         (folder / ".hydra" / "overrides.yaml").write_text(f"- algorithm.size={size}\n")
-    show_sweep(tmp_path, collect(tmp_path), [])
+    collected = collect(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    show_sweep(tmp_path, collected, [])
     shown = capsys.readouterr().out
     assert "random[size=5]" in shown
     assert "random[size=7]" in shown
+    monkeypatch.setenv("COLUMNS", "60")
+    show_sweep(tmp_path, collected, [])
+    assert "…" not in capsys.readouterr().out
