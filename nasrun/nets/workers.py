@@ -34,7 +34,9 @@ class Workers:
 
     def __init__(self, count: int, folder: Path, device: Device) -> None:
         threads = max((device.threads or torch.get_num_threads()) // count, 1)
-        arguments = (folder, replace(device, threads=threads), os.getpid())
+        if device.threads is not None:
+            device = replace(device, threads=threads)
+        arguments = (folder, device, threads, os.getpid())
         # A forked process could use neither CUDA nor OpenMP.
         self._pool = ProcessPoolExecutor(count, get_context("spawn"), _begin, arguments)
 
@@ -53,7 +55,8 @@ class Workers:
             ) from None
 
 
-def _begin(folder: Path, device: Device, parent: int) -> None:
+def _begin(folder: Path, device: Device, threads: int, parent: int) -> None:
+    torch.set_num_threads(threads)  # not as the device's, which small networks would then use, too
     _workshop.append(Workshop(folder, device))
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

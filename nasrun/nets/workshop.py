@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
@@ -89,7 +89,9 @@ class Order:
     def _space_settings(self) -> dict[str, Any]:
         """Fields of the space's dataclass."""
         space: Any = self.space
-        return asdict(space) if is_dataclass(space) else {}
+        return (
+            {f.name: getattr(space, f.name) for f in fields(space)} if is_dataclass(space) else {}
+        )
 
 
 def _digest(content: object) -> str:

@@ -9,6 +9,7 @@ from nasrun.benchmarks.trainings import TrainingLog
 from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.evaluators.tabular import Tabular
 from nasrun.evaluators.training import Training
+from nasrun.nets import workers
 from nasrun.nets.footprint import footprint
 from nasrun.nets.recipe import Precision, Recipe
 from nasrun.nets.representatives import representatives
@@ -147,6 +148,19 @@ def test_processes_find_what_one_finds(tmp_path):
     side_by_side = training(tmp_path / "two", parallel=2)
     found = measured(side_by_side, archs(9000, 3, 700))
     np.testing.assert_array_equal(found.val_acc_pct, wanted.val_acc_pct)
+
+
+def test_small_networks_have_one_thread_in_a_process_of_many_too(tmp_path, monkeypatch):
+    arguments = []
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", lambda *given: arguments.extend(given[3]))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    training(tmp_path, parallel=2, threads=None)
+    _, device, threads, _ = arguments
+    assert threads == 4
+    assert device.threads is None  # by which a workshop knows that nobody asked for a number
+    arguments.clear()
+    training(tmp_path, parallel=2, threads=6)
+    assert arguments[1].threads == arguments[2] == 3
 
 
 def test_only_the_epochs_asked_for_are_judged(tmp_path):
