@@ -55,9 +55,13 @@ def _first(*values: str | None) -> str | None:
     return next((value for value in values if value is not None), None)
 
 
-def _mode(split: Any) -> str | None:
-    """Hydra's mode: several jobs make a sweep, also without ``-m``."""
-    return None if split == 1 else "MULTIRUN"
+def _mode(split: Any, launcher: str, sweeper: str) -> str | None:
+    """Hydra's mode: several jobs make a sweep, and so does what only a sweep obeys, without ``-m``.
+
+    Hydra would play a single run here and ignore a launcher or a tuning that was asked for.
+    """
+    plain = launcher.endswith(".BasicLauncher") and sweeper.endswith(".SplitSweeper")
+    return None if split == 1 and plain else "MULTIRUN"
 
 
 # Hydra 1.3 (OmegaConf 2.3) and 1.4 (OmegaConf 2.4) each warn about the other's way.

@@ -53,6 +53,17 @@ def test_a_split_makes_a_sweep_without_being_told(nasrun):
     assert "5 rows of 2 finished jobs" in answer.stdout
 
 
+def test_a_launcher_makes_a_sweep_without_being_told(nasrun):
+    need("joblib")
+    answer = nasrun("trials=2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1")
+    assert "2 rows of 1 finished jobs" in answer.stdout
+
+
+def test_a_tuning_is_one_without_being_told(nasrun):
+    answer = nasrun("trials=2", "hydra/sweeper=tune", code=2)
+    assert "hydra.sweeper.tasks must name tasks" in answer.stderr
+
+
 def test_a_split_goes_with_experiments_and_other_swept_values(nasrun, tmp_path):
     experiment = [
         "+experiment=catch_fig3", "algorithm=rea,random", "task=cifar10", "trials=4",
