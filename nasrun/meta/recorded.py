@@ -18,7 +18,8 @@ class Recorded(MetaPool):
 
     The table is a ``trainings.csv``, as ``evaluator=training`` writes it, for instance while
     ``meta=image_subsets`` meta-trains on a GPU. An agent that asks for another architecture than
-    those on record is told about the nearest one; see ``NearestRecorded``.
+    those on record is told about the nearest one; see ``NearestRecorded``. Trainings of a task that
+    differ in images, scale, recipe, length or seed cannot be compared; they are tasks of their own.
 
     Raises:
         ConfigError: sizes that mean nothing.
@@ -52,10 +53,10 @@ class Recorded(MetaPool):
         for row in TrainingLog(path).all():
             if row.space == space.name and row.part == "search" and row.task != target.name:
                 curves.setdefault(row.training, []).append(row)
-        self._tasks: dict[str, list[list[TrainedEpoch]]] = {}
+        self._tasks: dict[tuple[object, ...], list[list[TrainedEpoch]]] = {}
         for curve in curves.values():
             if curve[-1].epoch == curve[-1].epochs:
-                self._tasks.setdefault(curve[-1].task, []).append(curve)
+                self._tasks.setdefault(_protocol(curve[-1]), []).append(curve)
         if not self._tasks:
             raise DataError(
                 f"{path}: expected finished trainings of space={space.name} on other tasks than "
@@ -64,9 +65,10 @@ class Recorded(MetaPool):
 
     def problem(self, epoch: int) -> tuple[Task, Evaluator]:
         """The tasks take turns, in the order of the file."""
-        name, curves = list(self._tasks.items())[epoch % len(self._tasks)]
+        curves = list(self._tasks.values())[epoch % len(self._tasks)]
         row = curves[0][-1]
-        task = Task(name, row.classes, row.image_px, name, name, row.valid_images, row.train_images)
+        name, sizes = row.task, (row.valid_images, row.train_images)
+        task = Task(name, row.classes, row.image_px, name, name, *sizes)
         evaluator = NearestRecorded(self.name, curves)
         evaluator.start(self._space, task)
         return task, evaluator
@@ -80,3 +82,8 @@ class Recorded(MetaPool):
     def files(self) -> Mapping[str, str]:
         """The table and its sha256."""
         return self._files
+
+
+def _protocol(row: TrainedEpoch) -> tuple[object, ...]:
+    """What trainings share whose accuracies can be compared."""
+    return row.task, row.images, row.channels, row.cells, row.recipe, row.epochs, row.seed

@@ -47,6 +47,21 @@ def test_the_tasks_on_record_take_turns(tmp_path):
     assert pool.label == "recorded(2 tasks, 6 trainings)"
 
 
+@pytest.mark.parametrize(
+    "other",
+    [{"images": "1f"}, {"channels": "4"}, {"cells": "1"}, {"recipe": "s"}, {"seed": 888},
+     {"epochs": 3}],
+)  # fmt: skip
+def test_trainings_that_cannot_be_compared_are_tasks_of_their_own(tmp_path, other):
+    extra = row("in16[1,2,3]", 7, other.get("epochs", 2), training="another", **other)
+    pool = started(tmp_path, extra)
+    assert pool.label == "recorded(3 tasks, 7 trainings)"
+    task, evaluator = pool.problem(2)
+    assert task.name == "in16[1,2,3]"
+    assert evaluator.fidelities == (extra.epochs,)
+    assert evaluator.protocol["run"] == str(extra.seed)
+
+
 def test_the_nearest_one_on_record_is_measured_and_named(tmp_path):
     _, evaluator = started(tmp_path).problem(0)
     asked = SPACE.at(np.array([4, 22]))
