@@ -105,7 +105,8 @@ class Screened(Evaluator):
         """The dear evaluator's, with the filter."""
         own = dict(self.then.protocol)
         by = self.screen.protocol["fidelity"]
-        return {**own, "fidelity": f"{own['fidelity']}, if {by} is above {self.share:g}"}
+        bar = f"the {self.share:g} quantile"
+        return {**own, "fidelity": f"{own['fidelity']}, if {by} is not below {bar}"}
 
     def files(self) -> Mapping[str, str]:
         """Files of both."""
