@@ -14,6 +14,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from nasrun import sweep
 from nasrun.sweepers.launcher import make_launcher
 
 if TYPE_CHECKING:
@@ -122,8 +123,17 @@ class OptunaSweeper(Sweeper):
         """Play default and tuned values on the reported tasks; one process at a time does."""
         import filelock
 
+        from nasrun.sweepers.split import succeeded
+
+        jobs = tuning.report_jobs(best)
+        asked = [[text for text in job if not text.startswith("hydra.")] for job in jobs]
+        sweep.expect(asked)
         with filelock.FileLock(tuning.folder / ".report.lock"):
-            return self._launch(tuning.report_jobs(best))
+            returns = self._launch(jobs)
+        for job, returned in zip(asked, returns, strict=True):
+            if not succeeded(returned):
+                sweep.refuse(job)  # its folder may hold the figures of other values
+        return returns
 
     def _launch(self, jobs: Sequence[Sequence[str]]) -> Sequence[Any]:
         assert isinstance(self.launcher, Launcher)

@@ -217,6 +217,13 @@ def test_a_command_that_fails_by_default_is_not_tuned(start, tmp_path):
     assert not (tmp_path / "mended" / "tuning.csv").exists()
 
 
+def test_a_report_that_cannot_be_written_is_a_failure(start, tmp_path):
+    ended(start("again", "hydra.sweeper.configurations=1"))
+    says = ended(start("again", "hydra.sweeper.configurations=1", "trials=5"), code=1)
+    assert "holds another run" in says
+    assert "2 of 2 jobs are not done" in says
+
+
 @pytest.mark.slow
 def test_a_tuning_in_which_all_fails_says_where_to_look(start):
     few = ("hydra.sweeper.configurations=2", "algorithm.sample=choice(0,-1)")
