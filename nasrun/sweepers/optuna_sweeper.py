@@ -15,6 +15,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from nasrun import sweep
+from nasrun.errors import ConfigError
 from nasrun.sweepers.launcher import make_launcher
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class OptunaSweeper(Sweeper):
 
         assert self.config is not None
         folder = Path(self.config.hydra.sweep.dir)
+        if self.config.get("resume") is not None and not (folder / "multirun.yaml").exists():
+            raise ConfigError(f"resume={self.config.resume} holds no tuning: leave resume out")
         tuning = make_tuning(folder, self._settings, arguments, self._compose)
         study = tuning.study()
         self._save_config(folder)

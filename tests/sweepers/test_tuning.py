@@ -224,6 +224,11 @@ def test_a_report_that_cannot_be_written_is_a_failure(start, tmp_path):
     assert "2 of 2 jobs are not done" in says
 
 
+def test_a_tuning_is_resumed_only_where_there_is_one(start, tmp_path):
+    assert "resume=here holds no tuning" in ended(start("here", "resume=here"), code=2)
+    assert not (tmp_path / "here").exists()
+
+
 @pytest.mark.slow
 def test_a_tuning_in_which_all_fails_says_where_to_look(start):
     few = ("hydra.sweeper.configurations=2", "algorithm.sample=choice(0,-1)")
