@@ -4,7 +4,7 @@ import math
 import shutil
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def play_job(config: DictConfig) -> float | None:
         print(f"nasrun: {explain(error, folder)}", file=sys.stderr)
         if config.debug is True:  # it may be anything that a user wrote
             traceback.print_exc()
-        _note_failure(folder, error, sweep)
+        _note_failure(folder, error, settings.overrides.task if sweep else None)
         if sweep:
             return None
         sys.exit(exit_code(error))
@@ -114,12 +114,15 @@ def exit_code(error: Exception) -> int:
     return error.exit_code if isinstance(error, NasrunError) else NasrunError.exit_code
 
 
-def _note_failure(folder: Path, error: Exception, sweep: bool) -> None:
-    """Leave a trace in a sweep, and nothing at all of a run that was refused before it began."""
+def _note_failure(folder: Path, error: Exception, job: Sequence[str] | None) -> None:
+    """Leave a trace in a sweep, and nothing at all of a run that was refused before it began.
+
+    ``job``: the overrides of a sweep's job; None outside of sweeps.
+    """
     status = folder / STATUS
     if status.exists():
         return  # written by the recorder, or by the other run that owns the folder
-    if sweep or not isinstance(error, NasrunError):
+    if job is not None or not isinstance(error, NasrunError):
         trace = "".join(traceback.format_exception(error))
         reason = explain(error, folder)
         write_json(
@@ -129,6 +132,7 @@ def _note_failure(folder: Path, error: Exception, sweep: bool) -> None:
                 "config_hash": None,
                 "reason": reason,
                 "exit_code": exit_code(error),
+                "overrides": None if job is None else list(job),
                 "error": trace,
             },
         )

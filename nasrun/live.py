@@ -169,8 +169,7 @@ def _logged(pace: Pace, label: str) -> Watch:
         pace.watch(finished, evaluations, best)
         if pace.elapsed_s >= due_s:
             due_s = pace.elapsed_s + LOG_EVERY_S
-            log.info(
-                "%s: %s, %s, %s", label, pace.trials_text(), pace.figures_text(), pace.left_text()
-            )
+            parts = (pace.trials_text(), pace.figures_text(), pace.left_text())
+            log.info("%s: %s", label, ", ".join(filter(None, parts)))
 
     return watch

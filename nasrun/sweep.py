@@ -89,9 +89,15 @@ def _close(sweep: _Sweep) -> int:
     show_sweep(folder, collected, tables)
     done = {request.wording for request in collected.requests} - sweep.refused
     left = len(sweep.jobs - done)
-    if (cut := left - len(collected.failed)) > 0:
+    # A job of an earlier command that was mended since is shown, but is none of this sweep.
+    failed = {job for job in collected.failed if _is_ours(sweep, collected.asked.get(job))}
+    if (cut := left - len(failed)) > 0:
         what = f"{cut} of {len(sweep.jobs)} jobs are not done"
         print(f"nasrun: {what}; start the same command again to go on", file=sys.stderr)
-    if collected.failed and collected.mistakes == len(collected.failed) and not collected.complete:
+    if failed and failed <= collected.mistakes and not collected.complete:
         return ConfigError.exit_code
-    return NasrunError.exit_code if collected.failed or left else 0
+    return NasrunError.exit_code if failed or left else 0
+
+
+def _is_ours(sweep: _Sweep, job: tuple[str, ...] | None) -> bool:
+    return job is None or not sweep.jobs or job in sweep.jobs

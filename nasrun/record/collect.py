@@ -11,7 +11,7 @@ from nasrun.errors import ConfigError, DataError
 from nasrun.files import read_csv, unwritable, write_csv
 from nasrun.record.labels import JobRows, told_apart
 from nasrun.record.recorder import PARTS, STATUS, read_status
-from nasrun.record.request import Request, request_of
+from nasrun.record.request import Request, asked_for, request_of
 from nasrun.record.summary import PROTOCOL, TRIAL_COLUMNS, Row, write_summary
 
 GROUP = ("space", "search_task", "algorithm", *PROTOCOL)
@@ -28,7 +28,8 @@ class Collected:
     complete: int
     failed: dict[str, str]  # job folder -> what went wrong
     unfinished: list[str]  # job folders that were cut off or are still running
-    mistakes: int  # failed jobs whose config was at fault
+    mistakes: frozenset[str]  # failed jobs whose config was at fault
+    asked: dict[str, tuple[str, ...]]  # failed job -> its overrides, where it says
     requests: frozenset[Request]  # what the finished jobs were asked for, where they say
 
 
@@ -78,7 +79,10 @@ def _collect(folder: Path) -> Collected:
         complete=len(complete),
         failed=failed,
         unfinished=unfinished,
-        mistakes=sum(status.get("exit_code") == MISTAKE for status in failures.values()),
+        mistakes=frozenset(
+            j for j, status in failures.items() if status.get("exit_code") == MISTAKE
+        ),
+        asked={job: asked for job, status in failures.items() if (asked := asked_for(status))},
         requests=frozenset(requests.values()),
     )
 

@@ -17,8 +17,14 @@ def found_jobs(folder: Path) -> Iterator[Found]:
         request = request_of(status)
         if request is not None:
             complete = status["state"] == "complete"
-            begun = not complete and (any((place / PARTS).glob("[0-9]*")) or _held(place))
+            begun = not complete and (_has_parts(place) or _held(place))
             yield Found(place, request, complete, begun)
+
+
+def _has_parts(folder: Path) -> bool:
+    """Whether there are finished trials, or checkpoints of one that was cut off."""
+    parts = folder / PARTS
+    return any(parts.glob("[0-9]*")) or any(parts.glob("work-*"))
 
 
 def _held(folder: Path) -> bool:

@@ -107,6 +107,15 @@ class Found:
         return known or self.request.composed == composed
 
 
+def asked_for(status: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The overrides that can change a figure, as a ``status.json`` has them; None: it says none."""
+    request = request_of(status)
+    if request is not None:
+        return request.wording
+    overrides: Any = status.get("overrides")
+    return None if overrides is None else wording(map(str, overrides))
+
+
 def request_of(status: Mapping[str, Any]) -> Request | None:
     """The request in a ``status.json``; None where there is none, or not a whole one."""
     entry: Any = status.get("request")

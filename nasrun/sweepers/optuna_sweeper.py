@@ -127,11 +127,13 @@ class OptunaSweeper(Sweeper):
         import filelock
 
         from nasrun.sweepers.split import succeeded
+        from nasrun.sweepers.tuning_files import set_aside
 
         jobs = tuning.report_jobs(best)
         asked = [[text for text in job if not text.startswith("hydra.")] for job in jobs]
         sweep.expect(asked)
         with filelock.FileLock(tuning.folder / ".report.lock"):
+            set_aside(tuning.folder, asked)
             returns = self._launch(jobs)
         for job, returned in zip(asked, returns, strict=True):
             if not succeeded(returned):

@@ -1,5 +1,6 @@
 """What a tuning leaves: ``tuning.csv``, one row a configuration, and ``best_overrides.yaml``."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,13 @@ from omegaconf import OmegaConf
 
 from nasrun.errors import DataError
 from nasrun.files import atomic, read_csv, read_json, write_csv
+from nasrun.record.collect import TUNING
+from nasrun.record.found import found_jobs
 from nasrun.record.history import DECIMALS
 from nasrun.record.recorder import STATUS, read_status
+from nasrun.record.request import wording
 from nasrun.sweepers.study import Configuration, State
-from nasrun.sweepers.tuning import Tuning, overrides_of
+from nasrun.sweepers.tuning import REPORTED, Tuning, overrides_of
 
 TABLE = "tuning.csv"
 BEST = "best_overrides.yaml"
@@ -26,6 +30,19 @@ class Result:
     reward: float | None
     costs: Mapping[str, float]
     reason: str = ""
+
+
+def set_aside(folder: Path, asked: Iterable[Sequence[str]]) -> None:
+    """Move reported jobs that the tuning no longer asks for below ``tuning/``, where none counts.
+
+    They are there when a tuning goes on with more configurations or other reported trials.
+    """
+    wanted = {wording(job) for job in asked}
+    for found in list(found_jobs(folder / REPORTED)):
+        if found.request.wording not in wanted:
+            place = folder / TUNING / "outdated" / f"{found.folder.name}-{time.time_ns()}"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            found.folder.replace(place)
 
 
 def read_result(folder: Path) -> Result:

@@ -140,6 +140,13 @@ def test_a_sweep_of_mistakes_alone_ends_like_a_mistake(nasrun, tmp_path):
     assert len(rows(tmp_path / "sweep" / "failed.csv")) == 2
 
 
+def test_a_mistake_that_was_mended_does_not_fail_the_sweep_for_ever(nasrun, tmp_path):
+    nasrun("-m", "algorithm.population=0", "trials=2", "hydra.sweep.dir=sweep", code=2)
+    answer = nasrun("-m", "algorithm.population=10", "trials=2", "resume=sweep")
+    assert "failed: " in answer.stderr  # of the earlier command: told, but no part of this one
+    assert len(rows(tmp_path / "sweep" / "trials.csv")) == 2
+
+
 def test_config_files_may_change_as_long_as_they_come_to_the_same(nasrun, tmp_path):
     conf = tmp_path / "mine" / "algorithm"
     conf.mkdir(parents=True)

@@ -20,6 +20,7 @@ pytest.importorskip("optuna")
 
 from nasrun.__main__ import CONF
 from nasrun.errors import ConfigError
+from nasrun.files import read_csv
 from nasrun.sweepers.optuna_sweeper import OptunaSweeper
 from nasrun.sweepers.study import Configuration, State
 from nasrun.sweepers.tuning import make_tuning
@@ -217,16 +218,16 @@ def test_a_command_that_fails_by_default_is_not_tuned(start, tmp_path):
     assert not (tmp_path / "mended" / "tuning.csv").exists()
 
 
-def test_a_report_that_cannot_be_written_is_a_failure(start, tmp_path):
+def test_a_tuning_that_goes_on_reports_anew(start, tmp_path):
     ended(start("again", "hydra.sweeper.configurations=1"))
-    says = ended(start("again", "hydra.sweeper.configurations=1", "trials=5"), code=1)
-    assert "holds another run" in says
-    assert "2 of 2 jobs are not done" in says
-
-
-def test_a_tuning_is_resumed_only_where_there_is_one(start, tmp_path):
-    assert "resume=here holds no tuning" in ended(start("here", "resume=here"), code=2)
-    assert not (tmp_path / "here").exists()
+    before = read_csv(tmp_path / "again" / "trials.csv")
+    says = ended(start("again", "hydra.sweeper.configurations=1", "trials=5"))
+    assert "not done" not in says
+    after = read_csv(tmp_path / "again" / "trials.csv")
+    assert {row["algorithm"] for row in after} == {row["algorithm"] for row in before}
+    assert {int(row["seed"]) for row in after} == set(range(5))
+    assert len(after) == 2 * 5
+    assert len(list((tmp_path / "again" / "tuning" / "outdated").iterdir())) == 2
 
 
 @pytest.mark.slow
