@@ -45,6 +45,11 @@ def _stamp() -> str:
     return f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{os.getpid()}"
 
 
+def _measured(name: str) -> str:
+    """A table of trainings that comes with nasrun."""
+    return str(Path(__file__).parent / "benchmarks" / "measured" / name)
+
+
 def _digest(overrides: Sequence[str]) -> str:
     """Eight hex digits of a job's overrides, whatever their order; silent ones do not count."""
     return hashlib.sha256("\n".join(wording(overrides)).encode()).hexdigest()[:8]
@@ -70,6 +75,7 @@ _register = getattr(OmegaConf, "register_new_resolver" if IS_HYDRA_13 else "regi
 _register("nasrun.cache_dir", _cache_dir, replace=True)
 _register("nasrun.stamp", _stamp, use_cache=True, replace=True)
 _register("nasrun.digest", _digest, replace=True)
+_register("nasrun.measured", _measured, replace=True)
 _register("nasrun.first", _first, replace=True)
 _register("nasrun.mode", _mode, replace=True)
 _register("nasrun.threads", threads, replace=True)

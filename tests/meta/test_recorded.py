@@ -2,14 +2,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from composed import composed
 from test_image_subsets import FakeTraining
 from toys import TASK, ToySpace, toy_experiment
 
 from nasrun.algorithms.catch import CATCH
 from nasrun.benchmarks.trainings import TrainedEpoch, TrainingLog
+from nasrun.config import build
 from nasrun.errors import DataError
 from nasrun.meta.recorded import Recorded
 from nasrun.pipeline import MetaTraining, adapt, prepare
+from nasrun.spaces.nb201 import NB201
+from nasrun.spec import MetaPool
 from nasrun.streams import Streams
 
 SPACE = ToySpace()
@@ -95,3 +99,18 @@ def test_a_table_without_anything_to_learn_from_is_refused(tmp_path):
     TrainingLog(tmp_path / "t.csv").add([row("toy", 3)])
     with pytest.raises(DataError, match="expected finished trainings of space=toy"):
         Recorded(path=str(tmp_path / "t.csv")).start(SPACE, TASK, FakeTraining())
+
+
+def test_the_table_that_comes_along_has_real_trainings_of_other_tasks():
+    pool = build(composed("algorithm=catch", "meta=in16_reduced").meta, MetaPool, "meta")
+    pool.start(NB201(), TASK, FakeTraining())
+    assert pool.label == "in16_reduced(8 tasks, 153 trainings)"
+    tasks = [pool.problem(epoch)[0] for epoch in range(8)]
+    assert {task.classes for task in tasks} == {10, 20, 30}
+    assert all(task.name.startswith("in16[") for task in tasks)
+    task, evaluator = pool.problem(0)
+    archs = NB201().sample(Streams(range(64)))
+    epochs = np.full(64, 12)
+    found = evaluator.evaluate(archs, epochs=epochs, streams=Streams(range(64)))
+    assert (found.val_acc_pct >= 0).all()
+    assert found.val_acc_pct.max() > 2 * 100 / task.classes  # the better ones learnt something
