@@ -198,6 +198,7 @@ def _problem(experiment: Experiment, streams: Streams) -> Problem:
         fidelities=evaluator.fidelities,
         measure=measure,
         latency_ms=hardware.latency_ms,
+        reward=hardware.reward,
     )
 
 
@@ -252,6 +253,11 @@ def prepare(experiment: Experiment) -> None:
     """Load what judging needs; a request that the data cannot serve is refused here."""
     experiment.evaluator.start(experiment.space, experiment.task)
     if experiment.scorer is not None:
+        if not experiment.scorer.gives_accuracy:
+            raise ConfigError(
+                f"scorer={experiment.scorer.name} gives no final accuracy: use one that does, such "
+                "as +evaluator@scorer=tabular or training"
+            )
         experiment.scorer.start(experiment.space, experiment.task)
     for task in experiment.final_tasks:
         experiment.judge.check_final(task)

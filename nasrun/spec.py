@@ -282,6 +282,7 @@ class Evaluator(ABC):
 
     name: str
     clock: ClassVar[Clock]
+    gives_accuracy: ClassVar[bool] = True  # whether its final figures are accuracies
 
     @abstractmethod
     def start(self, space: SearchSpace, task: Task) -> None:
@@ -328,6 +329,8 @@ class Evaluator(ABC):
 class Problem:
     """What an algorithm may see of a run. Test accuracy is not among it.
 
+    ``reward`` is what the search maximises, ``(n,)`` of accuracies ``score_pct`` and latencies
+    ``latency_ms``: for methods that measure by themselves; ``measure`` has it in what it returns.
     ``folder`` is where a trial that is played alone may keep checkpoints; it goes when the trial is
     on record. None: nothing is kept.
     """
@@ -338,6 +341,7 @@ class Problem:
     fidelities: tuple[int, ...]
     measure: Callable[[Archs, Ints], Measured]
     latency_ms: Callable[[Archs], Floats]
+    reward: Callable[[Floats, Floats], Floats]
     folder: "Path | None" = None
 
     def evaluate(self, archs: Archs, epochs: int | Ints | None = None) -> Measured:

@@ -29,7 +29,8 @@ class OneShot(Algorithm):
     """A method that shares the weights of all architectures: an epoch of its supernet is a step.
 
     What is measured in a step is the architecture that the method would derive now, by its accuracy
-    with the shared weights on the images that validate the search. Subclasses say how weights and
+    with the shared weights on the images that validate the search, and rewarded as in any search:
+    where a device is set, by its latency too. Subclasses say how weights and
     architecture are updated (``update``) and what they derive (``derive``).
 
     Common settings are NAS-Bench-201's ([A] ``configs/nas-benchmark/algos``): SGD with Nesterov
@@ -154,14 +155,14 @@ class OneShot(Algorithm):
 
     def _measured(self) -> Measured:
         record, archs = self._records[self.epoch - 1], self.recommend()
-        accuracy = np.array([record["accuracy"]])
+        accuracy, latency_ms = np.array([record["accuracy"]]), self.problem.latency_ms(archs)
         return Measured(
             archs,
             np.array([self.epoch]),
             accuracy,
             np.array([record["cost"]]),
-            self.problem.latency_ms(archs),
-            accuracy,
+            latency_ms,
+            self.problem.reward(accuracy, latency_ms),
         )
 
     # Training

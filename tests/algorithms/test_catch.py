@@ -11,6 +11,7 @@ from nasrun.algorithms.context_networks import Context, Lesson, Networks, Settin
 from nasrun.algorithms.slots import Slots
 from nasrun.budget import Budget
 from nasrun.errors import ConfigError, DataError
+from nasrun.hardware.none import NoHardware
 from nasrun.spaces.nats_size import NATSSize
 from nasrun.spec import Measured, Phase, Problem
 from nasrun.streams import Streams
@@ -27,7 +28,8 @@ def problem(reward, trials, space=None):
             archs, epochs, value, np.ones(len(archs)), np.full(len(archs), np.nan), value
         )
 
-    return Problem(space or ToySpace(), TASK, trials, (12,), measure, unknown_latency)
+    rewarded = NoHardware().reward
+    return Problem(space or ToySpace(), TASK, trials, (12,), measure, unknown_latency, rewarded)
 
 
 def played(reward, *, steps=15, trials=3, space=None, phase=Phase.SEARCH, algorithm=None, **fields):

@@ -10,6 +10,7 @@ from toys import TASK, ToySpace, unknown_latency
 from nasrun.algorithms.catch import CATCH, normalised
 from nasrun.algorithms.context_networks import Context, Lesson
 from nasrun.algorithms.slots import Slots
+from nasrun.hardware.none import NoHardware
 from nasrun.spec import Measured, Phase, Problem
 from nasrun.streams import Streams
 
@@ -46,7 +47,8 @@ def problem(reward):
         value, nan = reward[SPACE.index(archs)], np.full(len(archs), np.nan)
         return Measured(archs, epochs, value, np.ones(len(archs)), nan, value)
 
-    return Problem(SPACE, TASK, AGENTS, (12,), measure, unknown_latency)
+    rewarded = NoHardware().reward
+    return Problem(SPACE, TASK, AGENTS, (12,), measure, unknown_latency, rewarded)
 
 
 @dataclass(frozen=True)
