@@ -1,6 +1,7 @@
 """P-DARTS: the supernet gets deeper while it loses options."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -22,14 +23,16 @@ class PDARTS(Mixture):
     Chen et al., "Progressive Differentiable Architecture Search" (ICCV 2019), with the settings of
     the authors' ``train_search.py``: three stages of equal length, each with new weights and
     logits, which rest for the first 10 of 25 epochs; the learning rate falls to zero in every
-    stage; the dropout fades linearly while the logits rest, and from its full rate by exp(-0.2)
-    an epoch afterwards; skip-connections of the derived cell are limited, those of the lowest
-    weight going first.
+    stage; the dropout fades linearly while the logits rest, at a pace that would end it with the
+    stage, and from its full rate by exp(-0.2) an epoch afterwards; the logits' gradient is clipped
+    as the weights' is; skip-connections of the derived cell are limited, those of the lowest weight
+    going first.
 
     Departures: on NAS-Bench-201, which the paper does not have, stages have 1, 3 and 5 cells and 5,
     3 and 2 options (``cells``, ``options``); a stage starts at the first epoch that is due, however
     few there are; the limit on skip-connections holds for the first cell type alone, the normal
-    one, and it is one limit (the authors print a cell for each).
+    one, and it is one limit (the authors print a cell for each); the cosine falls step by step
+    (the authors': epoch by epoch).
 
     Raises:
         ConfigError: stages of different numbers.
@@ -112,7 +115,7 @@ class PDARTS(Mixture):
         """Share of the dropout that is left in this epoch."""
         begun, rest = self.epoch - self._first(self._stage), self.frozen * self._length()
         if begun < rest:
-            return (rest - begun) / rest
+            return (self._length() - begun - 1) / self._length()
         return math.exp(-self.fading * (begun - rest))
 
     @property
@@ -137,6 +140,14 @@ class PDARTS(Mixture):
         if self.learns_logits:
             self.arch_step(self.loss(*self.valid_batch(), self.softmax()))
         self.weight_step(self.loss(x, y, [row.detach() for row in self.softmax()]))
+
+    def arch_move(self, gradients: Sequence[Tensor]) -> None:
+        """One update of the logits along these gradients, clipped."""
+        if self.max_gradient is not None:
+            norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
+            share = (self.max_gradient / (norm + 1e-6)).clamp(max=1.0)
+            gradients = [share * gradient for gradient in gradients]
+        super().arch_move(gradients)
 
     def derive(self) -> Archs:
         """``(L,)`` the architecture of the best options, with its skip-connections limited."""

@@ -1,6 +1,7 @@
 """UNAS: gradients of an expected loss over discrete architectures, one architecture per image."""
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -14,9 +15,11 @@ from nasrun.algorithms.reduction import Optimizer
 from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.nets import estimators
 from nasrun.nets.estimators import Draw, uniforms
+from nasrun.spec import Archs, Streams
 
 log = logging.getLogger("nasrun")
 
+LONG_S = 60.0  # a fit of the latency surrogate that takes longer is announced
 SKIPPED = 0.05  # an option with less weight than this for all images is not computed; [UC]
 
 
@@ -52,7 +55,10 @@ class UNAS(Mixture):
     Departures: the task's own split of the images (the authors validate on a tenth of the training
     images); Adam's decay rate for the logits is not given, 0.9 is PyTorch's default; REINFORCE,
     which the paper names without a row in its Table 2, has a moving mean of the loss as baseline;
-    logits begin at zero up to a noise that decides between equals.
+    logits begin at zero up to a noise that decides between equals; batch normalisation of an
+    operation sees only the images that drew it; pools are normalised; the overlap penalty has a
+    plain pathwise gradient; options are left out by their row's weight, before input and operation
+    are multiplied; cosines span all epochs instead of the last 85.
 
     Raises:
         ConfigError: a value that means nothing.
@@ -182,12 +188,23 @@ class UNAS(Mixture):
     def _latency_loss(self) -> LatencyLoss | None:
         if not self.latency_weight:
             return None
-        archs = self.problem.space.at(
-            self.draws.integers(self.problem.space.size, self.latency_samples)[0]
-        )
-        return LatencyLoss(
-            self.problem.latency_ms, self.latency_target_ms, archs, self.problem.space
-        )
+        first, space = int(self.draws.integers(2**48)[0, 0]), self.problem.space
+        seeds = range(first, first + self.latency_samples)
+        archs = space.sample(Streams(seeds, "latency samples"))
+        self._announce(archs)
+        return LatencyLoss(self.problem.latency_ms, self.latency_target_ms, archs, space)
+
+    def _announce(self, archs: Archs) -> None:
+        """Warn where the device measures so slowly that the fit takes long: a table does not."""
+        began = time.perf_counter()
+        self.problem.latency_ms(archs[:1])
+        seconds = (time.perf_counter() - began) * len(archs)
+        if seconds > LONG_S:
+            log.warning(
+                "%s: the latencies of %d architectures are measured first, which takes about %.0f "
+                "minutes: set algorithm.latency_samples lower, or choose a hardware with a table",
+                self.name, len(archs), seconds / 60,
+            )  # fmt: skip
 
     def _latency_term(self) -> Tensor:
         """The latency term's estimate by RELAX, from an architecture of its own."""

@@ -1,16 +1,18 @@
 """What is particular to single one-shot methods; what they share is in tests/contract."""
 
 import itertools
+import math
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from composed import CONF, composed
-from toys import ToyEvaluator, ToySpace
+from toys import TASK, ToyEvaluator, ToySpace
 
 from nasrun.algorithms.latency_loss import LatencyLoss
-from nasrun.algorithms.p_darts import limited_skips
+from nasrun.algorithms.p_darts import PDARTS, limited_skips
 from nasrun.algorithms.reduction import Reduction
 from nasrun.algorithms.setn import most_probable
 from nasrun.algorithms.unas import UNAS, Objective
@@ -20,7 +22,11 @@ from nasrun.hardware.none import NoHardware
 from nasrun.nets.estimators import draw, uniforms
 from nasrun.nets.nb201_supernet import NB201Supernet
 from nasrun.pipeline import search
+from nasrun.record.history import EVALUATION_COLUMNS
+from nasrun.spaces.darts import DARTS, Kind
 from nasrun.spaces.nb201 import OPERATIONS
+from nasrun.spec import Problem
+from nasrun.streams import Streams
 
 
 def test_most_probable_architectures_are_those_of_an_enumeration():
@@ -48,6 +54,27 @@ def test_weakest_skip_connections_go_first():
     assert limited_skips(rows, nb201_net(), 2).tolist() == [skip, skip, one, one, one, three]
     assert limited_skips(rows, nb201_net(), 9).tolist() == [skip] * 5 + [three]
     assert rows[4][skip] == 0.5
+
+
+def test_skip_dropout_fades_as_in_the_authors_search():
+    """25 epochs of a stage, 10 of weights alone: the figures of pdarts' ``train_search.py``."""
+    method = PDARTS(epochs=75)
+    shares = []
+    for method.epoch in range(25, 50):
+        shares.append(method._faded())
+    wanted = [(25 - epoch - 1) / 25 for epoch in range(10)]
+    wanted += [math.exp(-0.2 * (epoch - 10)) for epoch in range(10, 25)]
+    np.testing.assert_allclose(shares, wanted)
+
+
+def test_p_darts_clips_the_gradient_of_its_logits():
+    method = PDARTS(max_gradient=5.0)
+    logits = torch.zeros(2, 2, requires_grad=True)
+    method.arch_optimizer = method.adam([logits])
+    for gradient, norm in (([[30.0, 0.0], [0.0, 40.0]], 5.0), ([[0.3, 0.0], [0.0, 0.4]], 0.5)):
+        method.arch_move([torch.tensor(gradient)])
+        assert float(logits.grad.norm()) == pytest.approx(norm, rel=1e-5)
+        assert float(logits.grad[1, 1]) == pytest.approx(0.8 * norm, rel=1e-5)
 
 
 def test_a_scale_says_what_it_reduces():
@@ -95,6 +122,49 @@ def test_a_latency_term_without_latencies_is_refused():
         LatencyLoss(unknown, 0.0, SPACE.at(np.arange(4)), SPACE)
 
 
+HUGE = DARTS(kind=Kind.factorised, operations=list("abcdefg"))
+
+
+def fitting(latency_ms, samples):
+    """UNAS in a space with more architectures than an int64 counts, about to fit its surrogate."""
+    method = UNAS(latency_weight=0.1, latency_samples=samples)
+    assert HUGE.size > np.iinfo(np.int64).max
+    rewarded = NoHardware().reward
+    method.problem = Problem(HUGE, TASK, 1, (12,), ToyEvaluator().evaluate, latency_ms, rewarded)
+    method.draws = Streams([0])
+    return method
+
+
+def test_a_latency_surrogate_is_fitted_in_a_huge_space(caplog):
+    asked = []
+
+    def first_option_ms(archs):
+        asked.append(archs)
+        return 1.0 + archs[:, 0]
+
+    loss = fitting(first_option_ms, 300)._latency_loss()
+    archs = asked[-1]
+    assert len(np.unique(archs, axis=0)) == 300
+    rows = [
+        torch.eye(len(names))[torch.from_numpy(archs[:, at])]
+        for at, names in enumerate(HUGE.decisions)
+    ]
+    assert float((loss.latency(rows) - 1.0 - torch.from_numpy(archs[:, 0])).abs().max()) < 0.1
+    again = fitting(first_option_ms, 300)
+    again._latency_loss()
+    assert (asked[-1] == archs).all()
+    assert not caplog.messages
+
+
+def test_a_long_fit_of_the_latency_is_announced(caplog):
+    def slow(archs):
+        time.sleep(0.05)
+        return np.ones(len(archs))
+
+    fitting(slow, 2000)._latency_loss()
+    assert "latencies of 2000 architectures are measured first" in caplog.text
+
+
 # UNAS's objective
 
 
@@ -136,6 +206,26 @@ def test_a_heavy_latency_term_makes_slow_options_unlikely(weight):
     with torch.no_grad():
         slow = sum(float(row[2:4].sum()) for row in made.algorithm.softmax())
     assert slow < 0.6 if weight else slow > 1.0, slow  # 2.4 to begin with
+
+
+class FasterIsBetter(ConvolutionsAreSlow):
+    """The same device, where a millisecond costs ten points."""
+
+    def reward(self, score_pct, latency_ms):
+        return score_pct - 10.0 * latency_ms
+
+
+def test_the_reward_of_a_method_that_trains_has_the_latency_in_it():
+    made = replace(tiny_unas(), hardware=FasterIsBetter())
+    outcome, history = search(made, np.array([0]), None)
+    rows = list(history.rows(made.space, made.protocol))
+    accuracy, latency, reward = (
+        np.array([row[EVALUATION_COLUMNS.index(name)] for row in rows])
+        for name in ("val_acc_pct", "latency_ms", "reward")
+    )
+    np.testing.assert_allclose(reward, accuracy - 10.0 * latency, atol=1e-5)
+    assert (latency > 0).any()
+    assert outcome.reward[0] in reward
 
 
 def test_the_variance_of_the_gradient_is_logged_once_an_epoch(caplog):
