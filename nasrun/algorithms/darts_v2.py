@@ -19,7 +19,8 @@ class DARTSV2(Mixture):
     after one unrolled step of SGD (momentum and weight decay included, Nesterov's look-ahead not),
     then the weights on the training batch.
 
-    Departures: those of OneShot.
+    Departures: the unrolled step runs on the live network and moves its running statistics (the
+    authors take the step in a copy); and those of OneShot.
     """
 
     name: str = "darts_v2"

@@ -23,7 +23,9 @@ class DrNAS(Mixture):
 
     Departures: the operations of the wider supernet begin anew, and only what keeps its shape
     (stem, residual blocks, classifier) keeps its weights (the authors widen the operations, too);
-    the split of the images is the task's (the authors halve the training images).
+    the optimiser of the weights starts anew with them; the split of the images is the
+    task's (the authors halve the training images); the cosine falls step by step (the authors':
+    epoch by epoch).
     """
 
     name: str = "drnas"

@@ -22,8 +22,11 @@ class ENAS(OneShot):
     validation batch; its baseline moves from the value it has at the start of the epoch; in the
     end the best of ``candidates`` architectures that it draws is taken.
 
-    Departures: candidates compete after every epoch; where a scale reduces the training images,
-    the controller's updates are reduced in proportion; and those of OneShot.
+    Departures: candidates compete after every epoch, on plain batches of 512 (the authors': on
+    augmented ones of the training's batch size); the baseline moves by an update's mean reward, and
+    begins with that of the first update (the authors': by each architecture's own reward, and in
+    the first epoch it is the architecture's own accuracy); where a scale reduces the training
+    images, the controller's updates are reduced in proportion; and those of OneShot.
     """
 
     name: str = "enas"

@@ -21,7 +21,8 @@ class PCDARTS(Mixture):
     softmax of their own; the architecture is learnt after 15 of 50 epochs.
 
     Departures: on NAS-Bench-201 the edge weights act during the search alone, because its cells
-    keep all edges; the split of the images is the task's (the authors halve the training images).
+    keep all edges; the split of the images is the task's (the authors halve the training images);
+    the cosine falls step by step (the authors': epoch by epoch).
     """
 
     name: str = "pc_darts"
