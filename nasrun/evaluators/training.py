@@ -37,8 +37,12 @@ class Training(Evaluator):
 
     NAS-Bench-201's own protocol (Dong and Yang, ICLR 2020, Section 3): 12 epochs with a cosine
     over these 12; less epochs are points of the same training, so a multi-fidelity search goes on
-    from the checkpoint. All architectures of one canonical form are one training. Every training is
-    a row an epoch of ``trainings.csv`` in ``cache_dir``, and none is done twice, by any process.
+    from the checkpoint. Every training is a row an epoch of ``trainings.csv`` in ``cache_dir``, and
+    none is done twice, by any process; its ``device`` says where memory halved the batches.
+
+    All architectures of one canonical form are one training, that of one representative. In
+    NAS-Bench-201 that form merges cells that differ in a convolution on a node of zeros alone,
+    although its batch normalisation learns a bias there.
 
     The cost of a query is the seconds of its epochs plus one validation pass, measured when the
     network was trained, whoever trained it.
@@ -185,6 +189,8 @@ class Training(Evaluator):
         The validation accuracy is that of the same networks, where the final training leaves the
         search's validation images out; else it is missing.
         """
+        from nasrun.nets.workshop import Part
+
         unknown = np.full(len(archs), np.nan)
         footprint = self._footprint(archs, task)
         if self.score_epochs is None:
@@ -195,7 +201,8 @@ class Training(Evaluator):
         valid = np.reshape([row.valid_acc_pct for row in last], shape).mean(axis=1)
         test = np.reshape([row.test_acc_pct for row in last], shape).mean(axis=1)
         seeds = "+".join(map(str, self.score_seeds))
-        words = f"{self.score_epochs} epochs; {self._scale_in_words}; seeds {seeds}"
+        words = f"{self.score_epochs} epochs; {self._data_in_words(task, Part.final)}; "
+        words += f"{self._scale_in_words}; seeds {seeds}"
         return Scored(valid, test, *footprint, unknown, words)
 
     def _final_orders(self, arch: Archs, task: Task) -> "list[Order]":
@@ -256,13 +263,30 @@ class Training(Evaluator):
         words = [f"{key}={value}" for key, value in sizes.items() if value is not None]
         return " ".join([*words, self._workshop.device.label])
 
+    def _data_in_words(self, task: Task, part: "Part") -> str:
+        """Training and judging images, their size, the recipe, and a cut that is not published."""
+        from nasrun.nets.workshop import Part, recipe_id
+
+        splits = task.load()
+        images = (splits.search_train, splits.search_valid)
+        if part is Part.final:
+            images = (splits.final_train, splits.final_test)
+        counts = "+".join(str(len(own)) for own in images)
+        name = "nb201/" if self.recipe == Recipe() else ""
+        words = f"{counts} images, {task.image_px} px, recipe {name}{recipe_id(self.recipe)}"
+        drawn = [word for word in splits.source.split("; ") if word.endswith("is not at hand")]
+        return ", ".join([words, *drawn])
+
     @property
     def protocol(self) -> Mapping[str, str]:
         """What was trained, on what, and how long."""
+        from nasrun.nets.workshop import Part
+
+        data = self._data_in_words(self._task, Part.search)
         validation = " + 1 validation pass" if self.charge_validation else ""
         return {
             "split": self._task.search_split,
-            "fidelity": f"val@{self.epochs}; {self._scale_in_words}",
+            "fidelity": f"val@{self.epochs}; {data}; {self._scale_in_words}",
             "run": str(self.seed),
             "clock": f"measured: {self.epochs} epochs{validation}",
         }

@@ -75,7 +75,7 @@ class Order:
     @cached_property
     def recipe_id(self) -> str:
         """Eight hex digits of the recipe."""
-        return _digest(asdict(self.recipe))[:8]
+        return recipe_id(self.recipe)
 
     def name(self, device: Device) -> str:
         """Sixteen hex digits of everything that decides the figures."""
@@ -96,6 +96,11 @@ class Order:
 
 def _digest(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def recipe_id(recipe: Recipe) -> str:
+    """Eight hex digits of all that a recipe says."""
+    return _digest(asdict(recipe))[:8]
 
 
 def images_id(splits: Splits) -> str:
@@ -250,7 +255,7 @@ class Workshop:
             recipe=order.recipe_id,
             epochs=order.epochs,
             seed=order.seed,
-            device=self.device.label,
+            device=self.device.label + ("; halved batches" if trainer.parts > 1 else ""),
             epoch=row.epoch,
             loss=row.loss,
             train_acc_pct=row.train_acc_pct,

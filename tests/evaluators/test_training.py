@@ -14,6 +14,7 @@ from nasrun.nets.footprint import footprint
 from nasrun.nets.recipe import Precision, Recipe
 from nasrun.nets.representatives import representatives
 from nasrun.nets.trainer import Trainer
+from nasrun.nets.workshop import recipe_id
 from nasrun.spaces.darts import DARTS
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Scale, Task
@@ -22,6 +23,7 @@ from nasrun.tasks.synthetic_images import SyntheticImages
 
 SPACE = NB201()
 STREAMS = Streams([0])
+RECIPE = recipe_id(Recipe(batch=32, learning_rate=0.05))
 
 
 def task_of(name="made_up", **changes):
@@ -60,7 +62,7 @@ def test_it_trains_and_measures_the_cost(tmp_path):
     assert evaluator.fidelities == (1, 2, 3)
     assert evaluator.protocol == {
         "split": "made-up-valid",
-        "fidelity": "val@3; C=4 N=1 cpu/float32",
+        "fidelity": f"val@3; 96+48 images, 8 px, recipe {RECIPE}; C=4 N=1 cpu/float32",
         "run": "777",
         "clock": "measured: 3 epochs + 1 validation pass",
     }
@@ -177,7 +179,9 @@ def test_the_score_is_the_mean_of_full_trainings_on_the_final_split(tmp_path):
     last = [row.test_acc_pct for row in rows if row.epoch == 2]
     np.testing.assert_allclose(score.test_acc_pct, [np.mean(last[:2]), np.mean(last[2:])])
     assert np.isnan(score.val_acc_pct).all()  # those images were trained on
-    assert score.final == "2 epochs; C=4 N=1 cpu/float32; seeds 1+2"
+    assert score.final == (
+        f"2 epochs; 144+48 images, 8 px, recipe {RECIPE}; C=4 N=1 cpu/float32; seeds 1+2"
+    )
     assert len(list((tmp_path / "trainings" / "checkpoints").glob("*.pt"))) == 4
     np.testing.assert_allclose(
         score.params_m,
@@ -275,3 +279,34 @@ def test_what_cannot_be_exported_is_refused_before_the_search(tmp_path):
         training(tmp_path, score_epochs=None).check_export(["weights"])
     with pytest.raises(UnsupportedError, match="trains no network to export"):
         Tabular().check_export(["weights"])
+
+
+class Undrawn(SyntheticImages):
+    """Its published cut is missing."""
+
+    def load(self):
+        words = "made up; split drawn by seed 0 as list.txt is not at hand"
+        return replace(super().load(), source=words)
+
+
+def test_rows_say_that_the_published_cut_is_missing(tmp_path):
+    evaluator = training(tmp_path, recipe=Recipe())
+    evaluator.start(SPACE, Undrawn("made_up", 3, 8, "a", "b", 48, 96, test_images=48))
+    label = evaluator.protocol["fidelity"]
+    assert f"recipe nb201/{recipe_id(Recipe())}, split drawn by seed 0 as list.txt" in label
+
+
+def test_the_record_says_that_memory_halved_the_batches(tmp_path, monkeypatch):
+    plain, calls = Trainer._pass, []
+
+    def short_of_memory(self, *rest):
+        calls.append(self.parts)
+        if len(calls) == 1:
+            raise RuntimeError("out of memory")
+        return plain(self, *rest)
+
+    monkeypatch.setattr(Trainer, "_pass", short_of_memory)
+    found = measured(training(tmp_path), archs(9000))
+    rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
+    assert {row.device for row in rows} == {"cpu/float32; halved batches"}
+    assert not np.isnan(found.val_acc_pct).any()
