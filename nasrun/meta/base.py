@@ -15,3 +15,8 @@ def require_sizes(pool: MetaPool) -> None:
             raise ConfigError(f"meta.{key} must be at least 1, got {getattr(pool, key)}")
     if pool.seed < 0:
         raise ConfigError(f"meta.seed must not be negative, got {pool.seed}")
+
+
+def source_of(task: str) -> str:
+    """Name of the data set that a task is, or takes its classes from: before the bracket."""
+    return task.partition("[")[0]

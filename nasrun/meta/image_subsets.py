@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nasrun.errors import ConfigError, UnsupportedError
-from nasrun.meta.base import require_sizes
+from nasrun.meta.base import require_sizes, source_of
 from nasrun.spec import Clock, Evaluator, MetaPool, SearchSpace, Streams, Task
 
 
@@ -20,7 +20,7 @@ class ImageSubsets(MetaPool):
     ``class_counts``, then the classes, without replacement. Which task an epoch has depends on
     ``seed``, the epoch and the number of classes alone. A task is named after its data set and
     classes, such as ``imagenet16[3,17,...]``, numbered from 0. The evaluator puts every training on
-    record under that name.
+    record under that name. The source must be other data than the target's.
 
     Raises:
         ConfigError: no source, or sizes that mean nothing.
@@ -52,7 +52,17 @@ class ImageSubsets(MetaPool):
             )
 
     def start(self, space: SearchSpace, target: Task, evaluator: Evaluator) -> None:
-        """Keep the evaluator that will train the networks of every epoch's task."""
+        """Keep the evaluator that will train the networks of every epoch's task.
+
+        Raises:
+            ConfigError: the source is the target's own data.
+            UnsupportedError: the evaluator trains nothing.
+        """
+        if source_of(self.source.name) == source_of(target.name):
+            raise ConfigError(
+                f"meta.source={self.source.name} is the data of task={target.name} itself: choose "
+                "another one with task@meta.source=NAME"
+            )
         if evaluator.clock is Clock.SIMULATED:
             raise UnsupportedError(
                 f"meta=image_subsets trains networks, which evaluator={evaluator.name} cannot do: "

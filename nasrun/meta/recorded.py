@@ -7,7 +7,7 @@ from pathlib import Path
 from nasrun.benchmarks.checksum import sha256
 from nasrun.benchmarks.trainings import TrainedEpoch, TrainingLog
 from nasrun.errors import DataError
-from nasrun.meta.base import require_sizes
+from nasrun.meta.base import require_sizes, source_of
 from nasrun.meta.nearest import NearestRecorded
 from nasrun.spec import Evaluator, MetaPool, SearchSpace, Task
 
@@ -20,6 +20,7 @@ class Recorded(MetaPool):
     ``meta=image_subsets`` meta-trains on a GPU. An agent that asks for another architecture than
     those on record is told about the nearest one; see ``NearestRecorded``. Trainings of a task that
     differ in images, scale, recipe, length or seed cannot be compared; they are tasks of their own.
+    The target's data set is left out, and with it every task of some of its classes.
 
     Raises:
         ConfigError: sizes that mean nothing.
@@ -36,7 +37,7 @@ class Recorded(MetaPool):
         require_sizes(self)
 
     def start(self, space: SearchSpace, target: Task, evaluator: Evaluator) -> None:
-        """Read the table; trainings of the target itself and unfinished ones are left out.
+        """Read the table; trainings on the target's data and unfinished ones are left out.
 
         Raises:
             DataError: there is no such file, or nothing in it to learn from.
@@ -51,7 +52,8 @@ class Recorded(MetaPool):
         self._files = {f"meta/{path.name}": sha256(path, path.with_suffix(".sha256.json"))}
         curves: dict[str, list[TrainedEpoch]] = {}
         for row in TrainingLog(path).all():
-            if row.space == space.name and row.part == "search" and row.task != target.name:
+            others = source_of(row.task) != source_of(target.name)
+            if row.space == space.name and row.part == "search" and others:
                 curves.setdefault(row.training, []).append(row)
         self._tasks: dict[tuple[object, ...], list[list[TrainedEpoch]]] = {}
         for curve in curves.values():
@@ -59,7 +61,7 @@ class Recorded(MetaPool):
                 self._tasks.setdefault(_protocol(curve[-1]), []).append(curve)
         if not self._tasks:
             raise DataError(
-                f"{path}: expected finished trainings of space={space.name} on other tasks than "
+                f"{path}: expected finished trainings of space={space.name} on other data than "
                 f"{target.name}, found none: choose another file with meta.path"
             )
 

@@ -76,6 +76,12 @@ def test_an_evaluator_that_cannot_train_is_refused():
         subsets().start(ToySpace(), TASK, ToyEvaluator())
 
 
+def test_the_targets_own_data_is_refused():
+    for name in ("imagenet16", "imagenet16[0,3]"):
+        with pytest.raises(ConfigError, match="is the data of task=imagenet16"):
+            subsets().start(ToySpace(), replace(TASK, name=name), FakeTraining())
+
+
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
@@ -98,14 +104,15 @@ def test_a_pool_needs_a_task():
 
 def test_catch_learns_from_trainings_that_stay_on_record(tmp_path):
     tasks = SyntheticImages("made_up", 6, 8, "made-up", "made-up", 60, 120, test_images=60)
+    target = replace(tasks, name="target")
     evaluator = Training(
         recipe=Recipe(batch=30), epochs=2, channels=2, cells=1, threads=1, device="cpu",
         score_epochs=None, cache_dir=str(tmp_path), precision=Precision.float32,
     )  # fmt: skip
     pool = ImageSubsets(source=tasks, class_counts=[2, 3], epochs=2, networks=4)
     made = replace(
-        toy_experiment(CATCH(initial=2)), space=NB201(), evaluator=evaluator, task=tasks,
-        final_tasks=[tasks], meta=MetaTraining(pool, {}, tmp_path / "meta"),
+        toy_experiment(CATCH(initial=2)), space=NB201(), evaluator=evaluator, task=target,
+        final_tasks=[target], meta=MetaTraining(pool, {}, tmp_path / "meta"),
     )  # fmt: skip
     prepare(made)
     artifact = adapt(made)

@@ -66,6 +66,15 @@ def test_trainings_that_cannot_be_compared_are_tasks_of_their_own(tmp_path, othe
     assert evaluator.protocol["run"] == str(extra.seed)
 
 
+@pytest.mark.parametrize(
+    ("target", "recorded"), [("toy", "toy[0,3]"), ("toy[0,3]", "toy"), ("toy[0,3]", "toy[1,2]")]
+)
+def test_the_targets_own_data_is_left_out(tmp_path, target, recorded):
+    pool = Recorded(path=table(tmp_path, row(recorded, 3)))
+    pool.start(SPACE, replace(TASK, name=target), FakeTraining())
+    assert pool.label == "recorded(2 tasks, 6 trainings)"
+
+
 def test_the_nearest_one_on_record_is_measured_and_named(tmp_path):
     _, evaluator = started(tmp_path).problem(0)
     asked = SPACE.at(np.array([4, 22]))
