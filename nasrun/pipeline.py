@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nasrun.budget import Budget
+from nasrun.errors import ConfigError
 from nasrun.play import Outcome, Watch, play
 from nasrun.record.artifact import Artifact, Made, code_hash, fetch
 from nasrun.record.history import EVALUATION_COLUMNS, History, cells, texts

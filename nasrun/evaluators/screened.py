@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nasrun.errors import ConfigError
+from nasrun.errors import ConfigError, DataError
 from nasrun.spec import (
     Archs,
     Clock,
@@ -55,17 +55,31 @@ class Screened(Evaluator):
             )
 
     def start(self, space: SearchSpace, task: Task) -> None:
-        """Start both, and measure the bar."""
+        """Start both, and measure the bar.
+
+        Raises:
+            DataError: the screen gives no sampled architecture a score.
+        """
         self.screen.start(space, task)
         self.then.start(space, task)
         streams = Streams(range(self.seed, self.seed + self.sample), "screened")
         scores = self._screened(space.sample(streams), streams).val_acc_pct
+        if np.isnan(scores).all():
+            raise DataError(
+                f"evaluator.screen={self.screen.name} gave none of {self.sample} sampled "
+                "architectures a score, so there is no bar: choose another screen or proxy"
+            )
         self._bar = float(np.nanquantile(scores, self.share))
 
     @property
     def clock(self) -> Clock:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The dear evaluator's."""
         return self.then.clock
+
+    @property
+    def gives_accuracy(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the dear evaluator's final figures are accuracies."""
+        return self.then.gives_accuracy
 
     def _screened(self, archs: Archs, streams: Streams) -> Measured:
         full = np.full(len(archs), self.screen.fidelities[-1], np.int64)

@@ -1,11 +1,11 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 from toys import TASK, ToyEvaluator, ToySpace
 
-from nasrun.errors import ConfigError
+from nasrun.errors import ConfigError, DataError
 from nasrun.evaluators.screened import Screened
 from nasrun.spec import Clock
 from nasrun.streams import Streams
@@ -69,3 +69,17 @@ def test_it_needs_two_evaluators_and_a_share():
         Screened()
     with pytest.raises(ConfigError, match=r"share must be in \(0, 1\)"):
         screened(share=1.0)
+
+
+@dataclass
+class Unscored(ToyEvaluator):
+    """Scores nothing."""
+
+    def evaluate(self, archs, *, epochs, streams):
+        found = super().evaluate(archs, epochs=epochs, streams=streams)
+        return replace(found, val_acc_pct=np.full(len(archs), np.nan))
+
+
+def test_a_screen_that_scores_nothing_is_refused():
+    with pytest.raises(DataError, match="gave none of 100 sampled architectures a score"):
+        Screened(screen=Unscored(), then=Dear()).start(ToySpace(), TASK)

@@ -1,10 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from toys import toy_experiment
 
+from nasrun.algorithms.random_search import RandomSearch
 from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.evaluators.zero_cost import ZeroCost
 from nasrun.nets.zero_cost import PROXIES
+from nasrun.pipeline import prepare
 from nasrun.spaces.darts import DARTS
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Task
@@ -86,3 +91,9 @@ def test_an_untrained_network_has_no_accuracy():
 def test_an_unknown_score_is_refused():
     with pytest.raises(ConfigError, match="proxy=naswot is unknown: use one of jacov"):
         started(proxy="naswot")
+
+
+def test_it_is_refused_as_a_scorer():
+    made = replace(toy_experiment(RandomSearch()), scorer=ZeroCost())
+    with pytest.raises(ConfigError, match="scorer=zero_cost gives no final accuracy"):
+        prepare(made)
