@@ -29,8 +29,13 @@ class Decided:
 
     def of(self, rows: slice) -> "Decided":
         """Those of some of the trials."""
-        parts = (self.taken, self.allowed, self.column, self.log_chance, self.counts)
-        return Decided(*(part[rows] for part in parts))
+        return Decided(
+            self.taken[rows],
+            self.allowed[rows],
+            self.column[rows],
+            self.log_chance[rows],
+            self.counts[rows],
+        )
 
 
 class Slots:
