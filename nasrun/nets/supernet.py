@@ -1,5 +1,6 @@
 """What all supernets share: rows of mixing weights, and which options they bring to life."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -69,7 +70,7 @@ def _by_image(mask: np.ndarray, row: Tensor) -> dict[int, Tensor | None]:
     return live
 
 
-class SharedNet(nn.Module):
+class SharedNet(nn.Module, ABC):
     """A network of all architectures of a space: :class:`nasrun.spec.Supernet`.
 
     ``noise``, ``drop_path`` and ``skip_dropout`` are set from outside, by methods that want them:
@@ -100,9 +101,9 @@ class SharedNet(nn.Module):
         """``(B,)`` how far nodes with two branches do the same in both; None: no such nodes."""
         return None
 
+    @abstractmethod
     def sizes(self) -> list[Tensor]:
         """``(options,)`` weights of each option in numbers, by row, over all cells."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor, mixing: Sequence[Tensor]) -> Tensor:
         """``(B, classes)`` logits of ``x (B, C, H, W)``, see :class:`nasrun.spec.Supernet`."""
@@ -115,9 +116,9 @@ class SharedNet(nn.Module):
         """The weights of every edge's operations."""
         return mixing
 
+    @abstractmethod
     def logits(self, x: Tensor, rows: Sequence[Row]) -> Tensor:
         """``(B, classes)`` logits; only live options are computed."""
-        raise NotImplementedError
 
     def keep(self, x: Tensor, share: float, shape: Sequence[int]) -> Tensor:
         """``x`` with a random ``1 - share`` of it zeroed and the rest scaled up to make up for it.
