@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def provenance(config_id: str, files: Mapping[str, str]) -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
-        "device": "cpu",
+        "device": _device(),
         "command": sys.argv,
         "config_hash": config_id,
         "data": dict(sorted(files.items())),
@@ -45,6 +46,15 @@ def _version(name: str) -> str | None:
         return None
 
 
+def _device() -> str:
+    """The GPU that this process has computed on, or ``cpu``."""
+    torch: Any = sys.modules.get("torch")  # a run that never imported it used no GPU
+    if torch is None or not torch.cuda.is_initialized():
+        return "cpu"
+    return torch.cuda.get_device_name()
+
+
+@cache  # a sweep's jobs share the process, and its code was loaded once
 def _git(folder: Path) -> dict[str, Any]:
     """Commit and dirty flag of a source checkout; both None for an installed wheel."""
     try:
