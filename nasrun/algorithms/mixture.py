@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nasrun.algorithms.one_shot import OneShot
-from nasrun.errors import ConfigError
+from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.spec import Archs
 
 
@@ -42,6 +42,18 @@ class Mixture(OneShot):
         self.logits = self.parameter()
         self.arch_optimizer = self.adam([self.logits])
         self.keep(logits=self.logits, arch_optimizer=self.arch_optimizer)
+
+    def require_rows_of_decisions(self, what: str) -> None:
+        """Refuse a space whose mixing rows are its edges; ``what`` the method does by decision.
+
+        Raises:
+            UnsupportedError: says which space to take.
+        """
+        if self.network.rows != self.problem.space.decisions:
+            raise UnsupportedError(
+                f"algorithm={self.name} {what}, but this space mixes by edge: set "
+                "space=darts_unas, or choose another algorithm"
+            )
 
     def parameter(self) -> Tensor:
         """``(rows, most options)`` numbers close to zero; those beyond a row's options are idle."""

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from nasrun.algorithms.mixture import Mixture
-from nasrun.errors import UnsupportedError
 from nasrun.spec import Archs, Floats
 
 
@@ -35,11 +34,7 @@ class SETN(Mixture):
             UnsupportedError: a space whose mixing rows are not its decisions.
         """
         super().prepare()
-        if self.network.rows != self.problem.space.decisions:
-            raise UnsupportedError(
-                f"algorithm={self.name} ranks architectures decision by decision, but this space "
-                "mixes by edge: set space=darts_unas, or choose another algorithm"
-            )
+        self.require_rows_of_decisions("ranks architectures decision by decision")
 
     def update(self, x: Tensor, y: Tensor) -> None:
         """Weights of a random architecture, then logits of all."""

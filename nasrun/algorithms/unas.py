@@ -12,7 +12,7 @@ from torch import Tensor
 from nasrun.algorithms.latency_loss import LatencyLoss
 from nasrun.algorithms.mixture import Mixture
 from nasrun.algorithms.reduction import Optimizer
-from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.errors import ConfigError
 from nasrun.nets import estimators
 from nasrun.nets.estimators import Draw, uniforms
 from nasrun.spec import Archs, Streams
@@ -91,11 +91,7 @@ class UNAS(Mixture):
             UnsupportedError: a space whose mixing rows are not its decisions.
         """
         super().prepare()
-        if self.network.rows != self.problem.space.decisions:
-            raise UnsupportedError(
-                f"algorithm={self.name} has one distribution per decision, but this space mixes by "
-                "edge: set space=darts_unas"
-            )
+        self.require_rows_of_decisions("has one distribution per decision")
         self._baseline = torch.full((), torch.nan)
         self._steps = torch.zeros((), dtype=torch.int64)
         self.gradient_variance: list[float] = []
