@@ -13,6 +13,8 @@ from typing import Any
 
 from nasrun.errors import DataError
 
+TUNING = "tuning"  # folder of a sweep whose jobs only served to choose values: no results
+
 
 @contextmanager
 def _whole(path: Path) -> Generator[TextIOWrapper]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import filelock
 
 from nasrun.errors import ConfigError, DataError
-from nasrun.files import read_csv, unwritable, write_csv
+from nasrun.files import TUNING, read_csv, unwritable, write_csv
 from nasrun.record.labels import JobRows, told_apart
 from nasrun.record.recorder import PARTS, STATUS, read_status
 from nasrun.record.request import Request, asked_for, request_of
@@ -17,7 +17,6 @@ from nasrun.record.summary import PROTOCOL, TRIAL_COLUMNS, Row, write_summary
 GROUP = ("space", "search_task", "algorithm", *PROTOCOL)
 LOCK_TIMEOUT_S = 600.0
 MISTAKE = ConfigError.exit_code
-TUNING = "tuning"  # folder of a sweep whose jobs only served to choose values: no results
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nasrun.errors import DataError
-from nasrun.files import read_csv, read_json
+from nasrun.files import TUNING, read_csv, read_json
 from nasrun.streams import Floats
 
 HOUR_S = 3600.0
@@ -53,12 +53,13 @@ class Histories:
 
 
 def find_jobs(folder: Path) -> list[Job]:
-    """The finished jobs below a sweep's folder.
+    """The finished jobs below a sweep's folder; those that only chose values are none.
 
     Raises:
         DataError: a file of a finished job is missing or damaged.
     """
-    states = sorted(folder.rglob("status.json"))
+    found = sorted(folder.rglob("status.json"))
+    states = [path for path in found if TUNING not in path.relative_to(folder).parts]
     return [_job(path.parent) for path in states if read_json(path)["state"] == "complete"]
 
 

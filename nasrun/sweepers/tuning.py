@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nasrun.config import build, identity
 from nasrun.errors import ConfigError
-from nasrun.record.collect import TUNING
+from nasrun.files import TUNING
 from nasrun.sweepers.dimensions import Dimension, Value, split_sweeps
 from nasrun.sweepers.study import Configuration, Sampling, SharedStudy, place_of
 

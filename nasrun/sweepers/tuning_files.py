@@ -9,8 +9,7 @@ import filelock
 from omegaconf import OmegaConf
 
 from nasrun.errors import DataError
-from nasrun.files import atomic, read_csv, read_json, write_csv
-from nasrun.record.collect import TUNING
+from nasrun.files import TUNING, atomic, read_csv, read_json, write_csv
 from nasrun.record.found import found_jobs
 from nasrun.record.history import DECIMALS
 from nasrun.record.recorder import STATUS, read_status

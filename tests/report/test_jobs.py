@@ -18,6 +18,12 @@ def test_finished_jobs_are_found_with_what_was_meta_trained(tmp_path):
     assert meta_costs(found) == {Search("nb201", "cifar10", "catch"): MetaCost(2, 2.0)}
 
 
+def test_jobs_that_only_chose_values_are_no_results(tmp_path):
+    job(tmp_path / "reported" / "tuned-cifar10", "rea", [[1.0]])
+    job(tmp_path / "tuning" / "outdated" / "tuned-cifar10-1", "rea", [[2.0]])
+    assert len(find_jobs(tmp_path)) == 1
+
+
 def test_an_unknown_cost_is_not_a_cost_of_zero(tmp_path):
     job(tmp_path / "a", "catch", [[1.0]], meta={**META, "cost_s": None})
     (cost,) = meta_costs(find_jobs(tmp_path)).values()
