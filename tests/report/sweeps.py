@@ -36,7 +36,7 @@ def sweep(folder: Path, figures, task="cifar10") -> Path:
 
 def job(folder: Path, algorithm, rewards, epochs=None, meta=None, state="complete", first_seed=0):
     """A job's folder from the rewards of each trial's measurements, which take an hour each."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     seeds = range(first_seed, first_seed + len(rewards))
     write_trials(folder, [row(algorithm, s, r[-1]) for s, r in zip(seeds, rewards, strict=True)])
     with (folder / "evaluations.csv").open("w", encoding="utf-8", newline="") as stream:
