@@ -1,5 +1,6 @@
 """What methods with one row of logits per decision or edge share."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -80,7 +81,12 @@ class Mixture(OneShot):
     @property
     def learns_logits(self) -> bool:
         """Whether the epochs in which only weights are trained are over."""
-        return self.epoch >= self.frozen * self.planned_steps
+        return self.epoch >= self.first_learning_epoch
+
+    @property
+    def first_learning_epoch(self) -> int:
+        """The epoch, from 0 on, in which the logits are learnt first."""
+        return math.ceil(self.frozen * self.planned_steps)
 
     def arch_step(self, loss: Tensor) -> None:
         """One update of the logits; the weights get no gradient."""

@@ -1,6 +1,7 @@
 """UNAS: gradients of an expected loss over discrete architectures, one architecture per image."""
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,12 +54,9 @@ class UNAS(Mixture):
     RELAX (eq. 5) with a linear surrogate.
 
     Departures: the task's own split of the images (the authors validate on a tenth of the training
-    images); Adam's decay rate for the logits is not given, 0.9 is PyTorch's default; REINFORCE,
-    which the paper names without a row in its Table 2, has a moving mean of the loss as baseline;
-    logits begin at zero up to a noise that decides between equals; batch normalisation of an
-    operation sees only the images that drew it; pools are normalised; the overlap penalty has a
-    plain pathwise gradient; options are left out by their row's weight, before input and operation
-    are multiplied; cosines span all epochs instead of the last 85.
+    images); REINFORCE's baseline begins at the first batch's mean instead of zero; logits begin at
+    zero up to a noise that decides between equals; cosines fall step by step (the authors': epoch
+    by epoch).
 
     Raises:
         ConfigError: a value that means nothing.
@@ -70,7 +68,7 @@ class UNAS(Mixture):
     temperature: float = 0.4
     gap_weight: float = 0.5
     overlap_weight: float = 0.2
-    baseline_decay: float = 0.9
+    baseline_decay: float = 0.1  # of REINFORCE's moving mean of the loss
     latency_weight: float = 0.0
     latency_target_ms: float = 0.0
     latency_ramp: int = 30_000  # steps until the latency term has its full weight
@@ -92,6 +90,7 @@ class UNAS(Mixture):
         """
         super().prepare()
         self.require_rows_of_decisions("has one distribution per decision")
+        self.network.least = SKIPPED
         self._baseline = torch.full((), torch.nan)
         self._steps = torch.zeros((), dtype=torch.int64)
         self.gradient_variance: list[float] = []
@@ -99,15 +98,24 @@ class UNAS(Mixture):
         self.keep(baseline=self._baseline, steps=self._steps)
 
     def begin_epoch(self) -> None:
-        """Forget the gradients of the last epoch."""
+        """Forget the gradients of the last epoch; the search proper has an optimiser of its own."""
         self._gradients: list[Tensor] = []
+        if self.epoch == self.first_learning_epoch:
+            self.weight_optimizer = self._optimizer()
+
+    def cosine(self, first: float, last: float, half_period: int | None = None) -> float:
+        """A rate that rests while weights alone are trained, and falls over the search proper."""
+        begun = self.progress - self.first_learning_epoch
+        length = half_period or self.planned_steps - self.first_learning_epoch
+        done = max(begun, 0.0) / max(length, 1)
+        return last + (first - last) * (1.0 + math.cos(math.pi * done)) / 2.0
 
     def update(self, x: Tensor, y: Tensor) -> None:
         """Architecture, once its time has come, then weights."""
         drawn = self._draw(len(x))
         if self.learns_logits:
             self._learn(x, y, drawn)
-        self.weight_step(self.loss(x, y, self._thinned([row.detach() for row in drawn.soft])))
+        self.weight_step(self.loss(x, y, [row.detach() for row in drawn.soft]))
 
     def end_epoch(self) -> None:
         """Log how much the gradient of the logits varied from step to step."""
@@ -138,7 +146,7 @@ class UNAS(Mixture):
         valid = self.valid_batch()
 
         def losses(rows: Sequence[Tensor]) -> Tensor:
-            return self._losses((x, y), valid, self._thinned(rows))
+            return self._losses((x, y), valid, rows)
 
         if self.estimator is Estimator.gumbel:
             total = estimators.gumbel_softmax(drawn, losses)
@@ -146,24 +154,26 @@ class UNAS(Mixture):
             total = estimators.rebar(drawn, losses)
         else:
             total = self._reinforce(drawn, losses)
-        overlap = self.network.branch_overlap(drawn.soft)
-        if overlap is not None:
-            total = total + self.overlap_weight * overlap.mean()
         return total if self._latency is None else total + self._latency_term()
 
     def _losses(
         self, train: tuple[Tensor, Tensor], valid: tuple[Tensor, Tensor], rows: Sequence[Tensor]
     ) -> Tensor:
-        """``(B,)`` the objective, image pair by image pair."""
+        """``(B,)`` the objective, image pair by image pair, with the penalty on equal branches."""
         pairs = min(len(train[1]), len(valid[1]))
         if self.objective is Objective.train:
-            return self.losses(*train, rows)
-        rows_of_pairs = [row[:pairs] for row in rows]
-        judged = self.losses(valid[0][:pairs], valid[1][:pairs], rows_of_pairs)
+            return self._penalised(self.losses(*train, rows), rows)
+        rows = [row[:pairs] for row in rows]
+        judged = self.losses(valid[0][:pairs], valid[1][:pairs], rows)
         if self.objective is Objective.val:
-            return judged
-        learnt = self.losses(train[0][:pairs], train[1][:pairs], rows_of_pairs)
-        return learnt + self.gap_weight * (judged - learnt).abs()
+            return self._penalised(judged, rows)
+        learnt = self.losses(train[0][:pairs], train[1][:pairs], rows)
+        gap = (judged - learnt).abs()
+        return self._penalised(learnt + self.gap_weight * gap, rows)
+
+    def _penalised(self, losses: Tensor, rows: Sequence[Tensor]) -> Tensor:
+        overlap = self.network.branch_overlap(rows)
+        return losses if overlap is None else losses + self.overlap_weight * overlap
 
     def _reinforce(self, drawn: Draw, losses: estimators.Loss) -> Tensor:
         with torch.no_grad():
@@ -173,11 +183,6 @@ class UNAS(Mixture):
         total = estimators.reinforce(drawn, lambda _: values, float(baseline))
         self._baseline.copy_(self.baseline_decay * baseline + (1 - self.baseline_decay) * mean)
         return total
-
-    @staticmethod
-    def _thinned(rows: Sequence[Tensor]) -> list[Tensor]:
-        """The rows, where options that hardly weigh for any image are not computed."""
-        return [row * (row.detach() >= SKIPPED).any(dim=0) for row in rows]
 
     # Latency
 

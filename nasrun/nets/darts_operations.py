@@ -22,12 +22,14 @@ def _depthwise(
 
 
 def darts_operation(
-    name: str, channels: int, stride: int, affine: bool = True, track: bool = True
+    name: str,
+    channels: int,
+    stride: int,
+    affine: bool = True,
+    track: bool = True,
+    norm_pool: bool = False,
 ) -> nn.Module:
-    """The module of an operation.
-
-    A separable convolution is applied twice; a pooling is normalised where the normalisation has
-    no weights, which is in searches, as in the authors' code.
+    """The module of an operation; a separable convolution is applied twice.
 
     Args:
         name: ``skip_connect``, ``max_pool_3x3``, ``avg_pool_3x3``, ``sep_conv_KxK`` or
@@ -36,6 +38,7 @@ def darts_operation(
         stride: 2 halves the image.
         affine: whether batch normalisation has weights; supernets go without.
         track: whether batch normalisation keeps running statistics.
+        norm_pool: whether a pooling is normalised; in searches, as in DARTS's code but not UNAS's.
 
     Raises:
         KeyError: another name.
@@ -49,7 +52,7 @@ def darts_operation(
             else nn.AvgPool2d(3, stride, padding=1, count_include_pad=False)
         )
         norm = nn.BatchNorm2d(channels, affine=False, track_running_stats=track)
-        return pool if affine else nn.Sequential(pool, norm)
+        return nn.Sequential(pool, norm) if norm_pool else pool
     kind, _, size = name.partition("_conv_")
     kernel = int(size.partition("x")[0])
     twice = {"sep": True, "dil": False}[kind]

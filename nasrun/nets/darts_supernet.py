@@ -22,13 +22,17 @@ class MixedEdge(nn.Module):
         stride: int,
         share: int,
         track: bool,
+        norm_pool: bool,
         knobs: Knobs,
     ) -> None:
         super().__init__()
         self._share, self._width, self._knobs = share, channels // share, knobs
+        shape = {"channels": self._width, "stride": stride}
         self.options = nn.ModuleDict(
             {
-                str(number): darts_operation(name, self._width, stride, affine=False, track=track)
+                str(number): darts_operation(
+                    name, **shape, affine=False, track=track, norm_pool=norm_pool
+                )
                 for number, name in enumerate(options)
                 if name != NONE
             }
@@ -81,8 +85,10 @@ class SharedDARTSCell(nn.Module):
         self.first = fit(before, channels, halved_before, affine=False, track=track)
         self.second = fit(last, channels, False, affine=False, track=track)
         strides = [2 if halves and source < INPUTS else 1 for source, _ in layout.edges]
+        norm_pool = not layout.factorised  # as the code of DARTS has it, and that of UNAS not
         self.edges = nn.ModuleList(
-            MixedEdge(options, channels, stride, share, track, knobs) for stride in strides
+            MixedEdge(options, channels, stride, share, track, norm_pool, knobs)
+            for stride in strides
         )
         self._halves, self._channels = halves, channels
 

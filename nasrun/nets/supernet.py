@@ -46,11 +46,17 @@ def _times(weight: Tensor, y: Tensor) -> Tensor:
     return weight * y if weight.dim() == 0 else weight.to(y.dtype)[:, None, None, None] * y
 
 
-def plan(mixing: Sequence[Tensor]) -> list[Row]:
-    """Rows with their live options; one copy to the host, whatever their number."""
+def plan(mixing: Sequence[Tensor], least: float | None = None) -> list[Row]:
+    """Rows with their live options; one copy to the host, whatever their number.
+
+    ``least``: see :class:`SharedNet`.
+    """
     arity = [row.shape[-1] for row in mixing]
     by_image = mixing[0].dim() == 2
-    masks = torch.cat([row.detach() for row in mixing], dim=-1).ne(0).cpu().numpy()
+    weights = torch.cat([row.detach() for row in mixing], dim=-1)
+    masks = (weights.ne(0) if least is None else weights.ge(least)).cpu().numpy()
+    if by_image and least is not None:
+        masks, by_image = masks.any(axis=0), False
     rows = np.split(masks, np.cumsum(arity)[:-1], axis=-1)
     found = zip(mixing, rows, strict=True)
     return [Row(row, _by_image(mask, row) if by_image else _shared(mask)) for row, mask in found]
@@ -73,9 +79,11 @@ def _by_image(mask: np.ndarray, row: Tensor) -> dict[int, Tensor | None]:
 class SharedNet(nn.Module, ABC):
     """A network of all architectures of a space: :class:`nasrun.spec.Supernet`.
 
-    ``noise``, ``drop_path`` and ``skip_dropout`` are set from outside, by methods that want them:
-    the probability of leaving out an operation for an image, and of zeroing a number that goes
-    through a skip-connection, in training.
+    ``noise``, ``drop_path``, ``skip_dropout`` and ``least`` are set from outside, by methods that
+    want them: the probability of leaving out an operation for an image, and of zeroing a number
+    that goes through a skip-connection, in training; and the weight that an option must have for
+    some image to be computed, which it then is for the whole batch, so that its normalisation sees
+    all images. ``least=None`` computes every option for the images that use it, and no others.
     """
 
     rows: tuple[tuple[str, ...], ...]
@@ -83,6 +91,7 @@ class SharedNet(nn.Module, ABC):
     noise: torch.Generator | None = None
     drop_path: float = 0.0
     skip_dropout: float = 0.0
+    least: float | None = None
 
     @property
     def normal_rows(self) -> Sequence[int]:
@@ -110,7 +119,7 @@ class SharedNet(nn.Module, ABC):
         # Options that are left out keep their place in the graph: their gradient is zero, not
         # missing, and that of a straight-through row reaches the logits.
         idle = torch.stack([row.sum() for row in mixing]).sum() * 0.0
-        return self.logits(x, plan(self.by_edge(mixing))) + idle
+        return self.logits(x, plan(self.by_edge(mixing), self.least)) + idle
 
     def by_edge(self, mixing: Sequence[Tensor]) -> Sequence[Tensor]:
         """The weights of every edge's operations."""

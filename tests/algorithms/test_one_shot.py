@@ -4,6 +4,8 @@ import itertools
 import math
 import time
 from dataclasses import replace
+from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -171,6 +173,7 @@ def test_a_long_fit_of_the_latency_is_announced(caplog):
 @pytest.mark.parametrize("objective", Objective)
 def test_the_generalisation_gap_is_taken_pair_by_pair(objective):
     method = UNAS(objective=objective)
+    method.network = SimpleNamespace(branch_overlap=lambda rows: None)
     learnt, judged = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([2.0, 1.0])
     method.losses = lambda x, y, rows: x
     drawn = draw([torch.zeros(2)], uniforms([2], 3, torch.Generator().manual_seed(0)), 0.4)
@@ -180,12 +183,32 @@ def test_the_generalisation_gap_is_taken_pair_by_pair(objective):
     torch.testing.assert_close(found, wanted[objective])
 
 
-def test_options_that_hardly_weigh_are_not_computed_but_keep_their_gradient():
-    row = torch.tensor([[0.9, 0.04, 0.06], [0.93, 0.03, 0.04]]).requires_grad_()
-    (thinned,) = UNAS._thinned([row])
-    assert thinned[:, 1].tolist() == [0.0, 0.0]
-    assert thinned[1, 2] == row[1, 2]
-    assert torch.autograd.grad(thinned.sum(), row)[0] is not None
+def test_equal_branches_are_penalised_in_what_the_estimators_see():
+    method = UNAS(objective=Objective.val)
+    method.losses = lambda x, y, rows: x
+    method.network = SimpleNamespace(branch_overlap=lambda rows: rows[0][:, 0])
+    drawn = draw([torch.zeros(2)], uniforms([2], 3, torch.Generator().manual_seed(0)), 0.4)
+    pair = torch.tensor([2.0, 1.0, 4.0]), torch.zeros(3)
+    for rows in (drawn.hard, drawn.soft):
+        torch.testing.assert_close(method._losses(pair, pair, rows), pair[0] + 0.2 * rows[0][:, 0])
+
+
+def test_rates_rest_and_then_fall_over_the_search_proper_with_a_new_optimiser():
+    made = tiny_unas("algorithm.frozen=0.5")
+    method, rates, optimisers = made.algorithm, list[float](), list[int]()
+    set_rate = method._set_rate
+
+    def seen():
+        set_rate()
+        rates.append(method.weight_optimizer.param_groups[0]["lr"])
+        optimisers.append(id(method.weight_optimizer))
+
+    method._set_rate = seen
+    search(made, np.array([0]), None)
+    half = len(rates) // 2
+    assert set(rates[: half + 1]) == {method.learning_rate}
+    assert all(one > two for one, two in pairwise(rates[half:]))
+    assert optimisers[half - 1] != optimisers[half]
 
 
 class ConvolutionsAreSlow(NoHardware):

@@ -219,3 +219,20 @@ def test_short_numbers_give_nearly_the_same(kind, batch):
         hard = network(x, [F.one_hot(r.argmax(-1), r.shape[-1]).float() for r in rows])
     assert short.dtype == hard.dtype == torch.bfloat16
     torch.testing.assert_close(short.float(), network(x, rows), atol=0.05, rtol=0.05)
+
+
+@KINDS
+def test_pools_are_normalised_as_in_the_code_of_the_paper_that_the_cells_are_of(kind):
+    pools = (torch.nn.MaxPool2d, torch.nn.AvgPool2d)
+    found = [
+        isinstance(option, torch.nn.Sequential)
+        for cell in net(kind).cells
+        for edge in cell.edges
+        for name, option in edge.options.items()
+        if (OPERATIONS if kind is Kind.factorised else ["none", *OPERATIONS])[int(name)].endswith(
+            "pool_3x3"
+        )
+        and any(isinstance(part, pools) for part in option.modules())
+    ]
+    assert len(found) > 0
+    assert set(found) == {kind is Kind.standard}

@@ -105,6 +105,34 @@ def test_rows_by_image_equal_images_one_by_one(nets):
         torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("hard", [True, False])
+def test_an_option_that_some_image_wants_is_normalised_over_the_whole_batch(nets, hard):
+    ours, plain = (net.train() for net in nets)
+    rows = soft_rows(3, (BATCH,))
+    if hard:
+        rows = [F.one_hot(row.argmax(-1), 5).float() for row in rows]
+    ours.least = 0.05
+    try:
+        found = ours(images(), rows)
+    finally:
+        ours.least = None
+    by_option = [(row * (row >= 0.05).any(dim=0)).T[:, :, None, None, None] for row in rows]
+    torch.testing.assert_close(found, plain(images(), by_option), atol=1e-5, rtol=1e-4)
+
+
+def test_options_that_no_image_gives_the_least_weight_are_not_computed(nets):
+    ours, rows = nets[0].train(), soft_rows(5, (BATCH,))
+    low = torch.tensor([0.24, 0.24, 0.24, 0.04, 0.24]).expand(BATCH, 5).clone().requires_grad_()
+    rows[edge(1, 0)] = low
+    ours.least = 0.05
+    try:
+        gradient = torch.autograd.grad(ours(images(), rows).square().sum(), low)[0]
+    finally:
+        ours.least = None
+    assert (gradient[:, 3] == 0).all()  # it has its place, but no effect
+    assert (gradient[:, 2] != 0).all()
+
+
 def test_options_of_weight_zero_are_not_computed(nets):
     ours = nets[0].train()
     for options in ((3, 1, 2, 4, 0, 3), (1,) * 6):
