@@ -39,6 +39,10 @@ def test_help_lists_every_group_and_option(nasrun):
     for group in (folder for folder in conf.iterdir() if folder.is_dir()):
         for option in group.glob("*.yaml"):
             assert option.stem in answer, f"{group.name}/{option.stem}"
+    for kind in ("launcher", "sweeper"):
+        line = next(line for line in answer.splitlines() if line.startswith(f"hydra/{kind}: "))
+        for option in (conf / "hydra" / kind).glob("*.yaml"):
+            assert option.stem in line, f"hydra/{kind}/{option.stem}"
 
 
 def test_completion_offers_options(nasrun):
