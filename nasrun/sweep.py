@@ -16,6 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.record.request import wording
 
+KNOW_SPLIT = (".SplitSweeper", ".OptunaSweeper")  # the one splits, the other refuses to
+
 
 @dataclass
 class _Sweep:
@@ -34,7 +36,15 @@ class SweepCallback(Callback):
     """Notes where a sweep writes when it starts."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Remember the sweep's folder and its report."""
+        """Remember the sweep's folder and its report.
+
+        Raises:
+            SystemExit: the sweeper would ignore ``sweep.split``. Hydra would make a warning of any
+                other error here, and go on.
+        """
+        if (refusal := _ignored_split(config)) is not None:
+            print(f"nasrun: {refusal}", file=sys.stderr)
+            sys.exit(refusal.exit_code)
         report = config.get("report")
         _current.append(
             _Sweep(
@@ -42,6 +52,18 @@ class SweepCallback(Callback):
                 None if report is None else OmegaConf.to_container(report, resolve=True),
             )
         )
+
+
+def _ignored_split(config: DictConfig) -> ConfigError | None:
+    """Why a split cannot be had; None where none is asked for, or the sweeper knows the setting."""
+    split = OmegaConf.select(config, "sweep.split", default=1)
+    if split == 1 or str(config.hydra.sweeper._target_).endswith(KNOW_SPLIT):
+        return None
+    choice = OmegaConf.select(config, "hydra.runtime.choices.hydra/sweeper")
+    return ConfigError(
+        f"sweep.split={split} would be ignored by hydra/sweeper={choice}: leave one of the two out "
+        "(nasrun's own sweeper, the default, splits)"
+    )
 
 
 def expect(jobs: Iterable[Iterable[str]]) -> None:

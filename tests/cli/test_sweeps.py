@@ -135,6 +135,17 @@ def test_a_sweep_that_cannot_be_is_refused_before_it_begins(nasrun, tmp_path, ar
     assert not (tmp_path / "sweep").exists()
 
 
+def test_a_split_that_the_sweeper_would_ignore_is_refused(nasrun, tmp_path):
+    command = ["trials=4", "sweep.split=2", "hydra/sweeper=basic", "hydra.sweep.dir=sweep"]
+    for mode in ([], ["-m"]):
+        answer = nasrun(*mode, *command, code=2)
+        assert "sweep.split=2 would be ignored by hydra/sweeper=basic" in answer.stderr
+        assert answer.stderr.count("\n") == 1
+        assert not (tmp_path / "sweep").exists()
+    answer = nasrun(*command, "sweep.split=1")
+    assert "4 rows of 1 finished jobs" in answer.stdout
+
+
 def test_a_sweep_of_mistakes_alone_ends_like_a_mistake(nasrun, tmp_path):
     nasrun("-m", "algorithm.population=0,-1", "hydra.sweep.dir=sweep", code=2)
     assert len(rows(tmp_path / "sweep" / "failed.csv")) == 2
