@@ -108,14 +108,13 @@ def main() -> None:
     except KeyboardInterrupt:
         code = _say("interrupted; start the same command again to go on", INTERRUPTED)
     except NasrunError as error:
-        code = _say(str(error), error.exit_code)
+        code = _refused(error)
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         cause = error.__cause__  # Hydra wraps what a callback or a sweeper refuses
-        refused = cause if isinstance(cause, NasrunError) else ConfigError(one_sentence(error))
-        code = _say(str(refused), refused.exit_code)
+        wrapped = isinstance(cause, NasrunError)
+        code = _refused(cause if wrapped else ConfigError(one_sentence(error)))
     except OSError as error:
-        refusal = unwritable(Path(error.filename or "the output folder"), error)
-        code = _say(str(refusal), refusal.exit_code)
+        code = _refused(unwritable(Path(error.filename or "the output folder"), error))
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
     sys.exit(max(code, sweep.close()))
@@ -134,6 +133,11 @@ def one_sentence(error: Exception) -> str:
         return " ".join(text.split())
     group, _, names = options.partition(":")
     return f"{' '.join(head.split())}; {group.strip()} can be {', '.join(names.split())}"
+
+
+def _refused(refusal: NasrunError) -> int:
+    sweep.withdraw()
+    return _say(str(refusal), refusal.exit_code)
 
 
 def _say(sentence: str, code: int) -> int:

@@ -1,7 +1,7 @@
 """One Hydra job: from a composed config to a run folder, and what a person sees of it."""
 
 import math
-import shutil
+import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,17 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from nasrun import config as configs
+from nasrun import footprint
 from nasrun.console import show_job, show_run
 from nasrun.errors import ConfigError, NasrunError
-from nasrun.files import atomic, read_csv, write_json
+from nasrun.files import atomic, read_csv, read_json, write_json
 from nasrun.live import live
 from nasrun.pipeline import prepare, run
 from nasrun.record.provenance import config_hash, provenance
-from nasrun.record.recorder import STATUS, Recorder
+from nasrun.record.recorder import LOCK, STATUS, Recorder
 from nasrun.record.request import Request, composed_hash, conf_hash
+
+OWN_FILES = (LOCK, STATUS, ".hydra", "nasrun.log")  # of a run that has not begun
 
 
 def play_job(config: DictConfig) -> float | None:
@@ -120,9 +123,10 @@ def _note_failure(folder: Path, error: Exception, job: Sequence[str] | None) -> 
     ``job``: the overrides of a sweep's job; None outside of sweeps.
     """
     status = folder / STATUS
-    if status.exists():
-        return  # written by the recorder, or by the other run that owns the folder
-    if job is not None or not isinstance(error, NasrunError):
+    noted = status.exists()  # by the recorder, or by the other run that owns the folder
+    if job is None and isinstance(error, NasrunError) and (not noted or _is_refusal(status)):
+        footprint.take_back(OWN_FILES)
+    elif not noted:
         trace = "".join(traceback.format_exception(error))
         reason = explain(error, folder)
         write_json(
@@ -136,7 +140,10 @@ def _note_failure(folder: Path, error: Exception, job: Sequence[str] | None) -> 
                 "error": trace,
             },
         )
-    elif folder != Path.cwd() and all(
-        path.name in {".lock", "nasrun.log"} for path in folder.iterdir()
-    ):
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_refusal(status: Path) -> bool:
+    """Whether a ``status.json`` says that this process's run asked for what cannot be."""
+    content = read_json(status)
+    refused = content.get("exit_code") == ConfigError.exit_code
+    return refused and content.get("pid") == os.getpid()

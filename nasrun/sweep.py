@@ -13,6 +13,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from nasrun import footprint
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.record.request import wording
 
@@ -33,7 +34,11 @@ _current: list[_Sweep] = []
 
 
 class SweepCallback(Callback):
-    """Notes where a sweep writes when it starts."""
+    """Notes where a sweep or a run writes when it starts."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Remember what there is of the run's folder, which Hydra is about to make."""
+        footprint.note(Path(config.hydra.run.dir))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Remember the sweep's folder and its report.
@@ -76,6 +81,15 @@ def refuse(job: Iterable[str]) -> None:
     """Say that a job has failed, whatever its folder may hold of other runs."""
     for current in _current:
         current.refused.add(wording(job))
+
+
+def withdraw() -> None:
+    """Forget this process's sweep if it was refused before its jobs were named.
+
+    Nothing is collected then: the folder holds what it held before the command.
+    """
+    if _current and not _current[-1].jobs:
+        _current.pop()
 
 
 def close() -> int:

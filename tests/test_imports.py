@@ -23,7 +23,7 @@ LAYERS = (
     {"play"},
     {"pipeline"},
     {"config"},
-    {"console", "cells", "live"},
+    {"console", "cells", "live", "footprint"},
     {"sweep", "job", "trackers"},
     {"sweepers"},
     {"__main__"},

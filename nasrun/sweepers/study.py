@@ -10,6 +10,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,7 @@ class SharedStudy:
         self._sampling = sampling
         self._first = first
         self._claims: dict[int, filelock.BaseFileLock] = {}
+        _require_optuna()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = filelock.FileLock(folder / CLAIM)
@@ -215,15 +217,18 @@ def place_of(number: int) -> str:
     return f"{number:04d}"
 
 
-def _open_study(journal: Path, lock: filelock.BaseFileLock) -> "Study":
-    """The study of a journal file; the caller holds the lock."""
-    try:
-        import optuna
-        from optuna.storages.journal import JournalFileBackend
-    except ImportError:
+def _require_optuna() -> None:
+    if find_spec("optuna") is None:
         raise UnsupportedError(
             'tuning needs Optuna, which is not installed: pip install "nasrun[tuning]"'
-        ) from None
+        )
+
+
+def _open_study(journal: Path, lock: filelock.BaseFileLock) -> "Study":
+    """The study of a journal file; the caller holds the lock."""
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     guard: Any = lock  # acquire() and release() are all that Optuna asks of it
     try:

@@ -90,7 +90,7 @@ def test_a_mistake_is_one_sentence_with_exit_code_2(nasrun, tmp_path, argument, 
     assert sentence in answer.stderr
     assert answer.stderr.count("\n") == 1
     assert answer.stderr.startswith("nasrun: ")
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()], "left something behind"
+    assert not list(tmp_path.iterdir()), "left something behind"
 
 
 def test_a_file_of_the_user_that_is_no_yaml(nasrun, tmp_path):
@@ -111,9 +111,10 @@ def test_debug_shows_the_traceback(nasrun):
     assert "Traceback" in nasrun("algorithm=foo", "debug=true", code=2).stderr
 
 
-def test_a_budget_below_the_first_evaluation_is_refused(nasrun):
+def test_a_budget_below_the_first_evaluation_is_refused_and_leaves_nothing(nasrun, tmp_path):
     answer = nasrun("budget.simulated_s=1", "budget.edge=drop", code=2)
     assert "the first evaluation costs" in answer.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_output_folder_that_cannot_be_written(nasrun, tmp_path):

@@ -135,6 +135,17 @@ def test_a_sweep_that_cannot_be_is_refused_before_it_begins(nasrun, tmp_path, ar
     assert not (tmp_path / "sweep").exists()
 
 
+def test_a_refused_command_leaves_a_sweep_as_it_is(nasrun, tmp_path):
+    nasrun("-m", "trials=2", "hydra.sweep.dir=sweep")
+    for name in FILES:
+        (tmp_path / "sweep" / name).unlink()
+    before = sorted((tmp_path / "sweep").iterdir())
+    for mistake in ("sweep.split=0", "algorithm=rea,nope", "hydra/sweeper=tune"):
+        assert "wrote" not in nasrun("-m", "trials=2", mistake, "resume=sweep", code=2).stdout
+    nasrun("trials=2", "resume=sweep", code=2)
+    assert sorted((tmp_path / "sweep").iterdir()) == before
+
+
 def test_a_split_that_the_sweeper_would_ignore_is_refused(nasrun, tmp_path):
     command = ["trials=4", "sweep.split=2", "hydra/sweeper=basic", "hydra.sweep.dir=sweep"]
     for mode in ([], ["-m"]):
