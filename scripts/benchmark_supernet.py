@@ -172,9 +172,9 @@ def timed(ways: dict[str, Step], repeats: int, device: Device) -> dict[str, floa
 def peak_mb(step: Step, device: Device) -> float:
     """Peak memory of a step in MB: of the GPU, or of the whole process on a CPU."""
     if device.on_gpu:
-        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.reset_peak_memory_stats(device.processor)
         step()
-        return torch.cuda.max_memory_allocated() / 1e6
+        return torch.cuda.max_memory_allocated(device.processor) / 1e6
     seen, done = [_resident_mb()], threading.Event()
 
     def watch() -> None:

@@ -1,12 +1,12 @@
 """Measure how fast networks are trained, beside a plain loop in the style of the reference.
 
 Usage: ``python scripts/benchmark_training.py [--threads N] [--rounds N] [--cells N]``.
-The plain loop is what NAS-Bench-201's own code does: float32, channels first, every edge with its
-own ReLU, ``none`` as a multiplication by zero, pictures cropped and mirrored one by one in the
-worker processes of a ``DataLoader``. Both loops train the same cell on the same made-up pictures of
-32x32 pixels, in turns, so that a neighbour on the machine slows both; medians of the rounds count.
-The roofline distance is the rate of useful operations (three passes of two for each multiplication
-of the convolutions) over the rate of a large matrix product in the same number format.
+The plain loop is what NAS-Bench-201's own code does (``speed/plain_training.py``); what both learn
+is compared by ``train_both_ways.py``. Both loops train the same cell on the same made-up pictures
+of 32x32 pixels, in turns, so that a neighbour on the machine slows both; medians of the rounds
+count. The roofline distance is the rate of useful operations (three passes of two for each
+multiplication of the convolutions) over the rate of a large matrix product in the same number
+format.
 """
 
 import argparse
@@ -14,85 +14,30 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from speed.plain_training import PlainLoop
+from torch import Tensor
 
 from nasrun.images import Images
 from nasrun.nets.device import Device
 from nasrun.nets.footprint import footprint
 from nasrun.nets.loader import Augmentation, load_batches
-from nasrun.nets.nb201 import Cell, Skeleton, topology_stages
 from nasrun.nets.recipe import Precision, Recipe
 from nasrun.nets.trainer import Trainer
-from nasrun.nets.vision import load_torchvision
 from nasrun.nets.zero_cost import proxies
 from nasrun.spaces.nb201 import NB201
-from nasrun.spec import Edges, Scale, Task
+from nasrun.spec import Scale, Task
 
 CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|"
-PX, CLASSES, WORKERS = 32, 10, 2
+PX, CLASSES = 32, 10
 MEAN, STD = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)
 ZERO_COST_TARGET_S = 2.0  # all scores of one cell at 32x32
 SPEED_UP_TARGET = {"cpu": 1.3, "cuda": 3.0}
 SIZE = 1024  # of the matrices whose product is the roof, on a CPU; four times that on a GPU
-
-
-class PlainCell(Cell):
-    """Every edge is computed, by itself."""
-
-    def __init__(self, edges: Edges, c_in: int, c_out: int) -> None:
-        super().__init__(edges, c_in, c_out)
-        self._edges = edges
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, c_out, H, W)`` of ``x (B, c_in, H, W)``."""
-        nodes = {"0": x}
-        for target in ("1", "2", "3"):
-            terms = [
-                nodes[start].mul(0.0) if name == "none" else
-                self.operations[f"{start}-{end}"](nodes[start])
-                for start, end, name in self._edges if end == target
-            ]  # fmt: skip
-            total = terms[0]
-            for term in terms[1:]:
-                total = total + term
-            nodes[target] = total
-        return nodes["3"]
-
-
-class Pictures(Dataset[tuple[Tensor, int]]):
-    """Pictures that are altered one by one."""
-
-    def __init__(self, images: Images) -> None:
-        load_torchvision()
-        from torchvision import transforms
-
-        self._pictures = [Image.fromarray(p) for p in images.pixels.transpose(0, 2, 3, 1)]
-        self._labels = images.labels.tolist()
-        self._transform = transforms.Compose(
-            [
-                transforms.RandomHorizontalFlip(),
-                transforms.RandomCrop(PX, padding=4),
-                transforms.ToTensor(),
-                transforms.Normalize([m / 255 for m in MEAN], [s / 255 for s in STD]),
-            ]
-        )
-
-    def __len__(self) -> int:
-        """Number of pictures."""
-        return len(self._labels)
-
-    def __getitem__(self, at: int) -> tuple[Tensor, int]:
-        """A picture, altered, and its label."""
-        picture: Any = self._transform(self._pictures[at])
-        return picture, self._labels[at]
 
 
 def made_up(count: int) -> Images:
@@ -102,33 +47,10 @@ def made_up(count: int) -> Images:
     return Images(pixels, generator.integers(0, CLASSES, count))
 
 
-def plain_loop(images: Images, batch: int, scale: Scale, device: Device) -> Callable[[], float]:
-    """A function that trains one epoch in the reference's style and returns its seconds."""
+def plain_loop(images: Images, batch: int, scale: Scale, device: Device) -> PlainLoop:
+    """The reference's way to train the cell."""
     edges = NB201().graph(NB201().parse(CELL))
-    stages = topology_stages(scale.channels or 16, scale.cells or 5)
-    network = Skeleton(lambda c_in, c_out: PlainCell(edges, c_in, c_out), stages, CLASSES)
-    network = network.to(device.processor).train()
-    optimizer = torch.optim.SGD(
-        network.parameters(), 0.1, 0.9, nesterov=True, weight_decay=5e-4, foreach=False
-    )
-    loader = DataLoader(
-        Pictures(images), batch, shuffle=True, num_workers=WORKERS, persistent_workers=True,
-        pin_memory=device.on_gpu,
-    )  # fmt: skip
-    lost = nn.CrossEntropyLoss()
-
-    def epoch() -> float:
-        began = time.perf_counter()
-        for x, y in loader:
-            x, y = x.to(device.processor), y.to(device.processor)
-            optimizer.zero_grad()
-            loss = lost(network(x), y)
-            loss.backward()
-            optimizer.step()
-            loss.item()  # the reference logs it
-        return time.perf_counter() - began
-
-    return epoch
+    return PlainLoop(edges, CLASSES, images, (MEAN, STD), scale, Recipe(batch=batch), device)
 
 
 def our_loop(images: Images, batch: int, scale: Scale, device: Device) -> Callable[[], float]:
@@ -185,7 +107,7 @@ def lines(options: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
     images = made_up(options.batch * options.batches)
     plain_device = replace(device, precision=Precision.float32)
     loops = {
-        "plain": plain_loop(images, options.batch, scale, plain_device),
+        "plain": plain_loop(images, options.batch, scale, plain_device).epoch,
         "ours": our_loop(images, options.batch, scale, device),
     }
     seconds: dict[str, list[float]] = {name: [] for name in loops}

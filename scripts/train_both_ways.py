@@ -1,0 +1,104 @@
+"""Train a cell by our trainer and by a plain loop, and compare what both have learnt.
+
+Usage: ``python scripts/train_both_ways.py [--seeds N] [--epochs N] [--cell TEXT] [key=value ...]``.
+Speed is worth nothing if the networks are worse for it: number format, layout, batched augmentation
+and fused operations must leave the accuracy as it is. Both ways train the same cell on the same
+pictures by NAS-Bench-201's recipe, with seeds of their own, and are judged on the same validation
+pictures. Overrides are nasrun's, by default a scale that a CPU bears. It prints the accuracies and
+the mean difference with its 95% interval (Welch's).
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from speed.plain_training import PlainLoop
+from train_against_table import experiment
+
+from nasrun.errors import ConfigError, NasrunError
+from nasrun.evaluators.training import Training
+from nasrun.nets.device import Device
+from nasrun.nets.recipe import Precision
+from nasrun.pipeline import Experiment
+from nasrun.spec import Archs, Floats, Scale
+from nasrun.streams import Streams
+
+CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|"
+SMALL = (
+    "evaluator.channels=8", "evaluator.cells=1", "task.train_images=5000", "task.valid_images=5000",
+)  # fmt: skip
+
+
+def ours(made: Experiment, arch: Archs) -> float:
+    """Validation accuracy of a training by the evaluator."""
+    epochs = np.array([made.evaluator.fidelities[-1]])
+    found = made.evaluator.evaluate(arch[None], epochs=epochs, streams=Streams([0]))
+    return float(found.val_acc_pct[0])
+
+
+def plain(made: Experiment, arch: Archs, seed: int) -> float:
+    """Validation accuracy of a training in the reference's style."""
+    evaluator = made.evaluator
+    assert isinstance(evaluator, Training)
+    splits, recipe = made.task.load(), evaluator.recipe
+    device = replace(
+        Device(evaluator.device, threads=evaluator.threads), precision=Precision.float32
+    )
+    with device.seeded(seed), device.computing():
+        loop = PlainLoop(
+            made.space.graph(arch), made.task.classes, splits.search_train,
+            (splits.mean, splits.std), Scale(evaluator.channels, evaluator.cells), recipe, device,
+        )  # fmt: skip
+        loop.train(evaluator.fidelities[-1])
+        return loop.accuracy(splits.search_valid)
+
+
+def difference(one: Floats, two: Floats) -> tuple[float, float]:
+    """Mean of ``one`` minus that of ``two``, and half the width of its 95% interval."""
+    from scipy.stats import ttest_ind
+
+    interval = ttest_ind(one, two, equal_var=False).confidence_interval(0.95)
+    return float(one.mean() - two.mean()), float((interval.high - interval.low) / 2)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seeds", type=int, default=5, help="trainings of either way")
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--cell", default=CELL)
+    parser.add_argument("overrides", nargs="*", help="key=value, as for nasrun")
+    options = parser.parse_args(arguments)
+    if options.seeds < 2:
+        raise ConfigError(f"--seeds must be at least 2, got {options.seeds}")
+    overrides = options.overrides or SMALL
+    table = Table("seed", "plain loop, float32, %", "ours, %", title=options.cell)
+    found: list[tuple[float, float]] = []
+    protocol = ""
+    for seed in range(options.seeds):
+        own = [f"evaluator.epochs={options.epochs}", f"evaluator.seed={seed}"]
+        made = experiment([*overrides, *own])
+        protocol = made.evaluator.protocol["fidelity"]
+        arch = made.space.parse(options.cell)
+        found.append((plain(made, arch, seed), ours(made, arch)))
+        table.add_row(str(seed), *(f"{value:.2f}" for value in found[-1]))
+    theirs, own_pct = np.array(found).T
+    Console(width=110).print(table)
+    mean, half = difference(own_pct, theirs)
+    print(
+        f"plain {theirs.mean():.2f} +- {theirs.std(ddof=1):.2f}, ours {own_pct.mean():.2f} +- "
+        f"{own_pct.std(ddof=1):.2f}; ours minus plain {mean:+.2f} +- {half:.2f} points "
+        f"({protocol})"
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except NasrunError as error:
+        print(f"train_both_ways: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
