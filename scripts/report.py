@@ -17,7 +17,7 @@ from yaml import YAMLError
 from nasrun.cells import job_edges
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.report.experiment import read_node, write_report
-from nasrun.report.joined import join_sweeps
+from nasrun.report.joined import join_sweeps, require_sweeps
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,12 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console = Console()
     try:
-        if options.out:
-            join_sweeps(options.folders, options.out)
+        require_sweeps(options.folders)
+        joined = join_sweeps(options.folders, options.out) if options.out else None
         for folder in [options.out] if options.out else options.folders:
-            sources = options.folders if options.out else [folder]
-            node = experiment_node(options.report) if options.report else read_node(sources[0])
-            written = write_report(folder, node, sources, job_edges)
+            named = options.folders[0] if options.out else folder
+            node = experiment_node(options.report) if options.report else read_node(named)
+            written = write_report(folder, node, joined, job_edges)
             console.print(written.table)
             for path in written.files:
                 console.print(f"wrote {path}", soft_wrap=True, highlight=False)

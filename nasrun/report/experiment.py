@@ -35,7 +35,15 @@ from nasrun.report.page import page
 from nasrun.report.published_figures import ALL_TASKS, Key, Published, read_published
 from nasrun.report.schema import Figure, Report, parse_report
 from nasrun.report.terminal import ReportTable
-from nasrun.report.trials import Problem, Trials, by_problem, protocol, read_trials
+from nasrun.report.trials import (
+    TRIALS,
+    Joined,
+    Problem,
+    Trials,
+    by_problem,
+    protocol,
+    read_trials,
+)
 from nasrun.report.winners import EdgesOf, find_winners
 
 NODE = "report.json"
@@ -53,10 +61,10 @@ class Written:
 def write_report(
     folder: Path,
     report: Mapping[str, Any],
-    sources: Sequence[Path] = (),
+    joined: Joined | None = None,
     edges: EdgesOf | None = None,
 ) -> Written:
-    """Write the report of ``folder/trials.csv`` beside it.
+    """Write the report of ``folder/trials.csv`` beside it, or nothing at all.
 
     It is ``NAME.csv`` with every figure, ``NAME.md`` and ``NAME.tex`` with the columns asked for,
     ``NAME_claims.csv``, ``NAME_statistics.csv`` and ``NAME_pairs.csv``, the drawings asked for (the
@@ -66,7 +74,8 @@ def write_report(
     Args:
         folder: where the trials lie and the report goes.
         report: the ``report:`` node.
-        sources: sweep folders that the trials come from, whose jobs know more; default: ``folder``.
+        joined: trials of several sweeps, to be written as ``folder/trials.csv``; default: those
+            that lie there.
         edges: the cell of an architecture, for drawings of the winners.
 
     Raises:
@@ -74,9 +83,10 @@ def write_report(
         DataError: trials are missing, ragged or doubled, or a file cannot be read or written.
     """
     parsed = parse_report(report)
-    jobs = [job for source in sources or (folder,) for job in find_jobs(source)]
-    content = _content(folder, parsed, jobs)
-    files = {**_tables(content), NODE: (json.dumps(dict(report), indent=2) + "\n").encode()}
+    jobs = [job for place in (joined.folders if joined else [folder]) for job in find_jobs(place)]
+    content = _content(joined or folder / TRIALS, parsed, jobs)
+    files = {TRIALS: joined.content.encode()} if joined else {}
+    files |= {**_tables(content), NODE: (json.dumps(dict(report), indent=2) + "\n").encode()}
     curves = anytime_curves(content, jobs) if Figure.anytime in parsed.figures else {}
     for number, kind in enumerate(parsed.figures):
         name = f"{parsed.name}_{kind.value}" if number else parsed.name
@@ -119,8 +129,7 @@ def read_node(folder: Path) -> dict[str, Any]:
     return node
 
 
-def _content(folder: Path, report: Report, jobs: Sequence[Job]) -> Content:
-    path = folder / "trials.csv"
+def _content(path: Path | Joined, report: Report, jobs: Sequence[Job]) -> Content:
     frame = read_trials(path, report.metric)
     if frame.empty:
         raise DataError(f"{path}: no trials in it; run the experiment first")

@@ -1,18 +1,35 @@
 """Several sweeps as one: their trials in one table, checked against each other."""
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nasrun.errors import DataError
-from nasrun.files import read_csv, write_csv
-from nasrun.report.trials import PROBLEM, Problem
+from nasrun.files import read_csv
+from nasrun.report.trials import PROBLEM, TRIALS, Joined, Problem
 
-TRIALS = "trials.csv"
 TRIAL = (*PROBLEM, "algorithm", "seed")
 
 
-def join_sweeps(sources: Sequence[Path], folder: Path) -> None:
-    """Write the rows of all ``sources`` as ``folder/trials.csv``, in the order given.
+def require_sweeps(folders: Iterable[Path]) -> None:
+    """Check that folders can be reported on.
+
+    Raises:
+        DataError: one is not there, or holds no finished trial.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise DataError(f"{folder} is no folder: expected that of a sweep, with its {TRIALS}")
+        if not (folder / TRIALS).exists():
+            raise DataError(
+                f"{folder} holds no {TRIALS}, which a sweep's folder has as soon as one of its "
+                "runs is finished: name that folder, or finish the sweep first"
+            )
+
+
+def join_sweeps(sources: Sequence[Path], folder: Path) -> Joined:
+    """The rows of all ``sources``, in the order given, for a report in ``folder``.
 
     Raises:
         DataError: a file is missing or ragged, headers differ, a trial stands in two of them, or
@@ -38,7 +55,13 @@ def join_sweeps(sources: Sequence[Path], folder: Path) -> None:
         raise DataError(f"{first}: no column {', '.join(missing)}; nasrun's trials.csv has them")
     _refuse_shared(tables)
     rows = [[row[column] for column in columns] for table in tables.values() for row in table]
-    write_csv(folder / TRIALS, columns, rows)
+    return Joined(_text([columns, *rows]), {path: len(table) for path, table in tables.items()})
+
+
+def _text(rows: Iterable[Sequence[str]]) -> str:
+    stream = io.StringIO(newline="")
+    csv.writer(stream, lineterminator="\n").writerows(rows)
+    return stream.getvalue()
 
 
 def _refuse_shared(tables: dict[Path, list[dict[str, str]]]) -> None:

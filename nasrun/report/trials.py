@@ -1,5 +1,6 @@
 """The ``trials.csv`` of a sweep, checked and set out as arrays."""
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from nasrun.streams import Floats, Ints
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+TRIALS = "trials.csv"
 PROBLEM = ["space", "search_task", "task"]
 PROTOCOL = ["split", "fidelity", "run", "clock", "meta"]
 FIGURES = ["rank", "simulated_s"]  # that every report reads besides its metric
@@ -55,7 +57,35 @@ class Trials:
     search_s: Floats
 
 
-def read_trials(path: Path, metric: str) -> "DataFrame":
+@dataclass(frozen=True)
+class Joined:
+    """The ``trials.csv`` of several sweeps as one, which is on no disk yet.
+
+    ``content`` is its text, ``rows`` how many of its rows each of the files has, in order.
+    """
+
+    content: str
+    rows: Mapping[Path, int]
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.rows))
+
+    @property
+    def folders(self) -> list[Path]:
+        """The sweeps' folders."""
+        return [path.parent for path in self.rows]
+
+    def lines(self, index: Iterable[int]) -> str:
+        """Which lines of which files the rows with these numbers are."""
+        places, first, numbers = list[str](), 0, set(index)
+        for path, count in self.rows.items():
+            own = sorted(number - first for number in numbers if 0 <= number - first < count)
+            places += [f"{_line_numbers(own)} of {path}"] if own else []
+            first += count
+        return " and ".join(places)
+
+
+def read_trials(path: Path | Joined, metric: str) -> "DataFrame":
     """The rows of a ``trials.csv``.
 
     Raises:
@@ -67,7 +97,8 @@ def read_trials(path: Path, metric: str) -> "DataFrame":
     needed = [*PROBLEM, "algorithm", "seed", *PROTOCOL, *figures]
     try:
         # Texts first: a metric that is empty everywhere must not decide a column's type.
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+        source = io.StringIO(path.content) if isinstance(path, Joined) else path
+        frame = pd.read_csv(source, dtype=str, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:  # pandas' ParserError is a ValueError
         raise DataError(f"{path}: cannot be read as CSV ({error})") from None
     missing = [column for column in needed if column not in frame.columns]
@@ -75,7 +106,7 @@ def read_trials(path: Path, metric: str) -> "DataFrame":
         raise DataError(f"{path}: no column {', '.join(missing)}; nasrun's trials.csv has them")
     ragged = frame.index[frame[[*PROBLEM, "algorithm", "seed", *PROTOCOL]].isna().any(axis=1)]
     if len(ragged) or not isinstance(frame.index, pd.RangeIndex):
-        where = _lines(ragged) if len(ragged) else "every line"
+        where = _lines(path, ragged) if len(ragged) else "every line"
         raise DataError(f"{path}, {where}: not as many cells as the header has columns")
     try:
         return frame.astype({"seed": np.int64, **dict.fromkeys(figures, np.float64)})
@@ -87,7 +118,7 @@ def by_problem(
     frame: "DataFrame",
     metric: str,
     order: Sequence[str],
-    where: Path,
+    where: Path | Joined,
     may_differ: Sequence[str] = (),
 ) -> Mapping[Problem, Trials]:
     """Trials by problem, both in order of appearance; algorithms named in ``order`` come first.
@@ -118,20 +149,20 @@ def by_problem(
     return problems
 
 
-def _refuse_duplicates(frame: "DataFrame", where: Path) -> None:
+def _refuse_duplicates(frame: "DataFrame", where: Path | Joined) -> None:
     key = [*PROBLEM, "algorithm", "seed"]
     twice = frame[frame.duplicated(key, keep=False)]
     if len(twice):
         row = twice.iloc[0]
         same = twice.index[(twice[key] == row[key]).all(axis=1)]
         raise DataError(
-            f"{where}, {_lines(same)}: {row['algorithm']} on {Problem.of(row)} with seed "
+            f"{where}, {_lines(where, same)}: {row['algorithm']} on {Problem.of(row)} with seed "
             f"{row['seed']} stands more than once; a report compares algorithms under one protocol "
             "each, so give one of them another name (algorithm.name=...) or leave it out"
         )
 
 
-def _refuse_mixed(frame: "DataFrame", columns: Sequence[str], where: Path) -> None:
+def _refuse_mixed(frame: "DataFrame", columns: Sequence[str], where: Path | Joined) -> None:
     """All rows of a problem must come from one protocol: other figures are not comparable."""
     for column in [name for name in columns if name in frame.columns]:
         for _, rows in frame.groupby(PROBLEM, sort=False):
@@ -139,11 +170,11 @@ def _refuse_mixed(frame: "DataFrame", columns: Sequence[str], where: Path) -> No
             if kinds.ngroups < 2:
                 continue
             (one, first), (other, second) = list(kinds)[:2]
+            here, there = (_lines(where, rows.index) for rows in (first, second))
             raise DataError(
                 f"{where}: {Problem.of(rows.iloc[0])} mixes protocols: {column} is {one!r} in "
-                f"{_lines(first.index)} ({_names(first)}) and {other!r} in {_lines(second.index)} "
-                f"({_names(second)}); report them apart, or allow "
-                f"it by report.may_differ=[{column}]"
+                f"{here} ({_names(first)}) and {other!r} in {there} ({_names(second)}); report "
+                f"them apart, or allow it by report.may_differ=[{column}]"
             )
 
 
@@ -151,7 +182,7 @@ def _names(rows: "DataFrame") -> str:
     return ", ".join(dict.fromkeys(rows["algorithm"]))
 
 
-def _refuse_ragged(frame: "DataFrame", algorithms: Sequence[str], where: Path) -> None:
+def _refuse_ragged(frame: "DataFrame", algorithms: Sequence[str], where: Path | Joined) -> None:
     """Every algorithm must have played every problem with the same seeds."""
     for _, rows in frame.groupby(PROBLEM, sort=False):
         seeds = set(rows["seed"])
@@ -173,10 +204,14 @@ def protocol(frame: "DataFrame") -> list[str]:
     ]
 
 
-def _lines(index: Iterable[Any]) -> str:
-    """Line numbers in the file, whose first line is the header."""
-    numbers = [int(row) + 2 for row in index]
-    return f"line{'s' if len(numbers) > 1 else ''} {_some(numbers)}"
+def _lines(where: Path | Joined, index: Iterable[Any]) -> str:
+    numbers = [int(row) for row in index]
+    return where.lines(numbers) if isinstance(where, Joined) else _line_numbers(numbers)
+
+
+def _line_numbers(rows: Sequence[int]) -> str:
+    """Line numbers in a file, whose first line is the header."""
+    return f"line{'s' if len(rows) > 1 else ''} {_some([row + 2 for row in rows])}"
 
 
 def _some(items: Sequence[int]) -> str:

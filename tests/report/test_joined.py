@@ -93,3 +93,32 @@ def test_a_file_that_is_not_nasruns_is_refused(two, tmp_path):
         (folder / "trials.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="no column space"):
         join_sweeps(two, tmp_path / "out")
+
+
+def test_a_refused_joint_report_leaves_nothing(script, two, tmp_path, capsys):
+    out = tmp_path / "out"
+    found = {"rea": "val@12", "random": "val@200"}
+    for folder, (name, fidelity) in zip(two, found.items(), strict=True):
+        write_trials(folder, [row(name, seed, 1.0, fidelity=fidelity) for seed in range(3)])
+    assert script.main([*map(str, two), "--out", str(out)]) == 1
+    assert not out.exists()
+    message = capsys.readouterr().err
+    assert f"fidelity is 'val@12' in lines 2, 3, 4 of {two[0]}/trials.csv (rea)" in message
+    assert f"'val@200' in lines 2, 3, 4 of {two[1]}/trials.csv (random)" in message
+
+
+def test_folders_without_runs_are_named_before_anything_is_written(script, two, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    sentences = {
+        tmp_path / "nowhere": "is no folder: expected that of a sweep",
+        two[0] / "trials.csv": "is no folder: expected that of a sweep",
+        tmp_path / "empty": "holds no trials.csv, which a sweep's folder has",
+    }
+    for folder, sentence in sentences.items():
+        for out in ([], ["--out", str(tmp_path / "out")]):
+            assert script.main([str(two[0]), str(folder), *out]) == 1
+            message = capsys.readouterr().err
+            assert message.startswith(f"report: {folder} {sentence}")
+            assert message.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+    assert not (two[0] / "both.csv").exists()

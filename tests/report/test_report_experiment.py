@@ -194,4 +194,4 @@ def test_the_script_refuses_a_file_without_a_report(script, folder, capsys, cont
 
 def test_the_script_refuses_a_folder_without_trials(script, tmp_path, capsys):
     assert script.main([str(tmp_path)]) == DataError.exit_code
-    assert "report.json" in capsys.readouterr().err
+    assert f"{tmp_path} holds no trials.csv" in capsys.readouterr().err
