@@ -1,5 +1,6 @@
 """Where networks are trained, and how fast or how exactly."""
 
+import gc
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -27,7 +28,8 @@ class Device:
 
     ``where`` is torch's name of it, ``auto`` the GPU if there is one. ``threads`` are a CPU's; None
     leaves PyTorch's number. ``deterministic`` repeats a GPU's results bit by bit and is slower; a
-    CPU repeats them in any case, given the same number of threads.
+    CPU repeats them in any case, given the same number of threads. Where ``dtype`` is float32, a
+    GPU does not round to TF32 either.
 
     Raises:
         ConfigError: a device that is not there, or float16 on a CPU.
@@ -40,6 +42,10 @@ class Device:
     threads: int | None = None
 
     def __post_init__(self) -> None:
+        if self.on_gpu:
+            # PyTorch reads it at the first matrix product of the process and never again; without
+            # it, a deterministic training after one that is not would be refused.
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         try:
             torch.empty(0, device=self.processor)
         except (RuntimeError, AssertionError) as error:
@@ -77,14 +83,20 @@ class Device:
         if self.precision is not Precision.auto:
             return DTYPES[self.precision]
         if self.on_gpu:
-            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+            return torch.bfloat16 if self._gpu_has_bfloat16() else torch.float16
         return torch.bfloat16 if _cpu_has_bfloat16() else torch.float32
+
+    def _gpu_has_bfloat16(self) -> bool:
+        """Whether this GPU multiplies bfloat16 numbers; emulating them would be slow."""
+        with torch.cuda.device(self.processor):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
 
     @property
     def label(self) -> str:
-        """Such as ``cpu/bfloat16``, or the GPU's own name in front."""
+        """Such as ``cpu/bfloat16``, or the GPU's own name in front; whether a GPU is exact."""
         name = torch.cuda.get_device_name(self.processor) if self.on_gpu else self.processor.type
-        return f"{name}/{str(self.dtype).removeprefix('torch.')}"
+        exact = "/deterministic" if self.on_gpu and self.deterministic else ""
+        return f"{name}/{str(self.dtype).removeprefix('torch.')}{exact}"
 
     def autocast(self, cached: bool = True) -> torch.autocast:
         """Context in which networks compute in ``dtype``."""
@@ -102,6 +114,16 @@ class Device:
     def put(self, x: Tensor) -> Tensor:
         """Images ``(B, C, H, W)`` on the device, channels last."""
         return x.to(self.processor, non_blocking=True, memory_format=torch.channels_last)
+
+    def generator(self, seed: int) -> torch.Generator:
+        """Random numbers that are drawn on the device itself."""
+        return torch.Generator(self.processor).manual_seed(seed)
+
+    def free(self) -> None:
+        """Give back the memory of what nobody needs any more."""
+        if self.on_gpu:
+            gc.collect()  # a recorded graph holds on to itself
+            torch.cuda.empty_cache()
 
     def wait(self) -> None:
         """Return when all work that was given to the device is done."""
@@ -122,12 +144,10 @@ class Device:
         cudnn: Any = torch.backends.cudnn
         matmul = torch.backends.cuda.matmul
         before = cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32
-        fast = not self.deterministic
-        if self.deterministic:
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS refuses
         torch.set_num_threads(self.threads or threads)
         torch.use_deterministic_algorithms(self.deterministic)
-        cudnn.benchmark = cudnn.allow_tf32 = matmul.allow_tf32 = fast
+        cudnn.benchmark = not self.deterministic
+        cudnn.allow_tf32 = matmul.allow_tf32 = self.dtype is not torch.float32
         try:
             yield
         finally:
