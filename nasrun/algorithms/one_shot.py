@@ -295,7 +295,7 @@ class OneShot(Algorithm):
         folder = self.problem.folder
         if folder is None or not (path := folder / CHECKPOINT).exists():
             return
-        state = load_checkpoint(path, self.processor.processor)
+        state = load_checkpoint(path)
         self._records = state["records"]
         self.resume(len(self._records))
         parts = {"network": self.network, "weights": self.weight_optimizer, **self._kept}

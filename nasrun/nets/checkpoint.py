@@ -22,14 +22,17 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """What ``save_checkpoint`` wrote. No code in the file is run.
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """What ``save_checkpoint`` wrote, on the CPU. No code in the file is run.
+
+    Whoever takes it over copies it to where it belongs: Adam counts its steps on the CPU, and on a
+    GPU it would wait for that number at every step.
 
     Raises:
         DataError: the file is damaged.
     """
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{path}: not a checkpoint ({reason}); delete it to train anew") from None

@@ -16,7 +16,9 @@ log = logging.getLogger("nasrun")
 Forward = Callable[[Tensor], Any]
 
 
-def fast_forward(network: nn.Module, recipe: Recipe, device: Device, sample: Tensor) -> Forward:
+def fast_forward(
+    network: nn.Module, recipe: Recipe, device: Device, sample: Tensor, parts: int = 1
+) -> Forward:
     """The network as a function of a batch in training, as fast as the device allows.
 
     A GPU spends more time on starting the many small kernels of a cell than on computing them, so
@@ -28,27 +30,38 @@ def fast_forward(network: nn.Module, recipe: Recipe, device: Device, sample: Ten
         recipe: of the training; what it drops at random cannot be recorded.
         device: where.
         sample: a batch; only batches of its shape are replayed, others are computed plainly.
+        parts: into which a batch is cut. A replay writes its gradients over those of the one
+            before, so that those of several parts would not add up.
     """
     if device.compile:
         return torch.compile(network)
-    if not device.on_gpu or recipe.drop_path:
+    if not device.on_gpu or recipe.drop_path or parts > 1:
         return network
+    state = copy.deepcopy(network.state_dict())  # recording runs passes that count into statistics
+    device.free()  # what the networks recorded before this one have left
     try:
         return _recorded(network, device, sample)
     except RuntimeError as error:
-        log.warning("no CUDA graph of this network (%s): it is trained without", error)
-        return network
+        reason = str(error).splitlines()[0]
+    finally:
+        network.load_state_dict(state)
+    device.free()
+    log.warning("no CUDA graph of this network (%s): it is trained without", reason)
+    return network
 
 
 def _recorded(network: nn.Module, device: Device, sample: Tensor) -> Forward:
     """The network's passes, forward and backward, as CUDA graphs."""
-    state = copy.deepcopy(network.state_dict())  # recording runs passes that count into statistics
-    shape, plain = sample.shape, type(network).forward
+    shape = sample.shape
     with device.autocast(cached=False):
-        graphed = torch.cuda.make_graphed_callables(network, (torch.zeros_like(sample),))
-    network.load_state_dict(state)
+        # A weight that no path reaches has no gradient, as it has none without a graph.
+        torch.cuda.make_graphed_callables(
+            network, (torch.zeros_like(sample),), allow_unused_input=True
+        )
+    replay = network.forward
+    del network.forward  # stands in the way of the class's, which judging and copies need
 
     def forward(x: Tensor) -> Any:
-        return graphed(x) if x.shape == shape else plain(network, x)
+        return replay(x) if x.shape == shape else network(x)
 
     return forward

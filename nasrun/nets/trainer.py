@@ -79,10 +79,15 @@ class Trainer:
         )
         scales = device.dtype is torch.float16
         self._scaler = torch.amp.GradScaler(device.processor.type, enabled=scales)
+        if scales and recipe.momentum:
+            # A scale too large skips the first step, after which the optimiser would go on from
+            # momentum that it never set. Zero is what it begins with otherwise.
+            for parameter in self.network.parameters():
+                self._optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         self._checkpoint = checkpoint
         self._forward: Forward | None = None
         if checkpoint is not None and checkpoint.exists():
-            self._load(load_checkpoint(checkpoint, device.processor))
+            self._load(load_checkpoint(checkpoint))
 
     @property
     def done(self) -> int:
@@ -158,6 +163,9 @@ class Trainer:
             self.failure = f"out of memory in epoch {epoch + 1} even with halved batches"
             return math.nan, math.nan
         self.parts = PARTS
+        self._forward = None  # and with it what a recorded graph holds
+        self._optimizer.zero_grad()
+        self.device.free()
         half = self.recipe.batch // PARTS
         log.warning(
             "batches of %d images do not fit the memory (%s): each is computed in %d parts of %d "
@@ -184,7 +192,7 @@ class Trainer:
     def _step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """One update; returns the batch's summed loss and number of hits."""
         if self._forward is None:
-            self._forward = fast_forward(self.network, self.recipe, self.device, x)
+            self._forward = fast_forward(self.network, self.recipe, self.device, x, self.parts)
         self._optimizer.zero_grad()
         loss_sum, right = x.new_zeros(()), x.new_zeros(())
         for part, labels in zip(x.chunk(self.parts), y.chunk(self.parts), strict=True):

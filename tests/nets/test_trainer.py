@@ -245,7 +245,7 @@ def test_a_checkpoint_runs_no_code(tmp_path):
     path = tmp_path / "bomb.pt"
     torch.save({"network": Bomb()}, path)
     with pytest.raises(DataError, match="not a checkpoint"):
-        load_checkpoint(path, torch.device("cpu"))
+        load_checkpoint(path)
 
 
 def test_devices_that_are_not_there_are_refused():
