@@ -62,7 +62,7 @@ class DrNAS(Mixture):
 
     def _widen(self) -> None:
         self.build(Scale(self.scale.channels, self.scale.cells), self.later_share)
-        self.network.noise = self.noise
+        self._share_noise()
 
     @property
     def _half(self) -> int:
@@ -82,15 +82,17 @@ class DrNAS(Mixture):
 
     def _sample(self) -> list[Tensor]:
         """Mixing rows; options that were dropped have weight zero."""
-        concentration = F.elu(self.logits) + 1.0
+        # Gamma numbers are drawn on the host: two copies there, one back, whatever the rows.
+        concentration = (F.elu(self.logits) + 1.0).cpu()
         rows: list[Tensor] = []
         for row, allowed in zip(
-            self.by_row(concentration), self.by_row(self._allowed), strict=True
+            self.by_row(concentration), self.by_row(self._allowed.cpu()), strict=True
         ):
             options = allowed.nonzero()[:, 0]
             weights = dirichlet(row[options].clamp(min=1e-6), self.noise)
             rows.append(torch.zeros_like(row).index_copy(0, options, weights))
-        return rows
+        drawn = torch.cat(rows).to(self.logits.device, non_blocking=True)
+        return list(drawn.split([len(row) for row in rows]))
 
     def softmax(self) -> list[Tensor]:
         """Mean mixing weights; those of dropped options are zero."""

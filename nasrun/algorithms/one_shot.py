@@ -60,6 +60,7 @@ class OneShot(Algorithm):
     cohort: ClassVar[bool] = False
     trains: ClassVar[bool] = True
     share: ClassVar[int] = 1
+    exact: ClassVar[bool] = False  # whether an automatic precision is float32 on a GPU, too
 
     def __post_init__(self) -> None:
         for key in ("epochs", "batch", "learning_rate"):
@@ -110,6 +111,7 @@ class OneShot(Algorithm):
 
         Raises:
             UnsupportedError: several trials at once, or no supernet or images.
+            ConfigError: float16, or a device that is not there.
         """
         if problem.trials != 1:
             raise UnsupportedError(
@@ -117,8 +119,13 @@ class OneShot(Algorithm):
             )
         self.problem, self._streams = problem, streams.fork("one_shot")
         self.processor = Device(self.device, self.precision)
-        half = self.processor.dtype is torch.float16  # would need scaled losses
-        if self.precision is Precision.auto and (half or not self.processor.on_gpu):
+        half = self.processor.dtype is torch.float16
+        if half and self.precision is Precision.float16:
+            raise ConfigError(
+                "algorithm.precision=float16 needs scaled losses, which supernets have not: use "
+                "auto, bfloat16 or float32"
+            )
+        if self.precision is Precision.auto and (self.exact or half or not self.processor.on_gpu):
             # On a CPU a supernet's channels are too few for bfloat16 to pay.
             self.processor = replace(self.processor, precision=Precision.float32)
         self.epoch, self.progress = 0, 0.0
@@ -183,8 +190,13 @@ class OneShot(Algorithm):
         """Random numbers of this epoch alone, so that a resumed search draws the same ones."""
         self.draws = self._streams.fork(purpose)
         self.noise = torch.Generator().manual_seed(int(self.draws.integers(2**48)[0, 0]))
-        self.network.noise = self.noise
+        self._share_noise()
         self._validation: Iterator[tuple[Tensor, Tensor]] = self.data.validating(self.epoch)
+
+    def _share_noise(self) -> None:
+        """Give the network a source of random numbers; a GPU draws its masks, which are large."""
+        processor, seed = self.processor, self.noise.initial_seed()
+        self.network.noise = processor.generator(seed) if processor.on_gpu else self.noise
 
     def _seed(self, number: int) -> int:
         return int(self._streams.fork(f"seed/{number}").integers(2**48)[0, 0])
@@ -247,7 +259,8 @@ class OneShot(Algorithm):
         """One-hot mixing rows of ``arch (L,)``."""
         options, names = self.network.rows_of(arch), self.network.rows
         blocks = [np.eye(len(row))[option] for option, row in zip(options, names, strict=True)]
-        flat = torch.from_numpy(np.concatenate(blocks)).float().to(self.processor.processor)
+        flat = torch.from_numpy(np.concatenate(blocks)).float()
+        flat = flat.to(self.processor.processor, non_blocking=True)
         return list(flat.split([len(row) for row in names]))
 
     def random_arch(self) -> Archs:

@@ -87,7 +87,7 @@ class PDARTS(Mixture):
 
     def _renew(self) -> None:
         self.build(Scale(self.scale.channels, self.scale.cells), self.share)
-        self.network.noise = self.noise
+        self._share_noise()
         self.arch_optimizer = self.adam([self.logits])
         self.keep(arch_optimizer=self.arch_optimizer)
 

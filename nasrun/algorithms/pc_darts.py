@@ -46,13 +46,15 @@ class PCDARTS(Mixture):
         drawn = self.initial_std * torch.randn(count, generator=self.noise)
         self.edge_logits = drawn.to(self.logits.device).requires_grad_()
         self.arch_optimizer = self.adam([self.logits, self.edge_logits])
+        place = self.logits.device  # a list would be copied there in every step
+        self._groups = [torch.tensor(group, device=place) for group in self.network.groups]
         self.keep(edge_logits=self.edge_logits, arch_optimizer=self.arch_optimizer)
 
     def softmax(self) -> list[Tensor]:
         """Mixing rows: probabilities of the options times the weight of the edge."""
         rows = super().softmax()
-        for group in self.network.groups:
-            weights = F.softmax(self.edge_logits[list(group)], dim=0)
+        for group, where in zip(self.network.groups, self._groups, strict=True):
+            weights = F.softmax(self.edge_logits[where], dim=0)
             for at, weight in zip(group, weights, strict=True):
                 rows[at] = rows[at] * weight
         return rows

@@ -42,7 +42,7 @@ def uniforms(
 ) -> list[Tensor]:
     """One ``(count, options)`` tensor of uniforms per decision, drawn on the generator's device."""
     drawn = torch.rand(count, sum(arity), generator=generator).clamp(EDGE, 1.0 - EDGE)
-    return list(drawn.to(device).split(list(arity), dim=1))
+    return list(drawn.to(device, non_blocking=True).split(list(arity), dim=1))
 
 
 def gumbel(noise: Tensor) -> Tensor:

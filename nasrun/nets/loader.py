@@ -108,7 +108,7 @@ class Loader(ABC):
         generator = Generator().manual_seed(_mixed(seed, number))
         order = torch.randperm(len(self._labels), generator=generator)
         for rows, x in self._shuffled(order, generator):
-            yield x, self._labels[rows.to(self.device)]
+            yield x, self._labels[rows.to(self.device, non_blocking=True)]
 
     @abstractmethod
     def _keep(self, pixels: Pixels) -> None:
@@ -148,7 +148,7 @@ class SmallLoader(Loader):
         return self._pixels.as_strided(size, (image, row, column, row, 1))
 
     def _plain(self, rows: Tensor) -> Tensor:
-        crops = self._windows[rows.to(self.device), self._pad, self._pad]
+        crops = self._windows[rows.to(self.device, non_blocking=True), self._pad, self._pad]
         return crops.view(len(rows), self._px, self._px, -1)
 
     def _shuffled(self, order: Tensor, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:

@@ -80,10 +80,11 @@ class SharedNet(nn.Module, ABC):
     """A network of all architectures of a space: :class:`nasrun.spec.Supernet`.
 
     ``noise``, ``drop_path``, ``skip_dropout`` and ``least`` are set from outside, by methods that
-    want them: the probability of leaving out an operation for an image, and of zeroing a number
-    that goes through a skip-connection, in training; and the weight that an option must have for
-    some image to be computed, which it then is for the whole batch, so that its normalisation sees
-    all images. ``least=None`` computes every option for the images that use it, and no others.
+    want them: the source of random numbers, on the device that is to draw them; the probability of
+    leaving out an operation for an image, and of zeroing a number that goes through a
+    skip-connection, in training; and the weight that an option must have for some image to be
+    computed, which it then is for the whole batch, so that its normalisation sees all images.
+    ``least=None`` computes every option for the images that use it, and no others.
     """
 
     rows: tuple[tuple[str, ...], ...]
@@ -134,7 +135,8 @@ class SharedNet(nn.Module, ABC):
 
         ``shape`` is that of the mask: ones where it is the same along an axis.
         """
-        mask = torch.rand(list(shape), generator=self.noise).lt(share)
+        place = x.device if self.noise is None else self.noise.device
+        mask = torch.rand(list(shape), generator=self.noise, device=place).lt(share)
         return x * (mask.to(x.device, x.dtype) / share)
 
 
