@@ -60,6 +60,17 @@ class EvaluationCell(nn.Module):
         return drop_path(module(x), rate) if drops else module(x)
 
 
+def _halves(x: Tensor) -> Tensor:
+    """``(B, C, 2, 2)`` means over the quarters of ``x (B, C, H, W)``.
+
+    Where they do not overlap by a pooling whose gradient repeats bit by bit on a GPU, too.
+    """
+    height, width = x.shape[2:]
+    if height % 2 or width % 2:
+        return F.adaptive_avg_pool2d(x, 2)
+    return F.avg_pool2d(x, (height // 2, width // 2))
+
+
 class AuxiliaryHead(nn.Module):
     """A second classifier on the features after two thirds of the cells, for training alone."""
 
@@ -80,7 +91,7 @@ class AuxiliaryHead(nn.Module):
         x = F.relu(x)
         if min(x.shape[2:]) >= 5:
             x = F.avg_pool2d(x, 5, stride=3, count_include_pad=False)
-        x = F.adaptive_avg_pool2d(x, 2)  # nothing happens to an image of 32 pixels, which is 2 here
+        x = _halves(x)  # nothing happens to an image of 32 pixels, which is 2 here
         return self.classifier(self.features(x).flatten(1))
 
 
