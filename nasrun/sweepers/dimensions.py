@@ -1,6 +1,8 @@
 """What a tuning may change: dimensions in Hydra's sweep grammar, as Optuna's distributions."""
 
-from collections.abc import Mapping
+import math
+import random
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +54,24 @@ class Numbers:
             return IntDistribution(int(self.low), int(self.high), self.log, int(self.step or 1))
         return FloatDistribution(self.low, self.high, self.log, self.step)
 
+    @property
+    def count(self) -> int | None:
+        """How many values there are; None: any number in between."""
+        step = self.step or (1 if self.whole else None)
+        return None if step is None else int((self.high - self.low) / step + TINY) + 1
+
+    def at(self, index: int) -> Value:
+        """The value with this number, where they can be counted."""
+        return self.rounded(self.low + index * (self.step or 1))
+
+    def drawn(self, stranger: random.Random) -> Value:
+        """A value at random."""
+        if self.count is not None:
+            return self.at(stranger.randrange(self.count))
+        if not self.log:
+            return self.rounded(stranger.uniform(self.low, self.high))
+        return self.rounded(math.exp(stranger.uniform(math.log(self.low), math.log(self.high))))
+
     def rounded(self, value: Value) -> Value:
         """The value with a few significant digits (on its step, if there is one), within bounds."""
         if self.whole:
@@ -86,6 +106,19 @@ class Options:
         from optuna.distributions import CategoricalDistribution
 
         return CategoricalDistribution(self.texts)
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.texts)
+
+    def at(self, index: int) -> Value:
+        """The value with this number."""
+        return self.texts[index]
+
+    def drawn(self, stranger: random.Random) -> Value:
+        """A value at random."""
+        return stranger.choice(self.texts)
 
     def rounded(self, value: Value) -> Value:
         """The value itself."""
@@ -142,10 +175,19 @@ def _dimension(key: str, override: Override) -> Dimension:
     elif override.value_type is ValueType.GLOB_CHOICE_SWEEP:
         raise ConfigError(f"{override.input_line!r} cannot be tuned: name the options")
     else:
-        found = Options(tuple(override.sweep_string_iterator()))
+        found = Options(_distinct(override.sweep_string_iterator()))
     if isinstance(found, Numbers) and not found.low < found.high:
         raise ConfigError(f"{override.input_line!r} leaves nothing to choose between")
     return found
+
+
+def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
+    """The texts without those that mean what another before them does, as 0.1 and 1e-1 do."""
+    parser = OverridesParser.create()
+    meanings: dict[str, str] = {}
+    for text in texts:
+        meanings.setdefault(repr(parser.parse_override(f"key={text}").value()), text)
+    return tuple(meanings.values())
 
 
 def _interval(value: IntervalSweep) -> Numbers:

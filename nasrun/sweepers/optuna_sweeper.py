@@ -77,6 +77,10 @@ class OptunaSweeper(Sweeper):
         self._save_config(folder)
         self._tune(tuning, study)
         tried = study.configurations()
+        if len(tried) < (limit := tuning.settings.configurations):
+            log.info(
+                "all %d possible configurations were tried, of %d asked for", len(tried), limit
+            )
         best = best_of(tried, folder)
         write_best(tuning, tried, best)
         log.info("%s", verdict(tuning, tried, best))

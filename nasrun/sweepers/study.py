@@ -5,7 +5,6 @@ is a file lock beside it, which the system takes back from a process that dies. 
 whose process was killed is found, without any waiting time, and played on under its own number.
 """
 
-import zlib
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import filelock
 
 from nasrun.errors import ConfigError, DataError, UnsupportedError
 from nasrun.files import unwritable
+from nasrun.sweepers.choosing import Sampling, choose
 from nasrun.sweepers.dimensions import Dimension, Value
 
 if TYPE_CHECKING:
@@ -48,19 +48,12 @@ class Configuration:
     state: State
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How configurations are chosen: ``startup`` at random, the others by TPE."""
-
-    startup: int
-    seed: int
-
-
 class SharedStudy:
     """Hands out configurations, each to one process, and keeps what they are worth.
 
     A configuration depends on the sampling seed, its number and what was known when it was asked
-    for; so one process gives the same study again, however often it was interrupted.
+    for; so one process gives the same study again, however often it was interrupted. No two are
+    equal.
 
     Args:
         folder: where the journal lies; made if it is missing.
@@ -118,14 +111,16 @@ class SharedStudy:
     def ask(self, count: int, limit: int) -> list[Configuration]:
         """Up to ``count`` configurations to play now; they are this process's until told or left.
 
-        Those that a dead process left behind come first, then new ones, ``limit`` in all.
+        Those that a dead process left behind come first, then new ones, ``limit`` in all or as
+        many as differ from each other.
         """
         with self.held():
             for trial in self._running():
                 if len(self._claims) < count:
                     self._claim(trial.number)
             while len(self._claims) < count and len(self._trials()) < limit:
-                self._add()
+                if not self._add():
+                    break
             return [self._configuration(self._trials()[number]) for number in sorted(self._claims)]
 
     def tell(self, number: int, objective: float | None) -> None:
@@ -172,34 +167,26 @@ class SharedStudy:
             claim.acquire()
             self._claims[number] = claim
 
-    def _add(self) -> None:
-        """Choose one more configuration, write it down at once and as a whole, and take it."""
+    def _add(self) -> bool:
+        """Choose one more configuration, write it down at once and as a whole, and take it.
+
+        False: all that are possible were tried.
+        """
         from optuna.trial import TrialState, create_trial
 
-        number = len(self._trials())
+        trials = self._trials()
+        values = self._first if not trials else None
+        values = values or choose(self._dimensions, self._sampling, trials)
+        if values is None:
+            return False
         trial = create_trial(
             state=TrialState.RUNNING,
-            params=dict(self._values(number)),
+            params=dict(values),
             distributions={key: each.distribution() for key, each in self._dimensions.items()},
         )
         self._study.add_trial(trial)
-        self._claim(number)
-
-    def _values(self, number: int) -> Mapping[str, Value]:
-        """Values of a new configuration, by a sampler that knows the study and has its own seed."""
-        import optuna
-
-        if number == 0 and self._first is not None:
-            return self._first
-        own_seed = zlib.crc32(f"{self._sampling.seed}/{number}".encode())
-        sampler = optuna.samplers.TPESampler(
-            n_startup_trials=self._sampling.startup, multivariate=True, seed=own_seed
-        )
-        # Asked in memory, because the journal would keep a half-chosen configuration.
-        scratch = optuna.create_study(direction="maximize", sampler=sampler)
-        scratch.add_trials(self._trials())
-        chosen = scratch.ask({key: each.distribution() for key, each in self._dimensions.items()})
-        return {key: each.rounded(chosen.params[key]) for key, each in self._dimensions.items()}
+        self._claim(len(trials))
+        return True
 
     def _configuration(self, trial: "FrozenTrial") -> Configuration:
         from optuna.trial import TrialState

@@ -11,8 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from nasrun.config import build, identity
 from nasrun.errors import ConfigError
 from nasrun.files import TUNING
+from nasrun.sweepers.choosing import Sampling
 from nasrun.sweepers.dimensions import Dimension, Value, split_sweeps
-from nasrun.sweepers.study import Configuration, Sampling, SharedStudy, place_of
+from nasrun.sweepers.study import Configuration, SharedStudy, place_of
 
 REPORTED = "reported"  # folder of the jobs whose rows are the sweep's
 DEFAULT, TUNED = "default", "tuned"

@@ -12,8 +12,9 @@ import pytest
 pytest.importorskip("optuna")
 
 from nasrun.errors import ConfigError, DataError
+from nasrun.sweepers.choosing import Sampling
 from nasrun.sweepers.dimensions import Numbers, Options
-from nasrun.sweepers.study import JOURNAL, Sampling, SharedStudy, State
+from nasrun.sweepers.study import JOURNAL, SharedStudy, State
 
 DIMENSIONS = {"x": Numbers(0.0, 1.0), "k": Numbers(1, 50, log=True), "how": Options(("a", "b"))}
 FIRST = {"x": 0.5, "k": 10, "how": "a"}

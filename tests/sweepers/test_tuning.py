@@ -212,6 +212,14 @@ def test_a_configuration_that_fails_is_noted_and_the_others_go_on(start, tmp_pat
         assert (row["objective"] == "") == ("must be at least 1" in row["reason"])
 
 
+def test_a_tuning_ends_when_there_is_nothing_else_to_try(start, tmp_path):
+    few = ("algorithm.population=choice(5,10)", "hydra.sweeper.configurations=4")
+    says = ended(start("small", *few))
+    assert says.count("all 2 possible configurations were tried, of 4 asked for") == 1
+    table = rows(tmp_path / "small" / "tuning.csv")
+    assert sorted(int(row["algorithm.population"]) for row in table) == [5, 10]
+
+
 def test_a_command_that_fails_by_default_is_not_tuned(start, tmp_path):
     few = ("hydra.sweeper.configurations=1", "algorithm.sample=0")
     assert "fails with its default values" in ended(start("mended", *few), code=1)
