@@ -20,6 +20,7 @@ from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import atomic, read_csv, read_json, write_json
 from nasrun.live import live
 from nasrun.pipeline import prepare, run
+from nasrun.record.earlier_data import require_earlier_data
 from nasrun.record.provenance import config_hash, provenance
 from nasrun.record.recorder import LOCK, STATUS, Recorder
 from nasrun.record.request import Request, composed_hash, conf_hash
@@ -61,9 +62,12 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
     files = experiment.files
     whole = configs.identity(config, files)
     identity = config_hash(whole)
-    with Recorder(folder, identity, _request(whole, settings), wait=sweep) as recorder:
+    request = _request(whole, settings)
+    with Recorder(folder, identity, request, wait=sweep) as recorder:
         _save_config(folder, config, settings)
         if not recorder.complete:
+            if sweep:
+                require_earlier_data(Path(settings.sweep.dir), request, files)
             with live(experiment, len(recorder.finished()), sweep=sweep) as watch:
                 run(experiment, recorder, lambda: provenance(identity, files), watch)
     if sweep:

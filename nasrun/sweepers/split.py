@@ -59,9 +59,9 @@ class SplitSweeper(Sweeper):
             ConfigError: ``sweep.split`` or ``resume`` cannot be, or two jobs share a trial.
             NasrunError: the launcher gave up before its jobs ended.
         """
-        from nasrun.record.found import (
-            found_jobs,
-        )  # late: Hydra imports this module in every program
+        # Late: Hydra imports this module in every program.
+        from nasrun.record.earlier_data import note_earlier_data
+        from nasrun.record.found import found_jobs
 
         assert self.config is not None
         folder = Path(self.config.hydra.sweep.dir)
@@ -77,6 +77,8 @@ class SplitSweeper(Sweeper):
         OmegaConf.save(self.config, folder / "multirun.yaml")
         for stale in plan.stale:
             shutil.rmtree(stale, ignore_errors=True)
+        if plan.launch:
+            note_earlier_data(folder, found)
         sweep.expect(plan.jobs)
         return self._launch(plan)
 

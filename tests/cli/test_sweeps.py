@@ -109,6 +109,21 @@ def test_a_sweep_goes_on_with_another_split_and_plays_no_trial_twice(nasrun, tmp
     assert joined(tmp_path / "sweep") == joined(tmp_path / "whole")
 
 
+def test_a_sweep_does_not_go_on_with_other_data_files(nasrun, tmp_path):
+    nasrun("-m", "trials=4", "sweep.split=2", "hydra.sweep.dir=sweep")
+    first, second = sorted((tmp_path / "sweep").glob("*-seed*"))
+    shutil.rmtree(second)
+    for name, key, value in (("status.json", "request", "data"), ("provenance.json", "data", None)):
+        content = json.loads((first / name).read_text())
+        for each in [value] if value else list(content[key]):
+            content[key][each] = "of other files"
+        (first / name).write_text(json.dumps(content))
+    answer = nasrun("-m", "trials=4", "sweep.split=2", "resume=sweep", code=1)
+    assert f"{first.name} holds trials of this search on other data files" in answer.stderr
+    answer = nasrun("-m", "algorithm=random", "trials=4", "resume=sweep")
+    assert f"{first.name} was played on another " in answer.stdout
+
+
 def test_resume_goes_on_in_the_folder_of_a_run(nasrun, tmp_path):
     nasrun("trials=3", "hydra.run.dir=run")
     nasrun("trials=3", "resume=run")
