@@ -34,14 +34,20 @@ CLASSES = 10
 PATHS = 12  # random architectures that a single-path method is timed on
 
 
+def plain_operation(name: str, channels: int) -> nn.Module:
+    """The module of an option, with PyTorch's own pooling."""
+    if name == "avg_pool_3x3":
+        return nn.AvgPool2d(3, 1, padding=1, count_include_pad=False)
+    return operation(name, channels, channels, 1, False)
+
+
 class PlainCell(nn.Module):
     """A module for every option of every edge."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.options = nn.ModuleList(
-            nn.ModuleList(operation(name, channels, channels, 1, False) for name in OPERATIONS)
-            for _ in EDGES
+            nn.ModuleList(plain_operation(name, channels) for name in OPERATIONS) for _ in EDGES
         )
 
     def forward(self, x: Tensor, rows: Sequence[Tensor]) -> Tensor:

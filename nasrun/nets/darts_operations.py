@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from nasrun.nets.operations import HalvedSkip
+from nasrun.nets.pooling import average_pool
 
 SKIP = "skip_connect"
 POOLS = ("max_pool_3x3", "avg_pool_3x3")
@@ -47,9 +48,7 @@ def darts_operation(
         return nn.Identity() if stride == 1 else HalvedSkip(channels, channels, affine, track)
     if name in POOLS:
         pool = (
-            nn.MaxPool2d(3, stride, padding=1)
-            if name.startswith("max")
-            else nn.AvgPool2d(3, stride, padding=1, count_include_pad=False)
+            nn.MaxPool2d(3, stride, padding=1) if name.startswith("max") else average_pool(stride)
         )
         norm = nn.BatchNorm2d(channels, affine=False, track_running_stats=track)
         return nn.Sequential(pool, norm) if norm_pool else pool

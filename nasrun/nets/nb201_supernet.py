@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nasrun.nets.nb201 import Skeleton, topology_stages
+from nasrun.nets.pooling import AveragePool
 from nasrun.nets.supernet import NONE, Knobs, Row, SharedNet, add, scatter
 
 NODES = 4
@@ -86,7 +87,7 @@ class SharedCell(nn.Module):
                 if name in self._option
             }
         )
-        self.pool = nn.AvgPool2d(3, 1, padding=1, count_include_pad=False)
+        self.pool = AveragePool()
 
     def forward(self, x: Tensor, rows: Sequence[Row]) -> Tensor:
         """``(B, channels, H, W)`` node 3 for node 0 ``x``."""

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nasrun.nets.pooling import average_pool
+
 
 class ReLUConvNorm(nn.Module):
     """ReLU, a convolution, batch normalisation; ``of_positive`` is the part after the ReLU.
@@ -45,7 +47,7 @@ class AvgPool(nn.Module):
         super().__init__()
         same = c_in == c_out
         self.fit = nn.Identity() if same else ReLUConvNorm(1, c_in, c_out, 1, affine, track)
-        self.pool = nn.AvgPool2d(3, stride, padding=1, count_include_pad=False)
+        self.pool = average_pool(stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, c_out, H', W')`` of ``x (B, c_in, H, W)``."""

@@ -32,6 +32,10 @@ class PlainCell(Cell):
     def __init__(self, edges: Edges, c_in: int, c_out: int) -> None:
         super().__init__(edges, c_in, c_out)
         self._edges = edges
+        for start, end, name in edges:
+            if name == "avg_pool_3x3":
+                pool = nn.AvgPool2d(3, 1, padding=1, count_include_pad=False)
+                self.operations[f"{start}-{end}"] = pool
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, c_out, H, W)`` of ``x (B, c_in, H, W)``."""
