@@ -53,7 +53,7 @@ def test_a_job_at_its_time_limit_is_requeued_and_goes_on(nasrun, noting, tmp_pat
     notes.unlink()
     command = [
         NASRUN, "-m", *noting, f"cohort={COHORT}", "hydra.sweep.dir=requeued",
-        "hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5",  # all but over, to submitit
+        "hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5",  # as good as over
     ]  # fmt: skip
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment(cache_dir, **variables), text=True,
