@@ -16,13 +16,13 @@ from omegaconf import DictConfig, OmegaConf
 from nasrun import config as configs
 from nasrun import footprint
 from nasrun.console import show_job, show_run
-from nasrun.errors import ConfigError, NasrunError
-from nasrun.files import atomic, read_csv, read_json, write_json
+from nasrun.errors import ConfigError, DataError, NasrunError
+from nasrun.files import atomic, read_csv, write_json
 from nasrun.live import live
 from nasrun.pipeline import prepare, run
 from nasrun.record.earlier_data import require_earlier_data
 from nasrun.record.provenance import config_hash, provenance
-from nasrun.record.recorder import LOCK, STATUS, Recorder
+from nasrun.record.recorder import LOCK, STATUS, Recorder, read_status
 from nasrun.record.request import Request, composed_hash, conf_hash
 
 OWN_FILES = (LOCK, STATUS, ".hydra", "nasrun.log")  # of a run that has not begun
@@ -148,6 +148,9 @@ def _note_failure(folder: Path, error: Exception, job: Sequence[str] | None) -> 
 
 def _is_refusal(status: Path) -> bool:
     """Whether a ``status.json`` says that this process's run asked for what cannot be."""
-    content = read_json(status)
+    try:
+        content = read_status(status.parent)
+    except DataError:
+        return False  # damaged, which is most likely what the refusal says
     refused = content.get("exit_code") == ConfigError.exit_code
     return refused and content.get("pid") == os.getpid()

@@ -106,6 +106,15 @@ def test_a_refused_run_in_the_folder_where_one_stands_leaves_the_folder(nasrun, 
     assert tmp_path.is_dir()
 
 
+def test_a_folder_whose_status_is_damaged_is_refused_in_one_sentence_and_kept(nasrun, tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "status.json").write_text("{")
+    for mistake, code in (("trials=1", 1), ("trials=0", 2)):
+        answer = nasrun("hydra.run.dir=here", mistake, code=code)
+        assert answer.stderr.count("\n") == 1
+        assert (tmp_path / "here" / "status.json").read_text() == "{"
+
+
 def test_debug_shows_the_traceback(nasrun):
     assert "Traceback" in nasrun("algorithm.population=0", "debug=true", code=2).stderr
     assert "Traceback" in nasrun("algorithm=foo", "debug=true", code=2).stderr

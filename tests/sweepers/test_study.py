@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("optuna")
 
-from nasrun.errors import ConfigError, DataError
+from nasrun.errors import ConfigError, DataError, UnsupportedError
 from nasrun.sweepers.choosing import Sampling
 from nasrun.sweepers.dimensions import Numbers, Options
 from nasrun.sweepers.study import JOURNAL, SharedStudy, State
@@ -98,6 +98,13 @@ def test_a_folder_with_another_tuning_is_refused(tmp_path):
     study(tmp_path, "this")
     with pytest.raises(ConfigError, match="holds another tuning"):
         study(tmp_path, "that")
+
+
+def test_without_optuna_no_folder_is_made(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(UnsupportedError, match="tuning needs Optuna"):
+        study(tmp_path / "tuning")
+    assert not (tmp_path / "tuning").exists()
 
 
 def test_a_torn_line_of_a_killed_writer_is_dropped(tmp_path):
