@@ -47,7 +47,7 @@ class PCDARTS(Mixture):
         self.edge_logits = drawn.to(self.logits.device).requires_grad_()
         self.arch_optimizer = self.adam([self.logits, self.edge_logits])
         place = self.logits.device  # a list would be copied there in every step
-        self._groups = [torch.tensor(group, device=place) for group in self.network.groups]
+        self._groups = [torch.tensor(group).to(place) for group in self.network.groups]
         self.keep(edge_logits=self.edge_logits, arch_optimizer=self.arch_optimizer)
 
     def softmax(self) -> list[Tensor]:

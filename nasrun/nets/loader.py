@@ -160,7 +160,7 @@ class SmallLoader(Loader):
         mirrored = torch.rand(n, generator=generator) < 0.5 * self.augmentation.flip
         shifts = torch.randint(2 * self._pad + 1, (2, n), generator=generator)
         centres = torch.randint(self._px, (2, n), generator=generator)
-        drawn = [t.to(self.device) for t in (order, mirrored, *shifts, *centres)]
+        drawn = [t.to(self.device, non_blocking=True) for t in (order, mirrored, *shifts, *centres)]
         for part in zip(*(t.split(self.batch) for t in drawn), strict=True):
             rows, flip, down, along, y, x = part
             crops = self._windows[rows, down, along].view(len(rows), self._px, self._px, -1)
@@ -170,7 +170,7 @@ class SmallLoader(Loader):
     def _flipped(self, crops: Tensor, flip: Tensor) -> Tensor:
         if not self.augmentation.flip:
             return crops
-        if crops.is_cuda:  # choosing rows would make the host wait for the device
+        if self.device.type != "cpu":  # choosing rows would make the host wait for the device
             return torch.where(flip[:, None, None, None], crops.flip(2), crops)
         crops[flip] = crops[flip].flip(2)
         return crops
