@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from nasrun import config as configs
-from nasrun import footprint
+from nasrun import traces
 from nasrun.console import show_job, show_run
 from nasrun.errors import ConfigError, DataError, NasrunError
 from nasrun.files import atomic, read_csv, write_json
@@ -129,7 +129,7 @@ def _note_failure(folder: Path, error: Exception, job: Sequence[str] | None) -> 
     status = folder / STATUS
     noted = status.exists()  # by the recorder, or by the other run that owns the folder
     if job is None and isinstance(error, NasrunError) and (not noted or _is_refusal(status)):
-        footprint.take_back(OWN_FILES)
+        traces.take_back(OWN_FILES)
     elif not noted:
         trace = "".join(traceback.format_exception(error))
         reason = explain(error, folder)

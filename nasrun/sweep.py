@@ -13,7 +13,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from nasrun import footprint
+from nasrun import traces
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.record.request import wording
 
@@ -38,7 +38,7 @@ class SweepCallback(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Remember what there is of the run's folder, which Hydra is about to make."""
-        footprint.note(Path(config.hydra.run.dir))
+        traces.note(Path(config.hydra.run.dir))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Remember the sweep's folder and its report.

@@ -23,7 +23,7 @@ LAYERS = (
     {"play"},
     {"pipeline"},
     {"config"},
-    {"console", "cells", "live", "footprint"},
+    {"console", "cells", "live", "traces"},
     {"sweep", "job", "trackers"},
     {"sweepers"},
     {"__main__"},

@@ -9,7 +9,7 @@ from typing import Self
 
 
 @dataclass(frozen=True)
-class Footprint:
+class Traces:
     """A run's folder as it was before the run.
 
     ``missing`` are the folder and those above it that were not there, the innermost first, and
@@ -45,12 +45,12 @@ class Footprint:
                 return  # another run has put something there meanwhile
 
 
-_current: list[Footprint] = []
+_current: list[Traces] = []
 
 
 def note(folder: Path) -> None:
     """Remember what there is of this process's run folder before the run."""
-    _current.append(Footprint.before(folder))
+    _current.append(Traces.before(folder))
 
 
 def take_back(names: Collection[str]) -> None:
