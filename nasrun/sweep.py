@@ -6,12 +6,14 @@ sweep is, and the command's entry point calls ``close`` whatever happened.
 
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from nasrun import traces
 from nasrun.errors import ConfigError, NasrunError
@@ -38,7 +40,9 @@ class SweepCallback(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Remember what there is of the run's folder, which Hydra is about to make."""
-        traces.note(Path(config.hydra.run.dir))
+        # Hydra refuses such a folder itself, and would make a warning of it here as well.
+        with suppress(OmegaConfBaseException):
+            traces.note(Path(config.hydra.run.dir))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Remember the sweep's folder and its report.

@@ -77,6 +77,7 @@ MISTAKES = {
     "seed=": "seed must be a whole number",
     "trials=${nowhere}": "Interpolation key 'nowhere' not found",
     "~budget": "Key 'budget' is not in struct",
+    "~task": "Interpolation key 'task.name' not found",
     "retrain=null": "retrain must be a group of keys and values, got None",
     f"seed={2**63}": "below 2**63",
     "algorithm.population=5,10": "algorithm.population=5,10 has several values: add -m",
