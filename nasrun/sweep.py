@@ -19,15 +19,21 @@ from nasrun import traces
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.record.request import wording
 
-KNOW_SPLIT = (".SplitSweeper", ".OptunaSweeper")  # the one splits, the other refuses to
+# Where our sweepers are, for Hydra 1.3 and 1.4. A plug-in has an OptunaSweeper, too, so that the
+# name of a class would not tell.
+OURS = ("hydra_plugins.nasrun.", "nasrun.")
 
 
 @dataclass
 class _Sweep:
-    """This process's sweep: its folder, its report node, and the jobs that it is made of."""
+    """This process's sweep: its folder, its report node, and the jobs that it is made of.
+
+    ``ours``: whether by a sweeper of this package, which heeds ``sweep.split`` and names its jobs.
+    """
 
     folder: Path
     report: Any
+    ours: bool
     jobs: set[tuple[str, ...]] = field(default_factory=set[tuple[str, ...]])
     refused: set[tuple[str, ...]] = field(default_factory=set[tuple[str, ...]])
 
@@ -59,6 +65,7 @@ class SweepCallback(Callback):
             _Sweep(
                 Path(config.hydra.sweep.dir),
                 None if report is None else OmegaConf.to_container(report, resolve=True),
+                _is_by_ours(config),
             )
         )
 
@@ -66,13 +73,17 @@ class SweepCallback(Callback):
 def _ignored_split(config: DictConfig) -> ConfigError | None:
     """Why a split cannot be had; None where none is asked for, or the sweeper knows the setting."""
     split = OmegaConf.select(config, "sweep.split", default=1)
-    if split == 1 or str(config.hydra.sweeper._target_).endswith(KNOW_SPLIT):
+    if split == 1 or _is_by_ours(config):
         return None
     choice = OmegaConf.select(config, "hydra.runtime.choices.hydra/sweeper")
     return ConfigError(
         f"sweep.split={split} would be ignored by hydra/sweeper={choice}: leave one of the two out "
         "(nasrun's own sweeper, the default, splits)"
     )
+
+
+def _is_by_ours(config: DictConfig) -> bool:
+    return str(config.hydra.sweeper._target_).startswith(OURS)
 
 
 def expect(jobs: Iterable[Iterable[str]]) -> None:
@@ -90,9 +101,10 @@ def refuse(job: Iterable[str]) -> None:
 def withdraw() -> None:
     """Forget this process's sweep if it was refused before its jobs were named.
 
-    Nothing is collected then: the folder holds what it held before the command.
+    Nothing is collected then: the folder holds what it held before the command. What a sweeper of
+    others may have played, which names no jobs, is collected all the same.
     """
-    if _current and not _current[-1].jobs:
+    if _current and _current[-1].ours and not _current[-1].jobs:
         _current.pop()
 
 
