@@ -5,9 +5,11 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import filelock
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -127,10 +129,9 @@ def _note_failure(folder: Path, error: Exception, job: Sequence[str] | None) -> 
     ``job``: the overrides of a sweep's job; None outside of sweeps.
     """
     status = folder / STATUS
-    noted = status.exists()  # by the recorder, or by the other run that owns the folder
-    if job is None and isinstance(error, NasrunError) and (not noted or _is_refusal(status)):
-        traces.take_back(OWN_FILES)
-    elif not noted:
+    if job is None and isinstance(error, NasrunError):
+        _take_back(folder)
+    elif not status.exists():  # it may be the recorder's, or of the run that owns the folder
         trace = "".join(traceback.format_exception(error))
         reason = explain(error, folder)
         write_json(
@@ -146,8 +147,20 @@ def _note_failure(folder: Path, error: Exception, job: Sequence[str] | None) -> 
         )
 
 
+def _take_back(folder: Path) -> None:
+    """Remove what a refused run has made in its folder, unless another process plays there."""
+    if not _is_refusal(folder / STATUS):
+        return
+    # A run that begins in the same folder meanwhile holds the lock; then all of it may be its.
+    with suppress(OSError), filelock.FileLock(folder / LOCK, timeout=0):  # Timeout is an OSError
+        if _is_refusal(folder / STATUS):
+            traces.take_back(OWN_FILES)
+
+
 def _is_refusal(status: Path) -> bool:
-    """Whether a ``status.json`` says that this process's run asked for what cannot be."""
+    """Whether there is no run, or this process's, which asked for what cannot be."""
+    if not status.exists():
+        return True
     try:
         content = read_status(status.parent)
     except DataError:

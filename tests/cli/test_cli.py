@@ -9,9 +9,11 @@ import subprocess
 import time
 from pathlib import Path
 
+import filelock
 import pytest
 from command import NASRUN, rows
 
+from nasrun.record.recorder import LOCK
 from nasrun.record.summary import TRIAL_COLUMNS
 
 
@@ -114,6 +116,13 @@ def test_a_folder_whose_status_is_damaged_is_refused_in_one_sentence_and_kept(na
         answer = nasrun("hydra.run.dir=here", mistake, code=code)
         assert answer.stderr.count("\n") == 1
         assert (tmp_path / "here" / "status.json").read_text() == "{"
+
+
+def test_a_refused_run_takes_nothing_from_one_that_begins_in_its_folder(nasrun, tmp_path):
+    (tmp_path / "here").mkdir()
+    with filelock.FileLock(tmp_path / "here" / LOCK):
+        nasrun("hydra.run.dir=here", "trials=0", code=2)
+    assert {path.name for path in (tmp_path / "here").iterdir()} == {LOCK, "nasrun.log"}
 
 
 def test_debug_shows_the_traceback(nasrun):
