@@ -47,7 +47,7 @@ class SweepCallback(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Remember what there is of the run's folder, which Hydra is about to make."""
         # Hydra refuses such a folder itself, and would make a warning of it here as well.
-        with suppress(OmegaConfBaseException):
+        with suppress(OmegaConfBaseException, OSError):
             traces.note(Path(config.hydra.run.dir))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:

@@ -22,6 +22,11 @@ def forgotten():
     sweep._current.clear()
 
 
+@pytest.mark.parametrize("folder", ["x" * 300, "${nowhere}"])
+def test_a_run_folder_that_cannot_be_is_left_to_hydra_to_refuse(folder):
+    SweepCallback().on_run_start(OmegaConf.create({"hydra": {"run": {"dir": folder}}}))
+
+
 def test_a_plug_in_with_a_sweeper_of_our_name_does_not_split(tmp_path, capsys):
     with pytest.raises(SystemExit) as answer:
         begun(tmp_path, THEIRS, split=2)
