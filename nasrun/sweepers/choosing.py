@@ -70,16 +70,16 @@ def _proposed(
         yield {key: each.rounded(chosen[key]) for key, each in dimensions.items()}
 
 
-def _others(dimensions: Mapping[str, Dimension], stranger: random.Random) -> Iterator[Values]:
+def _others(dimensions: Mapping[str, Dimension], generator: random.Random) -> Iterator[Values]:
     """Configurations at random, or all of them from one at random on where they can be counted."""
     counts = {key: each.count for key, each in dimensions.items()}
     known = {key: count for key, count in counts.items() if count is not None}
     if len(known) < len(counts):
         for _ in range(DRAWS):
-            yield {key: each.drawn(stranger) for key, each in dimensions.items()}
+            yield {key: each.drawn(generator) for key, each in dimensions.items()}
         return
     size = math.prod(known.values())
-    start = stranger.randrange(size)
+    start = generator.randrange(size)
     for number in range(start, start + size):
         rest, values = number % size, Values()
         for key, count in known.items():

@@ -64,13 +64,13 @@ class Numbers:
         """The value with this number, where they can be counted."""
         return self.rounded(self.low + index * (self.step or 1))
 
-    def drawn(self, stranger: random.Random) -> Value:
+    def drawn(self, generator: random.Random) -> Value:
         """A value at random."""
         if self.count is not None:
-            return self.at(stranger.randrange(self.count))
+            return self.at(generator.randrange(self.count))
         if not self.log:
-            return self.rounded(stranger.uniform(self.low, self.high))
-        return self.rounded(math.exp(stranger.uniform(math.log(self.low), math.log(self.high))))
+            return self.rounded(generator.uniform(self.low, self.high))
+        return self.rounded(math.exp(generator.uniform(math.log(self.low), math.log(self.high))))
 
     def rounded(self, value: Value) -> Value:
         """The value with a few significant digits (on its step, if there is one), within bounds."""
@@ -116,9 +116,9 @@ class Options:
         """The value with this number."""
         return self.texts[index]
 
-    def drawn(self, stranger: random.Random) -> Value:
+    def drawn(self, generator: random.Random) -> Value:
         """A value at random."""
-        return stranger.choice(self.texts)
+        return generator.choice(self.texts)
 
     def rounded(self, value: Value) -> Value:
         """The value itself."""

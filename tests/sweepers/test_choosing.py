@@ -79,15 +79,15 @@ def test_a_repeated_proposal_in_a_larger_space_is_passed_over(tmp_path):
 )
 def test_values_are_counted(dimension, values):
     assert [dimension.at(index) for index in range(dimension.count)] == values
-    stranger = random.Random(0)
-    assert {dimension.drawn(stranger) for _ in range(100)} == set(values)
+    generator = random.Random(0)
+    assert {dimension.drawn(generator) for _ in range(100)} == set(values)
 
 
 def test_numbers_between_bounds_are_not_counted_but_drawn():
-    stranger = random.Random(0)
+    generator = random.Random(0)
     for dimension in (Numbers(0.5, 1.0), Numbers(1e-4, 1e-1, log=True)):
         assert dimension.count is None
-        drawn = [dimension.drawn(stranger) for _ in range(200)]
+        drawn = [dimension.drawn(generator) for _ in range(200)]
         assert len(set(drawn)) > 150
         assert all(dimension.holds(value) == value for value in drawn)
     assert sum(value < 3e-3 for value in drawn) > 60  # half of them on the logarithmic scale
