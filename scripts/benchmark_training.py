@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from speed.plain_training import PlainLoop
+from speed.plain_training import CELL, PlainLoop
 from torch import Tensor
 
 from nasrun.images import Images
@@ -32,7 +32,6 @@ from nasrun.nets.zero_cost import proxies
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Scale, Task
 
-CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|"
 PX, CLASSES = 32, 10
 MEAN, STD = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)
 ZERO_COST_TARGET_S = 2.0  # all scores of one cell at 32x32

@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from speed.plain_training import PlainLoop
+from speed.plain_training import CELL, PlainLoop
 from train_against_table import experiment
 
 from nasrun.errors import ConfigError, NasrunError
@@ -27,7 +27,6 @@ from nasrun.pipeline import Experiment
 from nasrun.spec import Archs, Floats, Scale
 from nasrun.streams import Streams
 
-CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|"
 SMALL = (
     "evaluator.channels=8", "evaluator.cells=1", "task.train_images=5000", "task.valid_images=5000",
 )  # fmt: skip

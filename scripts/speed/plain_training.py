@@ -22,6 +22,8 @@ from nasrun.spec import Edges, Scale
 
 Moments = tuple[Sequence[float], Sequence[float]]  # mean and deviation by channel, of 0 to 255
 
+# Has every operation, so that none of them is left out of a comparison.
+CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|"
 WORKERS = 2
 PAD = 4  # pixels around a picture of 32; as many for its size in other pictures
 
