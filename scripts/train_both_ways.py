@@ -4,14 +4,15 @@ Usage: ``python scripts/train_both_ways.py [--seeds N] [--epochs N] [--cell TEXT
 Speed is worth nothing if the networks are worse for it: number format, layout, batched augmentation
 and fused operations must leave the accuracy as it is. Both ways train the same cell on the same
 pictures by NAS-Bench-201's recipe, with seeds of their own, and are judged on the same validation
-pictures. Overrides are nasrun's, by default a scale that a CPU bears. It prints the accuracies and
-the mean difference with its 95% interval (Welch's).
+pictures; no training on record is looked up. Overrides are nasrun's, by default a scale that a CPU
+bears. It prints the accuracies and the mean difference with its 95% interval (Welch's).
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from rich.console import Console
@@ -35,14 +36,27 @@ SMALL = (
 def ours(made: Experiment, arch: Archs) -> float:
     """Validation accuracy of a training by the evaluator."""
     epochs = np.array([made.evaluator.fidelities[-1]])
-    found = made.evaluator.evaluate(arch[None], epochs=epochs, streams=Streams([0]))
+    with TemporaryDirectory() as folder:
+        evaluator = replace(training(made), cache_dir=folder)
+        evaluator.start(made.space, made.task)
+        found = evaluator.evaluate(arch[None], epochs=epochs, streams=Streams([0]))
     return float(found.val_acc_pct[0])
+
+
+def training(made: Experiment) -> Training:
+    """The evaluator, which overrides may have made another one.
+
+    Raises:
+        ConfigError: they have.
+    """
+    if not isinstance(made.evaluator, Training):
+        raise ConfigError(f"expected evaluator=training, got {made.evaluator.name}")
+    return made.evaluator
 
 
 def plain(made: Experiment, arch: Archs, seed: int) -> float:
     """Validation accuracy of a training in the reference's style."""
-    evaluator = made.evaluator
-    assert isinstance(evaluator, Training)
+    evaluator = training(made)
     splits, recipe = made.task.load(), evaluator.recipe
     device = replace(
         Device(evaluator.device, threads=evaluator.threads), precision=Precision.float32

@@ -100,9 +100,9 @@ def job_folders(folder: Path) -> Iterator[Path]:
 
 def _refuse_mixed_data(requests: Mapping[Path, Request]) -> None:
     """Refuse jobs that are parts of one search, but looked their figures up in different files."""
-    first: dict[tuple[tuple[str, ...], str], Path] = {}
+    first: dict[str, Path] = {}
     for job, request in requests.items():
-        other = first.setdefault((request.family, request.composed), job)
+        other = first.setdefault(request.search, job)
         if requests[other].data != request.data:
             raise DataError(
                 f"{other} and {job} are parts of one search, but read different data files (see "

@@ -36,7 +36,7 @@ def note_earlier_data(folder: Path, found: Iterable[Found]) -> None:
             digest = job.request.data
             if digest not in entries:
                 entries[digest] = {"data": _data(job.folder), "searches": {}}
-            entries[digest]["searches"].setdefault(_search(job.request), str(job.folder))
+            entries[digest]["searches"].setdefault(job.request.search, str(job.folder))
     if entries:
         write_json(folder / EARLIER, entries)
     else:
@@ -63,7 +63,7 @@ def require_earlier_data(folder: Path, request: Request, files: Mapping[str, str
         if digest == config_hash(dict(files)):
             continue
         data, searches = entry["data"], entry["searches"]
-        if (other := searches.get(_search(request))) is not None:
+        if (other := searches.get(request.search)) is not None:
             names = sorted({name for name, _ in data.items() ^ files.items()})
             raise DataError(
                 f"{other} holds trials of this search on other data files than those at hand "
@@ -76,13 +76,8 @@ def require_earlier_data(folder: Path, request: Request, files: Mapping[str, str
             )  # fmt: skip
 
 
-def _search(request: Request) -> str:
-    """What jobs share that are parts of one search."""
-    return " ".join((*request.family, request.composed))
-
-
 def _data(folder: Path) -> dict[str, str]:
     try:
-        return dict(read_json(folder / "provenance.json")["data"])
+        return dict(read_json(folder / "provenance.json").get("data", {}))
     except DataError:
         return {}  # gone; the digest in the job's status still says that it differs

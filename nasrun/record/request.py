@@ -80,6 +80,11 @@ class Request:
         return wording(self.overrides, without=TRIALS)
 
     @property
+    def search(self) -> str:
+        """What jobs share that are parts of one search."""
+        return " ".join((*self.family, self.composed))
+
+    @property
     def seeds(self) -> range:
         """The trials."""
         return range(self.seed, self.seed + self.trials)
