@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.seeds < 2:
         raise ConfigError(f"--seeds must be at least 2, got {options.seeds}")
     overrides = options.overrides or SMALL
-    table = Table("seed", "plain loop, float32, %", "ours, %", title=options.cell)
+    table = Table("seed", "plain loop, float32, %", "ours, %")
     found: list[tuple[float, float]] = []
     protocol = ""
     for seed in range(options.seeds):
@@ -103,10 +103,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Console(width=110).print(table)
     mean, half = difference(own_pct, theirs)
     print(
-        f"plain {theirs.mean():.2f} +- {theirs.std(ddof=1):.2f}, ours {own_pct.mean():.2f} +- "
-        f"{own_pct.std(ddof=1):.2f}; ours minus plain {mean:+.2f} +- {half:.2f} points "
-        f"({protocol})"
+        f"{options.cell}: plain {spread(theirs)}, ours {spread(own_pct)}; ours minus plain "
+        f"{mean:+.2f} +- {half:.2f} points ({protocol})"
     )
+
+
+def spread(values: Floats) -> str:
+    """Mean and standard deviation."""
+    return f"{values.mean():.2f} +- {values.std(ddof=1):.2f}"
 
 
 if __name__ == "__main__":
