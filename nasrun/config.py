@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nasrun.budget import Budget
 from nasrun.errors import ConfigError
-from nasrun.pipeline import Experiment, MetaTraining
+from nasrun.experiment import Experiment, MetaTraining
 from nasrun.spec import (
     Algorithm,
     Evaluator,
@@ -25,6 +25,7 @@ from nasrun.spec import (
 
 T = TypeVar("T")
 SEED_LIMIT = 2**63
+ROWS = 2  # to be raised when the files of a run get other columns: old folders are other runs
 # Where files lie, and whether they may be fetched.
 PLACES = ("cache_dir", "data_dir", "path", "paths", "folders", "download")
 
@@ -151,7 +152,7 @@ def identity(config: DictConfig, files: Mapping[str, str]) -> dict[str, Any]:
     groups = (
         "space", "task", "algorithm", "evaluator", "hardware", "meta", "budget", "retrain", "scorer"
     )  # fmt: skip
-    own = {"seed": config.seed, "trials": config.trials, "data": dict(files)}
+    own = {"rows": ROWS, "seed": config.seed, "trials": config.trials, "data": dict(files)}
     return {**_groups(config, groups), **own}
 
 

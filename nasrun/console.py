@@ -17,8 +17,8 @@ from nasrun.record.summary import GROUP, PROTOCOL
 HOUR_S = 3600
 SPREADS = {
     "reward of the search": "reward",
-    "validation accuracy %": "val_acc_pct",
-    "test accuracy %": "test_acc_pct",
+    "validation accuracy %": "val_score",
+    "test accuracy %": "test_score",
     "latency ms": "latency_ms",
 }
 Row = Mapping[str, str]
@@ -34,7 +34,7 @@ def show_run(folder: Path) -> None:
 
 def show_job(folder: Path) -> None:
     """Print one line on a finished job of a sweep."""
-    metrics = {row["metric"]: row for row in read_csv(folder / "summary.csv")}
+    metrics = {row["figure"]: row for row in read_csv(folder / "summary.csv")}
     line = metrics["evaluations"]
     reward = _spread(metrics.get("reward"))
     print(f"{line['algorithm']} on {line['search_task']}: {line['n']} trials, reward {reward}")
@@ -59,11 +59,11 @@ def show_sweep(folder: Path, collected: Collected, tables: Sequence[Any]) -> Non
 def _run_table(summary: Sequence[Row], wall_s: str) -> Table:
     """A line per figure and a column per scored task."""
     tasks = {
-        row["task"]: {r["metric"]: r for r in summary if r["task"] == row["task"]}
+        row["task"]: {r["figure"]: r for r in summary if r["task"] == row["task"]}
         for row in summary
     }
     first = summary[0]
-    trials = next(row["n"] for row in summary if row["metric"] == "evaluations")
+    trials = next(row["n"] for row in summary if row["figure"] == "evaluations")
     table = Table(
         title=escape(f"{first['algorithm']} on {first['search_task']}: {trials} trials"),
         caption=f"{first['split']}, {first['fidelity']}, run {first['run']}",
@@ -94,10 +94,10 @@ def _sweep_table(summary: Sequence[Row]) -> Table:
     groups: dict[tuple[str, ...], dict[str, Row]] = {}
     for row in summary:
         key = tuple(row[k] for k in (*GROUP, *PROTOCOL))
-        groups.setdefault(key, {})[row["metric"]] = row
+        groups.setdefault(key, {})[row["figure"]] = row
     for (_, searched, task, algorithm, *_), metrics in groups.items():
         where = task if task == searched else f"{searched} > {task}"
-        spreads = [_spread(metrics.get(metric)) for metric in ("reward", "test_acc_pct")]
+        spreads = [_spread(metrics.get(metric)) for metric in ("reward", "test_score")]
         rank, hours = _rank(metrics.get("rank")), _hours(metrics.get("simulated_s"))
         name = escape(algorithm)  # rea[population=5] is no markup
         table.add_row(name, where, metrics["evaluations"]["n"], *spreads, rank, hours)
@@ -124,7 +124,7 @@ def _interval(row: Row | None) -> str:
 
 def _best(metrics: Mapping[str, Row]) -> str:
     """Best validation accuracy among the trials, or the best reward where it is unknown."""
-    row = metrics.get("val_acc_pct") or metrics.get("reward")
+    row = metrics.get("val_score") or metrics.get("reward")
     return f"{float(row['max']):.2f}" if row else "-"
 
 

@@ -98,7 +98,12 @@ def read_csv(path: Path, columns: Sequence[str] | None = None) -> list[dict[str,
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
     if columns is not None and tuple(reader.fieldnames or ()) != tuple(columns):
-        raise DataError(f"{path}: the header is {reader.fieldnames}, expected {list(columns)}")
+        found = reader.fieldnames or ()
+        missing = [name for name in columns if name not in found] or "another order"
+        raise DataError(
+            f"{path}: expected the columns of this version of nasrun, found a file without "
+            f"{missing}: play it again in a new folder, or read it with the nasrun that wrote it"
+        )
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():
             raise DataError(f"{path}, line {number}: not as many cells as the header has columns")

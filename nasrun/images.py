@@ -42,6 +42,24 @@ class Splits:
     source: str  # in words: where the pictures come from and how they were split
     files: Mapping[str, str]  # files read and their sha256
 
+    @property
+    def search(self) -> "SearchImages":
+        """What a search may see of them."""
+        parts = (self.search_train, self.search_valid)
+        return SearchImages(*parts, self.mean, self.std, self.flip, self.files)
+
+
+@dataclass(frozen=True)
+class SearchImages:
+    """The parts of a task's images that a search may look at, normalised as ``Splits`` says."""
+
+    train: Images
+    valid: Images
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    flip: bool
+    files: Mapping[str, str]
+
 
 def draw(labels: Labels, count: int, seed: int, purpose: str) -> Ints:
     """``(count,)`` ascending rows, each class with the same share as near as can be.

@@ -21,7 +21,7 @@ from nasrun.console import show_job, show_run
 from nasrun.errors import ConfigError, DataError, NasrunError
 from nasrun.files import atomic, read_csv, write_json
 from nasrun.live import live
-from nasrun.pipeline import prepare, run
+from nasrun.pipeline import run
 from nasrun.record.earlier_data import require_earlier_data
 from nasrun.record.provenance import config_hash, provenance
 from nasrun.record.recorder import LOCK, STATUS, Recorder, read_status
@@ -60,8 +60,8 @@ def play_job(config: DictConfig) -> float | None:
 def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) -> float:
     sources = [source for source in settings.runtime.config_sources if source.schema == "file"]
     experiment = configs.check(config, [Path(source.path) / "task" for source in sources])
-    prepare(experiment)
-    files = experiment.files
+    opened = experiment.opened()
+    files = opened.files
     whole = configs.identity(config, files)
     identity = config_hash(whole)
     request = _request(whole, settings)
@@ -71,7 +71,7 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
             if sweep:
                 require_earlier_data(Path(settings.sweep.dir), request, files)
             with live(experiment, len(recorder.finished()), sweep=sweep) as watch:
-                run(experiment, recorder, lambda: provenance(identity, files), watch)
+                run(opened, recorder, lambda: provenance(identity, files), watch)
     if sweep:
         show_job(folder)
     else:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from nasrun.pipeline import Experiment
+from nasrun.experiment import Experiment
 from nasrun.play import Watch
 
 log = logging.getLogger(__name__)

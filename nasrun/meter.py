@@ -8,7 +8,7 @@ import numpy as np
 from nasrun.budget import Budget, Edge
 from nasrun.spec import Floats, Ints, Mask, Measured
 
-FREE_STEPS = 1000  # measurements in a row that cost nothing, after which a trial is ended
+FREE_STEPS = 1000  # steps in a row that cost nothing, after which a trial is ended
 
 
 class Meter:
@@ -18,11 +18,14 @@ class Meter:
         budget: the limits of every trial.
         trials: T.
         startup_steps: leading steps that are free if the budget does not charge them.
+        planned_steps: steps after which the method has nothing left to do; None: it never ends.
     """
 
-    def __init__(self, budget: Budget, trials: int, startup_steps: int) -> None:
+    def __init__(
+        self, budget: Budget, trials: int, startup_steps: int, planned_steps: int | None = None
+    ) -> None:
         self._budget = budget
-        self._startup_steps = startup_steps
+        self._startup_steps, self._planned_steps = startup_steps, planned_steps
         self._began = time.perf_counter()
         self._steps = 0
         self._free_steps: Ints = np.zeros(trials, np.int64)
@@ -30,7 +33,8 @@ class Meter:
         # because comparing with every step so far would make long runs quadratic.
         self._longest: list[dict[bytes, int]] = [{} for _ in range(trials)]
         self.evaluations: Ints = np.zeros(trials, np.int64)
-        self.clock_s: Floats = np.zeros(trials)
+        self._known: Mask = np.zeros(trials, np.bool_)  # whether any cost has been
+        self._clock_s: Floats = np.zeros(trials)
         self.wall_s: Floats = np.full(trials, np.nan)
         self.finished: Mask = np.zeros(trials, np.bool_)
 
@@ -38,18 +42,28 @@ class Meter:
         """Charge one step; returns ``counted (T,)`` and the measurement with the cost charged."""
         free = self._free(measured)
         cost_s = np.where(free, 0.0, measured.cost_s)
+        known = ~np.isnan(cost_s)
+        after_s = self._clock_s + np.where(known, cost_s, 0.0)
         elapsed_s = time.perf_counter() - self._began
-        over = self._over(self.clock_s + cost_s, elapsed_s)
+        over = self._over(after_s, elapsed_s)
         counted = ~self.finished
         if self._budget.edge is Edge.drop:
             counted = counted & ~over
-        self.clock_s = np.where(counted, self.clock_s + cost_s, self.clock_s)
-        self.evaluations = self.evaluations + (counted & ~free)
-        self._finish(over, free, elapsed_s)
+        self._clock_s = np.where(counted, after_s, self._clock_s)
+        self._known = self._known | (counted & known)
+        count = np.ones(len(free), np.int64) if measured.count is None else measured.count
+        self.evaluations = self.evaluations + np.where(counted & ~free, count, 0)
+        timed = self._budget.simulated_s is not None
+        self._finish(over, free | (count == 0) | (timed & ~known), elapsed_s)
         return counted, replace(measured, cost_s=cost_s)
 
+    @property
+    def clock_s(self) -> Floats:
+        """``(T,)`` seconds charged: the sum of the costs that are known; NaN while none is."""
+        return np.where(self._known, self._clock_s, np.nan)
+
     def _free(self, measured: Measured) -> Mask:
-        """``(T,)`` whether the measurement is on the house."""
+        """``(T,)`` whether the measurement is not charged."""
         free = np.zeros(len(measured.archs), np.bool_)
         if not self._budget.charge_repeats:
             free = self._repeats(measured)
@@ -77,12 +91,14 @@ class Meter:
             over |= elapsed_s >= limit
         return over
 
-    def _finish(self, over: Mask, free: Mask, elapsed_s: float) -> None:
-        idle = free & (self._steps >= self._startup_steps)  # however large a population is
+    def _finish(self, over: Mask, spent_nothing: Mask, elapsed_s: float) -> None:
+        idle = spent_nothing & (self._steps >= self._startup_steps)  # however large a population is
         self._steps += 1
         self._free_steps = np.where(idle, self._free_steps + 1, 0)
         done = over | (self._free_steps >= FREE_STEPS)
         if self._budget.evaluations is not None:
             done |= self.evaluations >= self._budget.evaluations
+        if self._planned_steps is not None:
+            done |= self._steps >= self._planned_steps
         self.wall_s = np.where(done & ~self.finished, elapsed_s, self.wall_s)
         self.finished = self.finished | done

@@ -1,179 +1,34 @@
 """The stages of a run: meta-train, adapt, search, retrain."""
 
-import copy
+import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nasrun.budget import Budget
-from nasrun.errors import ConfigError
+from nasrun.experiment import Opened, problem_of
+from nasrun.meta_training import adapt
 from nasrun.play import Outcome, Watch, play
-from nasrun.record.artifact import Artifact, Made, code_hash, fetch
-from nasrun.record.history import EVALUATION_COLUMNS, History, cells, texts
-from nasrun.record.recorder import Recorder
-from nasrun.spec import (
-    Algorithm,
-    Archs,
-    Clock,
-    Evaluator,
-    Floats,
-    Hardware,
-    Ints,
-    Measured,
-    MetaPool,
-    Phase,
-    Problem,
-    SearchSpace,
-    Streams,
-    Task,
-)
+from nasrun.record.history import History, texts
+from nasrun.record.pareto import hypervolume, pareto_front
+from nasrun.record.recorder import Part, Recorder
+from nasrun.record.rows import ParetoRow, TrialRow, cells
+from nasrun.spec import Archs, Clock, Floats, Ints, Phase, Scored, Streams, Task
 
-META_COLUMNS = ("epoch", "task", *EVALUATION_COLUMNS)
-
-
-@dataclass(frozen=True)
-class MetaTraining:
-    """What an algorithm learns to search on, and where what it learnt is kept.
-
-    ``recipe`` is the part of the config that decides what is learnt.
-    """
-
-    pool: MetaPool
-    recipe: Mapping[str, Any]
-    folder: Path
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """Everything a run needs, built and checked."""
-
-    space: SearchSpace
-    task: Task
-    algorithm: Algorithm
-    evaluator: Evaluator
-    hardware: Hardware
-    budget: Budget
-    final_tasks: Sequence[Task]
-    seeds: range
-    cohort: int  # trials advanced together: more memory, less time a trial
-    meta: MetaTraining | None = None
-    scorer: Evaluator | None = None  # gives the final figures; None: the search's own evaluator
-    export: Sequence[str] = ()  # file formats in which the finally trained networks are kept
-
-    @property
-    def judge(self) -> Evaluator:
-        """Who gives the final figures."""
-        return self.scorer or self.evaluator
-
-    @property
-    def files(self) -> Mapping[str, str]:
-        """Data files read so far for search and final figures, and their sha256."""
-        images: Mapping[str, str] = self.task.load().files if self.algorithm.trains else {}
-        return {
-            **self.judge.files(),
-            **self.evaluator.files(),
-            **self.hardware.files(),
-            **images,
-        }
-
-    @property
-    def images(self) -> Mapping[str, str]:
-        """Where the images that were read come from and how they were split, by task."""
-        splits = {task.name: task.loaded for task in (self.task, *self.final_tasks)}
-        return {name: images.source for name, images in splits.items() if images is not None}
-
-    @property
-    def protocol(self) -> Mapping[str, str]:
-        """What every row says about how its figures came about."""
-        label = self.meta.pool.label if self.meta else "none"
-        return {**self.evaluator.protocol, **self.algorithm.protocol, "meta": label}
-
-    @property
-    def clock(self) -> Clock:
-        """Where the costs of the search come from."""
-        return Clock.MEASURED if self.algorithm.trains else self.evaluator.clock
-
-
-@dataclass(frozen=True)
-class Practice:
-    """A meta epoch that was played: on which task, and what the agents measured and found."""
-
-    epoch: int
-    task: Task
-    evaluator: Evaluator
-    history: History
-    outcome: Outcome
-
-
-def meta_train(experiment: Experiment, meta: MetaTraining) -> Artifact:
-    """Train agents on the pool, or fetch those that were trained on the same before."""
-    parts = (experiment.algorithm, meta.pool, experiment.evaluator, experiment.space)
-    code = code_hash(*(type(part) for part in parts))
-    inputs = {**meta.recipe, "code": code, "data": dict(sorted(_files(experiment).items()))}
-    return fetch(meta.folder, inputs, lambda: _made(experiment, meta.pool))
-
-
-def _made(experiment: Experiment, pool: MetaPool) -> Made:
-    """Train the agents side by side, and account for it."""
-    began = time.perf_counter()
-    algorithm = copy.deepcopy(experiment.algorithm)
-    cost_s, rows = 0.0, list[tuple[Any, ...]]()
-    for practice in practise(experiment, pool, algorithm):
-        cost_s += float(practice.outcome.clock_s.sum())
-        lines = practice.history.rows(experiment.space, practice.evaluator.protocol)
-        rows.extend((practice.epoch, practice.task.name, *line) for line in lines)
-    cost = {
-        "agents": pool.agents,
-        "evaluations": pool.agents * pool.epochs * pool.networks,
-        "cost_s": None if np.isnan(cost_s) else round(cost_s, 3),
-        "clock": experiment.clock.value,
-        "wall_s": round(time.perf_counter() - began, 3),
-    }
-    return Made(algorithm.learnt(), cost, META_COLUMNS, rows)
-
-
-def practise(experiment: Experiment, pool: MetaPool, algorithm: Algorithm) -> Iterator[Practice]:
-    """Play the meta epochs one by one, as they are asked for; ``algorithm`` learns from each."""
-    seeds = np.arange(pool.seed, pool.seed + pool.agents)
-    budget = Budget(evaluations=pool.networks)
-    for epoch in range(pool.epochs):
-        task, evaluator = pool.problem(epoch)
-        hardware = copy.copy(experiment.hardware)
-        hardware.start(experiment.space, task)
-        own = replace(experiment, task=task, evaluator=evaluator, hardware=hardware)
-        history = History(seeds)
-        streams = Streams(seeds.tolist(), f"meta/{epoch}")
-        problem = _problem(own, streams)
-        outcome = play(algorithm, problem, budget, streams, Phase.META_TRAIN, history)
-        yield Practice(epoch, task, evaluator, history, outcome)
-
-
-def _files(experiment: Experiment) -> Mapping[str, str]:
-    """Data files read so far and their sha256."""
-    files = {**experiment.evaluator.files(), **experiment.hardware.files()}
-    return {**files, **(experiment.meta.pool.files() if experiment.meta else {})}
-
-
-def adapt(experiment: Experiment) -> Mapping[str, Any]:
-    """Give the algorithm what meta-training learnt; returns what the provenance says about it."""
-    if experiment.meta is None:
-        return {}
-    artifact = meta_train(experiment, experiment.meta)
-    experiment.algorithm.load_learnt(artifact.arrays)
-    cost = {key: value for key, value in artifact.cost.items() if key != "wall_s"}
-    return {"pool": experiment.meta.pool.label, "artifact": artifact.key, **cost}
+log = logging.getLogger("nasrun")
+MOSTLY = 0.5  # share of failed measurements from which a run says so
 
 
 def search(
-    experiment: Experiment, seeds: Ints, watch: Watch | None, folder: Path | None = None
+    opened: Opened, seeds: Ints, watch: Watch | None, folder: Path | None = None
 ) -> tuple[Outcome, History]:
     """Play the search of the trials with these seeds; checkpoints go to ``folder``."""
-    streams = Streams(seeds.tolist())
-    problem = replace(_problem(experiment, streams), folder=folder)
+    experiment, streams = opened.experiment, Streams(seeds.tolist())
+    problem = problem_of(
+        experiment.space, experiment.task, opened.measuring, opened.device, streams, folder
+    )
     history = History(seeds)
     outcome = play(
         experiment.algorithm, problem, experiment.budget, streams, Phase.SEARCH, history, watch
@@ -181,62 +36,132 @@ def search(
     return outcome, history
 
 
-def _problem(experiment: Experiment, streams: Streams) -> Problem:
-    """The task as an algorithm may see it: measurements come with reward, without test figures."""
-    evaluator, hardware = experiment.evaluator, experiment.hardware
-    draws = streams.fork("evaluator")  # so that a look-up never shifts the search's own numbers
-
-    def measure(archs: Archs, epochs: Ints) -> Measured:
-        measured = evaluator.evaluate(archs, epochs=epochs, streams=draws)
-        latency_ms = hardware.latency_ms(archs)
-        reward = hardware.reward(measured.val_acc_pct, latency_ms)
-        return replace(measured, latency_ms=latency_ms, reward=reward)
-
-    return Problem(
-        space=experiment.space,
-        task=experiment.task,
-        trials=len(streams),
-        fidelities=evaluator.fidelities,
-        measure=measure,
-        latency_ms=hardware.latency_ms,
-        reward=hardware.reward,
-    )
-
-
-def retrain(experiment: Experiment, outcome: Outcome, seeds: Ints) -> Iterator[tuple[Any, ...]]:
-    """Score what was found on every final task: rows of ``trials.csv``, by trial, then task."""
-    space, protocol = experiment.space, experiment.protocol
-    latency_ms = experiment.hardware.latency_ms(outcome.archs)
-    scores = [experiment.judge.score(outcome.archs, task) for task in experiment.final_tasks]
-    by_task = [
-        zip(
-            *(cells(figure) for figure in (outcome.reward, score.val_acc_pct, score.test_acc_pct)),
-            *(cells(figure) for figure in (latency_ms, score.params_m, score.flops_m)),
-            outcome.evaluations.tolist(),
-            *(cells(figure) for figure in _seconds(experiment, outcome)),
-            [None if np.isnan(rank) else int(rank) for rank in score.rank],
-            strict=True,
-        )
-        for score in scores
-    ]
-    names = texts(space, outcome.archs)
-    for seed, name, *figures in zip(seeds.tolist(), names, *by_task, strict=True):
-        for task, score, row in zip(experiment.final_tasks, scores, figures, strict=True):
-            key = (space.name, experiment.task.name, task.name, experiment.algorithm.name)
-            yield (*key, seed, name, *row, *protocol.values(), score.final)
+def retrain(opened: Opened, outcome: Outcome, history: History) -> Iterator[TrialRow]:
+    """Score what was found on every final task: by trial, then by task."""
+    experiment = opened.experiment
+    scores = [opened.judge.score(outcome.archs, task) for task in experiment.final_tasks]
+    figures = [_final_figures(score) for score in scores]
+    names = texts(experiment.space, outcome.archs)
+    simulated_s, wall_s = (cells(seconds) for seconds in _seconds(opened, outcome))
+    reward, latency_ms = cells(outcome.reward), cells(opened.device.latency_ms(outcome.archs))
+    failed = history.failed.tolist()
+    for trial, seed in enumerate(history.seeds.tolist()):
+        for task, score, figure in zip(experiment.final_tasks, scores, figures, strict=True):
+            yield TrialRow(
+                space=experiment.space.name,
+                search_task=experiment.task.name,
+                task=task.name,
+                algorithm=experiment.algorithm.name,
+                seed=seed,
+                arch=names[trial],
+                reward=reward[trial],
+                metric=opened.judge.final_metric(task).name,
+                latency_ms=latency_ms[trial],
+                evaluations=int(outcome.evaluations[trial]),
+                simulated_s=simulated_s[trial],
+                wall_s=wall_s[trial],
+                failed=failed[trial],
+                **{name: column[trial] for name, column in figure.items()},
+                **vars(opened.protocol),
+                meta=opened.meta_label,
+                final=score.final,
+            )
 
 
-def export(experiment: Experiment, outcome: Outcome, seeds: Ints, folder: Path) -> None:
-    """Write the finally trained networks, those of a final task in a folder of its own."""
-    if not experiment.export:
+def _final_figures(score: Scored) -> dict[str, list[Any]]:
+    names = ("val_score", "test_score", "params_m", "flops_m")
+    figures: dict[str, list[Any]] = {name: cells(getattr(score, name)) for name in names}
+    return {**figures, "rank": [None if np.isnan(rank) else int(rank) for rank in score.rank]}
+
+
+def pareto_rows(opened: Opened, outcome: Outcome, history: History) -> Iterator[ParetoRow]:
+    """Each trial's best compromises between the device's objectives.
+
+    Those that the algorithm names, scored on every final task; else all of its measurements that
+    none other beats, as they were measured.
+    """
+    if outcome.fronts is None and len(opened.device.objectives) < 2:
         return
-    for task in experiment.final_tasks:
-        for seed, arch in zip(seeds.tolist(), outcome.archs, strict=True):
-            stem = folder / task.name / f"seed-{seed}"
-            experiment.judge.export(arch, task, stem, list(experiment.export))
+    tasks = opened.experiment.final_tasks if outcome.fronts else [opened.experiment.task]
+    for trial in range(len(history.seeds)):
+        steps = _front_steps(opened, outcome, history, trial)
+        found = history.of_trial(trial, steps)
+        for task in tasks:
+            scored = opened.judge.score(found["archs"], task) if outcome.fronts else None
+            yield from _front_rows(opened, int(history.seeds[trial]), task, found, scored)
 
 
-def _seconds(experiment: Experiment, outcome: Outcome) -> tuple[Floats, Floats]:
+def _front_steps(opened: Opened, outcome: Outcome, history: History, trial: int) -> Ints:
+    """``(k,)`` steps at which a trial measured its best compromises."""
+    if outcome.fronts is not None:
+        members = outcome.fronts[trial]
+        every = [np.broadcast_to(member, outcome.archs.shape) for member in members]
+        steps = np.array([history.last_step_of(archs)[trial] for archs in every], np.int64)
+        steps = steps[steps >= 0]  # one measured after the budget's end does not count
+    else:
+        steps = history.usable_steps(trial)
+    found = history.of_trial(trial, steps)
+    values = _values(opened, found["score"], found["latency_ms"])
+    return steps[pareto_front(values)]
+
+
+def _values(opened: Opened, score: Floats, latency_ms: Floats) -> Floats:
+    return opened.device.objective_values(score, latency_ms, opened.measuring.metric)
+
+
+def _front_rows(
+    opened: Opened, seed: int, task: Task, found: dict[str, Any], scored: Scored | None
+) -> Iterator[ParetoRow]:
+    experiment, archs = opened.experiment, found["archs"]
+    params_m, flops_m = experiment.space.footprint(archs, task)
+    test = np.full(len(archs), np.nan)
+    if scored is not None:
+        params_m, flops_m, test = scored.params_m, scored.flops_m, scored.test_score
+    columns: dict[str, list[Any]] = {
+        "arch": texts(experiment.space, archs),
+        "epochs": found["epochs"].tolist(),
+        "val_score": cells(found["score"]),
+        "test_score": cells(test),
+        "latency_ms": cells(found["latency_ms"]),
+        "reward": cells(found["reward"]),
+        "params_m": cells(params_m),
+        "flops_m": cells(flops_m),
+    }
+    values = _values(opened, found["score"], found["latency_ms"])
+    [covered] = cells(np.array([hypervolume(values, _reference(opened))]))
+    for member in range(len(archs)):
+        yield ParetoRow(
+            space=experiment.space.name,
+            search_task=experiment.task.name,
+            task=task.name,
+            algorithm=experiment.algorithm.name,
+            seed=seed,
+            metric=opened.measuring.metric.name,
+            hypervolume=covered,
+            **{name: column[member] for name, column in columns.items()},
+        )
+
+
+def _reference(opened: Opened) -> Floats:
+    """``(K,)`` the worst value of each objective; NaN where there is none."""
+    worst, device = opened.measuring.metric.worst, opened.device
+    score = np.array([np.nan if worst is None else worst])
+    return device.objective_values(score, np.array([device.reference_ms]), opened.measuring.metric)[
+        0
+    ]
+
+
+def export(opened: Opened, archs: Archs, seeds: Ints, folder: Path) -> None:
+    """Write the finally trained networks, those of a final task in a folder of its own."""
+    formats = list(opened.experiment.export)
+    if not formats:
+        return
+    for task in opened.experiment.final_tasks:
+        for seed, arch in zip(seeds.tolist(), archs, strict=True):
+            opened.judge.export(arch, task, folder / task.name / f"seed-{seed}", formats)
+
+
+def _seconds(opened: Opened, outcome: Outcome) -> tuple[Floats, Floats]:
     """``simulated_s`` and ``wall_s`` of each trial, as far as they mean anything.
 
     How long this machine took to look figures up says nothing about a trial and differs between
@@ -244,68 +169,79 @@ def _seconds(experiment: Experiment, outcome: Outcome) -> tuple[Floats, Floats]:
     ``status.json``.
     """
     unknown = np.full(len(outcome.clock_s), np.nan)
-    if experiment.clock is Clock.MEASURED:
+    if opened.experiment.clock is Clock.MEASURED:
         return unknown, outcome.clock_s
-    timed = experiment.budget.wall_s is not None
+    timed = opened.experiment.budget.wall_s is not None
     return outcome.clock_s, outcome.wall_s if timed else unknown
 
 
-def prepare(experiment: Experiment) -> None:
-    """Load what judging needs; a request that the data cannot serve is refused here."""
-    experiment.evaluator.start(experiment.space, experiment.task)
-    if experiment.scorer is not None:
-        if not experiment.scorer.gives_accuracy:
-            raise ConfigError(
-                f"scorer={experiment.scorer.name} gives no final accuracy: use one that does, such "
-                "as +evaluator@scorer=tabular or training"
-            )
-        experiment.scorer.start(experiment.space, experiment.task)
-    for task in experiment.final_tasks:
-        experiment.judge.check_final(task)
-    if experiment.export:
-        experiment.judge.check_export(list(experiment.export))
-    experiment.hardware.start(experiment.space, experiment.task)
-    if experiment.meta is not None:
-        experiment.meta.pool.start(experiment.space, experiment.task, experiment.evaluator)
-
-
 def run(
-    experiment: Experiment,
+    opened: Opened,
     recorder: Recorder,
     provenance: Callable[[], dict[str, Any]],
     watch: Watch | None = None,
 ) -> None:
-    """Play the stages for the trials that the recorder does not have yet, and write the results.
-
-    The experiment must be prepared.
-    """
+    """Play the stages for the trials that the recorder does not have yet, and write the results."""
     if recorder.complete:
         return
-    began = time.perf_counter()
-    learnt = adapt(experiment)
+    began, experiment = time.perf_counter(), opened.experiment
+    learnt = adapt(opened)
     kept = recorder.finished()
     missing = np.array([seed for seed in experiment.seeds if seed not in kept], np.int64)
     size = experiment.cohort if experiment.algorithm.cohort else 1
-    evaluations, best = 0, -np.inf
+    tally = Tally()
     for first in range(0, len(missing), size):
         seeds = missing[first : first + size]
-        onward = _onward(watch, len(kept) + first, evaluations, best)
+        onward = _onward(watch, len(kept) + first, tally)
         work = recorder.work_folder(int(seeds[0]))
-        outcome, history = search(experiment, seeds, onward, work)
-        evaluations += int(outcome.evaluations.sum())
-        best = float(np.fmax.reduce(np.append(outcome.reward, best)))
-        rows = list(retrain(experiment, outcome, seeds))
-        export(experiment, outcome, seeds, recorder.folder / "networks")
-        pareto = not np.isnan(experiment.hardware.latency_ms(outcome.archs)).all()
-        recorder.keep(rows, history, experiment.space, experiment.protocol, pareto)
-    about = {"meta": learnt or None, "images": experiment.images or None}
+        outcome, history = search(opened, seeds, onward, work)
+        tally.add(outcome, history)
+        trials = list(retrain(opened, outcome, history))
+        front = list(pareto_rows(opened, outcome, history))
+        export(opened, outcome.archs, seeds, recorder.folder / "networks")
+        metric, protocol = opened.measuring.metric, opened.protocol
+        measured = history.columns(experiment.space, metric, protocol)
+        recorder.keep(Part(int(seeds.min()), trials, measured, front))
+    tally.tell(f"{experiment.algorithm.name} on {experiment.task.name}")
+    about = {"meta": learnt or None, "images": opened.images or None}
     recorder.finish({**provenance(), **about}, time.perf_counter() - began)
 
 
-def _onward(watch: Watch | None, trials: int, measured: int, best: float) -> Watch | None:
+class Tally:
+    """What all cohorts of a run have measured so far."""
+
+    def __init__(self) -> None:
+        self.evaluations, self.best = 0, -np.inf
+        self._measured = self._failed = self._without_cost = 0
+
+    def add(self, outcome: Outcome, history: History) -> None:
+        """Take in a cohort."""
+        self.evaluations += int(outcome.evaluations.sum())
+        self.best = float(np.fmax.reduce(np.append(outcome.reward, self.best)))
+        self._measured += int(history.counted.sum())
+        self._failed += int(history.failed.sum())
+        self._without_cost += int(history.without_cost.sum())
+
+    def tell(self, label: str) -> None:
+        """Say what the figures alone would not: failures, and costs that are not known."""
+        if self._failed > MOSTLY * self._measured:
+            log.warning(
+                "%s: %.1f %% of %d measurements failed, so little was learnt: see val_score in "
+                "evaluations.csv", label, 100 * self._failed / self._measured, self._measured,
+            )  # fmt: skip
+        succeeded = self._measured - self._failed
+        if 0 < self._without_cost < succeeded:
+            log.warning(
+                "%s: %d of %d measurements have no known cost, so simulated_s is too low",
+                label, self._without_cost, succeeded,
+            )  # fmt: skip
+
+
+def _onward(watch: Watch | None, trials: int, tally: Tally) -> Watch | None:
     """A watch that goes on from what earlier cohorts have finished, measured and found."""
     if watch is None:
         return None
-    return lambda finished, evaluations, reward: watch(
-        trials + finished, measured + evaluations, max(best, reward)
+    evaluations, best = tally.evaluations, tally.best
+    return lambda finished, measured, reward: watch(
+        trials + finished, evaluations + measured, max(best, reward)
     )

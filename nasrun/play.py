@@ -17,13 +17,17 @@ Watch = Callable[[int, int, float], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What ``T`` trials found and spent; ``wall_s`` is this machine's time until each finished."""
+    """What ``T`` trials found and spent; ``wall_s`` is this machine's time until each finished.
+
+    ``fronts`` has each trial's best compromises ``(k, L)``, if the algorithm names them.
+    """
 
     archs: Archs
     reward: Floats
     evaluations: Ints
     clock_s: Floats
     wall_s: Floats
+    fronts: list[Archs] | None = None
 
 
 def play(
@@ -44,22 +48,29 @@ def play(
     """
     algorithm.start(problem, streams, phase)
     budget = budget.within(algorithm.planned_steps)
-    meter = Meter(budget, problem.trials, algorithm.startup_steps)
+    meter = Meter(budget, problem.trials, algorithm.startup_steps, algorithm.planned_steps)
     archs: Archs = np.zeros((problem.trials, len(problem.space.decisions)), np.int64)
+    fronts: list[Archs] | None = None
     best = -np.inf
     while not meter.finished.all():
         measured = algorithm.step()
         _require_cost(measured, budget)
+        finished = meter.finished
         counted, measured = meter.charge(measured)
         if not len(history) and not counted.all():
             raise _nothing_fits(budget, measured)
         history.add(phase, measured, counted, meter.clock_s)
         archs = np.where(counted[:, None], algorithm.recommend(), archs)
+        ended = meter.finished & ~finished
+        if ended.any() and (found := algorithm.front()) is not None:
+            # A trial that has finished goes on being stepped: what it finds then does not count.
+            both = zip(found, fronts or found, ended, strict=True)
+            fronts = [new if end else old for new, old, end in both]
         if watch is not None:
             best = float(np.fmax.reduce(np.append(measured.reward[counted], best)))
             watch(int(meter.finished.sum()), int(meter.evaluations.sum()), best)
     reward = history.reward_of(archs)
-    return Outcome(archs, reward, meter.evaluations, meter.clock_s, meter.wall_s)
+    return Outcome(archs, reward, meter.evaluations, meter.clock_s, meter.wall_s, fronts)
 
 
 def _nothing_fits(budget: Budget, measured: Measured) -> ConfigError:
@@ -73,7 +84,11 @@ def _nothing_fits(budget: Budget, measured: Measured) -> ConfigError:
 
 
 def _require_cost(measured: Measured, budget: Budget) -> None:
-    if budget.simulated_s is not None and np.isnan(measured.cost_s).any():
+    """Refuse a time budget where a successful measurement has no known cost."""
+    if (
+        budget.simulated_s is not None
+        and (np.isnan(measured.cost_s) & ~np.isnan(measured.score)).any()
+    ):
         raise ConfigError(
             "budget.simulated_s needs a source with training times, and some architectures have "
             "none: set budget.evaluations instead"

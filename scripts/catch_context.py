@@ -139,7 +139,7 @@ def make_probe(experiment: Experiment, agents: int) -> Probe:
     for task, evaluator in sorted(evaluators.items()):
         epochs = np.full(len(archs), evaluator.fidelities[-1], np.int64)
         columns = [
-            evaluator.evaluate(archs[:, i], epochs=epochs, streams=streams).val_acc_pct
+            evaluator.evaluate(archs[:, i], epochs=epochs, streams=streams).val_score
             for i in range(archs.shape[1])
         ]
         rewards[task] = np.stack(columns, axis=1)

@@ -46,7 +46,7 @@ def trained(overrides: Sequence[str], epochs: int, seed: int) -> UNAS:
         fidelities=(1,),
         measure=_never,
         latency_ms=lambda archs: np.full(len(archs), np.nan),
-        reward=lambda score_pct, _: score_pct,
+        reward=lambda score, _: score,
     )
     method.start(problem, Streams([seed]), Phase.SEARCH)
     for _ in range(epochs):

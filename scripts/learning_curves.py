@@ -25,8 +25,8 @@ from nasrun.record.history import cells
 from nasrun.report.canvas import STYLE, legend_below, line_style, pictures
 
 COLUMNS = (
-    "search_task", "algorithm", "seed", "epoch", "arch", "skips", "val_acc_pct", "test_acc_pct",
-    "shared_acc_pct", "fidelity",
+    "search_task", "algorithm", "seed", "epoch", "arch", "skips", "val_score", "test_score",
+    "shared_score", "fidelity",
 )  # fmt: skip
 PANEL_IN, LEGEND_IN = (3.6, 2.9), 0.6
 
@@ -40,9 +40,9 @@ class Point(NamedTuple):
     epoch: int
     arch: str
     skips: int
-    val_acc_pct: float
-    test_acc_pct: float
-    shared_acc_pct: float
+    val_score: float
+    test_score: float
+    shared_score: float
     fidelity: str
 
 
@@ -70,9 +70,9 @@ def points(job: Path) -> Iterator[Point]:
             int(row["epochs"]),
             row["arch"],
             row["arch"].count("skip_connect"),
-            float(scored.val_acc_pct[at]),
-            float(scored.test_acc_pct[at]),
-            float(row["val_acc_pct"] or "nan"),
+            float(scored.val_score[at]),
+            float(scored.test_score[at]),
+            float(row["val_score"] or "nan"),
             row["fidelity"],
         )
 
@@ -114,7 +114,7 @@ def _by_seed(own: Sequence[Point]) -> tuple[np.ndarray, np.ndarray]:
     accuracy = np.full((len(seeds), last), np.nan)
     for point in own:
         if point.epoch <= last:
-            accuracy[seeds.index(point.seed), point.epoch - 1] = point.val_acc_pct
+            accuracy[seeds.index(point.seed), point.epoch - 1] = point.val_score
     return np.arange(1, last + 1), accuracy
 
 

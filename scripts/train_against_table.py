@@ -27,7 +27,7 @@ from nasrun.spec import Archs, Evaluator, Floats
 from nasrun.streams import Streams
 
 EPOCHS = 12
-COLUMNS = ("arch", "table_val_acc_pct", "our_val_acc_pct", "train_s")
+COLUMNS = ("arch", "table_val_score", "our_val_score", "train_s")
 
 
 def spread(table: Floats, count: int) -> Archs:
@@ -45,7 +45,7 @@ def measured(evaluator: Evaluator, archs: Archs) -> tuple[Floats, Floats]:
     """``(n,)`` accuracies after the full training, and the seconds it took."""
     full = np.full(len(archs), evaluator.fidelities[-1], np.int64)
     found = evaluator.evaluate(archs, epochs=full, streams=Streams(range(len(archs))))
-    return found.val_acc_pct, found.cost_s
+    return found.val_score, found.cost_s
 
 
 def experiment(overrides: Sequence[str]) -> Experiment:

@@ -40,7 +40,7 @@ def ours(made: Experiment, arch: Archs) -> float:
         evaluator = replace(training(made), cache_dir=folder)
         evaluator.start(made.space, made.task)
         found = evaluator.evaluate(arch[None], epochs=epochs, streams=Streams([0]))
-    return float(found.val_acc_pct[0])
+    return float(found.val_score[0])
 
 
 def training(made: Experiment) -> Training:

@@ -264,4 +264,4 @@ def normalised(rewards: Floats, how: Normalisation) -> Floats:
 
 def _among(space: SearchSpace, archs: Archs, measured: Archs) -> Mask:
     """``(T, M)`` whether the trial has measured the candidate ``archs (T, M, L)`` before."""
-    return (space.index(archs)[:, :, None] == space.index(measured)[:, None, :]).any(axis=2)
+    return (archs[:, :, None] == measured[:, None]).all(axis=-1).any(axis=2)

@@ -42,7 +42,7 @@ class LocalSearch(SampleBased):
         self._top: Archs = self._best.copy()  # best of the climb so far, the centre included
         self._top_reward: Floats = np.full(problem.trials, -np.inf)
         self._improved: Mask = np.zeros(problem.trials, np.bool_)
-        self._seen: list[set[int]] = [set() for _ in range(problem.trials)]
+        self._seen: list[set[bytes]] = [set() for _ in range(problem.trials)]
 
     def ask(self) -> Archs:
         """``(T, L)`` the next neighbours, or random architectures where a climb begins."""
@@ -54,10 +54,8 @@ class LocalSearch(SampleBased):
 
     def tell(self, measured: Measured) -> None:
         """Go on around the same centre, move the centre, or end the climb."""
-        for seen, number in zip(
-            self._seen, self.problem.space.index(measured.archs).tolist(), strict=True
-        ):
-            seen.add(number)
+        for seen, arch in zip(self._seen, measured.archs, strict=True):
+            seen.add(arch.tobytes())
         reward = ranked_last(measured.reward)
         starts = self._left == 0
         better = starts | (reward > self._top_reward)
@@ -77,7 +75,7 @@ class LocalSearch(SampleBased):
         """``(n, L)`` neighbours of a trial's best that it has not measured, in random order."""
         space, seen = self.problem.space, self._seen[trial]
         around = space.neighbours(self._top[trial])
-        fresh = [number not in seen for number in space.index(around).tolist()]
+        fresh = [arch.tobytes() not in seen for arch in around]
         unseen = around[np.array(fresh, np.bool_)]
         order = self.streams.uniform(len(unseen), rows=np.array([trial]))[0]
         return unseen[np.argsort(order, kind="stable")]

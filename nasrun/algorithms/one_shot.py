@@ -133,7 +133,7 @@ class OneShot(Algorithm):
         self._kept: dict[str, Any] = {}
         processor, layout = self.processor.processor, self.processor.on_gpu
         seed = self._seed(0)
-        self.data = SharedData(problem.task, self.scale, self.batch, processor, layout, seed)
+        self.data = SharedData(problem.images(), self.scale, self.batch, processor, layout, seed)
         with self.processor.computing():
             self.build(Scale(self.scale.channels, self.scale.cells), self.share)
             self._refresh("start")

@@ -8,9 +8,8 @@ from torch.nn import functional as F
 
 from nasrun.algorithms.reduction import Reduction
 from nasrun.errors import ConfigError
-from nasrun.images import Images, draw
+from nasrun.images import Images, SearchImages, draw
 from nasrun.nets.loader import Augmentation, load_batches
-from nasrun.spec import Task
 from nasrun.streams import Streams
 
 JUDGING = 512  # images of a batch that judges; [A] has the same for a candidate's only batch
@@ -25,7 +24,7 @@ class SharedData:
     learnt from, but not those that judge.
 
     Args:
-        task: with images.
+        images: those that a search may see.
         scale: how many images, and how large; None: all, as they are.
         batch: images of a training batch, and of a validation batch.
         device: where.
@@ -38,19 +37,18 @@ class SharedData:
 
     def __init__(
         self,
-        task: Task,
+        images: SearchImages,
         scale: Reduction,
         batch: int,
         device: torch.device,
         channels_last: bool,
         seed: int,
     ) -> None:
-        splits = task.load()
-        px = scale.image_px or task.image_px
-        train = _shrunk(_some(splits.search_train, scale.train_images, "train_images"), px)
-        valid = _shrunk(_some(splits.search_valid, scale.valid_images, "valid_images"), px)
-        augmentation = Augmentation.standard(px, splits.flip)
-        moments, layout = (splits.mean, splits.std), (device, augmentation, channels_last)
+        px = scale.image_px or images.train.pixels.shape[2]
+        train = _shrunk(_some(images.train, scale.train_images, "train_images"), px)
+        valid = _shrunk(_some(images.valid, scale.valid_images, "valid_images"), px)
+        augmentation = Augmentation.standard(px, images.flip)
+        moments, layout = (images.mean, images.std), (device, augmentation, channels_last)
         self._train = load_batches(train, *moments, batch, *layout)
         self._valid = load_batches(valid, *moments, batch, *layout)
         self._judge = load_batches(valid, *moments, JUDGING, device, None, channels_last)

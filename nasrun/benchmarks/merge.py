@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nasrun.benchmarks.table import ACCURACIES, Column, Column32, Floats, Frame
+from nasrun.benchmarks.rows import ArchRows
+from nasrun.benchmarks.table import SCORES, Column, Column32, Frame
 from nasrun.errors import ConfigError, DataError
-from nasrun.spec import Ints, SearchSpace
+from nasrun.spec import Archs, CountableSpace, Floats, SearchSpace
 
 # Two sources agree on an accuracy within 0.006 points: half of the second decimal, to which the
 # coarsest published files are rounded, and a little for float32. Seconds and milliseconds are
@@ -21,13 +22,23 @@ GROSS_PCT = 1.0
 
 
 class Merge:
-    """Collects frames of one space, in order of precedence."""
+    """Collects frames of one space, in order of precedence.
+
+    ``archs`` are those of all frames, None once they are the whole space. Encodings are kept apart
+    even if their networks are the same: a benchmark may have trained them one by one.
+    """
 
     def __init__(self, space: SearchSpace) -> None:
         self._space = space
         self._owners: dict[Column, list[str]] = {}
         self._columns: dict[Column, Column32] = {}
+        self._rows = ArchRows(space, np.empty((0, len(space.decisions)), np.int64))
         self.conflicts: list[str] = []
+
+    @property
+    def archs(self) -> Archs | None:
+        """``(rows, L)`` the architectures of all frames; None: the whole space, by its numbers."""
+        return self._rows.archs
 
     def add(self, source: str, frame: Frame) -> None:
         """Take in what earlier sources lack.
@@ -35,9 +46,31 @@ class Merge:
         Raises:
             DataError: unknown or repeated architectures, or gross disagreement with an earlier one.
         """
-        placed = _placed(source, frame, self._space)
+        archs = None if frame.archs is None else _parsed(source, frame.archs, self._space)
+        self._list(archs)
+        rows = slice(None) if archs is None else self._rows.exact(archs)
+        placed: dict[Column, NDArray[np.floating]] = {}
+        for column, figures in frame.columns.items():
+            placed[column] = np.full(len(self._rows), np.nan)
+            placed[column][rows] = figures
         for column, figures in with_means(placed, least_runs=2).items():
             self._merge(source, column, figures)
+
+    def _list(self, archs: Archs | None) -> None:
+        """Make a row for each of ``archs (n, L)`` that has none; None: for the whole space."""
+        before = self._rows
+        if before.archs is None:
+            return
+        if archs is not None:
+            new = archs[before.exact(archs) < 0]
+            archs = np.concatenate([before.archs, new])
+            if isinstance(self._space, CountableSpace) and len(archs) == self._space.size:
+                archs = None
+        self._rows = ArchRows(self._space, archs)
+        places = self._rows.exact(before.archs)
+        for column, figures in self._columns.items():
+            self._columns[column] = np.full(len(self._rows), np.nan, np.float32)
+            self._columns[column][places] = figures
 
     def columns(self) -> dict[Column, Column32]:
         """All figures; a mean that no source gives is that of the runs there are, even of one."""
@@ -57,19 +90,19 @@ class Merge:
     def _compare(self, source: str, column: Column, ours: Column32, theirs: Column32) -> None:
         shared = np.flatnonzero(~np.isnan(ours) & ~np.isnan(theirs))
         difference = np.abs(ours[shared].astype(np.float64) - theirs[shared])
-        accuracy = column.metric in ACCURACIES
-        allowed = ROUNDING_PCT if accuracy else ROUNDING_RELATIVE * np.abs(ours[shared])
+        is_score = column.metric in SCORES
+        allowed = ROUNDING_PCT if is_score else ROUNDING_RELATIVE * np.abs(ours[shared])
         apart = difference > allowed
         if not apart.any():
             return
         row = shared[np.argmax(difference)]
-        text = self._space.text(self._space.at(row))
+        text = self._space.text(self._rows.at(int(row)))
         sentence = (
             f"{' and '.join(self._owners[column])} and {source} disagree on {column} for "
             f"{apart.sum()} of {len(shared)} shared architectures, at worst {ours[row]:.6g} "
             f"against {theirs[row]:.6g} for {text}"
         )
-        if accuracy and (difference > GROSS_PCT).mean() > 0.5:
+        if is_score and (difference > GROSS_PCT).mean() > 0.5:
             raise DataError(
                 f"{sentence}; most differ by more than {GROSS_PCT:g} point: they are not the same "
                 "figures, so leave one out of the sources or mend its columns"
@@ -77,27 +110,18 @@ class Merge:
         self.conflicts.append(f"{sentence}; the former is used")
 
 
-def _placed(source: str, frame: Frame, space: SearchSpace) -> Mapping[Column, NDArray[np.floating]]:
-    if frame.archs is None:
-        return frame.columns
-    rows = _rows(source, frame.archs, space)
-    placed = {}
-    for column, figures in frame.columns.items():
-        placed[column] = np.full(space.size, np.nan)
-        placed[column][rows] = figures
-    return placed
-
-
-def _rows(source: str, archs: Sequence[str], space: SearchSpace) -> Ints:
+def _parsed(source: str, texts: Sequence[str], space: SearchSpace) -> Archs:
+    """``(n, L)`` the architectures of a frame."""
     try:
-        rows = space.index(np.array([space.parse(text) for text in archs], np.int64))
+        archs = np.array([space.parse(text) for text in texts], np.int64)
     except ConfigError as error:
         raise DataError(f"tables.{source}: {error}") from None
-    order, counts = np.unique(rows, return_counts=True)
+    archs = archs.reshape(len(texts), len(space.decisions))
+    different, counts = np.unique(archs, axis=0, return_counts=True)
     if (counts > 1).any():
-        text = space.text(space.at(order[counts > 1][0]))
+        text = space.text(different[counts > 1][0])
         raise DataError(f"tables.{source}: expected each architecture once, found {text} twice")
-    return rows
+    return archs
 
 
 def with_means(

@@ -24,12 +24,12 @@ SHA256 = "bda800741eea1512fab0ed771f19c8fde06c266db3bbf4690ab5921f621877fe"
 FILE = "nb201/mini-bench-arch-cell-accs.pd"
 EPOCHS = 12
 COLUMNS = {
-    "cifar10-val": ("valid_acc_pct", "cifar10-valid"),
-    "cifar100-val": ("valid_acc_pct", "cifar100"),
-    "imagenet-val": ("valid_acc_pct", "ImageNet16-120"),
-    "cifar10-test": ("test_acc_pct", "cifar10"),
-    "cifar100-test": ("test_acc_pct", "cifar100"),
-    "imagenet-test": ("test_acc_pct", "ImageNet16-120"),
+    "cifar10-val": ("val_score", "cifar10-valid"),
+    "cifar100-val": ("val_score", "cifar100"),
+    "imagenet-val": ("val_score", "ImageNet16-120"),
+    "cifar10-test": ("test_score", "cifar10"),
+    "cifar100-test": ("test_score", "cifar100"),
+    "imagenet-test": ("test_score", "ImageNet16-120"),
 }
 
 

@@ -42,7 +42,8 @@ def _csv(source: Source, files: Files, space: SearchSpace, watch: Watch | None) 
 
 def _converted(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
     table = store.open_table(files[0], space)
-    return Frame(None, {column: table[column] for column in table.columns})
+    archs = None if table.archs is None else [space.text(arch) for arch in table.archs]
+    return Frame(archs, {column: table[column] for column in table.columns})
 
 
 def _synthetic(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nasrun.benchmarks.merge import mean_over_runs
-from nasrun.benchmarks.table import ACCURACIES, Column, Floats, Frame
+from nasrun.benchmarks.table import SCORES, Column, Floats, Frame
 from nasrun.errors import DataError
 
 CURVE_EPOCHS = 12  # of trainings up to this long every epoch is kept, of longer ones the last
@@ -61,10 +61,10 @@ class Collector:
     def frame(self) -> Frame:
         """What was collected: accuracies run by run, times averaged over runs."""
         n = len(self)
-        columns = {c: v[:n] for c, v in self._columns.items() if c.metric in ACCURACIES}
+        columns = {c: v[:n] for c, v in self._columns.items() if c.metric in SCORES}
         times: dict[Column, list[Floats]] = {}
         for column, figures in self._columns.items():
-            if column.metric not in ACCURACIES:
+            if column.metric not in SCORES:
                 times.setdefault(column._replace(run="mean"), []).append(figures[:n])
         columns |= {column: mean_over_runs(np.array(runs)) for column, runs in times.items()}
         return Frame(list(self._rows), columns)
@@ -75,8 +75,8 @@ def _figures(dataset: str, seed: str, record: Mapping[str, Any]) -> Iterator[tup
     accuracies, seconds = record["eval_acc1es"], record["eval_times"] or {}
     for epoch in range(1 if epochs <= CURVE_EPOCHS else epochs, epochs + 1):
         if (figure := accuracies.get(f"x-valid@{epoch - 1}")) is not None:
-            yield Column("valid_acc_pct", dataset, epochs, epoch, seed), float(figure)
-    last = Column("test_acc_pct", dataset, epochs, epochs, seed)
+            yield Column("val_score", dataset, epochs, epoch, seed), float(figure)
+    last = Column("test_score", dataset, epochs, epochs, seed)
     if (figure := accuracies.get(f"{TEST_SETS[dataset]}@{epochs - 1}")) is not None:
         yield last, float(figure)
     passes = [seconds[key] for e in range(epochs) if (key := f"x-valid@{e}") in seconds]

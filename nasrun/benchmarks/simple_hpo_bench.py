@@ -60,7 +60,7 @@ def _frame(records: Mapping[str, Any]) -> Frame:
         for i, row in enumerate(rows):
             accuracies[: len(row["val_acc"]), i] = row["val_acc"]
         for seed, accuracy in zip(SEEDS, accuracies, strict=True):
-            columns[Column("valid_acc_pct", dataset, EPOCHS, EPOCHS, seed)] = accuracy
+            columns[Column("val_score", dataset, EPOCHS, EPOCHS, seed)] = accuracy
         # Seconds are one figure per architecture, repeated for every run.
         train_s = np.array([row["train_time"][0] for row in rows]) / EPOCHS
         latency_ms = np.array([row["latency"][0] for row in rows]) * 1000

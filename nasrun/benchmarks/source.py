@@ -25,6 +25,8 @@ class Source:
     arch_column: str = "arch"  # CSV column with the architectures' texts
     columns: dict[str, str] = field(default_factory=dict[str, str])  # CSV column -> Column name
     scale: dict[str, float] = field(default_factory=dict[str, float])  # CSV column -> factor
+    # What the files call a task's images, [of the search, of the final score]; default: its name.
+    datasets: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     seed: int = 0  # of a synthetic table
     schedules: list[int] = field(default_factory=lambda: [12, 200])  # epochs of a synthetic table
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from nasrun.benchmarks.merge import Merge
 from nasrun.benchmarks.readers import READERS
 from nasrun.benchmarks.source import Reader, Source, Watch
 from nasrun.benchmarks.store import FORMAT, open_table, space_id, write_table
-from nasrun.benchmarks.table import Table
+from nasrun.benchmarks.table import DatasetNames, Table
 from nasrun.errors import ConfigError, DataError
 from nasrun.spec import SearchSpace
 
@@ -143,13 +143,25 @@ def _build(found: Sequence[_Found], space: SearchSpace, path: Path) -> Table:
         merge.add(entry.name, entry.reader.read(entry.source, entry.files, space, None))
     files = {name: digest for entry in found for name, digest in entry.sha256.items()}
     names = [entry.name for entry in found]
-    table = Table(merge.columns(), files, names, merge.conflicts)
+    datasets = {task: own for entry in reversed(found) for task, own in _names(entry.source)}
+    table = Table(space, merge.archs, merge.columns(), files, names, merge.conflicts, datasets)
     try:
         write_table(path, table, space)
     except OSError as error:
         log.warning("cannot keep the parsed table in %s (%s): set cache_dir", path.parent, error)
         return table
     return open_table(path, space)
+
+
+def _names(source: Source) -> Iterator[tuple[str, DatasetNames]]:
+    """What the files call the images of each task that the config names."""
+    for task, names in source.datasets.items():
+        if len(names) != 2:
+            raise ConfigError(
+                f"tables: datasets.{task} must name the images of the search and those of the "
+                f"final score, such as [cifar10-valid, cifar10], got {names}"
+            )
+        yield task, DatasetNames(*names)
 
 
 def convert(source: Source, out: Path, space: SearchSpace, watch: Watch | None = None) -> Table:
@@ -166,7 +178,7 @@ def convert(source: Source, out: Path, space: SearchSpace, watch: Watch | None =
     merge = Merge(space)
     merge.add(source.reader, reader.read(source, files, space, watch))
     digests = {file.name: sha256(file, out.parent / f".{out.name}.sha256.json") for file in files}
-    table = Table(merge.columns(), digests, [source.reader], merge.conflicts)
+    table = Table(space, merge.archs, merge.columns(), digests, [source.reader], merge.conflicts)
     try:
         write_table(out, table, space)
     except OSError as error:

@@ -11,19 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nasrun.benchmarks.table import Column, Column32, Table
+from nasrun.benchmarks.table import Column, Column32, DatasetNames, Table
 from nasrun.errors import ConfigError, DataError
 from nasrun.files import write_whole
 from nasrun.spec import SearchSpace
 
-FORMAT = "nasrun-table-1"  # to be raised whenever the same files would give another table
+FORMAT = "nasrun-table-2"  # to be raised whenever the same files would give another table
+ARCHS = "archs"  # the architectures of the rows, where they are not the whole space
 
 
 def space_id(space: SearchSpace) -> str:
-    """Text that two spaces share only if they number the same architectures alike."""
+    """Text that two spaces share only if their encodings mean the same."""
     content = json.dumps([space.name, space.decisions])
-    return f"{space.name}-{space.size}-{zlib.crc32(content.encode()):08x}"
+    return f"{space.name}-{zlib.crc32(content.encode()):08x}"
 
 
 class StoredColumns(Mapping[Column, Column32]):
@@ -37,12 +39,16 @@ class StoredColumns(Mapping[Column, Column32]):
         self._path = path
         self._handle = handle
         self._checksums = checksums
-        self._names = [Column.parse(name) for name in handle.keys()]  # noqa: SIM118
+        names: list[str] = list(handle.keys())
+        self._names = [Column.parse(name) for name in names if name != ARCHS]
 
     def __getitem__(self, column: Column) -> Column32:
-        name = str(column)
+        return self.array(str(column))
+
+    def array(self, name: str) -> NDArray[Any]:
+        """The array of a name, checked."""
         if name not in self._checksums:
-            raise KeyError(column)
+            raise KeyError(name)
         figures = self._handle.get_tensor(name)
         if zlib.crc32(figures.data) != self._checksums[name]:
             raise DataError(f"{self._path}: {name} is damaged; delete the file and run again")
@@ -64,15 +70,19 @@ def write_table(path: Path, table: Table, space: SearchSpace) -> None:
     from safetensors.numpy import save
 
     columns = {str(c): np.ascontiguousarray(table[c], np.float32) for c in table.columns}
+    arrays: dict[str, NDArray[Any]] = dict(columns)
+    if table.archs is not None:
+        arrays[ARCHS] = np.ascontiguousarray(table.archs, np.int16)
     about = {
         "format": FORMAT,
         "space": space_id(space),
         "files": table.files,
         "sources": table.sources,
         "conflicts": table.conflicts,
-        "crc32": {name: zlib.crc32(figures.data) for name, figures in columns.items()},
+        "names": table.names,
+        "crc32": {name: zlib.crc32(array.data) for name, array in arrays.items()},
     }
-    write_whole(path, save(columns, {"nasrun": json.dumps(about)}))
+    write_whole(path, save(arrays, {"nasrun": json.dumps(about)}))
 
 
 def open_table(path: Path, space: SearchSpace) -> Table:
@@ -87,7 +97,10 @@ def open_table(path: Path, space: SearchSpace) -> Table:
         handle = safe_open(str(path), framework="numpy")
         about = json.loads((handle.metadata() or {})["nasrun"])
         stored = StoredColumns(path, handle, about["crc32"])
-        table = Table(stored, about["files"], about["sources"], about["conflicts"])
+        names = {task: DatasetNames(*own) for task, own in about["names"].items()}
+        archs = stored.array(ARCHS).astype(np.int64) if ARCHS in about["crc32"] else None
+        known = (about["files"], about["sources"], about["conflicts"])
+        table = Table(space, archs, stored, *known, names)
     except (OSError, SafetensorError, ConfigError, KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path}: not a table of nasrun ({error})") from None
     if about.get("format") != FORMAT or about.get("space") != space_id(space):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nasrun.benchmarks.source import Source
 from nasrun.benchmarks.table import Column, Floats, Frame
 from nasrun.errors import ConfigError
-from nasrun.spec import SearchSpace
+from nasrun.spec import CountableSpace, SearchSpace
 
 LIMIT = 1_000_000  # architectures of the largest space that a table is made for
 RUNS = ("777", "888", "999")
@@ -49,15 +49,17 @@ def read(source: Source, space: SearchSpace) -> Frame:
     Raises:
         ConfigError: the space is too large, or a training length is not positive.
     """
-    if space.size > LIMIT:
+    size = space.size if isinstance(space, CountableSpace) else "endlessly many"
+    if not isinstance(space, CountableSpace) or space.size > LIMIT:
         raise ConfigError(
-            f"a synthetic table of space={space.name} would need {space.size} rows, more than "
+            f"a synthetic table of space={space.name} would need {size} rows, more than "
             f"{LIMIT}: use evaluator=training"
         )
     if not source.schedules or min(source.schedules) < 1:
         raise ConfigError(f"schedules must be positive numbers of epochs, got {source.schedules}")
     random = np.random.default_rng([source.seed, zlib.crc32(space.name.encode())])
     archs = space.at(np.arange(space.size))
+    archs = archs[exists := space.exists(archs)]
     options = [len(names) for names in space.decisions]
     weight = [np.sort(random.random(n)) for n in options]  # seconds an option adds, ascending
     cost = _standard(_added(archs, weight))
@@ -68,7 +70,7 @@ def read(source: Source, space: SearchSpace) -> Frame:
         quality = _standard((1 - OWN_SHARE) * shared + OWN_SHARE * own)
         columns.update(_accuracies(name, dataset, quality, source.schedules, random))
         columns.update(_times(name, dataset, cost, max(source.schedules)))
-    return Frame(None, columns)
+    return Frame(None if exists.all() else [space.text(arch) for arch in archs], columns)
 
 
 def _added(archs: NDArray[np.int64], weight: Sequence[Floats]) -> Floats:
@@ -110,10 +112,10 @@ def _accuracies(
             for run in RUNS:
                 valid = np.clip(mean + noise * random.normal(size=len(mean)), 0, 100)
                 if name != "cifar10":  # all its training images train: none are left to validate
-                    yield Column("valid_acc_pct", name, schedule, epoch, run), valid
+                    yield Column("val_score", name, schedule, epoch, run), valid
                 if epoch == schedule:
                     test = np.clip(valid + noise * random.normal(size=len(mean)), 0, 100)
-                    yield Column("test_acc_pct", name, schedule, epoch, run), test
+                    yield Column("test_score", name, schedule, epoch, run), test
 
 
 def _times(

@@ -1,34 +1,37 @@
 """One columnar table of measured figures, whatever files they came from.
 
-A column holds one figure of every architecture of a space, in the order of ``space.index``:
-``float32 (size,)``, NaN where the figure is missing. Its name says what it is.
+A column holds one figure of every architecture that the table lists: ``float32 (rows,)``, NaN where
+the figure is missing. Its name says what it is.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nasrun.benchmarks.rows import ArchRows
 from nasrun.errors import ConfigError
+from nasrun.spec import Archs, Floats, Ints, SearchSpace, Task
 
 Column32 = NDArray[np.float32]
-Floats = NDArray[np.float64]
 
-ACCURACIES = ("valid_acc_pct", "test_acc_pct")
-METRICS = (*ACCURACIES, "train_s", "valid_s", "latency_ms")
+SCORES = ("val_score", "test_score")
+METRICS = (*SCORES, "train_s", "valid_s", "latency_ms")
 NAME = re.compile(rf"({'|'.join(METRICS)})/([^/]+)/(\d+)of(\d+)/([^/]+)")
 
 
 class Column(NamedTuple):
     """What a column holds.
 
-    ``metric``: ``valid_acc_pct``, ``test_acc_pct``, ``train_s`` (seconds per epoch), ``valid_s``
-    (seconds of one validation pass) or ``latency_ms``. ``test_acc_pct`` is the official test set
-    for models of ``cifar10`` and ``cifar10-valid`` and the x-test half for the others.
-    ``dataset``: ``cifar10-valid``, ``cifar10``, ``cifar100`` or ``ImageNet16-120``.
+    ``metric``: ``val_score`` and ``test_score`` (of the task's metric), ``train_s`` (seconds per
+    epoch), ``valid_s`` (seconds of one validation pass) or ``latency_ms``. In NAS-Bench-201's
+    tables ``test_score`` is the official test set for models of ``cifar10`` and ``cifar10-valid``
+    and the x-test half for the others.
+    ``dataset``: its name in the source, such as ``cifar10-valid`` or ``ImageNet16-120``.
     ``schedule``: epochs of the training run; ``epoch``: when in it the figure was taken.
     ``run``: the training seed, or ``mean`` over seeds.
     """
@@ -53,7 +56,7 @@ class Column(NamedTuple):
         found = NAME.fullmatch(text)
         if found is None:
             raise ConfigError(
-                f"expected a column such as test_acc_pct/cifar10/200of200/mean with one of "
+                f"expected a column such as test_score/cifar10/200of200/mean with one of "
                 f"{', '.join(METRICS)} in front, got {text!r}"
             )
         metric, dataset, epoch, schedule, run = found.groups()
@@ -71,29 +74,61 @@ class Frame:
     columns: Mapping[Column, NDArray[Any]]
 
 
+class DatasetNames(NamedTuple):
+    """What a benchmark calls a task's images: those of the search, and those of the final score."""
+
+    search: str
+    final: str
+
+
 class Table:
-    """Figures of a whole space by column, with the names and sha256 of their sources.
+    """Figures of architectures by column, with the names and sha256 of their sources.
 
     Columns are fetched when asked for, so a table on disk costs no more memory than its use.
 
     Args:
+        space: of the architectures.
+        archs: ``(rows, L)`` those listed, each once; None: the whole space, by its numbers.
         columns: figures by column.
         files: names and sha256 of the files that were read.
         sources: names of the tables that were merged, first ones first.
         conflicts: sentences on figures about which two sources disagree.
+        names: what the sources call a task's images, where it is not the task's own name.
     """
 
     def __init__(
         self,
+        space: SearchSpace,
+        archs: Archs | None,
         columns: Mapping[Column, Column32],
         files: Mapping[str, str],
         sources: Sequence[str] = (),
         conflicts: Sequence[str] = (),
+        names: Mapping[str, DatasetNames] = MappingProxyType({}),
     ) -> None:
+        self.rows = ArchRows(space, archs)
         self._columns = columns
         self.files = dict(files)
         self.sources = list(sources)
         self.conflicts = list(conflicts)
+        self.names = dict(names)
+
+    @property
+    def archs(self) -> Archs | None:
+        """``(rows, L)`` the architectures listed; None: the whole space, by its numbers."""
+        return self.rows.archs
+
+    def __len__(self) -> int:
+        """Number of architectures."""
+        return len(self.rows)
+
+    def row(self, archs: Archs) -> Ints:
+        """``(n,)`` row of each of ``archs (n, L)``; -1 for a network that is not listed."""
+        return self.rows.of(archs)
+
+    def datasets(self, task: Task) -> DatasetNames:
+        """What the sources call the images of a task; its own name if they do not say."""
+        return self.names.get(task.name, DatasetNames(task.name, task.name))
 
     @property
     def columns(self) -> list[Column]:
@@ -105,7 +140,7 @@ class Table:
         return column in self._columns
 
     def __getitem__(self, column: Column) -> Column32:
-        """``(size,)`` figures of a column."""
+        """``(rows,)`` figures of a column."""
         return self._columns[column]
 
     def runs(self, metric: str, dataset: str, schedule: int, epoch: int) -> list[str]:
@@ -125,7 +160,7 @@ class Table:
     def find(
         self, metric: str, dataset: str, default: Floats, schedule: int | None = None
     ) -> Floats:
-        """``(size,)`` mean figures of a metric such as seconds, which hardly depends on the run.
+        """``(rows,)`` mean figures of a metric such as seconds, which hardly depends on the run.
 
         Those of ``schedule`` are taken where they are there, else those of any other.
         """

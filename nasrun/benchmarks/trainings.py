@@ -16,9 +16,10 @@ import filelock
 import numpy as np
 
 from nasrun.benchmarks.merge import mean_over_runs
-from nasrun.benchmarks.table import ACCURACIES, Column, Floats, Frame
+from nasrun.benchmarks.table import SCORES, Column, Frame
 from nasrun.errors import DataError
 from nasrun.files import unwritable
+from nasrun.spec import ACCURACY, Floats
 
 DECIMALS = 6  # of figures on disk
 
@@ -49,15 +50,22 @@ class TrainedEpoch:
     device: str
     epoch: int
     loss: float
-    train_acc_pct: float
-    valid_acc_pct: float
-    test_acc_pct: float
+    metric: str  # of the scores
+    train_score: float
+    val_score: float
+    test_score: float
     train_s: float
     valid_s: float
     failure: str  # in words, where the training failed in this epoch
 
 
 COLUMNS = tuple(field.name for field in fields(TrainedEpoch))
+# What earlier versions wrote, when every score was an accuracy: read, but not added to.
+EARLIER = {
+    "train_acc_pct": "train_score",
+    "valid_acc_pct": "val_score",
+    "test_acc_pct": "test_score",
+}
 TYPES = {field.name: field.type for field in fields(TrainedEpoch)}
 
 
@@ -72,6 +80,7 @@ class TrainingLog:
         self.path = path
         self._rows: dict[str, dict[int, TrainedEpoch]] = {}
         self._read = 0  # bytes that have been read
+        self._columns = COLUMNS
 
     def curve(self, training: str) -> list[TrainedEpoch]:
         """The epochs of a training, in their order; empty if it is not known.
@@ -109,6 +118,8 @@ class TrainingLog:
             raise unwritable(self.path, error) from error
 
     def _append(self, rows: Sequence[TrainedEpoch]) -> None:
+        if self._columns != COLUMNS:
+            raise self._broken("an earlier version wrote it, and its columns differ")
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
         if not self._read:
@@ -130,21 +141,25 @@ class TrainingLog:
             lines = list(csv.reader(io.StringIO(whole.decode(), newline=""), strict=True))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise self._broken(str(error)) from None
-        if not self._read and lines and tuple(lines.pop(0)) != COLUMNS:
-            raise self._broken(f"expected the columns {', '.join(COLUMNS)}")
+        if not self._read and lines:
+            self._take_header(lines.pop(0))
         for cells in lines:
             row = self._parsed(cells)
             self._rows.setdefault(row.training, {})[row.epoch] = row
         self._read += len(whole)
 
+    def _take_header(self, header: Sequence[str]) -> None:
+        self._columns = tuple(EARLIER.get(name, name) for name in header)
+        if self._columns not in (COLUMNS, tuple(c for c in COLUMNS if c != "metric")):
+            raise self._broken(f"expected the columns {', '.join(COLUMNS)}")
+
     def _parsed(self, cells: Sequence[str]) -> TrainedEpoch:
         try:
-            return TrainedEpoch(
-                **{
-                    name: _value(TYPES[name], cell)
-                    for name, cell in zip(COLUMNS, cells, strict=True)
-                }
-            )
+            row = {
+                name: _value(TYPES[name], cell)
+                for name, cell in zip(self._columns, cells, strict=True)
+            }
+            return TrainedEpoch(**{"metric": ACCURACY.name, **row})
         except ValueError as error:
             raise self._broken(f"{error} in {','.join(cells)!r}") from None
 
@@ -183,13 +198,13 @@ def read(path: Path, space: str) -> Frame:
                 "another scale, by another recipe or on another device: keep such rows in files "
                 "of their own"
             )
-        column = Column("valid_acc_pct", row.task, row.epochs, row.epoch, str(row.seed))
+        column = Column("val_score", row.task, row.epochs, row.epoch, str(row.seed))
         for metric, figure in (
-            ("valid_acc_pct", row.valid_acc_pct),
+            ("val_score", row.val_score),
             ("train_s", row.train_s),
             ("valid_s", row.valid_s),
         ):
-            own = column if metric == "valid_acc_pct" else column._replace(metric=metric)
+            own = column if metric == "val_score" else column._replace(metric=metric)
             blank = np.full(len(places), np.nan)
             columns.setdefault(own, blank)[places[row.arch]] = figure
     return Frame(list(places), _with_mean_times(columns))
@@ -199,8 +214,8 @@ def _with_mean_times(columns: Mapping[Column, Floats]) -> dict[Column, Floats]:
     """Accuracies as they are; seconds as means over the epochs and seeds of a training length."""
     groups: dict[Column, list[Floats]] = {}
     for column, figures in columns.items():
-        if column.metric not in ACCURACIES:
+        if column.metric not in SCORES:
             mean = column._replace(epoch=column.schedule, run="mean")
             groups.setdefault(mean, []).append(figures)
     times = {mean: mean_over_runs(np.array(parts)) for mean, parts in groups.items()}
-    return {column: columns[column] for column in columns if column.metric in ACCURACIES} | times
+    return {column: columns[column] for column in columns if column.metric in SCORES} | times

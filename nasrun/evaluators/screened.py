@@ -1,7 +1,8 @@
-"""An evaluator behind a filter: a cheap one decides whom the dear one judges."""
+"""An evaluator behind a filter: a cheap one decides which architectures another one measures."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,11 @@ from nasrun.spec import (
     Floats,
     Ints,
     Measured,
+    Metric,
+    Protocol,
     Scored,
     SearchSpace,
+    Session,
     Streams,
     Task,
 )
@@ -23,13 +27,13 @@ from nasrun.spec import (
 
 @dataclass
 class Screened(Evaluator):
-    """Architectures whose score by ``screen`` is among the lowest ``share`` are not judged at all.
+    """Measures none of the architectures whose score by ``screen`` is among the lowest ``share``.
 
     The bar is that quantile over ``sample`` random architectures, drawn by ``seed`` before the
-    search and free of charge. Who is under it scores NaN, as a failed training does, and costs the
-    screening; who passes costs both. Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS"
-    (ICLR 2021), Section 5.1, warm a search up in the same spirit. Where the dear evaluator's clock
-    is a table's, screening costs nothing: the two clocks cannot be added.
+    search and free of charge. An architecture below it scores NaN, as a failed training does, and
+    costs the screening; one that passes costs both. Abdelfattah et al., "Zero-Cost Proxies for
+    Lightweight NAS" (ICLR 2021), Section 5.1, warm a search up in the same spirit. Where the clock
+    of ``then`` is a table's, screening costs nothing: the two clocks cannot be added.
 
     Raises:
         ConfigError: no evaluators, a share outside (0, 1), or no sample.
@@ -54,77 +58,100 @@ class Screened(Evaluator):
                 f"evaluator.seed at least 0, got {self.share}, {self.sample} and {self.seed}"
             )
 
-    def start(self, space: SearchSpace, task: Task) -> None:
-        """Start both, and measure the bar.
+    @property
+    def clock(self) -> Clock:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """That of the evaluator behind the filter."""
+        return self.then.clock
+
+    def opened(self, space: SearchSpace, task: Task) -> "ScreenedSession":
+        """Both evaluators for this space and task, and the bar.
 
         Raises:
             DataError: the screen gives no sampled architecture a score.
         """
-        self.screen.start(space, task)
-        self.then.start(space, task)
-        streams = Streams(range(self.seed, self.seed + self.sample), "screened")
-        scores = self._screened(space.sample(streams), streams).val_acc_pct
+        return ScreenedSession(self, space, task)
+
+    def check_scorer(self) -> None:
+        """Ask the evaluator behind the filter."""
+        self.then.check_scorer()
+
+
+class ScreenedSession(Session):
+    """A filter and an evaluator behind it, opened for a space and a task."""
+
+    def __init__(self, settings: Screened, space: SearchSpace, task: Task) -> None:
+        self._settings = settings
+        self._screen: Session = settings.screen.opened(space, task)
+        self._then: Session = settings.then.opened(space, task)
+        self._adds_cost = settings.clock is Clock.MEASURED
+        self.name, self.metric = settings.name, self._then.metric
+        streams = Streams(range(settings.seed, settings.seed + settings.sample), "screened")
+        scores = self._screened(space.sample(streams), streams).score
         if np.isnan(scores).all():
             raise DataError(
-                f"evaluator.screen={self.screen.name} gave none of {self.sample} sampled "
+                f"evaluator.screen={settings.screen.name} gave none of {settings.sample} sampled "
                 "architectures a score, so there is no bar: choose another screen or proxy"
             )
-        self._bar = float(np.nanquantile(scores, self.share))
-
-    @property
-    def clock(self) -> Clock:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The dear evaluator's."""
-        return self.then.clock
-
-    @property
-    def gives_accuracy(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether the dear evaluator's final figures are accuracies."""
-        return self.then.gives_accuracy
+        self._bar = float(np.nanquantile(self._screen.metric.oriented(scores), settings.share))
 
     def _screened(self, archs: Archs, streams: Streams) -> Measured:
-        full = np.full(len(archs), self.screen.fidelities[-1], np.int64)
-        return self.screen.evaluate(archs, epochs=full, streams=streams)
+        full = np.full(len(archs), self._screen.fidelities[-1], np.int64)
+        return self._screen.evaluate(archs, epochs=full, streams=streams)
 
     @property
     def fidelities(self) -> tuple[int, ...]:
-        """Those of the dear evaluator."""
-        return self.then.fidelities
+        """Those of the evaluator behind the filter."""
+        return self._then.fidelities
 
-    def evaluate(self, archs: Archs, *, epochs: Ints, streams: Streams) -> Measured:
-        """Judge those of ``archs (T, L)`` that pass; the others score NaN."""
+    def evaluate(
+        self, archs: Archs, *, epochs: Ints, streams: Streams, parents: Archs | None = None
+    ) -> Measured:
+        """Measure those of ``archs (T, L)`` that pass; the others score NaN."""
         screened = self._screened(archs, streams)
-        passed = np.flatnonzero(screened.val_acc_pct >= self._bar)
-        unknown = np.full(len(archs), np.nan)
-        accuracy, cost_s = unknown.copy(), np.zeros(len(archs))
-        if self.clock is Clock.MEASURED:
+        passed = np.flatnonzero(self._screen.metric.oriented(screened.score) >= self._bar)
+        found, score, cost_s = archs.copy(), np.full(len(archs), np.nan), np.zeros(len(archs))
+        if self._adds_cost:
             cost_s += screened.cost_s
         if len(passed):
-            judged = self.then.evaluate(
-                archs[passed], epochs=epochs[passed], streams=_Rows(streams, passed)
+            own = None if parents is None else parents[passed]
+            measured = self._then.evaluate(
+                archs[passed], epochs=epochs[passed], streams=_Rows(streams, passed), parents=own
             )
-            accuracy[passed] = judged.val_acc_pct
-            cost_s[passed] += judged.cost_s
-        return Measured(archs, epochs, accuracy, cost_s, unknown, unknown)
+            found[passed], score[passed] = measured.archs, measured.score
+            cost_s[passed] += measured.cost_s
+        return Measured.scored(found, epochs, score, cost_s)
+
+    def final_metric(self, task: Task) -> Metric:
+        """That of the evaluator behind the filter."""
+        return self._then.final_metric(task)
 
     def check_final(self, task: Task) -> None:
-        """Ask the dear evaluator."""
-        self.then.check_final(task)
+        """Ask the evaluator behind the filter."""
+        self._then.check_final(task)
 
     def score(self, archs: Archs, task: Task) -> Scored:
-        """The dear evaluator's final figures."""
-        return self.then.score(archs, task)
+        """Final figures of the evaluator behind the filter."""
+        return self._then.score(archs, task)
+
+    def check_export(self, formats: list[str]) -> None:
+        """Ask the evaluator behind the filter."""
+        self._then.check_export(formats)
+
+    def export(self, arch: Archs, task: Task, stem: Path, formats: list[str]) -> None:
+        """Leave it to the evaluator behind the filter."""
+        self._then.export(arch, task, stem, formats)
 
     @property
-    def protocol(self) -> Mapping[str, str]:
-        """The dear evaluator's, with the filter."""
-        own = dict(self.then.protocol)
-        by = self.screen.protocol["fidelity"]
-        bar = f"the {self.share:g} quantile"
-        return {**own, "fidelity": f"{own['fidelity']}, if {by} is not below {bar}"}
+    def protocol(self) -> Protocol:
+        """That of the evaluator behind the filter, with the filter."""
+        own, by = self._then.protocol, self._screen.protocol.fidelity
+        bar = f"the {self._settings.share:g} quantile"
+        return replace(own, fidelity=f"{own.fidelity}, if {by} is not below {bar}")
 
+    @property
     def files(self) -> Mapping[str, str]:
         """Files of both."""
-        return {**self.screen.files(), **self.then.files()}
+        return {**self._screen.files, **self._then.files}
 
 
 class _Rows(Streams):

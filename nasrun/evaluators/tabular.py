@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from nasrun.benchmarks.rows import figures_at
 from nasrun.benchmarks.sources import Source, load_table
 from nasrun.benchmarks.table import Column
 from nasrun.errors import ConfigError
@@ -18,8 +19,10 @@ from nasrun.spec import (
     Floats,
     Ints,
     Measured,
+    Protocol,
     Scored,
     SearchSpace,
+    Session,
     Streams,
     Task,
 )
@@ -68,22 +71,36 @@ class Tabular(Evaluator):
             raise ConfigError(
                 f"evaluator.reward must be val@EPOCHS, such as val@12, got {self.reward!r}"
             )
-        self._schedule = int(epochs)
         for key in ("charge_epochs", "score_epochs"):
             value = getattr(self, key)
             if value is not None and value < 1:
                 raise ConfigError(f"evaluator.{key} must be at least 1 (or null), got {value}")
 
-    def start(self, space: SearchSpace, task: Task) -> None:
-        """Load the table and pick the columns of the reward and its cost.
+    @property
+    def schedule(self) -> int:
+        """Epochs of the training that the reward comes from."""
+        return int(self.reward.partition("@")[2])
+
+    def opened(self, space: SearchSpace, task: Task) -> "TabularSession":
+        """The table, with the columns of the reward and its cost.
 
         Raises:
             ConfigError: the sources lack what the protocol asks for; says which and what to do.
             DataError: a source cannot be read.
         """
-        self._space, self._task = space, task
-        self._table = load_table(self.tables, self.sources, space, Path(self.cache_dir))
-        moments = self._find_moments(task.search_split)
+        return TabularSession(self, space, task)
+
+
+class TabularSession(Session):
+    """A benchmark table that has been opened for a space and a task."""
+
+    def __init__(self, settings: Tabular, space: SearchSpace, task: Task) -> None:
+        self.name, self.metric = settings.name, task.metric
+        self._settings, self._space, self._task = settings, space, task
+        self._schedule = settings.schedule
+        self._table = load_table(settings.tables, settings.sources, space, Path(settings.cache_dir))
+        self._dataset = self._table.datasets(task).search
+        moments = self._find_moments(self._dataset)
         self._scores = {epoch: self._runs_of(column) for epoch, column in moments.items()}
         self._counts = {
             epoch: (~np.isnan(runs)).sum(axis=0) for epoch, runs in self._scores.items()
@@ -97,22 +114,24 @@ class Tabular(Evaluator):
         as far as they have the run that is asked for.
         """
         table, schedule = self._table, self._schedule
-        shorter = [s for s in table.schedules("valid_acc_pct", dataset) if s < schedule]
-        moments = {s: Column("valid_acc_pct", dataset, s, s, "mean") for s in shorter}
+        shorter = [s for s in table.schedules("val_score", dataset) if s < schedule]
+        moments = {s: Column("val_score", dataset, s, s, "mean") for s in shorter}
         moments = {epoch: mean for epoch, mean in moments.items() if self._has_run(mean)}
-        for epoch in table.epochs("valid_acc_pct", dataset, schedule):
-            moments[epoch] = Column("valid_acc_pct", dataset, schedule, epoch, "mean")
+        for epoch in table.epochs("val_score", dataset, schedule):
+            moments[epoch] = Column("val_score", dataset, schedule, epoch, "mean")
         if schedule not in moments:
             raise self._lacks_schedule(dataset)
         return dict(sorted(moments.items()))
 
     def _has_run(self, mean: Column) -> bool:
         runs = self._table.runs(*mean[:4])
-        return bool(runs) if self.run == "random" else self.run in ("mean", *runs)
+        return (
+            bool(runs) if self._settings.run == "random" else self._settings.run in ("mean", *runs)
+        )
 
     def _runs_of(self, mean: Column) -> Floats:
-        """``(runs, size)`` accuracies to draw from; missing runs stand last, as NaN."""
-        if self.run != "random":
+        """``(runs, rows)`` accuracies to draw from; missing runs stand last, as NaN."""
+        if self._settings.run != "random":
             return self._run(mean, "run")[None]
         runs = self._table.runs(*mean[:4])
         if not runs:
@@ -123,8 +142,8 @@ class Tabular(Evaluator):
         return np.take_along_axis(stacked, order, axis=0)
 
     def _run(self, mean: Column, key: str) -> Floats:
-        """``(size,)`` figures of the run (or mean) that the field ``key`` names."""
-        run: str = getattr(self, key)
+        """``(rows,)`` figures of the run (or mean) that the field ``key`` names."""
+        run: str = getattr(self._settings, key)
         figures = self._table[mean].astype(np.float64)
         if run == "mean":
             return figures
@@ -135,7 +154,7 @@ class Tabular(Evaluator):
             raise self._lacks(what, [f"set evaluator.{key}={run}" for run in runs])
         single = self._table[wanted].astype(np.float64)
         gaps = np.isnan(single) & ~np.isnan(figures)
-        if gaps.any() and self.missing_run is MissingRun.error:
+        if gaps.any() and self._settings.missing_run is MissingRun.error:
             raise ConfigError(
                 f"{gaps.sum()} architectures lack {what}: set evaluator.missing_run=mean to put "
                 "the mean over their other runs there, or use the mean for all"
@@ -143,20 +162,20 @@ class Tabular(Evaluator):
         return np.where(gaps, figures, single)
 
     def _cost_of(self, epoch: int) -> Floats:
-        """``(size,)`` seconds of a query that trains for ``epoch`` epochs; NaN where unknown."""
-        dataset, task = self._task.search_split, self._task
-        unknown = np.full(self._space.size, np.nan)
+        """``(rows,)`` seconds of a query that trains for ``epoch`` epochs; NaN where unknown."""
+        dataset, task = self._dataset, self._task
+        unknown = np.full(len(self._table), np.nan)
         train_s = self._table.find("train_s", dataset, unknown, self._schedule)
-        share = self.charge_epochs / self._schedule if self.charge_epochs else 1.0
-        cost_s = train_s * (epoch * share)
-        if self.charge_validation:
+        charged = self._settings.charge_epochs or self._schedule
+        cost_s = train_s * (epoch * (charged / self._schedule))
+        if self._settings.charge_validation:
             guess_s = VALID_PER_TRAIN_IMAGE * task.valid_images / task.train_images * train_s
             valid_s = self._table.find("valid_s", dataset, guess_s, self._schedule)
             cost_s += np.where(np.isnan(valid_s), guess_s, valid_s)
         return cost_s
 
     def _lacks_schedule(self, dataset: str) -> ConfigError:
-        others = self._table.schedules("valid_acc_pct", dataset)
+        others = self._table.schedules("val_score", dataset)
         cures = [f"set evaluator.reward=val@{epochs}" for epochs in reversed(others)]
         if self._schedule == 12 and self._space.name == "nb201":
             cures.insert(0, "run python -m nasrun.benchmarks.fetch mini_nasbench201")
@@ -175,22 +194,23 @@ class Tabular(Evaluator):
         """Epochs recorded within the reward's training, and the lengths of shorter trainings."""
         return tuple(self._scores)
 
-    def evaluate(self, archs: Archs, *, epochs: Ints, streams: Streams) -> Measured:
+    def evaluate(
+        self, archs: Archs, *, epochs: Ints, streams: Streams, parents: Archs | None = None
+    ) -> Measured:
         """Look ``archs (T, L)`` up after ``epochs (T,)``; unknown architectures score NaN."""
-        rows = self._space.index(archs)
+        rows = self._table.row(archs)
         # One draw a trial and query, whatever the other trials measure.
-        draws = streams.uniform()[:, 0] if self.run == "random" else None
+        draws = streams.uniform()[:, 0] if self._settings.run == "random" else None
         unknown = np.full(len(rows), np.nan)
         first = int(epochs[0]) if len(epochs) else self._schedule
         if (epochs == first).all():
-            accuracy, cost_s = self._look_up(first, rows, draws)
-            return Measured(archs, epochs, accuracy, cost_s, unknown, unknown)
-        accuracy, cost_s = unknown.copy(), unknown.copy()
+            return Measured.scored(archs, epochs, *self._look_up(first, rows, draws))
+        score, cost_s = unknown.copy(), unknown.copy()
         for epoch in np.unique(epochs):
             at = epochs == epoch
             own = None if draws is None else draws[at]
-            accuracy[at], cost_s[at] = self._look_up(int(epoch), rows[at], own)
-        return Measured(archs, epochs, accuracy, cost_s, unknown, unknown)
+            score[at], cost_s[at] = self._look_up(int(epoch), rows[at], own)
+        return Measured.scored(archs, epochs, score, cost_s)
 
     def _look_up(self, epoch: int, rows: Ints, draws: Floats | None) -> tuple[Floats, Floats]:
         """``(n,)`` accuracies and seconds of ``rows (n,)``; ``draws (n,)`` pick the runs."""
@@ -198,10 +218,11 @@ class Tabular(Evaluator):
         if runs is None:
             raise ConfigError(
                 f"{epoch} epochs cannot be measured: the table has {self.fidelities} for "
-                f"evaluator.reward={self.reward}"
+                f"evaluator.reward={self._settings.reward}"
             )
         picked = 0 if draws is None else (draws * self._counts[epoch][rows]).astype(np.int64)
-        return runs[picked, rows], self._cost_s[epoch][rows]
+        score = np.where(rows < 0, np.nan, runs[picked, rows])
+        return score, figures_at(self._cost_s[epoch], rows)
 
     def check_final(self, task: Task) -> None:
         """Refuse a final run or training length that the table does not have.
@@ -209,12 +230,12 @@ class Tabular(Evaluator):
         Raises:
             ConfigError: says what is missing and which ones there are.
         """
-        valid = self._final("valid_acc_pct", task.search_split)
-        test = self._final("test_acc_pct", task.final_split)
-        if self.score_epochs and np.isnan(valid).all() and np.isnan(test).all():
-            lengths = self._table.schedules("valid_acc_pct", task.search_split)
+        names = self._table.datasets(task)
+        valid, test = self._final("val_score", names.search), self._final("test_score", names.final)
+        if self._settings.score_epochs and np.isnan(valid).all() and np.isnan(test).all():
+            lengths = self._table.schedules("val_score", names.search)
             cures = [f"set evaluator.score_epochs={epochs}" for epochs in reversed(lengths)]
-            raise self._lacks(f"{self.score_epochs}-epoch figures of {task.name}", cures)
+            raise self._lacks(f"{self._settings.score_epochs}-epoch figures of {task.name}", cures)
 
     def score(self, archs: Archs, task: Task) -> Scored:
         """Final validation and test accuracy after ``score_epochs``, and the rank by the former.
@@ -222,54 +243,61 @@ class Tabular(Evaluator):
         Raises:
             ConfigError: the table lacks the run of the final figures.
         """
-        rows = self._space.index(archs)
-        valid = self._final("valid_acc_pct", task.search_split)
-        test = self._final("test_acc_pct", task.final_split)
-        known = np.sort(valid[~np.isnan(valid)])
-        better = len(known) - np.searchsorted(known, valid[rows], side="right")
-        rank = np.where(np.isnan(valid[rows]), np.nan, better + 1.0)
-        footprint = self._space.footprint(archs, task)
-        return Scored(valid[rows], test[rows], *footprint, rank, self._final_in_words(task))
+        rows, names = self._table.row(archs), self._table.datasets(task)
+        every, test = self._final("val_score", names.search), self._final("test_score", names.final)
+        valid = figures_at(every, rows)
+        size = self._space.footprint(archs, task)
+        rank = ranks(task.metric.oriented(valid), task.metric.oriented(every))
+        return Scored(valid, figures_at(test, rows), *size, rank, self._final_in_words(task))
 
     def _final(self, metric: str, dataset: str) -> Floats:
-        """``(size,)`` figures of the final training; all NaN where no source has them."""
+        """``(rows,)`` figures of the final training; all NaN where no source has them."""
         mean = self._final_mean(metric, dataset)
         if mean not in self._table:
-            return np.full(self._space.size, np.nan)
+            return np.full(len(self._table), np.nan)
         if self._final_run(mean) == "mean":
             return self._table[mean].astype(np.float64)
         return self._run(mean, "score_run")
 
     def _final_mean(self, metric: str, dataset: str) -> Column:
-        longest = self._table.schedules("valid_acc_pct", self._task.search_split)[-1]
-        epochs = self.score_epochs or longest
+        longest = self._table.schedules("val_score", self._dataset)[-1]
+        epochs = self._settings.score_epochs or longest
         return Column(metric, dataset, epochs, epochs, "mean")
 
     def _final_run(self, mean: Column) -> str:
         """The run that the final figures come from: a source of means alone has no other."""
-        alone = self.missing_run is MissingRun.mean and not self._table.runs(*mean[:4])
-        return "mean" if alone else self.score_run
+        alone = self._settings.missing_run is MissingRun.mean and not self._table.runs(*mean[:4])
+        return "mean" if alone else self._settings.score_run
 
     def _final_in_words(self, task: Task) -> str:
         """``200 epochs; validation 888; test mean``: training length and runs of the figures."""
+        names = self._table.datasets(task)
         columns = {
-            "validation": self._final_mean("valid_acc_pct", task.search_split),
-            "test": self._final_mean("test_acc_pct", task.final_split),
+            "validation": self._final_mean("val_score", names.search),
+            "test": self._final_mean("test_score", names.final),
         }
         runs = [f"{k} {self._final_run(c)}" for k, c in columns.items() if c in self._table]
         return "; ".join([f"{columns['test'].epoch} epochs", *runs])
 
     @property
-    def protocol(self) -> Mapping[str, str]:
+    def protocol(self) -> Protocol:
         """Which figures the search saw and what it paid for them."""
-        validation = " + 1 validation pass" if self.charge_validation else ""
-        return {
-            "split": self._task.search_split,
-            "fidelity": self.reward,
-            "run": self.run,
-            "clock": f"table: {self.charge_epochs or self._schedule} epochs{validation}",
-        }
+        validation = " + 1 validation pass" if self._settings.charge_validation else ""
+        return Protocol(
+            split=self._dataset,
+            fidelity=self._settings.reward,
+            run=self._settings.run,
+            clock=f"table: {self._settings.charge_epochs or self._schedule} epochs{validation}",
+        )
 
+    @property
     def files(self) -> Mapping[str, str]:
         """Data files of the table and their sha256."""
         return self._table.files
+
+
+def ranks(figures: Floats, among: Floats) -> Floats:
+    """``(n,)`` how many of ``among`` are strictly higher, plus one; NaN for a missing figure."""
+    known = np.sort(among[~np.isnan(among)])
+    better = len(known) - np.searchsorted(known, figures, side="right")
+    return np.where(np.isnan(figures), np.nan, better + 1.0)

@@ -15,11 +15,15 @@ from nasrun.spec import (
     Floats,
     Ints,
     Measured,
+    Metric,
+    Protocol,
     Scale,
     Scored,
     SearchSpace,
+    Session,
     Streams,
     Task,
+    metric_named,
 )
 
 if TYPE_CHECKING:
@@ -49,40 +53,65 @@ class ZeroCost(Evaluator):
     threads: int | None = None
 
     clock: ClassVar[Clock] = Clock.MEASURED
-    gives_accuracy: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        self._scale = Scale(self.channels, self.cells)
+        Scale(self.channels, self.cells)  # refuses counts below 1
         if self.batch < 2 or self.seed < 0:
             raise ConfigError(
                 "evaluator.batch must be at least 2 and evaluator.seed at least 0, got "
                 f"{self.batch} and {self.seed}"
             )
 
-    def start(self, space: SearchSpace, task: Task) -> None:
-        """Draw the images, if the score needs any.
+    def opened(self, space: SearchSpace, task: Task) -> "ZeroCostSession":
+        """The score, with the images it needs.
 
         Raises:
             ConfigError: an unknown proxy.
             DataError: the images cannot be read.
             UnsupportedError: the task has none, or the space no networks.
         """
-        from nasrun.nets.device import Device
-        from nasrun.nets.recipe import Precision
-        from nasrun.nets.representatives import representatives
-        from nasrun.nets.zero_cost import PROXIES, TRAINED
+        from nasrun.nets.zero_cost import PROXIES
 
         if self.proxy not in PROXIES:
             raise ConfigError(
                 f"evaluator.proxy={self.proxy} is unknown: use one of {', '.join(PROXIES)}"
             )
-        self._space, self._task = space, task
-        self._device = Device(self.device, Precision.float32, threads=self.threads)
+        return ZeroCostSession(self, space, task)
+
+    def check_scorer(self) -> None:
+        """Refused: an untrained network has no accuracy.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(
+            f"scorer={self.name} gives no final figures: use one that does, such as "
+            "+evaluator@scorer=tabular or training"
+        )
+
+
+class ZeroCostSession(Session):
+    """A score of untrained networks, opened for a space and a task."""
+
+    def __init__(self, settings: ZeroCost, space: SearchSpace, task: Task) -> None:
+        from nasrun.nets.device import Device
+        from nasrun.nets.recipe import Precision
+        from nasrun.nets.representatives import representatives
+        from nasrun.nets.zero_cost import TRAINED
+
+        self.name, self.metric = settings.name, metric_named(settings.proxy)
+        self._settings, self._space, self._task = settings, space, task
+        self._scale = Scale(settings.channels, settings.cells)
+        self._device = Device(settings.device, Precision.float32, threads=settings.threads)
         self._represent = representatives(space)
         self._files: Mapping[str, str] = {}
         self._scores: dict[bytes, tuple[float, float]] = {}
-        self._network(space.at(np.array(0)))
-        self._batch = self._images() if self.proxy in TRAINED else self._blank()
+        self._network(np.zeros(len(space.decisions), np.int64))
+        self._batch = self._images() if settings.proxy in TRAINED else self._blank()
+
+    def final_metric(self, task: Task) -> Metric:
+        """Of the score itself: there is no other."""
+        return self.metric
 
     def _images(self) -> "tuple[Tensor, Tensor]":
         """Images and labels of one batch, drawn from the training part."""
@@ -91,8 +120,8 @@ class ZeroCost(Evaluator):
         splits = self._task.load()
         self._files = splits.files
         train = splits.search_train
-        streams = Streams([self.seed], "zero_cost")
-        rows = streams.subsets(len(train), min(self.batch, len(train)))[0]
+        streams = Streams([self._settings.seed], "zero_cost")
+        rows = streams.subsets(len(train), min(self._settings.batch, len(train)))[0]
         channels = np.array([splits.mean, splits.std], np.float32)[:, None, :, None, None]
         pixels = (train.pixels[rows].astype(np.float32) - channels[0]) / channels[1]
         place = self._device.processor
@@ -107,7 +136,7 @@ class ZeroCost(Evaluator):
         return torch.zeros(shape, device=place), torch.zeros(1, dtype=torch.int64, device=place)
 
     def _network(self, arch: Archs) -> "nn.Module":
-        with self._device.seeded(self.seed):
+        with self._device.seeded(self._settings.seed):
             network: Any = self._space.build(arch, self._task, self._scale)
         if hasattr(network, "auxiliary"):
             network.auxiliary = None  # a second head serves training alone
@@ -118,24 +147,25 @@ class ZeroCost(Evaluator):
         """No epoch at all."""
         return (0,)
 
-    def evaluate(self, archs: Archs, *, epochs: Ints, streams: Streams) -> Measured:
+    def evaluate(
+        self, archs: Archs, *, epochs: Ints, streams: Streams, parents: Archs | None = None
+    ) -> Measured:
         """The score of ``archs (T, L)``, and the seconds it took."""
         pairs = np.array([self._score(self._represent(arch)) for arch in archs])
-        unknown = np.full(len(archs), np.nan)
-        return Measured(archs, epochs, pairs[:, 0], pairs[:, 1], unknown, unknown)
+        return Measured.scored(archs, epochs, pairs[:, 0], pairs[:, 1])
 
     def _score(self, arch: Archs) -> tuple[float, float]:
         """Score and seconds of an architecture; NaN where the score is not a finite number."""
         if (key := arch.tobytes()) not in self._scores:
             began = time.perf_counter()
-            score = self.features(arch[None], [self.proxy])[0, 0]
+            score = self.features(arch[None], [self._settings.proxy])[0, 0]
             self._scores[key] = float(score), time.perf_counter() - began
         return self._scores[key]
 
     def features(self, archs: Archs, names: list[str] | None = None) -> Floats:
         """``(n, names)`` scores of ``archs (n, L)``, for predictors; all nine without ``names``.
 
-        Those that need images need ``start`` to have read them, so ``proxy`` must be one of these.
+        Those that need images need these to have been read, so ``proxy`` must be one of these.
         """
         from nasrun.nets.zero_cost import PROXIES, proxies
 
@@ -153,17 +183,18 @@ class ZeroCost(Evaluator):
         return Scored(unknown, unknown, params, flops, unknown, "not trained")
 
     @property
-    def protocol(self) -> Mapping[str, str]:
+    def protocol(self) -> Protocol:
         """Which score, of which network."""
-        sizes = {"C": self.channels, "N": self.cells}
+        sizes = {"C": self._settings.channels, "N": self._settings.cells}
         scale = "".join(f" {key}={value}" for key, value in sizes.items() if value is not None)
-        return {
-            "split": self._task.search_split,
-            "fidelity": f"{self.proxy}{scale}; batch {self.batch}",
-            "run": str(self.seed),
-            "clock": "measured: one score",
-        }
+        return Protocol(
+            split=self._task.search_split,
+            fidelity=f"{self._settings.proxy}{scale}; batch {self._settings.batch}",
+            run=str(self._settings.seed),
+            clock="measured: one score",
+        )
 
+    @property
     def files(self) -> Mapping[str, str]:
         """The image files and their sha256."""
         return self._files

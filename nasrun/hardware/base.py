@@ -1,13 +1,14 @@
-"""What devices with known latencies share: look-ups, and the reward that weighs them."""
+"""What devices with latencies share: look-ups, and the reward that weighs them."""
 
 import logging
-from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from nasrun.benchmarks.rows import ArchRows, figures_at
 from nasrun.errors import ConfigError
-from nasrun.spec import Archs, Floats, Hardware, SearchSpace, Task
+from nasrun.spec import Archs, Device, Floats, Hardware, Metric, SearchSpace
 
 log = logging.getLogger(__name__)
 
@@ -17,9 +18,9 @@ class Weighing(Hardware):
     """A device whose latency weighs in the reward.
 
     The reward is R = P * (LAT / T_target)^w of CATCH (Chen et al., ECCV 2020, section 4.3), which
-    takes it from MnasNet (Tan et al., CVPR 2019): P the accuracy in percent, LAT the latency,
-    w = -0.05. CATCH does not state its target. The target scales every reward by the same factor,
-    hence it never changes which of two is better.
+    takes it from MnasNet (Tan et al., CVPR 2019): P the score, LAT the latency, w = -0.05. CATCH
+    does not state its target. The target scales every reward by the same factor, hence it never
+    changes which of two is better.
 
     Raises:
         ConfigError: a target that is not positive, or an exponent above zero.
@@ -37,46 +38,81 @@ class Weighing(Hardware):
                 f"slowness, got {self.exponent}"
             )
 
-    def settle(self, latencies_ms: Floats, over: str) -> None:
-        """Take ``target_ms``, or without it the median of these ``(n,)`` latencies.
 
-        The log says so; the median lets half of all architectures gain.
+class WeighingDevice(Device):
+    """An opened device whose latency weighs in the reward."""
+
+    objectives = ("score", "latency_ms")
+
+    def __init__(self, settings: Weighing) -> None:
+        self._settings = settings
+
+    def settle(self, latencies_ms: Floats, over: str) -> None:
+        """Take the target, or without one the median of these ``(n,)`` latencies.
+
+        The log says so; the median lets half of all architectures gain. The slowest of them is
+        where a hypervolume is measured from.
         """
-        if self.target_ms is not None:
-            self._target_ms = self.target_ms
+        known = latencies_ms[~np.isnan(latencies_ms)]
+        self.reference_ms = float(known.max()) if len(known) else np.nan
+        if self._settings.target_ms is not None:
+            self._target_ms = self._settings.target_ms
             return
-        self._target_ms = float(np.nanmedian(latencies_ms))
+        self._target_ms = float(np.median(known))
         log.info(
             "hardware.target_ms is not set: the target is %.4g ms, the median over %s",
             self._target_ms,
             over,
         )
 
-    def reward(self, score_pct: Floats, latency_ms: Floats) -> Floats:
-        """``(T,)`` R = P * (LAT / T_target)^w; NaN where either is unknown."""
-        return score_pct * (latency_ms / self._target_ms) ** self.exponent
-
-
-@dataclass
-class KnownLatency(Weighing):
-    """A device whose latency is known for a whole space before the search begins."""
-
-    @abstractmethod
-    def latencies(self, space: SearchSpace, task: Task) -> Floats:
-        """``(size,)`` latency in ms in the order of ``space.index``; NaN where unknown."""
-
-    def start(self, space: SearchSpace, task: Task) -> None:
-        """Load the latencies and settle the target.
+    def reward(self, score: Floats, latency_ms: Floats, metric: Metric) -> Floats:
+        """``(n,)`` R = P * (LAT / T_target)^w; NaN where either is unknown.
 
         Raises:
-            UnsupportedError: the device knows nothing of this space or task.
-            ConfigError: an unknown device.
-            DataError: a file that is missing or cannot be read.
+            ConfigError: a score of zero or below, or one of which less is better: the product would
+                reward the slower of two networks.
         """
-        self._space = space
-        self._latency_ms = self.latencies(space, task)
-        self.settle(self._latency_ms, f"space={space.name}")
+        if not metric.higher_is_better or (score <= 0).any():
+            what = (
+                f"scores such as {float(np.nanmin(score)):.4g}"
+                if metric.higher_is_better
+                else "less is better"
+            )
+            raise ConfigError(
+                f"P * (LAT / T)^w needs positive scores of which more is better, and {metric.name} "
+                f"has {what}: set hardware=none, or algorithm=nsga2 for both objectives at once"
+            )
+        return score * (latency_ms / self._target_ms) ** self._settings.exponent
+
+
+class KnownDevice(WeighingDevice):
+    """An opened device whose latency is known before the search begins.
+
+    Args:
+        settings: what the config says.
+        space: of the architectures.
+        archs: ``(rows, L)`` whose latency is known; None: all of the space, by their numbers.
+        latencies_ms: ``(rows,)``; NaN where a latency is missing.
+        files: data files and their sha256.
+    """
+
+    def __init__(
+        self,
+        settings: Weighing,
+        space: SearchSpace,
+        archs: Archs | None,
+        latencies_ms: Floats,
+        files: Mapping[str, str],
+    ) -> None:
+        super().__init__(settings)
+        self._rows, self._latencies_ms, self._files = ArchRows(space, archs), latencies_ms, files
+        self.settle(latencies_ms, f"the architectures of space={space.name} that it knows")
 
     def latency_ms(self, archs: Archs) -> Floats:
-        """``(T,)`` latency of one inference; NaN where the device knows none."""
-        return self._latency_ms[self._space.index(archs)]
+        """``(n,)`` latency of one inference; NaN where the device knows none."""
+        return figures_at(self._latencies_ms, self._rows.of(archs))
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """Data files and their sha256."""
+        return self._files

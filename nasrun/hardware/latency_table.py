@@ -5,21 +5,21 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from nasrun.errors import ConfigError, DataError, UnsupportedError
-from nasrun.hardware.base import KnownLatency
-from nasrun.spec import Floats, Ints, SearchSpace, Task
+from nasrun.hardware.base import KnownDevice, Weighing
+from nasrun.spec import Archs, Floats, SearchSpace, Task
 
 ARCH, INDEX = "arch", "index"
 
 
 @dataclass
-class LatencyTable(KnownLatency):
+class LatencyTable(Weighing):
     """A table of latencies: a column ``arch``, and one column in ms for each device.
 
     The default file holds HELP's measurements of NAS-Bench-201 on 27 devices (Lee et al.,
@@ -33,15 +33,21 @@ class LatencyTable(KnownLatency):
     path: str = ""
     space: str = "nb201"  # the space whose architectures the file lists
 
-    def latencies(self, space: SearchSpace, task: Task) -> Floats:
-        """``(size,)`` latency in ms on the device, whatever the task; NaN where unknown."""
+    def opened(self, space: SearchSpace, task: Task) -> KnownDevice:
+        """The device, with its latencies whatever the task; NaN where unknown.
+
+        Raises:
+            UnsupportedError: the file lists another space.
+            ConfigError: the file has no such device.
+            DataError: the file is missing or cannot be read.
+        """
         if space.name != self.space:
             raise UnsupportedError(
                 f"{self.path} lists architectures of space={self.space}, and this run has "
                 f"space={space.name}: set hardware=none, or hardware.path and hardware.space to a "
                 "file of that space"
             )
-        header, *rows = self._read()
+        (header, *rows), files = self._read()
         if ARCH not in header:
             raise DataError(f"{self.path}: expected a column {ARCH!r}, found {', '.join(header)}")
         if self.device not in (devices := [c for c in header if c not in (ARCH, INDEX)]):
@@ -49,9 +55,11 @@ class LatencyTable(KnownLatency):
                 f"hardware.device={self.device} is not in {self.path}, which has "
                 f"{', '.join(devices)}"
             )
-        return self._column(space, rows, header.index(ARCH), header.index(self.device))
+        column = self._column(space, rows, header.index(ARCH), header.index(self.device))
+        return KnownDevice(self, space, *column, files)
 
-    def _read(self) -> list[list[str]]:
+    def _read(self) -> tuple[list[list[str]], dict[str, str]]:
+        """The cells, and the file with its sha256."""
         path = Path(self.path)
         try:
             data = path.read_bytes()
@@ -62,39 +70,32 @@ class LatencyTable(KnownLatency):
         except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
             raise DataError(f"{path}: cannot be read ({error}); {HOW_TO_GET}") from None
         # Named without its folder, which says nothing about a result.
-        self._files = {f"{self.name}/{path.name}": hashlib.sha256(data).hexdigest()}
-        return lines or [[]]
+        files = {f"{self.name}/{path.name}": hashlib.sha256(data).hexdigest()}
+        return lines or [[]], files
 
     def _column(
         self, space: SearchSpace, rows: Sequence[Sequence[str]], arch: int, device: int
-    ) -> Floats:
-        """``(size,)`` one column in the order of ``space.index``."""
+    ) -> tuple[Archs, Floats]:
+        """``(rows, L)`` architectures and ``(rows,)`` their latency in ms on the device."""
         archs, figures = np.empty((len(rows), len(space.decisions)), np.int64), np.empty(len(rows))
         for i, row in enumerate(rows):
             try:
                 archs[i], figures[i] = space.parse(row[arch]), _milliseconds(row[device])
             except (ConfigError, ValueError, IndexError) as error:
                 raise DataError(f"{self.path}, line {i + 2}: {error}") from None
-        numbers = space.index(archs)
-        self._refuse_repeats(numbers)
-        latency_ms = np.full(space.size, np.nan)
-        latency_ms[numbers] = figures
-        if np.isnan(latency_ms).all():
+        self._refuse_repeats(archs)
+        if np.isnan(figures).all():
             raise DataError(f"{self.path}: no latency for {self.device}; {HOW_TO_GET}")
-        return latency_ms
+        return archs, figures
 
-    def _refuse_repeats(self, numbers: Ints) -> None:
-        _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
-        again = np.flatnonzero(first[inverse] != np.arange(len(numbers)))
+    def _refuse_repeats(self, archs: Archs) -> None:
+        _, first, inverse = np.unique(archs, axis=0, return_index=True, return_inverse=True)
+        again = np.flatnonzero(first[inverse.reshape(-1)] != np.arange(len(archs)))
         if len(again):
             raise DataError(
                 f"{self.path}, line {again[0] + 2}: the architecture of line "
-                f"{first[inverse[again[0]]] + 2} again"
+                f"{first[inverse.reshape(-1)[again[0]]] + 2} again"
             )
-
-    def files(self) -> Mapping[str, str]:
-        """The file and its sha256."""
-        return self._files
 
 
 def _milliseconds(cell: str) -> float:

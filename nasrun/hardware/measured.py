@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nasrun.errors import ConfigError
-from nasrun.hardware.base import Weighing
+from nasrun.hardware.base import Weighing, WeighingDevice
 from nasrun.spec import Archs, Floats, Scale, SearchSpace, Task
 from nasrun.streams import Streams
 
@@ -35,7 +35,7 @@ class MeasuredLatency(Weighing):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._scale = Scale(self.channels, self.cells)
+        Scale(self.channels, self.cells)  # refuses counts below 1
         for key in ("batch", "runs", "sample"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"hardware.{key} must be at least 1, got {getattr(self, key)}")
@@ -45,38 +45,50 @@ class MeasuredLatency(Weighing):
                 f"{self.warm_up} and {self.seed}"
             )
 
-    def start(self, space: SearchSpace, task: Task) -> None:
-        """Settle the target.
+    def opened(self, space: SearchSpace, task: Task) -> "MeasuredDevice":
+        """This machine, with the target settled.
 
         Raises:
             UnsupportedError: the space has no networks.
             ConfigError: a device that is not there.
         """
+        return MeasuredDevice(self, space, task)
+
+
+class MeasuredDevice(WeighingDevice):
+    """This machine, opened for a space and a task."""
+
+    def __init__(self, settings: MeasuredLatency, space: SearchSpace, task: Task) -> None:
         from nasrun.nets.device import Device
         from nasrun.nets.recipe import Precision
         from nasrun.nets.representatives import representatives
 
-        self._space, self._task = space, task
-        self._device = Device(self.device, Precision.float32, threads=self.threads)
+        super().__init__(settings)
+        self._measuring, self._space, self._task = settings, space, task
+        self._scale = Scale(settings.channels, settings.cells)
+        self._device = Device(settings.device, Precision.float32, threads=settings.threads)
         self._represent = representatives(space)
         self._known: dict[bytes, float] = {}
-        if self.target_ms is None:
-            streams = Streams(range(self.seed, self.seed + self.sample), "measured latency")
-            self.settle(self.latency_ms(space.sample(streams)), f"{self.sample} of them")
+        if settings.target_ms is None:
+            seeds = range(settings.seed, settings.seed + settings.sample)
+            sample = space.sample(Streams(seeds, "measured latency"))
+            self.settle(self.latency_ms(sample), f"{settings.sample} of them")
         else:
             self.settle(np.empty(0), "")
 
     def latency_ms(self, archs: Archs) -> Floats:
-        """``(T,)`` latency of one inference of a batch."""
+        """``(n,)`` latency of one inference of a batch."""
         return np.array([self._measured_ms(self._represent(arch)) for arch in archs])
 
     def _measured_ms(self, arch: Archs) -> float:
         from nasrun.nets.latency import latency_ms
 
         if (key := arch.tobytes()) not in self._known:
-            with self._device.seeded(self.seed):
+            with self._device.seeded(self._measuring.seed):
                 network = self._space.build(arch, self._task, self._scale)
             px = self._task.image_px
-            shape = (self.batch, 3, px, px)
-            self._known[key] = latency_ms(network, shape, self._device, self.runs, self.warm_up)
+            shape = (self._measuring.batch, 3, px, px)
+            self._known[key] = latency_ms(
+                network, shape, self._device, self._measuring.runs, self._measuring.warm_up
+            )
         return self._known[key]

@@ -1,6 +1,5 @@
 """Meta-training on random subsets of an image data set's classes."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +8,16 @@ import numpy as np
 
 from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.meta.base import require_sizes, source_of
-from nasrun.spec import Clock, Evaluator, MetaPool, SearchSpace, Streams, Task
+from nasrun.spec import (
+    Clock,
+    Evaluator,
+    Measuring,
+    MetaPool,
+    MetaSession,
+    SearchSpace,
+    Streams,
+    Task,
+)
 
 
 @dataclass
@@ -51,12 +59,13 @@ class ImageSubsets(MetaPool):
                 f"{self.source.name} has {self.source.classes}: lower it, or choose another source"
             )
 
-    def start(self, space: SearchSpace, target: Task, evaluator: Evaluator) -> None:
-        """Keep the evaluator that will train the networks of every epoch's task.
+    def opened(self, space: SearchSpace, target: Task, evaluator: Evaluator) -> "Subsets":
+        """The subsets, each with the evaluator that will train its networks.
 
         Raises:
             ConfigError: the source is the target's own data.
             UnsupportedError: the evaluator trains nothing.
+            DataError: the source's images cannot be read.
         """
         if source_of(self.source.name) == source_of(target.name):
             raise ConfigError(
@@ -68,16 +77,7 @@ class ImageSubsets(MetaPool):
                 f"meta=image_subsets trains networks, which evaluator={evaluator.name} cannot do: "
                 "use an evaluator that trains, or meta=leave_one_out"
             )
-        self._space, self._evaluator = space, evaluator
-        self._files: dict[str, str] = {}
-
-    def problem(self, epoch: int) -> tuple[Task, Evaluator]:
-        """The subset of this epoch, and a copy of the evaluator started for it."""
-        task = self.task(epoch)
-        own = copy.copy(self._evaluator)
-        own.start(self._space, task)
-        self._files.update(own.files())
-        return task, own
+        return Subsets(self, space, evaluator)
 
     def task(self, epoch: int) -> Task:
         """The classes of a meta epoch, as a task."""
@@ -89,11 +89,33 @@ class ImageSubsets(MetaPool):
         count = self.class_counts[int(streams.integers(len(self.class_counts))[0, 0])]
         return np.sort(streams.subsets(self.source.classes, count)[0]).tolist()
 
+
+class Subsets(MetaSession):
+    """Subsets of a source's classes, one a meta epoch.
+
+    Args:
+        pool: what the config says.
+        space: whose architectures are trained.
+        evaluator: that trains them.
+    """
+
+    uses_target = False  # the target is only compared with the source by name
+
+    def __init__(self, pool: ImageSubsets, space: SearchSpace, evaluator: Evaluator) -> None:
+        self._pool, self._space, self._evaluator = pool, space, evaluator
+
+    def problem(self, epoch: int) -> tuple[Task, Measuring]:
+        """The subset of this epoch, and the evaluator opened for it."""
+        task = self._pool.task(epoch)
+        return task, self._evaluator.opened(self._space, task)
+
     @property
     def label(self) -> str:
         """Such as ``image_subsets(imagenet16:10/20/30)``."""
-        return f"{self.name}({self.source.name}:{'/'.join(map(str, self.class_counts))})"
+        pool = self._pool
+        return f"{pool.name}({pool.source.name}:{'/'.join(map(str, pool.class_counts))})"
 
+    @property
     def files(self) -> Mapping[str, str]:
-        """Data files of the epochs so far and their sha256."""
-        return self._files
+        """The source's data files and their sha256."""
+        return self._pool.source.load().files

@@ -1,12 +1,11 @@
 """Meta-training on the other tasks that the evaluator knows."""
 
-import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nasrun.errors import ConfigError
 from nasrun.meta.base import require_sizes
-from nasrun.spec import Evaluator, MetaPool, SearchSpace, Task
+from nasrun.spec import Evaluator, Measuring, MetaPool, MetaSession, SearchSpace, Task
 
 
 @dataclass
@@ -33,29 +32,43 @@ class LeaveOneOut(MetaPool):
         if self.others is not None and self.others < 1:
             raise ConfigError(f"meta.others must be at least 1 (or null), got {self.others}")
 
-    def start(self, space: SearchSpace, target: Task, evaluator: Evaluator) -> None:
-        """Start a copy of the target's evaluator for each other task."""
+    def opened(self, space: SearchSpace, target: Task, evaluator: Evaluator) -> "OtherTasks":
+        """The evaluator, opened for each task that is not the target.
+
+        Raises:
+            ConfigError: no task is left.
+        """
         names = [name for name in self.tasks if name != target.name][: self.others]
         if not names:
             raise ConfigError(
                 f"meta=leave_one_out finds no task besides {target.name} in meta.tasks: list "
                 "another one there, or use meta=none"
             )
-        self._problems: list[tuple[Task, Evaluator]] = []
-        for name in names:
-            own = copy.copy(evaluator)
-            own.start(space, self.tasks[name])
-            self._problems.append((self.tasks[name], own))
+        tasks = [self.tasks[name] for name in names]
+        return OtherTasks(self.name, [(task, evaluator.opened(space, task)) for task in tasks])
 
-    def problem(self, epoch: int) -> tuple[Task, Evaluator]:
+
+class OtherTasks(MetaSession):
+    """Some tasks, in turn.
+
+    Args:
+        name: of the pool.
+        problems: each task with what measures on it.
+    """
+
+    def __init__(self, name: str, problems: Sequence[tuple[Task, Measuring]]) -> None:
+        self._name, self._problems = name, problems
+
+    def problem(self, epoch: int) -> tuple[Task, Measuring]:
         """The tasks take turns."""
         return self._problems[epoch % len(self._problems)]
 
     @property
     def label(self) -> str:
         """Such as ``leave_one_out(cifar10+cifar100)``."""
-        return f"{self.name}({'+'.join(task.name for task, _ in self._problems)})"
+        return f"{self._name}({'+'.join(task.name for task, _ in self._problems)})"
 
+    @property
     def files(self) -> Mapping[str, str]:
         """Data files of the other tasks' evaluators and their sha256."""
-        return {k: v for _, evaluator in self._problems for k, v in evaluator.files().items()}
+        return {k: v for _, session in self._problems for k, v in session.files.items()}

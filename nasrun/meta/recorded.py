@@ -1,6 +1,6 @@
 """Meta-training on trainings that were recorded before."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from nasrun.benchmarks.trainings import TrainedEpoch, TrainingLog
 from nasrun.errors import DataError
 from nasrun.meta.base import require_sizes, source_of
 from nasrun.meta.nearest import NearestRecorded
-from nasrun.spec import Evaluator, MetaPool, SearchSpace, Task
+from nasrun.spec import Evaluator, Measuring, MetaPool, MetaSession, SearchSpace, Task
 
 
 @dataclass
@@ -36,8 +36,8 @@ class Recorded(MetaPool):
     def __post_init__(self) -> None:
         require_sizes(self)
 
-    def start(self, space: SearchSpace, target: Task, evaluator: Evaluator) -> None:
-        """Read the table; trainings on the target's data and unfinished ones are left out.
+    def opened(self, space: SearchSpace, target: Task, evaluator: Evaluator) -> "RecordedTasks":
+        """The table's tasks; trainings on the target's data and unfinished ones are left out.
 
         Raises:
             DataError: there is no such file, or nothing in it to learn from.
@@ -48,39 +48,64 @@ class Recorded(MetaPool):
                 f"{path} is not there: set meta.path to a trainings.csv that evaluator=training "
                 "has written"
             )
-        self._space = space
-        self._files = {f"meta/{path.name}": sha256(path, path.with_suffix(".sha256.json"))}
-        curves: dict[str, list[TrainedEpoch]] = {}
+        own, curves = False, dict[str, list[TrainedEpoch]]()
         for row in TrainingLog(path).all():
-            others = source_of(row.task) != source_of(target.name)
-            if row.space == space.name and row.part == "search" and others:
+            if row.space != space.name or row.part != "search":
+                continue
+            if source_of(row.task) == source_of(target.name):
+                own = True
+            else:
                 curves.setdefault(row.training, []).append(row)
-        self._tasks: dict[tuple[object, ...], list[list[TrainedEpoch]]] = {}
+        tasks: dict[tuple[object, ...], list[list[TrainedEpoch]]] = {}
         for curve in curves.values():
             if curve[-1].epoch == curve[-1].epochs:
-                self._tasks.setdefault(_protocol(curve[-1]), []).append(curve)
-        if not self._tasks:
+                tasks.setdefault(_protocol(curve[-1]), []).append(curve)
+        if not tasks:
             raise DataError(
                 f"{path}: expected finished trainings of space={space.name} on other data than "
                 f"{target.name}, found none: choose another file with meta.path"
             )
+        files = {f"meta/{path.name}": sha256(path, path.with_suffix(".sha256.json"))}
+        return RecordedTasks(self.name, space, list(tasks.values()), files, uses_target=own)
 
-    def problem(self, epoch: int) -> tuple[Task, Evaluator]:
-        """The tasks take turns, in the order of the file."""
-        curves = list(self._tasks.values())[epoch % len(self._tasks)]
+
+class RecordedTasks(MetaSession):
+    """The tasks of a table of trainings, in the order of the file.
+
+    Args:
+        name: of the pool.
+        space: whose architectures were trained.
+        tasks: the curves of each task's trainings.
+        files: the table and its sha256.
+        uses_target: whether trainings were left out because of the target.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        space: SearchSpace,
+        tasks: Sequence[Sequence[Sequence[TrainedEpoch]]],
+        files: Mapping[str, str],
+        uses_target: bool,
+    ) -> None:
+        self._name, self._space, self._tasks, self._files = name, space, tasks, files
+        self.uses_target = uses_target
+
+    def problem(self, epoch: int) -> tuple[Task, Measuring]:
+        """The tasks take turns."""
+        curves = self._tasks[epoch % len(self._tasks)]
         row = curves[0][-1]
         name, sizes = row.task, (row.valid_images, row.train_images)
         task = Task(name, row.classes, row.image_px, name, name, *sizes)
-        evaluator = NearestRecorded(self.name, curves)
-        evaluator.start(self._space, task)
-        return task, evaluator
+        return task, NearestRecorded(curves, self._space, task)
 
     @property
     def label(self) -> str:
         """Such as ``recorded(25 tasks, 500 trainings)``."""
-        trainings = sum(map(len, self._tasks.values()))
-        return f"{self.name}({len(self._tasks)} tasks, {trainings} trainings)"
+        trainings = sum(map(len, self._tasks))
+        return f"{self._name}({len(self._tasks)} tasks, {trainings} trainings)"
 
+    @property
     def files(self) -> Mapping[str, str]:
         """The table and its sha256."""
         return self._files

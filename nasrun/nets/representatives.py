@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nasrun.spec import Archs, SearchSpace
+from nasrun.spec import Archs, CountableSpace, SearchSpace
 
 LISTED = 100_000  # architectures of a space that is listed
 
@@ -15,9 +15,12 @@ def representatives(space: SearchSpace) -> Callable[[Archs], Archs]:
     Trained in the place of all others, it makes their figures one, whoever asks first. A space too
     large to be listed has every architecture stand for itself.
     """
-    if space.size > LISTED:
+    if not isinstance(space, CountableSpace) or space.size > LISTED:
         return lambda arch: arch
     archs = space.at(np.arange(space.size))
     first: dict[str, int] = {}
-    own = [first.setdefault(space.canonical(arch), at) for at, arch in enumerate(archs)]
+    own = {
+        int(at): first.setdefault(space.canonical(archs[at]), int(at))
+        for at in np.flatnonzero(space.exists(archs))
+    }
     return lambda arch: archs[own[int(space.index(arch))]]

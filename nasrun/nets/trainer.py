@@ -33,8 +33,8 @@ class Epoch:
 
     epoch: int
     loss: float
-    train_acc_pct: float
-    valid_acc_pct: float
+    train_score: float
+    val_score: float
     train_s: float
     valid_s: float
 
@@ -124,15 +124,13 @@ class Trainer:
         epoch = self.done
         self._prepare(epoch)
         began = time.perf_counter()
-        loss, train_acc_pct = self._pass_with_halving(train, epoch)
+        loss, train_score = self._pass_with_halving(train, epoch)
         self.device.wait()
         trained = time.perf_counter()
         self.failure = self.failure or self._fault(loss, epoch + 1)
-        valid_acc_pct = math.nan if self.failure else accuracy(self.network, valid, self.device)
+        val_score = math.nan if self.failure else accuracy(self.network, valid, self.device)
         ended = time.perf_counter()
-        return Epoch(
-            epoch + 1, loss, train_acc_pct, valid_acc_pct, trained - began, ended - trained
-        )
+        return Epoch(epoch + 1, loss, train_score, val_score, trained - began, ended - trained)
 
     def _fault(self, loss: float, epoch: int) -> str:
         """What went wrong in an epoch, in words; empty if nothing did."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -14,21 +15,21 @@ import torch
 
 from nasrun.errors import DataError
 from nasrun.nets.device import Device
-from nasrun.nets.workshop import Order, Workshop
+from nasrun.nets.training_cache import TrainingCache, TrainingRequest
 
 WATCH_S = 1.0  # how often a worker looks whether its parent is there
-_workshop: list[Workshop] = []  # a worker process's own
+_cache: list[TrainingCache] = []  # a worker process's own
 
 
 class Workers:
-    """``count`` processes that fulfil orders; a CPU's threads are shared out among them.
+    """``count`` processes that train what is asked for; a CPU's threads are shared out among them.
 
     Processes, not threads of one: small networks keep Python busy more than the device. They are
     started when first needed and end with this process, whatever ends it.
 
     Args:
         count: number of processes.
-        folder: of their workshops.
+        folder: of their caches.
         device: where they train.
     """
 
@@ -40,14 +41,14 @@ class Workers:
         # A forked process could use neither CUDA nor OpenMP.
         self._pool = ProcessPoolExecutor(count, get_context("spawn"), _begin, arguments)
 
-    def fulfil(self, orders: Sequence[Order]) -> None:
+    def train(self, requests: Sequence[TrainingRequest]) -> None:
         """Do all of them; an error of one ends the rest.
 
         Raises:
             DataError: a process was killed.
         """
         try:
-            list(self._pool.map(_do, orders))
+            list(self._pool.map(_do, requests))
         except BrokenProcessPool:
             raise DataError(
                 "a process that trained a network was killed, most likely for lack of memory: "
@@ -55,9 +56,15 @@ class Workers:
             ) from None
 
 
+@cache
+def shared_workers(count: int, folder: Path, device: Device) -> Workers:
+    """The processes for a folder and a device: those of one task serve the next one's, too."""
+    return Workers(count, folder, device)
+
+
 def _begin(folder: Path, device: Device, threads: int, parent: int) -> None:
     torch.set_num_threads(threads)  # not as the device's, which small networks would then use, too
-    _workshop.append(Workshop(folder, device))
+    _cache.append(TrainingCache(folder, device))
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
@@ -68,5 +75,5 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _do(order: Order) -> None:
-    _workshop[0].fulfil(order)
+def _do(request: TrainingRequest) -> None:
+    _cache[0].train(request)

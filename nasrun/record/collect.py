@@ -12,9 +12,11 @@ from nasrun.files import TUNING, read_csv, unwritable, write_csv
 from nasrun.record.labels import JobRows, told_apart
 from nasrun.record.recorder import PARTS, STATUS, read_status
 from nasrun.record.request import Request, asked_for, request_of
-from nasrun.record.summary import PROTOCOL, TRIAL_COLUMNS, Row, write_summary
+from nasrun.record.rows import PARETO_COLUMNS, TRIAL_COLUMNS
+from nasrun.record.summary import PROTOCOL, Row, write_summary
 
-GROUP = ("space", "search_task", "algorithm", *PROTOCOL)
+FRONT_GROUP = ("space", "search_task", "algorithm")
+GROUP = (*FRONT_GROUP, *PROTOCOL)
 LOCK_TIMEOUT_S = 600.0
 MISTAKE = ConfigError.exit_code
 
@@ -66,12 +68,14 @@ def _collect(folder: Path) -> Collected:
     ]
     requests = {job: request for job in complete if (request := request_of(jobs[job]))}
     _refuse_mixed_data(requests)
-    rows = _joined(complete)
+    rows, fronts = _joined(complete)
     if rows:
-        write_csv(
-            folder / "trials.csv", TRIAL_COLUMNS, [[row[c] for c in TRIAL_COLUMNS] for row in rows]
-        )
-        write_summary(folder / "summary.csv", rows)
+        _write_rows(folder / "trials.csv", TRIAL_COLUMNS, rows)
+        write_summary(folder / "summary.csv", rows, fronts)
+    if fronts:
+        _write_rows(folder / "pareto.csv", PARETO_COLUMNS, fronts)
+    else:
+        (folder / "pareto.csv").unlink(missing_ok=True)
     _write_failed(folder, failed)
     return Collected(
         rows=len(rows),
@@ -110,11 +114,18 @@ def _refuse_mixed_data(requests: Mapping[Path, Request]) -> None:
             )
 
 
-def _joined(jobs: Sequence[Path]) -> list[Row]:
-    """Rows of all jobs in order; within a trial, tasks stay as the job wrote them."""
+def _write_rows(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    write_csv(path, columns, [[row[name] for name in columns] for row in rows])
+
+
+def _joined(jobs: Sequence[Path]) -> tuple[list[Row], list[Row]]:
+    """Rows of all jobs' trials and fronts in order; within a trial, as the job wrote them."""
     by_job = {job: read_csv(job / "trials.csv", TRIAL_COLUMNS) for job in jobs}
+    fronts = {job: _fronts(job) for job in jobs}
     if _clash(by_job) is not None:
-        by_job = told_apart(by_job)
+        names = told_apart(by_job)
+        by_job = names.applied(by_job)
+        fronts = names.applied(fronts)
     if (clash := _clash(by_job)) is not None:
         first, second, row = clash
         raise DataError(
@@ -123,8 +134,17 @@ def _joined(jobs: Sequence[Path]) -> list[Row]:
             f"algorithm.name='{row['algorithm']}-${{KEY}}' with the key in which they differ, or "
             "delete one"
         )
+    return _sorted(by_job, GROUP), _sorted(fronts, FRONT_GROUP)
+
+
+def _fronts(job: Path) -> list[dict[str, str]]:
+    path = job / "pareto.csv"
+    return read_csv(path, PARETO_COLUMNS) if path.exists() else []
+
+
+def _sorted(by_job: JobRows, group: Sequence[str]) -> list[Row]:
     rows = [row for found in by_job.values() for row in found]
-    return sorted(rows, key=lambda row: (*(row[key] for key in GROUP), int(row["seed"])))
+    return sorted(rows, key=lambda row: (*(row[key] for key in group), int(row["seed"])))
 
 
 def _clash(by_job: JobRows) -> tuple[Path, Path, Row] | None:

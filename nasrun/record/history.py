@@ -1,18 +1,12 @@
 """The measurements of a cohort while it is played, and the rows they become."""
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from nasrun.spec import Archs, Floats, Ints, Mask, Measured, Phase, SearchSpace
-
-EVALUATION_COLUMNS = (
-    "seed", "phase", "step", "arch", "epochs", "val_acc_pct", "latency_ms", "reward", "cost_s",
-    "clock_s", "split", "fidelity", "run", "clock",
-)  # fmt: skip
-PARETO_COLUMNS = ("seed", "arch", "epochs", "val_acc_pct", "latency_ms", "reward")
-DECIMALS = 6  # of figures on disk: finer than any table prints, coarser than float32 noise
+from nasrun.benchmarks.rows import unique_archs
+from nasrun.record.rows import Columns, cells
+from nasrun.spec import Archs, Floats, Ints, Mask, Measured, Metric, Phase, Protocol, SearchSpace
 
 
 class History:
@@ -41,73 +35,76 @@ class History:
         return len(self._measured)
 
     def _stack(self, name: str) -> Any:
+        """``(steps, T, ...)`` one field of all measurements."""
         return np.stack([getattr(measured, name) for measured in self._measured])
+
+    @property
+    def counted(self) -> Mask:
+        """``(steps, T)`` which measurements count."""
+        return np.array(self._counted)
+
+    @property
+    def failed(self) -> Ints:
+        """``(T,)`` measurements that count and gave no score."""
+        return (self.counted & np.isnan(self._stack("score"))).sum(axis=0)
+
+    @property
+    def without_cost(self) -> Ints:
+        """``(T,)`` measurements that count and gave a score, but no cost."""
+        unknown = np.isnan(self._stack("cost_s")) & ~np.isnan(self._stack("score"))
+        return (self.counted & unknown).sum(axis=0)
+
+    def last_step_of(self, archs: Archs) -> Ints:
+        """``(T,)`` step at which each trial measured ``archs (T, L)`` longest; -1 if never.
+
+        Of equally long ones that with the highest reward.
+        """
+        same = (self._stack("archs") == archs).all(axis=-1) & self.counted
+        epochs = np.where(same, self._stack("epochs"), -1)
+        longest = same & (epochs == epochs.max(axis=0))
+        reward = np.where(longest, np.nan_to_num(self._stack("reward"), nan=-np.inf), -np.inf)
+        step = np.where(longest & (reward == reward.max(axis=0)), 1, 0).argmax(axis=0)
+        return np.where(same.any(axis=0), step, -1)
 
     def reward_of(self, archs: Archs) -> Floats:
         """``(T,)`` reward at which each trial measured ``archs (T, L)`` longest; NaN if never."""
-        same = (self._stack("archs") == archs).all(axis=-1) & np.array(self._counted)
-        epochs = np.where(same, self._stack("epochs"), 0)
-        longest = same & (epochs == epochs.max(axis=0))
-        reward = np.where(longest, self._stack("reward"), np.nan)
-        found = np.fmax.reduce(reward, axis=0)
-        return np.asarray(found, np.float64)
+        step = self.last_step_of(archs)
+        return np.where(step < 0, np.nan, self._stack("reward")[step, np.arange(len(archs))])
 
-    def rows(self, space: SearchSpace, protocol: Mapping[str, str]) -> Iterator[tuple[Any, ...]]:
-        """Rows of ``evaluations.csv``, by trial and then by step."""
-        counted = np.array(self._counted).T
-        trial, step = np.nonzero(counted)
-        phases = np.array(self._phases, object)
-        return zip(
-            self.seeds[trial].tolist(),
-            phases[step].tolist(),
-            step.tolist(),
-            texts(space, self._stack("archs")[step, trial]),
-            self._stack("epochs")[step, trial].tolist(),
-            *(
-                cells(self._stack(name)[step, trial])
-                for name in ("val_acc_pct", "latency_ms", "reward", "cost_s")
-            ),
-            cells(np.array(self._clock_s)[step, trial]),
-            *([protocol[key]] * len(trial) for key in ("split", "fidelity", "run", "clock")),
-            strict=True,
-        )
+    def columns(self, space: SearchSpace, metric: Metric, protocol: Protocol) -> Columns:
+        """Columns of ``evaluations.csv``, by trial and then by step."""
+        trial, step = np.nonzero(self.counted.T)
+        at = step, trial
+        words = {"metric": metric.name, **vars(protocol)}
+        return {
+            "seed": self.seeds[trial].tolist(),
+            "phase": np.array(self._phases, object)[step].tolist(),
+            "step": step.tolist(),
+            "arch": texts(space, self._stack("archs")[at]),
+            "epochs": self._stack("epochs")[at].tolist(),
+            "val_score": cells(self._stack("score")[at]),
+            "latency_ms": cells(self._stack("latency_ms")[at]),
+            "reward": cells(self._stack("reward")[at]),
+            "cost_s": cells(self._stack("cost_s")[at]),
+            "clock_s": cells(np.array(self._clock_s)[at]),
+            **{name: [text] * len(trial) for name, text in words.items()},
+        }
 
-    def pareto_rows(self, space: SearchSpace) -> Iterator[tuple[Any, ...]]:
-        """Rows of ``pareto.csv``: each trial's measurements that no other beats in both figures."""
-        archs, accuracy = self._stack("archs"), self._stack("val_acc_pct")
-        latency, reward = self._stack("latency_ms"), self._stack("reward")
-        epochs, counted = self._stack("epochs"), np.array(self._counted)
-        for trial, seed in enumerate(self.seeds.tolist()):
-            usable = (
-                counted[:, trial] & ~np.isnan(latency[:, trial]) & ~np.isnan(accuracy[:, trial])
-            )
-            steps = np.flatnonzero(usable)
-            front = steps[pareto_front(accuracy[steps, trial], latency[steps, trial])]
-            yield from zip(
-                [seed] * len(front),
-                texts(space, archs[front, trial]),
-                epochs[front, trial].tolist(),
-                *(cells(figure[front, trial]) for figure in (accuracy, latency, reward)),
-                strict=True,
-            )
+    def of_trial(self, trial: int, steps: Ints) -> dict[str, Any]:
+        """Fields of ``Measured`` at some ``steps (n,)`` of a trial."""
+        names = ("archs", "epochs", "score", "latency_ms", "reward")
+        return {name: self._stack(name)[steps, trial] for name in names}
 
-
-def pareto_front(accuracy: Floats, latency_ms: Floats) -> Ints:
-    """Indices of ``(n,)`` points that no other point equals or beats in both, fastest first."""
-    order = np.lexsort((-accuracy, latency_ms))
-    best_before = np.maximum.accumulate(np.append(-np.inf, accuracy[order]))[:-1]
-    return order[accuracy[order] > best_before]
-
-
-def cells(figures: Floats) -> list[float | None]:
-    """Figures as CSV cells: rounded, and None (an empty cell) where the figure is missing."""
-    rounded = np.round(figures, DECIMALS).astype(object)
-    rounded[np.isnan(figures)] = None
-    return rounded.tolist()
+    def usable_steps(self, trial: int) -> Ints:
+        """``(n,)`` steps that count, with both score and latency known."""
+        known = ~np.isnan(self._stack("score")) & ~np.isnan(self._stack("latency_ms"))
+        return np.flatnonzero((self.counted & known)[:, trial])
 
 
 def texts(space: SearchSpace, archs: Archs) -> list[str]:
     """Texts of ``(n, L)`` architectures; each different one is written once and looked up."""
-    numbers, inverse = np.unique(space.index(archs), return_inverse=True)
-    written = np.array([space.text(arch) for arch in space.at(numbers)], object)
-    return written[inverse].tolist() if len(numbers) else []
+    if not len(archs):
+        return []
+    different, inverse = unique_archs(archs)
+    written = np.array([space.text(arch) for arch in different], object)
+    return written[inverse].tolist()

@@ -1,6 +1,7 @@
 """Names for the jobs of a parameter sweep: ``rea[population=5]`` beside ``rea[population=10]``."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -10,21 +11,34 @@ from nasrun.record.summary import Row
 
 JobRows = Mapping[Path, list[dict[str, str]]]
 
-# What a row says in a column of its own, or what does not tell two trials apart.
-SPOKEN = {"seed", "trials", "space", "task", "algorithm", *SILENT}
+# What stands in a column of its own, or does not tell two trials apart.
+IN_COLUMNS = {"seed", "trials", "space", "task", "algorithm", *SILENT}
 
 
-def told_apart(by_job: JobRows) -> JobRows:
-    """The same rows, with the settings in which jobs of one algorithm differ after its name."""
+@dataclass(frozen=True)
+class Labels:
+    """What each job's rows have after the name of their algorithm."""
+
+    suffixes: Mapping[Path, str]
+
+    def applied(self, by_job: JobRows) -> JobRows:
+        """The rows with the labels."""
+        return {
+            job: [{**row, "algorithm": row["algorithm"] + self.suffixes[job]} for row in rows]
+            for job, rows in by_job.items()
+        }
+
+
+def told_apart(by_job: JobRows) -> Labels:
+    """Labels with the settings in which jobs of one algorithm differ."""
     overrides = {job: _overrides(job) for job in by_job}
-    named: dict[Path, list[dict[str, str]]] = {}
+    suffixes: dict[Path, str] = {}
     for job, rows in by_job.items():
         peers = [overrides[other] for other, found in by_job.items() if _alike(rows, found)]
         own = {text for text in overrides[job] if not all(text in peer for peer in peers)}
         label = ",".join(sorted(own))
-        suffix = f"[{label}]" if label else ""
-        named[job] = [{**row, "algorithm": row["algorithm"] + suffix} for row in rows]
-    return named
+        suffixes[job] = f"[{label}]" if label else ""
+    return Labels(suffixes)
 
 
 def _alike(rows: list[dict[str, str]], others: list[dict[str, str]]) -> bool:
@@ -43,5 +57,5 @@ def _overrides(job: Path) -> set[str]:
     return {
         f"{key.rpartition('.')[2]}={value}"
         for key, _, value in pairs
-        if key not in SPOKEN and not key.startswith("hydra")
+        if key not in IN_COLUMNS and not key.startswith("hydra")
     }

@@ -10,7 +10,8 @@ import os
 import shutil
 import tempfile
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,10 +20,18 @@ import filelock
 
 from nasrun.errors import DataError, NasrunError
 from nasrun.files import join_csv, read_csv, read_json, unwritable, write_csv, write_json
-from nasrun.record.history import EVALUATION_COLUMNS, PARETO_COLUMNS, History
 from nasrun.record.request import Request, request_of
-from nasrun.record.summary import TRIAL_COLUMNS, write_best, write_summary
-from nasrun.spec import SearchSpace
+from nasrun.record.rows import (
+    EVALUATION_COLUMNS,
+    PARETO_COLUMNS,
+    TRIAL_COLUMNS,
+    Columns,
+    ParetoRow,
+    TrialRow,
+    by_column,
+    values,
+)
+from nasrun.record.summary import write_best, write_summary
 
 log = logging.getLogger(__name__)
 STATUS = "status.json"
@@ -44,6 +53,16 @@ def read_status(folder: Path) -> dict[str, Any]:
     if not isinstance(status, dict) or "state" not in status:
         raise DataError(f"{path}: expected the state of a run, found something else: {cure}")
     return {**status}
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows of some finished trials; ``measured`` by column, see ``History.columns``."""
+
+    first_seed: int
+    trials: Sequence[TrialRow]
+    measured: Columns
+    front: Sequence[ParetoRow]
 
 
 class Recorder:
@@ -161,14 +180,7 @@ class Recorder:
         """Where the trials from this seed on may keep checkpoints; goes once they are on record."""
         return self.folder / PARTS / f"work-{first_seed}"
 
-    def keep(
-        self,
-        trials: Iterable[Sequence[Any]],
-        history: History,
-        space: SearchSpace,
-        protocol: Mapping[str, str],
-        pareto: bool,
-    ) -> None:
+    def keep(self, part: "Part") -> None:
         """Put the rows of finished trials on disk, in one rename."""
         parts = self.folder / PARTS
         try:
@@ -177,13 +189,13 @@ class Recorder:
         except OSError as error:
             raise unwritable(parts, error) from error
         try:
-            write_csv(draft / "trials.csv", TRIAL_COLUMNS, trials)
-            rows = history.rows(space, protocol)
-            write_csv(draft / "evaluations.csv", EVALUATION_COLUMNS, rows)
-            if pareto:
-                write_csv(draft / "pareto.csv", PARETO_COLUMNS, history.pareto_rows(space))
-            os.replace(draft, parts / str(history.seeds.min()))
-            shutil.rmtree(self.work_folder(int(history.seeds.min())), ignore_errors=True)
+            write_csv(draft / "trials.csv", TRIAL_COLUMNS, map(values, part.trials))
+            measured = by_column(part.measured, EVALUATION_COLUMNS)
+            write_csv(draft / "evaluations.csv", EVALUATION_COLUMNS, measured)
+            if part.front:
+                write_csv(draft / "pareto.csv", PARETO_COLUMNS, map(values, part.front))
+            os.replace(draft, parts / str(part.first_seed))
+            shutil.rmtree(self.work_folder(part.first_seed), ignore_errors=True)
         except OSError as error:
             raise unwritable(parts, error) from error
         finally:
@@ -196,8 +208,10 @@ class Recorder:
             pieces = [part / name for part in parts if (part / name).exists()]
             if pieces:
                 join_csv(pieces, self.folder / name)
-        trials = read_csv(self.folder / "trials.csv")
-        write_summary(self.folder / "summary.csv", trials)
+        trials = read_csv(self.folder / "trials.csv", TRIAL_COLUMNS)
+        fronts = self.folder / "pareto.csv"
+        pareto = read_csv(fronts, PARETO_COLUMNS) if fronts.exists() else []
+        write_summary(self.folder / "summary.csv", trials, pareto)
         write_best(self.folder / "best.json", trials)
         write_json(self.folder / "provenance.json", provenance)
         self._status("complete", wall_s=round(wall_s, 3))

@@ -1,50 +1,56 @@
 """``trials.csv`` in few rows: ``summary.csv`` and ``best.json``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nasrun.files import write_csv, write_json
-from nasrun.record.history import DECIMALS
+from nasrun.record.rows import DECIMALS
+from nasrun.record.rows import PROTOCOL as OWN_PROTOCOL
 from nasrun.report.stats import summarise_columns
 
-TRIAL_COLUMNS = (
-    "space", "search_task", "task", "algorithm", "seed", "arch", "reward", "val_acc_pct",
-    "test_acc_pct", "latency_ms", "params_m", "flops_m", "evaluations", "simulated_s", "wall_s",
-    "rank", "split", "fidelity", "run", "clock", "meta", "final",
+FIGURES = (
+    "reward", "val_score", "test_score", "latency_ms", "params_m", "flops_m", "evaluations",
+    "simulated_s", "wall_s", "rank", "failed",
 )  # fmt: skip
-METRICS = TRIAL_COLUMNS[6:16]
 GROUP = ("space", "search_task", "task", "algorithm")
-PROTOCOL = ("split", "fidelity", "run", "clock", "meta")  # of the search
+PROTOCOL = (*OWN_PROTOCOL, "meta")  # of the search
 ALL_PROTOCOL = (*PROTOCOL, "final")  # and of the final figures, which may differ between tasks
 STATISTICS = ("n", "mean", "std", "ci_low", "ci_high", "min", "median", "max")
-SUMMARY_COLUMNS = (*GROUP, "metric", *STATISTICS, *ALL_PROTOCOL)
+KEY = (*GROUP, "metric", *ALL_PROTOCOL)
+SUMMARY_COLUMNS = (*GROUP, "metric", "figure", *STATISTICS, *ALL_PROTOCOL)
 
 Row = Mapping[str, str]
 
 
-def write_summary(path: Path, trials: Sequence[Row]) -> None:
-    """Write one row per (space, tasks, algorithm, protocol) and metric that has figures."""
+def write_summary(path: Path, trials: Sequence[Row], pareto: Sequence[Row] = ()) -> None:
+    """Write one row per (space, tasks, algorithm, metric, protocol) and figure that is there.
+
+    The hypervolume of the trials' fronts is one of the figures, where there are ``pareto`` rows.
+    """
+    covered = {_trial(row): row["hypervolume"] for row in pareto}
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in trials:
-        groups.setdefault(tuple(row[key] for key in (*GROUP, *ALL_PROTOCOL)), []).append(row)
-    write_csv(path, SUMMARY_COLUMNS, [line for item in groups.items() for line in _lines(*item)])
+        groups.setdefault(tuple(row[key] for key in KEY), []).append(row)
+    lines = [line for group in groups.values() for line in _lines(group, covered)]
+    write_csv(path, SUMMARY_COLUMNS, [[line[name] for name in SUMMARY_COLUMNS] for line in lines])
 
 
-def _lines(key: tuple[str, ...], rows: Sequence[Row]) -> list[tuple[Any, ...]]:
-    figures = np.array([[float(row[metric] or "nan") for metric in METRICS] for row in rows])
-    return [
-        (
-            *key[: len(GROUP)],
-            metric,
-            *(_cell(getattr(summary, name)) for name in STATISTICS),
-            *key[len(GROUP) :],
-        )
-        for metric, summary in zip(METRICS, summarise_columns(figures), strict=True)
-        if summary is not None
-    ]
+def _trial(row: Row) -> tuple[str, ...]:
+    return tuple(row[key] for key in (*GROUP, "seed"))
+
+
+def _lines(rows: Sequence[Row], covered: Mapping[tuple[str, ...], str]) -> Iterator[dict[str, Any]]:
+    key = {name: rows[0][name] for name in KEY}
+    texts = [[*(row[name] for name in FIGURES), covered.get(_trial(row), "")] for row in rows]
+    figures = np.array([[float(text or "nan") for text in own] for own in texts])
+    names = (*FIGURES, "hypervolume")
+    for figure, summary in zip(names, summarise_columns(figures), strict=True):
+        if summary is not None:
+            statistics = {name: _cell(getattr(summary, name)) for name in STATISTICS}
+            yield {**key, "figure": figure, **statistics}
 
 
 def _cell(figure: float) -> float | int | None:
@@ -74,5 +80,5 @@ def write_best(path: Path, trials: Sequence[Row]) -> None:
 
 
 def _figures(row: Row) -> dict[str, float | str | None]:
-    figures = {metric: float(row[metric]) if row[metric] else None for metric in METRICS[1:]}
-    return {**figures, "final": row["final"]}
+    figures = {name: float(row[name]) if row[name] else None for name in FIGURES[1:]}
+    return {"metric": row["metric"], **figures, "final": row["final"]}

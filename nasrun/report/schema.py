@@ -69,7 +69,7 @@ class Report:
 
     name: str  # of the files it writes
     title: str
-    metric: str = "test_acc_pct"  # column of trials.csv; higher is better
+    metric: str = "test_score"  # column of trials.csv; higher is better
     unit: str = "test accuracy, %"
     columns: list[Column] = field(default_factory=lambda: [Column.trials, Column.score])
     labels: dict[str, str] = field(default_factory=dict)  # shown names by algorithm, in this order

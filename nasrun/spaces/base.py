@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from nasrun.errors import ConfigError
-from nasrun.spec import Archs, Floats, Ints, Mask, SearchSpace, Streams
+from nasrun.spec import Archs, CountableSpace, Floats, Ints, Mask, Streams
 
 INT64 = 2**63
 
@@ -19,7 +19,7 @@ def misplaced(what: str, text: str, place: int, why: str) -> ConfigError:
     )
 
 
-class CategoricalSpace(SearchSpace):
+class CategoricalSpace(CountableSpace):
     """A product of independent decisions: every combination of options is an architecture."""
 
     @cached_property
@@ -85,7 +85,25 @@ class CategoricalSpace(SearchSpace):
         n, position = prefix.shape
         return np.ones((n, len(self.decisions[position])), dtype=np.bool_)
 
-    def encode(self, archs: Archs) -> Floats:
+    def exists(self, archs: Archs) -> Mask:
+        """``(n,)`` True: every combination of options is an architecture."""
+        return np.ones(len(archs), np.bool_)
+
+    def crossover(self, a: Archs, b: Archs, streams: Streams) -> Archs:
+        """``(T, L)`` children: each decision from ``a`` or ``b (T, L)``, at even odds."""
+        return np.where(streams.uniform(a.shape[1]) < 0.5, a, b)
+
+    @property
+    def encodings(self) -> tuple[str, ...]:
+        """One-hot blocks alone."""
+        return ("onehot",)
+
+    def encode(self, archs: Archs, encoding: str | None = None) -> Floats:
+        """``(..., sum of options)`` one-hot blocks, one per decision."""
+        self.require_encoding(encoding)
+        return self.onehot(archs)
+
+    def onehot(self, archs: Archs) -> Floats:
         """``(..., sum of options)`` one-hot blocks, one per decision."""
         blocks = [np.eye(n)[archs[..., i]] for i, n in enumerate(self.arity)]
         return np.concatenate(blocks, axis=-1)

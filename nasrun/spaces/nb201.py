@@ -65,7 +65,13 @@ class NB201(CategoricalSpace):
         edge = node * (node - 1) // 2 + streams.integers(node[:, None])[:, 0]
         return self._change(archs, edge, streams)
 
-    def encode(self, archs: Archs) -> Floats:
+    @property
+    def encodings(self) -> tuple[str, ...]:
+        """One-hot blocks and paths; the configured one comes first."""
+        names = ("onehot", "path")
+        return names if self.encoding is Encoding.onehot else names[::-1]
+
+    def encode(self, archs: Archs, encoding: str | None = None) -> Floats:
         """``(..., 30)`` one-hot blocks by edge, or ``(..., 155)`` path indicators.
 
         Path encoding is that of White et al., "BANANAS" (AAAI 2021, section 3), as the authors
@@ -75,8 +81,8 @@ class NB201(CategoricalSpace):
         others. Within a length, sequences are in base-5 order, the operation next to the input
         weighing most.
         """
-        if self.encoding is Encoding.onehot:
-            return super().encode(archs)
+        if self.require_encoding(encoding) == "onehot":
+            return self.onehot(archs)
         options = len(OPERATIONS)
         features = np.zeros((*archs.shape[:-1], sum(options**n for n in (1, 2, 3))))
         for path in PATHS:

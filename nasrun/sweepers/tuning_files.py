@@ -11,9 +11,9 @@ from omegaconf import OmegaConf
 from nasrun.errors import DataError
 from nasrun.files import TUNING, atomic, read_csv, read_json, write_csv
 from nasrun.record.found import found_jobs
-from nasrun.record.history import DECIMALS
 from nasrun.record.recorder import STATUS, read_status
 from nasrun.record.request import wording
+from nasrun.record.rows import DECIMALS
 from nasrun.sweepers.study import Configuration, State
 from nasrun.sweepers.tuning import REPORTED, Tuning, overrides_of
 

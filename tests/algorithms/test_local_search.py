@@ -13,7 +13,7 @@ class Rugged(ToyEvaluator):
 
     def evaluate(self, archs, *, epochs, streams):
         measured = super().evaluate(archs, epochs=epochs, streams=streams)
-        measured.val_acc_pct[:] = landscape(self.space, archs)
+        measured.val_score[:] = landscape(self.space, archs)
         return measured
 
 

@@ -31,7 +31,7 @@ def accuracies(name, cache_dir, *overrides):
     experiment.hardware.start(experiment.space, experiment.task)
     archs = trace(experiment, algorithm=make(name)).outcome.archs
     scores = [experiment.evaluator.score(archs, task) for task in experiment.final_tasks]
-    return np.stack([score.test_acc_pct for score in scores], axis=1)
+    return np.stack([score.test_score for score in scores], axis=1)
 
 
 @pytest.mark.parametrize("name", NB201)

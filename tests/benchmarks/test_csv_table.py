@@ -8,7 +8,7 @@ from nasrun.benchmarks.source import Source
 from nasrun.benchmarks.table import Column
 from nasrun.errors import ConfigError, DataError
 
-VALID = "valid_acc_pct/cifar10/12of12/mean"
+VALID = "val_score/cifar10/12of12/mean"
 LATENCY = "latency_ms/cifar10/200of200/mean"
 
 

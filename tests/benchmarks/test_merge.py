@@ -7,7 +7,7 @@ from nasrun.benchmarks.table import Column, Frame
 from nasrun.errors import DataError
 
 SPACE = ToySpace((2, 2))  # texts 00, 01, 10, 11
-ACC = Column("valid_acc_pct", "a", 12, 12, "mean")
+ACC = Column("val_score", "a", 12, 12, "mean")
 SECONDS = Column("train_s", "a", 12, 12, "mean")
 
 
@@ -47,7 +47,7 @@ def test_a_disagreement_beyond_rounding_is_told():
     )
     accuracy, seconds = merge.conflicts
     assert accuracy == (
-        "A and B disagree on valid_acc_pct/a/12of12/mean for 2 of 3 shared architectures, at worst "
+        "A and B disagree on val_score/a/12of12/mean for 2 of 3 shared architectures, at worst "
         "60 against 60.5 for 01; the former is used"
     )
     assert "train_s/a/12of12/mean for 1 of 3" in seconds

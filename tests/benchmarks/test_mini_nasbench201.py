@@ -18,7 +18,7 @@ def test_the_published_file(data_dir):
     for dataset, optimum in (
         ("cifar10-valid", 84.892), ("cifar100", 61.32), ("ImageNet16-120", 38.667),
     ):  # fmt: skip
-        column = Column("valid_acc_pct", dataset, 12, 12, "mean")
+        column = Column("val_score", dataset, 12, 12, "mean")
         assert best[column] == pytest.approx(optimum, abs=1e-3)
 
 

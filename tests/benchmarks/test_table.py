@@ -23,7 +23,7 @@ def test_column_names_round_trip(column):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "acc/cifar10/1of1/mean", "valid_acc_pct/cifar10/1/mean", "train_s/a/1ofx/mean"]
+    "text", ["", "acc/cifar10/1of1/mean", "val_score/cifar10/1/mean", "train_s/a/1ofx/mean"]
 )
 def test_other_names_are_refused(text):
     with pytest.raises(ConfigError, match="expected a column such as"):
@@ -32,12 +32,12 @@ def test_other_names_are_refused(text):
 
 def table():
     names = [
-        "valid_acc_pct/a/1of12/777",
-        "valid_acc_pct/a/12of12/777",
-        "valid_acc_pct/a/12of12/mean",
-        "valid_acc_pct/a/200of200/888",
-        "valid_acc_pct/a/200of200/777",
-        "valid_acc_pct/b/90of90/777",
+        "val_score/a/1of12/777",
+        "val_score/a/12of12/777",
+        "val_score/a/12of12/mean",
+        "val_score/a/200of200/888",
+        "val_score/a/200of200/777",
+        "val_score/b/90of90/777",
         "train_s/a/12of12/mean",
         "train_s/a/200of200/mean",
     ]
@@ -45,10 +45,10 @@ def table():
 
 
 def test_questions_to_a_table():
-    assert table().runs("valid_acc_pct", "a", 200, 200) == ["777", "888"]
-    assert table().runs("valid_acc_pct", "a", 12, 12) == ["777"]
-    assert table().epochs("valid_acc_pct", "a", 12) == [1, 12]
-    assert table().schedules("valid_acc_pct", "a") == [12, 200]
+    assert table().runs("val_score", "a", 200, 200) == ["777", "888"]
+    assert table().runs("val_score", "a", 12, 12) == ["777"]
+    assert table().epochs("val_score", "a", 12) == [1, 12]
+    assert table().schedules("val_score", "a") == [12, 200]
     assert Column.parse("train_s/a/12of12/mean") in table()
 
 

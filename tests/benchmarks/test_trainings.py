@@ -22,7 +22,7 @@ ROW = TrainedEpoch(
 
 def rows(training="abc", **changes):
     first = replace(ROW, training=training, **changes)
-    return [first, replace(first, epoch=2, valid_acc_pct=20.0, train_s=6.0)]
+    return [first, replace(first, epoch=2, val_score=20.0, train_s=6.0)]
 
 
 def test_what_was_added_is_found_again_by_every_reader(tmp_path):
@@ -33,8 +33,8 @@ def test_what_was_added_is_found_again_by_every_reader(tmp_path):
     assert [row.epoch for row in other.curve("abc")] == [1, 2]
     found = other.curve("abc")[0]
     assert found.task == "in16[3,17]"
-    assert found.valid_acc_pct == 12.345679
-    assert math.isnan(found.test_acc_pct)
+    assert found.val_score == 12.345679
+    assert math.isnan(found.test_score)
     other.add(rows("def"))
     assert len(log.all()) == 4
     assert path.read_text().splitlines()[0] == ",".join(COLUMNS)
@@ -102,10 +102,10 @@ def test_it_is_a_source_of_many_tasks(tmp_path):
     log.add(rows("size", space="nats_size", arch="8:8:8:8:8"))
     source = Source(reader="trainings", space="nb201", paths=[str(path)])
     table = load_table({"ours": source}, [], space, tmp_path / "cache")
-    accuracy = table[Column("valid_acc_pct", "in16[3,17]", 2, 2, "mean")]
+    accuracy = table[Column("val_score", "in16[3,17]", 2, 2, "mean")]
     assert accuracy[77] == 20.0
     assert np.isnan(accuracy).sum() == space.size - 1
-    assert table[Column("valid_acc_pct", "in16[1,2,4]", 2, 1, "888")][78] == np.float32(12.345679)
+    assert table[Column("val_score", "in16[1,2,4]", 2, 1, "888")][78] == np.float32(12.345679)
     assert table[Column("train_s", "in16[3,17]", 2, 2, "mean")][77] == 5.0
 
 

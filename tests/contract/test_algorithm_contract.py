@@ -59,7 +59,7 @@ class Failing(ToyEvaluator):
 
     def evaluate(self, archs, *, epochs, streams):
         measured = super().evaluate(archs, epochs=epochs, streams=streams)
-        accuracy = np.where(self.works(archs), measured.val_acc_pct, np.nan)
+        accuracy = np.where(self.works(archs), measured.val_score, np.nan)
         return Measured(archs, epochs, accuracy, *(measured.cost_s, accuracy, accuracy))
 
 

@@ -58,7 +58,7 @@ def searched(name, *more, seed=3, folder=None, **limits):
     steps = history._measured
     return Searched(
         [m.archs[0].tolist() for m in steps],
-        [float(m.val_acc_pct[0]) for m in steps],
+        [float(m.val_score[0]) for m in steps],
         [float(m.cost_s[0]) for m in steps],
         outcome,
         made.algorithm,

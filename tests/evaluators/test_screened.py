@@ -45,7 +45,7 @@ def judge(evaluator, numbers, seeds=None):
 def test_those_under_the_bar_are_not_judged():
     evaluator = screened()
     found = judge(evaluator, range(24))
-    passed = ~np.isnan(found.val_acc_pct)
+    passed = ~np.isnan(found.val_score)
     assert 8 <= passed.sum() <= 16
     assert passed[np.argmax(passed) :].all()  # the bar is one number
     assert evaluator.then.judged == passed.sum()
@@ -54,14 +54,14 @@ def test_those_under_the_bar_are_not_judged():
 
 def test_screening_is_charged_where_both_clocks_are_this_machines():
     found = judge(screened(then=Cheap()), range(24))
-    assert (found.cost_s == np.where(np.isnan(found.val_acc_pct), 12.0, 24.0)).all()
+    assert (found.cost_s == np.where(np.isnan(found.val_score), 12.0, 24.0)).all()
 
 
 def test_a_trials_draws_do_not_depend_on_the_others():
     whole = judge(screened(then=Dear(noise=1.0)), range(24), range(24))
     for row in (2, 20, 23):
         alone = judge(screened(then=Dear(noise=1.0)), [row], [row])
-        np.testing.assert_array_equal(alone.val_acc_pct, whole.val_acc_pct[row : row + 1])
+        np.testing.assert_array_equal(alone.val_score, whole.val_score[row : row + 1])
 
 
 def test_it_needs_two_evaluators_and_a_share():
@@ -77,7 +77,7 @@ class Unscored(ToyEvaluator):
 
     def evaluate(self, archs, *, epochs, streams):
         found = super().evaluate(archs, epochs=epochs, streams=streams)
-        return replace(found, val_acc_pct=np.full(len(archs), np.nan))
+        return replace(found, val_score=np.full(len(archs), np.nan))
 
 
 def test_a_screen_that_scores_nothing_is_refused():

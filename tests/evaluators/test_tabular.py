@@ -34,13 +34,13 @@ def content():
     """A table as NATS-Bench's records give it, with every third run of the long training gone."""
     runs = {run: figures(i) for i, run in enumerate(("777", "888", "999"))}
     runs["999"][::3] = np.nan
-    valid = "valid_acc_pct/cifar10-valid"
+    valid = "val_score/cifar10-valid"
     columns = {f"{valid}/200of200/{run}": values for run, values in runs.items()}
     columns[f"{valid}/200of200/mean"] = np.nanmean(list(runs.values()), axis=0)
     for epoch in (1, 6, 12):
         columns[f"{valid}/{epoch}of12/111"] = figures(epoch)
         columns[f"{valid}/{epoch}of12/mean"] = figures(epoch)
-    columns["test_acc_pct/cifar10/200of200/mean"] = figures(50)
+    columns["test_score/cifar10/200of200/mean"] = figures(50)
     columns["train_s/cifar10-valid/200of200/mean"] = figures(60)
     columns["train_s/cifar10-valid/12of12/mean"] = figures(61)
     columns["valid_s/cifar10-valid/200of200/mean"] = figures(62)
@@ -72,8 +72,8 @@ def expect(content, name):
 
 def test_the_mean_of_the_long_training(start, content):
     measured = measure(start(), 200)
-    valid = expect(content, "valid_acc_pct/cifar10-valid/200of200/mean")
-    np.testing.assert_array_equal(measured.val_acc_pct, valid)
+    valid = expect(content, "val_score/cifar10-valid/200of200/mean")
+    np.testing.assert_array_equal(measured.val_score, valid)
     assert np.isnan(measured.reward).all()
     assert np.isnan(measured.latency_ms).all()
 
@@ -115,10 +115,10 @@ def test_costs_are_unknown_without_times(start):
 @pytest.mark.parametrize("run", ["777", "888", "999"])
 def test_one_run_and_the_mean_where_it_is_missing(start, content, run):
     measured = measure(start(run=run), 200)
-    single = expect(content, f"valid_acc_pct/cifar10-valid/200of200/{run}")
-    mean = expect(content, "valid_acc_pct/cifar10-valid/200of200/mean")
+    single = expect(content, f"val_score/cifar10-valid/200of200/{run}")
+    mean = expect(content, "val_score/cifar10-valid/200of200/mean")
     np.testing.assert_array_equal(
-        measured.val_acc_pct, np.where(np.isnan(single), mean, single)
+        measured.val_score, np.where(np.isnan(single), mean, single)
     )  # fmt: skip
 
 
@@ -131,8 +131,8 @@ def test_missing_runs_may_be_refused(start):
 def test_random_runs_are_those_of_the_table_and_all_come_up(start, content):
     evaluator = start(run="random")
     archs = np.repeat(SPACE.at(np.array([0, 1])), 200, axis=0)
-    found = measure(evaluator, 200, archs, Streams(range(400))).val_acc_pct.reshape(2, 200)
-    runs = [content[column(f"valid_acc_pct/cifar10-valid/200of200/{s}")] for s in (777, 888, 999)]
+    found = measure(evaluator, 200, archs, Streams(range(400))).val_score.reshape(2, 200)
+    runs = [content[column(f"val_score/cifar10-valid/200of200/{s}")] for s in (777, 888, 999)]
     assert set(found[0]) == {float(r[0]) for r in runs if not np.isnan(r[0])}
     assert set(found[1]) == {float(r[1]) for r in runs}
     assert len(set(found[0])) == 2
@@ -163,7 +163,7 @@ def test_a_trial_measures_the_same_in_any_company(data):
             one = evaluator.evaluate(
                 archs[step, i : i + 1], epochs=epochs[step, i : i + 1], streams=alone
             )
-            assert one.val_acc_pct[0] == whole.val_acc_pct[i]
+            assert one.val_score[0] == whole.val_score[i]
             assert one.cost_s[0] == whole.cost_s[i]
 
 
@@ -196,7 +196,7 @@ def test_mixed_lengths_are_those_of_each_alone(start):
     mixed = measure(evaluator, [12, 1, 6])
     for i, epochs in enumerate((12, 1, 6)):
         alone = measure(evaluator, epochs)
-        assert mixed.val_acc_pct[i] == alone.val_acc_pct[i]
+        assert mixed.val_score[i] == alone.val_score[i]
         assert mixed.cost_s[i] == alone.cost_s[i]
 
 
@@ -227,7 +227,7 @@ def test_lengths_that_were_not_recorded_are_refused(start):
         ),
         (
             [], {"run": "111"},
-            "first, second have no run 111 of valid_acc_pct of cifar10-valid after 200 epochs: set "
+            "first, second have no run 111 of val_score of cifar10-valid after 200 epochs: set "
             "evaluator.run=777 or set evaluator.run=888 or set evaluator.run=999 or set "
             "evaluator.run=mean",
         ),
@@ -259,10 +259,10 @@ def test_impossible_settings_are_refused(settings):
 def test_final_figures_and_rank(start, content):
     evaluator = start(reward="val@12")
     scored = evaluator.score(ARCHS, TASK)
-    valid = content[column("valid_acc_pct/cifar10-valid/200of200/mean")]
-    np.testing.assert_array_equal(scored.val_acc_pct, valid[[0, 3, 77]].astype(float))
+    valid = content[column("val_score/cifar10-valid/200of200/mean")]
+    np.testing.assert_array_equal(scored.val_score, valid[[0, 3, 77]].astype(float))
     np.testing.assert_array_equal(
-        scored.test_acc_pct, expect(content, "test_acc_pct/cifar10/200of200/mean")
+        scored.test_score, expect(content, "test_score/cifar10/200of200/mean")
     )
     best = SPACE.at(np.array([valid.argmax(), valid.argmin()]))
     np.testing.assert_array_equal(evaluator.score(best, TASK).rank, [1, SIZE])
@@ -272,28 +272,28 @@ def test_final_figures_and_rank(start, content):
 def test_final_figures_of_one_run_and_of_a_shorter_training(start, content):
     scored = start(score_run="888").score(ARCHS, TASK)
     np.testing.assert_array_equal(
-        scored.val_acc_pct, expect(content, "valid_acc_pct/cifar10-valid/200of200/888")
+        scored.val_score, expect(content, "val_score/cifar10-valid/200of200/888")
     )
     # The test figures have no runs: the mean stands in, unless that is an error.
     np.testing.assert_array_equal(
-        scored.test_acc_pct, expect(content, "test_acc_pct/cifar10/200of200/mean")
+        scored.test_score, expect(content, "test_score/cifar10/200of200/mean")
     )
     with pytest.raises(
-        ConfigError, match=r"no run 888 of test_acc_pct .* evaluator\.score_run=mean"
+        ConfigError, match=r"no run 888 of test_score .* evaluator\.score_run=mean"
     ):
         start(score_run="888", missing_run=MissingRun.error).score(ARCHS, TASK)
     short = start(score_epochs=12).score(ARCHS, TASK)
     np.testing.assert_array_equal(
-        short.val_acc_pct, expect(content, "valid_acc_pct/cifar10-valid/12of12/mean")
+        short.val_score, expect(content, "val_score/cifar10-valid/12of12/mean")
     )
-    assert np.isnan(short.test_acc_pct).all()
+    assert np.isnan(short.test_score).all()
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"score_epochs": 77}, r"no 77-epoch figures of cifar10: set .*score_epochs=200 or .*=12"),
-        ({"score_run": "555"}, r"no run 555 of valid_acc_pct .* evaluator\.score_run=888"),
+        ({"score_run": "555"}, r"no run 555 of val_score .* evaluator\.score_run=888"),
     ],
 )
 def test_final_figures_that_are_not_there_are_refused_before_the_search(start, settings, message):
@@ -308,14 +308,14 @@ def test_final_figures_of_one_kind_are_enough(start):
 
 def test_a_table_without_test_figures_scores_nan(start):
     scored = start(without=["test_acc"]).score(ARCHS, TASK)
-    assert np.isnan(scored.test_acc_pct).all()
-    assert np.isfinite(scored.val_acc_pct).all()
+    assert np.isnan(scored.test_score).all()
+    assert np.isfinite(scored.val_score).all()
 
 
 def test_unknown_architectures_score_nan(start, content):
-    content[column("valid_acc_pct/cifar10-valid/200of200/mean")][3] = np.nan
+    content[column("val_score/cifar10-valid/200of200/mean")][3] = np.nan
     evaluator = start()
-    np.testing.assert_array_equal(np.isnan(measure(evaluator, 200).val_acc_pct), [0, 1, 0])
+    np.testing.assert_array_equal(np.isnan(measure(evaluator, 200).val_score), [0, 1, 0])
     np.testing.assert_array_equal(np.isnan(evaluator.score(ARCHS, TASK).rank), [0, 1, 0])
 
 
@@ -337,7 +337,7 @@ def test_the_table_of_the_package(cache_dir):
     evaluator.start(SPACE, TASK)
     everything = SPACE.at(np.arange(SIZE))
     measured = measure(evaluator, 200, everything)
-    assert measured.val_acc_pct.max() == pytest.approx(91.607, abs=1e-3)
+    assert measured.val_score.max() == pytest.approx(91.607, abs=1e-3)
     assert (measured.cost_s > 0).all()
 
 

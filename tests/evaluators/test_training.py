@@ -14,7 +14,7 @@ from nasrun.nets.footprint import footprint
 from nasrun.nets.recipe import Precision, Recipe
 from nasrun.nets.representatives import representatives
 from nasrun.nets.trainer import Trainer
-from nasrun.nets.workshop import recipe_id
+from nasrun.nets.training_cache import recipe_id
 from nasrun.spaces.darts import DARTS
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Scale, Task
@@ -56,7 +56,7 @@ def archs(*numbers):
 def test_it_trains_and_measures_the_cost(tmp_path):
     evaluator = training(tmp_path)
     found = measured(evaluator, archs(9000, 3))
-    assert ((found.val_acc_pct >= 0) & (found.val_acc_pct <= 100)).all()
+    assert ((found.val_score >= 0) & (found.val_score <= 100)).all()
     assert (found.cost_s > 0).all()
     assert np.isnan(found.reward).all()
     assert evaluator.fidelities == (1, 2, 3)
@@ -76,7 +76,7 @@ def test_nothing_is_trained_twice(tmp_path, monkeypatch):
     first = measured(training(tmp_path), archs(9000))
     monkeypatch.setattr(Trainer, "train", None)
     again = measured(training(tmp_path), archs(9000, 9000))
-    assert (again.val_acc_pct == first.val_acc_pct[0]).all()
+    assert (again.val_score == first.val_score[0]).all()
     assert (again.cost_s == first.cost_s[0]).all()
     with pytest.raises(TypeError):
         measured(training(tmp_path, seed=888), archs(9000))
@@ -91,7 +91,7 @@ def test_all_strings_of_one_cell_are_one_training(tmp_path, monkeypatch):
     # Whichever is asked for first, and in folders of their own.
     one = measured(training(tmp_path / "a"), same[:1])
     two = measured(training(tmp_path / "b"), same[1:])
-    assert one.val_acc_pct == two.val_acc_pct
+    assert one.val_score == two.val_score
     assert (two.archs == same[1:]).all()
     monkeypatch.setattr(Trainer, "train", None)
     measured(training(tmp_path / "a"), same[1:])
@@ -126,14 +126,14 @@ def test_a_longer_training_goes_on_from_the_checkpoint(tmp_path, monkeypatch):
     assert list((tmp_path / "parts" / "trainings" / "checkpoints").glob("*.pt"))
     longer = measured(evaluator, archs(9000))
     assert counted == [0, 1, 2]
-    assert longer.val_acc_pct == whole.val_acc_pct
+    assert longer.val_score == whole.val_score
     assert longer.cost_s > short.cost_s
 
 
 def test_a_failed_training_scores_nothing_and_costs_its_time(tmp_path):
     evaluator = training(tmp_path, recipe=Recipe(batch=32, learning_rate=1e20))
     found = measured(evaluator, archs(9000, 9001))
-    assert np.isnan(found.val_acc_pct).all()
+    assert np.isnan(found.val_score).all()
     assert (found.cost_s > 0).all()
     rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
     last = {row.training: row for row in rows}
@@ -147,7 +147,7 @@ def test_processes_find_what_one_finds(tmp_path):
     wanted = measured(training(tmp_path / "one"), archs(9000, 3, 700))
     side_by_side = training(tmp_path / "two", parallel=2)
     found = measured(side_by_side, archs(9000, 3, 700))
-    np.testing.assert_array_equal(found.val_acc_pct, wanted.val_acc_pct)
+    np.testing.assert_array_equal(found.val_score, wanted.val_score)
 
 
 def test_small_networks_have_one_thread_in_a_process_of_many_too(tmp_path, monkeypatch):
@@ -157,7 +157,7 @@ def test_small_networks_have_one_thread_in_a_process_of_many_too(tmp_path, monke
     training(tmp_path, parallel=2, threads=None)
     _, device, threads, _ = arguments
     assert threads == 4
-    assert device.threads is None  # by which a workshop knows that nobody asked for a number
+    assert device.threads is None  # by which a cache knows that nobody asked for a number
     arguments.clear()
     training(tmp_path, parallel=2, threads=6)
     assert arguments[1].threads == arguments[2] == 3
@@ -168,7 +168,7 @@ def test_only_the_epochs_asked_for_are_judged(tmp_path):
     assert evaluator.fidelities == (2, 3)
     measured(evaluator, archs(9000))
     rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
-    assert [np.isnan(row.valid_acc_pct) for row in rows] == [True, False, False]
+    assert [np.isnan(row.val_score) for row in rows] == [True, False, False]
 
 
 def test_the_score_is_the_mean_of_full_trainings_on_the_final_split(tmp_path):
@@ -176,9 +176,9 @@ def test_the_score_is_the_mean_of_full_trainings_on_the_final_split(tmp_path):
     score = evaluator.score(archs(9000, 3), task_of())
     rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
     assert {(row.part, row.epochs, row.seed) for row in rows} == {("final", 2, 1), ("final", 2, 2)}
-    last = [row.test_acc_pct for row in rows if row.epoch == 2]
-    np.testing.assert_allclose(score.test_acc_pct, [np.mean(last[:2]), np.mean(last[2:])])
-    assert np.isnan(score.val_acc_pct).all()  # those images were trained on
+    last = [row.test_score for row in rows if row.epoch == 2]
+    np.testing.assert_allclose(score.test_score, [np.mean(last[:2]), np.mean(last[2:])])
+    assert np.isnan(score.val_score).all()  # those images were trained on
     assert score.final == (
         f"2 epochs; 144+48 images, 8 px, recipe {RECIPE}; C=4 N=1 cpu/float32; seeds 1+2"
     )
@@ -202,12 +202,12 @@ def test_images_that_the_final_training_leaves_out_validate_it(tmp_path):
     evaluator = training(tmp_path)
     evaluator.check_final(task)
     score = evaluator.score(archs(9000), task)
-    assert (score.val_acc_pct >= 0).all()
+    assert (score.val_score >= 0).all()
 
 
 def test_no_final_training_leaves_the_figures_empty(tmp_path):
     score = training(tmp_path, score_epochs=None).score(archs(9000), task_of())
-    assert np.isnan(score.test_acc_pct).all()
+    assert np.isnan(score.test_score).all()
     assert score.final == "not trained"
 
 
@@ -224,8 +224,8 @@ def test_copies_serve_other_tasks(tmp_path):
     own = copy.copy(evaluator)
     own.start(SPACE, task_of("other", data_seed=5))
     assert (
-        measured(own, archs(9000)).val_acc_pct
-        != pytest.approx(measured(evaluator, archs(9000)).val_acc_pct, abs=1e-12)
+        measured(own, archs(9000)).val_score
+        != pytest.approx(measured(evaluator, archs(9000)).val_score, abs=1e-12)
         or own.protocol == evaluator.protocol
     )
     rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
@@ -269,9 +269,9 @@ def test_the_final_network_is_exported(tmp_path):
     mean, std = (torch.tensor(m)[None, :, None, None] for m in (splits.mean, splits.std))
     x = (torch.from_numpy(splits.final_test.pixels) - mean) / std
     right = exported(x.float()).argmax(dim=1) == torch.from_numpy(splits.final_test.labels)
-    first = [r.test_acc_pct for r in TrainingLog(tmp_path / "trainings" / "trainings.csv").all()]
+    first = [r.test_score for r in TrainingLog(tmp_path / "trainings" / "trainings.csv").all()]
     assert 100 * right.float().mean().item() == pytest.approx(first[1], abs=1e-4)
-    assert score.test_acc_pct > 0
+    assert score.test_score > 0
 
 
 def test_what_cannot_be_exported_is_refused_before_the_search(tmp_path):
@@ -309,4 +309,4 @@ def test_the_record_says_that_memory_halved_the_batches(tmp_path, monkeypatch):
     found = measured(training(tmp_path), archs(9000))
     rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
     assert {row.device for row in rows} == {"cpu/float32; halved batches"}
-    assert not np.isnan(found.val_acc_pct).any()
+    assert not np.isnan(found.val_score).any()

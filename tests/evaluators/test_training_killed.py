@@ -29,7 +29,7 @@ def train(folder):
     arch = NB201().at(np.array([9000]))
     found = evaluator.evaluate(arch, epochs=np.array([8]), streams=Streams([0]))
     rows = TrainingLog(Path(folder) / "trainings" / "trainings.csv").all()
-    return found.val_acc_pct[0], [(row.loss, row.train_acc_pct, row.valid_acc_pct) for row in rows]
+    return found.val_score[0], [(row.loss, row.train_score, row.val_score) for row in rows]
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")

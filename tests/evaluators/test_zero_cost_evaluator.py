@@ -42,7 +42,7 @@ def test_a_score_is_a_fixed_number_with_a_cost(proxy):
     found = score(started(proxy=proxy), archs(9000, 3))
     assert torch.equal(torch.random.get_rng_state(), before)
     again = score(started(proxy=proxy), archs(3, 9000))
-    np.testing.assert_array_equal(found.val_acc_pct, again.val_acc_pct[::-1])
+    np.testing.assert_array_equal(found.val_score, again.val_score[::-1])
     assert (found.cost_s > 0).all()
     assert started(proxy=proxy).protocol["fidelity"] == f"{proxy} C=4 N=1; batch 8"
 
@@ -52,14 +52,14 @@ def test_strings_of_one_cell_have_one_score():
     one = SPACE.parse("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
     other = SPACE.parse("|skip_connect~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
     found = score(evaluator, np.array([one, other]))
-    assert found.val_acc_pct[0] == found.val_acc_pct[1]
+    assert found.val_score[0] == found.val_score[1]
 
 
 def test_scores_are_features_side_by_side():
     evaluator = started(proxy="jacov")
     found = evaluator.features(archs(9000, 3))
     assert found.shape == (2, len(PROXIES))
-    expected = score(started(proxy="l2"), archs(9000, 3)).val_acc_pct
+    expected = score(started(proxy="l2"), archs(9000, 3)).val_score
     np.testing.assert_allclose(found[:, PROXIES.index("l2")], expected)
 
 
@@ -77,14 +77,14 @@ def test_an_auxiliary_head_has_no_part_in_a_score():
 
 
 def test_some_scores_need_no_images():
-    assert np.isfinite(score(started(TABLE_TASK), archs(9000)).val_acc_pct).all()
+    assert np.isfinite(score(started(TABLE_TASK), archs(9000)).val_score).all()
     with pytest.raises(UnsupportedError, match="has no images"):
         started(TABLE_TASK, proxy="snip")
 
 
 def test_an_untrained_network_has_no_accuracy():
     final = started().score(archs(9000), TASK)
-    assert np.isnan(final.test_acc_pct).all()
+    assert np.isnan(final.test_score).all()
     assert final.final == "not trained"
 
 

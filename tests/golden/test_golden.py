@@ -69,4 +69,4 @@ def test_golden_architectures_are_worth_their_reward(golden, cache_dir):
         experiment = nb201_experiment(task, cache_dir)
         archs = experiment.space.parse(arch)[None]
         score = experiment.evaluator.score(archs, experiment.task)
-        assert np.isclose(score.val_acc_pct[0], float(reward), atol=1e-4)
+        assert np.isclose(score.val_score[0], float(reward), atol=1e-4)

@@ -35,7 +35,7 @@ def test_every_problem_has_an_evaluator_of_its_own_task():
         assert evaluator.task is task
         archs = ToySpace().sample(Streams(range(3)))
         measured = evaluator.evaluate(archs, epochs=np.full(3, 12), streams=Streams(range(3)))
-        assert not np.isnan(measured.val_acc_pct).any()
+        assert not np.isnan(measured.val_score).any()
 
 
 def test_the_pool_can_be_a_single_task():

@@ -80,17 +80,17 @@ def test_the_nearest_one_on_record_is_measured_and_named(tmp_path):
     asked = SPACE.at(np.array([4, 22]))
     streams = Streams([0, 1])
     found = evaluator.evaluate(asked, epochs=np.array([2, 2]), streams=streams)
-    assert SPACE.index(found.archs).tolist() == found.val_acc_pct.tolist()
-    assert set(found.val_acc_pct) <= {0.0, 5.0, 23.0}
+    assert SPACE.index(found.archs).tolist() == found.val_score.tolist()
+    assert set(found.val_score) <= {0.0, 5.0, 23.0}
     assert (found.cost_s == 8.5).all()
-    seen = [found.val_acc_pct]
+    seen = [found.val_score]
     seen += [
-        evaluator.evaluate(asked, epochs=np.array([2, 2]), streams=streams).val_acc_pct
+        evaluator.evaluate(asked, epochs=np.array([2, 2]), streams=streams).val_score
         for _ in range(2)
     ]
     assert (np.sort(seen, axis=0) == np.array([[0.0], [5.0], [23.0]])).all()  # each one once
     again = evaluator.evaluate(asked, epochs=np.array([2, 2]), streams=streams)
-    np.testing.assert_array_equal(again.val_acc_pct, seen[0])
+    np.testing.assert_array_equal(again.val_score, seen[0])
 
 
 def test_catch_learns_from_the_record(tmp_path):
@@ -121,5 +121,5 @@ def test_the_table_that_comes_along_has_real_trainings_of_other_tasks():
     archs = NB201().sample(Streams(range(64)))
     epochs = np.full(64, 12)
     found = evaluator.evaluate(archs, epochs=epochs, streams=Streams(range(64)))
-    assert (found.val_acc_pct >= 0).all()
-    assert found.val_acc_pct.max() > 2 * 100 / task.classes  # the better ones learnt something
+    assert (found.val_score >= 0).all()
+    assert found.val_score.max() > 2 * 100 / task.classes  # the better ones learnt something

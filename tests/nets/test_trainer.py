@@ -60,8 +60,8 @@ def test_it_learns_and_counts():
     rows = trainer.train(batches, valid())
     assert [row.epoch for row in rows] == [1, 2, 3, 4]
     assert rows[-1].loss < rows[0].loss
-    assert rows[-1].valid_acc_pct > 80
-    assert rows[-1].valid_acc_pct == accuracy(trainer.network, valid(), CPU)
+    assert rows[-1].val_score > 80
+    assert rows[-1].val_score == accuracy(trainer.network, valid(), CPU)
     assert all(row.train_s > 0 and row.valid_s > 0 for row in rows)
 
 
@@ -125,7 +125,7 @@ def test_a_training_that_was_stopped_ends_with_the_same_weights(tmp_path, precis
     last = fresh(path, device)
     found = last.train(batches, valid())
     assert_same(weights(last), weights(whole))
-    assert [(r.loss, r.valid_acc_pct) for r in found] == [(r.loss, r.valid_acc_pct) for r in rows]
+    assert [(r.loss, r.val_score) for r in found] == [(r.loss, r.val_score) for r in rows]
 
 
 def test_killed_in_the_middle_of_an_epoch_it_ends_with_the_same_weights(tmp_path):
@@ -157,7 +157,7 @@ def test_a_loss_that_is_not_finite_ends_the_training(tmp_path):
     rows = trainer.train(broken, valid())
     assert trainer.failure == "the loss is nan in epoch 2"
     assert len(rows) == 2
-    assert math.isnan(rows[1].valid_acc_pct)
+    assert math.isnan(rows[1].val_score)
     assert fresh(path).failure == trainer.failure
     assert len(fresh(path).train(batches, valid())) == 2
 
@@ -182,14 +182,14 @@ def test_batches_that_do_not_fit_are_halved_once_and_it_is_said(caplog):
     assert trainer.parts == 2
     assert not trainer.failure
     assert [row.epoch for row in rows] == [1, 2]
-    assert rows[-1].valid_acc_pct > 50
+    assert rows[-1].val_score > 50
 
 
 def test_batches_that_do_not_fit_even_when_halved_end_the_training():
     trainer = Trainer(lambda: Hungry(8), Recipe(batch=32), 2, CPU, 777)
     rows = trainer.train(batches, valid())
     assert trainer.failure == "out of memory in epoch 1 even with halved batches"
-    assert math.isnan(rows[0].valid_acc_pct)
+    assert math.isnan(rows[0].val_score)
 
 
 def test_halved_batches_learn_what_whole_ones_learn_without_batch_normalisation():
@@ -222,7 +222,7 @@ def test_a_second_head_and_dropped_paths_are_served():
     rows = trainer.train(batches, valid(), judged=[4])
     assert sorted(set(trainer.network.seen)) == pytest.approx([0.0, 0.1, 0.2, 0.3])
     assert not torch.equal(trainer.network.second.weight, start)
-    assert [math.isnan(row.valid_acc_pct) for row in rows] == [True, True, True, False]
+    assert [math.isnan(row.val_score) for row in rows] == [True, True, True, False]
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):

@@ -49,7 +49,7 @@ def test_the_best_trial_has_the_highest_reward(finished):
     best = read_json(finished / "best.json")
     rows = read_csv(finished / "trials.csv")
     assert best["reward"] == max(float(row["reward"]) for row in rows)
-    assert best["tasks"]["toy"]["test_acc_pct"] == best["reward"] - 1
+    assert best["tasks"]["toy"]["test_score"] == best["reward"] - 1
 
 
 def test_the_summary_has_a_line_per_figure_that_is_there(finished):
@@ -57,8 +57,8 @@ def test_the_summary_has_a_line_per_figure_that_is_there(finished):
     metrics = {row["metric"] for row in rows}
     assert metrics == {
         "reward",
-        "val_acc_pct",
-        "test_acc_pct",
+        "val_score",
+        "test_score",
         "evaluations",
         "simulated_s",
         "rank",

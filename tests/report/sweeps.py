@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 COLUMNS = (
-    "space", "search_task", "task", "algorithm", "seed", "arch", "reward", "val_acc_pct",
-    "test_acc_pct", "latency_ms", "params_m", "flops_m", "evaluations", "simulated_s", "wall_s",
+    "space", "search_task", "task", "algorithm", "seed", "arch", "reward", "val_score",
+    "test_score", "latency_ms", "params_m", "flops_m", "evaluations", "simulated_s", "wall_s",
     "rank", "split", "fidelity", "run", "clock", "meta",
 )  # fmt: skip
 
@@ -14,7 +14,7 @@ COLUMNS = (
 def row(algorithm, seed, test, task="cifar10", search_task=None, **cells):
     values = {
         "space": "nb201", "search_task": search_task or task, "task": task, "algorithm": algorithm,
-        "seed": seed, "arch": "a", "test_acc_pct": test, "rank": 1 + seed, "split": "s",
+        "seed": seed, "arch": "a", "test_score": test, "rank": 1 + seed, "split": "s",
         "fidelity": "val@12", "run": "mean", "clock": "c", "meta": "none",
     }  # fmt: skip
     return [{**values, **cells}.get(column, "") for column in COLUMNS]

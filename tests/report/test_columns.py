@@ -8,7 +8,7 @@ from nasrun.report.experiment import write_report
 
 META = {"agents": 2, "cost_s": 7200.0}
 REPORT = {
-    "name": "r", "title": "t", "metric": "val_acc_pct", "unit": "validation accuracy, %",
+    "name": "r", "title": "t", "metric": "val_score", "unit": "validation accuracy, %",
     "columns": ["score", "first", "published", "hours", "published_hours", "meta_hours", "best",
                 "top3", "top10"],
     "first": 2, "published": "catch_table1", "published_only": ["gdas", "optimum", "nobody"],
@@ -24,7 +24,7 @@ def folder(tmp_path):
         found = {"catch": ([91.0, 92.0, 90.0, 93.0], [1, 9, 1, 2]), "rea": ([90.0] * 4, [20] * 4)}
         for name, (figures, ranks) in found.items():
             rows += [
-                row(name, seed, "", task, val_acc_pct=figure, rank=rank, simulated_s=3600)
+                row(name, seed, "", task, val_score=figure, rank=rank, simulated_s=3600)
                 for seed, (figure, rank) in enumerate(zip(figures, ranks, strict=True))
             ]
     for name, meta in (("catch", META), ("rea", None)):

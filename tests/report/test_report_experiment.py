@@ -93,7 +93,7 @@ def test_tables_without_test_accuracy_give_empty_cells_and_say_so(tmp_path):
     report = {**LEADERBOARD, "figures": ["box"]}
     write_report(tmp_path, report)
     assert rows(tmp_path / "board.csv")["rea"]["mean"] == ""
-    assert "have no test_acc_pct" in text(tmp_path, report)
+    assert "have no test_score" in text(tmp_path, report)
 
 
 def test_one_trial_has_a_mean_and_no_spread(tmp_path):

@@ -5,7 +5,7 @@ from sweeps import row, sweep, write_trials
 from nasrun.errors import DataError
 from nasrun.report.trials import Problem, by_problem, protocol, read_trials
 
-METRIC = "test_acc_pct"
+METRIC = "test_score"
 
 
 def load(path, order=()):

@@ -4,7 +4,7 @@ from nasrun.report.jobs import Job, Search
 from nasrun.report.trials import read_trials
 from nasrun.report.winners import described, find_winners, winner_edges
 
-METRIC = "test_acc_pct"
+METRIC = "test_score"
 CELL = [("0", "1", "skip_connect")]
 
 

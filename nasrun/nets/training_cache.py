@@ -26,7 +26,7 @@ from nasrun.nets.recipe import Recipe
 from nasrun.nets.trainer import Epoch, Trainer, accuracy
 from nasrun.spec import Archs, Scale, SearchSpace, Task
 
-FORMAT = "nasrun-training-1"  # to be raised whenever the same order would give other figures
+FORMAT = "nasrun-training-1"  # to be raised whenever the same request would give other figures
 JUDGE_BATCH = 1000  # images judged at a time: more than are trained on, as no gradients are kept
 
 SMALL_MFLOPS = 2000.0  # of a batch's forward pass, up to which one CPU thread does it
@@ -40,7 +40,7 @@ class Part(Enum):
 
 
 @dataclass(frozen=True)
-class Order:
+class TrainingRequest:
     """A training that is asked for; picklable, so that another process may do it.
 
     ``images`` stands for the pictures; ``until`` is how many of ``epochs`` are wanted now;
@@ -118,8 +118,8 @@ def judged_unseen(splits: Splits) -> bool:
     return len(splits.final_train) == len(splits.search_train)
 
 
-class Workshop:
-    """Trains what is ordered, unless the log knows it; the images of one task are kept at hand.
+class TrainingCache:
+    """Trains what is asked for, unless the log knows it; the images of one task are kept at hand.
 
     Args:
         folder: of the log and the checkpoints; other processes may use it at the same time.
@@ -132,17 +132,17 @@ class Workshop:
         self._images = ""
         self._loaders: dict[str, Loader] = {}
 
-    def known(self, order: Order) -> list[TrainedEpoch]:
+    def known(self, request: TrainingRequest) -> list[TrainedEpoch]:
         """The epochs that were asked for, if all are on record or the training failed."""
-        curve = self.log.curve(order.name(self.device))
+        curve = self.log.curve(request.name(self.device))
         failed = bool(curve) and bool(curve[-1].failure)
-        return curve[: order.until] if failed or len(curve) >= order.until else []
+        return curve[: request.until] if failed or len(curve) >= request.until else []
 
-    def checkpoint(self, order: Order) -> Path:
+    def checkpoint(self, request: TrainingRequest) -> Path:
         """Where the training's weights are kept: between its parts, and for good if it is final."""
-        return self.folder / "checkpoints" / f"{order.name(self.device)}.pt"
+        return self.folder / "checkpoints" / f"{request.name(self.device)}.pt"
 
-    def fulfil(self, order: Order) -> None:
+    def train(self, request: TrainingRequest) -> None:
         """Train as far as is asked for and put the epochs on record.
 
         Of several processes that want the same training, one does it and the others wait.
@@ -150,31 +150,31 @@ class Workshop:
         Raises:
             DataError: the folder cannot be written; a checkpoint is damaged.
         """
-        path = self.checkpoint(order)
+        path = self.checkpoint(request)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(path.with_suffix(".lock")):
-                if not self.known(order):
-                    self.log.add(self._train(order, path))
+                if not self.known(request):
+                    self.log.add(self._train(request, path))
         except OSError as error:
             raise unwritable(path, error) from error
 
-    def network(self, order: Order) -> nn.Module:
-        """The trained network of a final order, on the CPU.
+    def network(self, request: TrainingRequest) -> nn.Module:
+        """The trained network of a final request, on the CPU.
 
         Raises:
             DataError: its checkpoint is gone, or damaged.
         """
-        path = self.checkpoint(order)
+        path = self.checkpoint(request)
         if not path.exists():
             raise DataError(f"{path} is gone: delete {self.log.path} to train anew")
-        return self._trainer(order, path).network.cpu().eval()
+        return self._trainer(request, path).network.cpu().eval()
 
-    def _trainer(self, order: Order, path: Path) -> Trainer:
-        device = self._device_for(order)
-        return Trainer(order.build, order.recipe, order.epochs, device, order.seed, path)
+    def _trainer(self, request: TrainingRequest, path: Path) -> Trainer:
+        device = self._device_for(request)
+        return Trainer(request.build, request.recipe, request.epochs, device, request.seed, path)
 
-    def _device_for(self, order: Order) -> Device:
+    def _device_for(self, request: TrainingRequest) -> Device:
         """The device, with one thread for a small network unless a number was asked for.
 
         Threads that wait for each other after every small operation gain little on idle cores and
@@ -183,41 +183,43 @@ class Workshop:
         if self.device.on_gpu or self.device.threads is not None:
             return self.device
         with torch.device("meta"):
-            _, flops_m = footprint(order.build(), order.task.image_px)
-        small = flops_m * order.recipe.batch < SMALL_MFLOPS
+            _, flops_m = footprint(request.build(), request.task.image_px)
+        small = flops_m * request.recipe.batch < SMALL_MFLOPS
         return replace(self.device, threads=1) if small else self.device
 
-    def _train(self, order: Order, path: Path) -> list[TrainedEpoch]:
-        trainer = self._trainer(order, path)
-        final = order.part is Part.final
-        splits = order.task.load()
+    def _train(self, request: TrainingRequest, path: Path) -> list[TrainedEpoch]:
+        trainer = self._trainer(request, path)
+        final = request.part is Part.final
+        splits = request.task.load()
         train = splits.final_train if final else splits.search_train
         judges = splits.final_test if final else splits.search_valid
-        batches = self._loader(order, "train", train, splits)
+        batches = self._loader(request, "train", train, splits)
         rows = trainer.train(
-            lambda epoch: batches.epoch(order.seed, epoch),
-            self._loader(order, "test" if final else "valid", judges, splits),
-            order.until,
-            order.judged or None,
+            lambda epoch: batches.epoch(request.seed, epoch),
+            self._loader(request, "test" if final else "valid", judges, splits),
+            request.until,
+            request.judged or None,
         )
-        valid_acc_pct = math.nan
-        if final and judged_unseen(splits) and trainer.done == order.epochs:
-            valid = self._loader(order, "valid", splits.search_valid, splits)
+        val_score = math.nan
+        if final and judged_unseen(splits) and trainer.done == request.epochs:
+            valid = self._loader(request, "valid", splits.search_valid, splits)
             with self.device.computing():
-                valid_acc_pct = accuracy(trainer.network, valid, self.device)
-        if not final and trainer.done == order.epochs:
+                val_score = accuracy(trainer.network, valid, self.device)
+        if not final and trainer.done == request.epochs:
             path.unlink(missing_ok=True)
         return [
-            self._record(order, row, trainer, valid_acc_pct if row is rows[-1] else math.nan)
+            self._record(request, row, trainer, val_score if row is rows[-1] else math.nan)
             for row in rows
         ]
 
-    def _loader(self, order: Order, role: str, images: Images, splits: Splits) -> Loader:
+    def _loader(
+        self, request: TrainingRequest, role: str, images: Images, splits: Splits
+    ) -> Loader:
         """A loader of these images, kept as long as the same pictures are asked for."""
-        if order.images != self._images:
-            self._images, self._loaders = order.images, {}
-        recipe, trains = order.recipe, role == "train"
-        key = f"{role}/{order.part.value if trains else ''}/{order.recipe_id}"
+        if request.images != self._images:
+            self._images, self._loaders = request.images, {}
+        recipe, trains = request.recipe, role == "train"
+        key = f"{role}/{request.part.value if trains else ''}/{request.recipe_id}"
         if key not in self._loaders:
             augments = trains and recipe.augment
             self._loaders[key] = load_batches(
@@ -233,45 +235,48 @@ class Workshop:
         return self._loaders[key]
 
     def _record(
-        self, order: Order, row: Epoch, trainer: Trainer, valid_acc_pct: float
+        self, request: TrainingRequest, row: Epoch, trainer: Trainer, val_score: float
     ) -> TrainedEpoch:
-        final = order.part is Part.final
-        splits = order.task.load()
+        final = request.part is Part.final
+        splits = request.task.load()
         train = splits.final_train if final else splits.search_train
         sizes = len(train), len(splits.search_valid)
         return TrainedEpoch(
-            training=order.name(self.device),
-            task=order.task.name,
-            classes=order.task.classes,
-            image_px=order.task.image_px,
+            training=request.name(self.device),
+            task=request.task.name,
+            classes=request.task.classes,
+            image_px=request.task.image_px,
             train_images=sizes[0],
             valid_images=sizes[1],
-            images=order.images,
-            part=order.part.value,
-            space=order.space.name,
-            arch=order.text,
-            channels=str(order.scale.channels or ""),
-            cells=str(order.scale.cells or ""),
-            recipe=order.recipe_id,
-            epochs=order.epochs,
-            seed=order.seed,
+            images=request.images,
+            part=request.part.value,
+            space=request.space.name,
+            arch=request.text,
+            channels=str(request.scale.channels or ""),
+            cells=str(request.scale.cells or ""),
+            recipe=request.recipe_id,
+            epochs=request.epochs,
+            seed=request.seed,
             device=self.device.label + ("; halved batches" if trainer.parts > 1 else ""),
             epoch=row.epoch,
             loss=row.loss,
-            train_acc_pct=row.train_acc_pct,
-            valid_acc_pct=valid_acc_pct if final else row.valid_acc_pct,
-            test_acc_pct=row.valid_acc_pct if final else math.nan,
+            metric=request.task.metric.name,
+            train_score=row.train_score,
+            val_score=val_score if final else row.val_score,
+            test_score=row.val_score if final else math.nan,
             train_s=row.train_s,
             valid_s=row.valid_s,
             failure=trainer.failure if row.epoch == trainer.done else "",
         )
 
 
-def missing_orders(orders: Sequence[Order], workshop: Workshop) -> list[Order]:
+def missing_requests(
+    requests: Sequence[TrainingRequest], cache: TrainingCache
+) -> list[TrainingRequest]:
     """Those that the log does not answer; of equal trainings the longest alone."""
-    longest: dict[str, Order] = {}
-    for order in orders:
-        name = order.name(workshop.device)
-        if not workshop.known(order) and order.until > getattr(longest.get(name), "until", 0):
-            longest[name] = order
+    longest: dict[str, TrainingRequest] = {}
+    for request in requests:
+        name = request.name(cache.device)
+        if not cache.known(request) and request.until > getattr(longest.get(name), "until", 0):
+            longest[name] = request
     return list(longest.values())

@@ -1,0 +1,235 @@
+"""An evaluator that trains, opened for a space and a task."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from nasrun.benchmarks.trainings import TrainedEpoch
+from nasrun.errors import ConfigError
+from nasrun.evaluators.training import Training
+from nasrun.nets.device import Device
+from nasrun.nets.export import check_formats, export
+from nasrun.nets.footprint import footprint
+from nasrun.nets.recipe import Recipe
+from nasrun.nets.representatives import representatives
+from nasrun.nets.training_cache import (
+    Part,
+    TrainingCache,
+    TrainingRequest,
+    images_id,
+    missing_requests,
+    recipe_id,
+)
+from nasrun.nets.workers import shared_workers
+from nasrun.spec import (
+    Archs,
+    Floats,
+    Ints,
+    Measured,
+    Protocol,
+    Scale,
+    Scored,
+    SearchSpace,
+    Session,
+    Streams,
+    Task,
+)
+
+
+class TrainingSession(Session):
+    """Trains what is asked for, unless it is on record.
+
+    Args:
+        settings: what the config says.
+        space: whose architectures are trained.
+        task: with images.
+    """
+
+    def __init__(self, settings: Training, space: SearchSpace, task: Task) -> None:
+        self.name, self.metric = settings.name, task.metric
+        self._settings, self._space, self._task = settings, space, task
+        self._scale = Scale(settings.channels, settings.cells)
+        device = Device(
+            settings.device,
+            settings.precision,
+            settings.deterministic,
+            settings.compile,
+            settings.threads,
+        )
+        self._build(np.zeros(len(space.decisions), np.int64), task)
+        self._files = dict(task.load().files)
+        self._images = {task.name: images_id(task.load())}
+        self._represent = representatives(space)
+        folder = Path(settings.cache_dir) / "trainings"
+        self._cache = TrainingCache(folder, device)
+        parallel = settings.parallel
+        self._workers = shared_workers(parallel, folder, device) if parallel > 1 else None
+
+    @property
+    def fidelities(self) -> tuple[int, ...]:
+        """Every epoch of the training, or those after which it is judged."""
+        settings = self._settings
+        if settings.judged:
+            return tuple(sorted({*settings.judged, settings.epochs}))
+        return tuple(range(1, settings.epochs + 1))
+
+    def evaluate(
+        self, archs: Archs, *, epochs: Ints, streams: Streams, parents: Archs | None = None
+    ) -> Measured:
+        """Train ``archs (T, L)`` for ``epochs (T,)``; one that fails scores NaN, at its cost."""
+        requests = [
+            self._request(
+                arch, self._task, Part.search, self._settings.seed, self._settings.epochs, until
+            )
+            for arch, until in zip(archs, epochs.tolist(), strict=True)
+        ]
+        curves = self._curves(requests)
+        score = np.array([curve[-1].val_score for curve in curves])
+        cost_s = np.array([self._cost_s(curve) for curve in curves])
+        return Measured.scored(archs, epochs, score, cost_s)
+
+    def _cost_s(self, curve: Sequence[TrainedEpoch]) -> float:
+        trained_s = sum(row.train_s for row in curve)
+        return trained_s + curve[-1].valid_s * self._settings.charge_validation
+
+    def _request(
+        self, arch: Archs, task: Task, part: Part, seed: int, epochs: int, until: int
+    ) -> TrainingRequest:
+        judged = self.fidelities if part is Part.search and self._settings.judged else ()
+        return TrainingRequest(
+            space=self._space,
+            arch=tuple(self._represent(arch).tolist()),
+            task=task,
+            images=self._images[task.name],
+            part=part,
+            scale=self._scale,
+            recipe=self._settings.recipe,
+            epochs=epochs,
+            until=until,
+            judged=judged if part is Part.search else (epochs,),
+            seed=seed,
+        )
+
+    def _curves(self, requests: Sequence[TrainingRequest]) -> list[list[TrainedEpoch]]:
+        """The epochs of each request; what is not on record is trained now."""
+        missing = missing_requests(requests, self._cache)
+        if self._workers is not None and len(missing) > 1:
+            self._workers.train(missing)
+        else:
+            for request in missing:
+                self._cache.train(request)
+        return [self._cache.known(request) for request in requests]
+
+    def check_final(self, task: Task) -> None:
+        """Read the final task's images before the search.
+
+        Raises:
+            DataError: they cannot be read.
+            UnsupportedError: the task has none.
+        """
+        if task.name not in self._images and self._settings.score_epochs is not None:
+            self._files |= task.load().files
+            self._images[task.name] = images_id(task.load())
+
+    def score(self, archs: Archs, task: Task) -> Scored:
+        """Train in full on the final split; last-epoch accuracies, means over ``score_seeds``.
+
+        The validation accuracy is that of the same networks, where the final training leaves the
+        search's validation images out; else it is missing.
+        """
+        unknown = np.full(len(archs), np.nan)
+        size = self._footprint(archs, task)
+        if self._settings.score_epochs is None:
+            return Scored(unknown, unknown, *size, unknown, "not trained")
+        requests = [request for arch in archs for request in self._final_requests(arch, task)]
+        last = [curve[-1] for curve in self._curves(requests)]
+        shape = (len(archs), len(self._settings.score_seeds))
+        valid = np.reshape([row.val_score for row in last], shape).mean(axis=1)
+        test = np.reshape([row.test_score for row in last], shape).mean(axis=1)
+        seeds = "+".join(map(str, self._settings.score_seeds))
+        words = f"{self._settings.score_epochs} epochs; {self._data_in_words(task, Part.final)}; "
+        words += f"{self._scale_in_words}; seeds {seeds}"
+        return Scored(valid, test, *size, unknown, words)
+
+    def _final_requests(self, arch: Archs, task: Task) -> list[TrainingRequest]:
+        epochs = self._settings.score_epochs or self._settings.epochs
+        return [
+            self._request(arch, task, Part.final, seed, epochs, epochs)
+            for seed in self._settings.score_seeds
+        ]
+
+    def check_export(self, formats: list[str]) -> None:
+        """Refuse formats that cannot be written, or networks that are not trained.
+
+        Raises:
+            ConfigError: an unknown format, a package that is not installed, or no final training.
+        """
+        check_formats(formats)
+        if self._settings.score_epochs is None:
+            raise ConfigError(
+                "retrain.export needs final trainings, but evaluator.score_epochs is null: give it "
+                "a number of epochs"
+            )
+
+    def export(self, arch: Archs, task: Task, stem: Path, formats: list[str]) -> None:
+        """Write the finally trained network of ``arch (L,)`` and the first of ``score_seeds``.
+
+        Raises:
+            DataError: a file cannot be written, or computes other logits than the network.
+        """
+        network = self._cache.network(self._final_requests(arch, task)[0])
+        export(network, task.image_px, stem, formats)
+
+    def _footprint(self, archs: Archs, task: Task) -> tuple[Floats, Floats]:
+        """``(n,)`` parameters and FLOPs in millions, at the scale that is trained."""
+        if self._scale == Scale():
+            known = self._space.footprint(archs, task)
+            if not np.isnan(known[0]).any():
+                return known
+        counts = np.array([footprint(self._build(arch, task), task.image_px) for arch in archs])
+        return counts[:, 0], counts[:, 1]
+
+    def _build(self, arch: Archs, task: Task) -> nn.Module:
+        """A network without weights, which draws no random numbers."""
+        with torch.device("meta"):
+            return self._space.build(arch, task, self._scale)
+
+    @property
+    def _scale_in_words(self) -> str:
+        sizes = {"C": self._settings.channels, "N": self._settings.cells}
+        words = [f"{key}={value}" for key, value in sizes.items() if value is not None]
+        return " ".join([*words, self._cache.device.label])
+
+    def _data_in_words(self, task: Task, part: Part) -> str:
+        """Training and judging images, their size, the recipe, and a cut that is not published."""
+        splits = task.load()
+        images = (splits.search_train, splits.search_valid)
+        if part is Part.final:
+            images = (splits.final_train, splits.final_test)
+        counts = "+".join(str(len(own)) for own in images)
+        name = "nb201/" if self._settings.recipe == Recipe() else ""
+        words = (
+            f"{counts} images, {task.image_px} px, recipe {name}{recipe_id(self._settings.recipe)}"
+        )
+        drawn = [word for word in splits.source.split("; ") if word.endswith("is not at hand")]
+        return ", ".join([words, *drawn])
+
+    @property
+    def protocol(self) -> Protocol:
+        """What was trained, on what, and how long."""
+        data = self._data_in_words(self._task, Part.search)
+        validation = " + 1 validation pass" if self._settings.charge_validation else ""
+        return Protocol(
+            split=self._task.search_split,
+            fidelity=f"val@{self._settings.epochs}; {data}; {self._scale_in_words}",
+            run=str(self._settings.seed),
+            clock=f"measured: {self._settings.epochs} epochs{validation}",
+        )
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The image files and their sha256."""
+        return self._files

@@ -1,0 +1,103 @@
+"""Meta-training: agents learn to search on a pool of tasks, once, and are kept."""
+
+import copy
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nasrun.budget import Budget
+from nasrun.experiment import Opened, problem_of
+from nasrun.play import Outcome, play
+from nasrun.record.artifact import Artifact, Made, code_hash, fetch
+from nasrun.record.history import History
+from nasrun.record.rows import EVALUATION_COLUMNS, by_column
+from nasrun.spec import Algorithm, Measuring, Phase, Streams, Task
+
+META_COLUMNS = ("epoch", "task", *EVALUATION_COLUMNS)
+
+
+@dataclass(frozen=True)
+class MetaEpoch:
+    """A meta epoch that was played: on which task, and what the agents measured and found."""
+
+    epoch: int
+    task: Task
+    measuring: Measuring
+    history: History
+    outcome: Outcome
+
+
+def adapt(opened: Opened) -> Mapping[str, Any]:
+    """Give the algorithm what meta-training learnt; returns what the provenance says about it."""
+    if opened.pool is None:
+        return {}
+    artifact = meta_train(opened)
+    opened.experiment.algorithm.load_learnt(artifact.arrays)
+    cost = {key: value for key, value in artifact.cost.items() if key != "wall_s"}
+    return {"pool": opened.pool.label, "artifact": artifact.key, **cost}
+
+
+def meta_train(opened: Opened) -> Artifact:
+    """Train agents on the pool, or fetch those that were trained on the same before."""
+    experiment, session = opened.experiment, opened.pool
+    assert experiment.meta is not None
+    assert session is not None
+    meta = experiment.meta
+    parts = (experiment.algorithm, meta.pool, experiment.evaluator, experiment.space)
+    inputs = {
+        **meta.recipe,
+        "code": code_hash(*(type(part) for part in parts)),
+        "data": dict(sorted(session.files.items())),
+    }
+    if session.uses_target:
+        files = {**opened.measuring.files, **opened.device.files, **session.files}
+        inputs["data"] = dict(sorted(files.items()))
+    else:  # the same for all targets, so that none of them trains anew
+        inputs["task"] = None
+    return fetch(meta.folder, inputs, lambda: _made(opened))
+
+
+def _made(opened: Opened) -> Made:
+    """Train the agents side by side, and account for it."""
+    began = time.perf_counter()
+    experiment = opened.experiment
+    assert experiment.meta is not None
+    pool, space = experiment.meta.pool, experiment.space
+    algorithm = copy.deepcopy(experiment.algorithm)
+    cost_s, rows = 0.0, list[tuple[Any, ...]]()
+    for played in meta_epochs(opened, algorithm):
+        cost_s += float(played.outcome.clock_s.sum())
+        measuring = played.measuring
+        columns = played.history.columns(space, measuring.metric, measuring.protocol)
+        lines = by_column(columns, EVALUATION_COLUMNS)
+        rows.extend((played.epoch, played.task.name, *line) for line in lines)
+    algorithm.end_meta_training()
+    cost = {
+        "agents": pool.agents,
+        "evaluations": pool.agents * pool.epochs * pool.networks,
+        "cost_s": None if np.isnan(cost_s) else round(cost_s, 3),
+        "clock": experiment.clock.value,
+        "wall_s": round(time.perf_counter() - began, 3),
+    }
+    return Made(algorithm.learnt(), cost, META_COLUMNS, rows)
+
+
+def meta_epochs(opened: Opened, algorithm: Algorithm) -> Iterator[MetaEpoch]:
+    """Play the meta epochs one by one, as they are asked for; ``algorithm`` learns from each."""
+    experiment, session = opened.experiment, opened.pool
+    assert experiment.meta is not None
+    assert session is not None
+    pool, space = experiment.meta.pool, experiment.space
+    seeds = np.arange(pool.seed, pool.seed + pool.agents)
+    budget = Budget(evaluations=pool.networks)
+    for epoch in range(pool.epochs):
+        task, measuring = session.problem(epoch)
+        device = experiment.hardware.opened(space, task)
+        history = History(seeds)
+        streams = Streams(seeds.tolist(), f"meta/{epoch}")
+        problem = problem_of(space, task, measuring, device, streams)
+        outcome = play(algorithm, problem, budget, streams, Phase.META_TRAIN, history)
+        yield MetaEpoch(epoch, task, measuring, history, outcome)

@@ -1,0 +1,99 @@
+"""What stands in a run's CSV files: a dataclass a row, or a list a column."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from nasrun.spec import Floats, Protocol
+
+DECIMALS = 6  # of figures on disk: finer than any table prints, coarser than float32 noise
+PROTOCOL = tuple(field.name for field in fields(Protocol))
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One trial, scored on one task: a row of ``trials.csv``. None is an empty cell.
+
+    ``metric`` is that of ``val_score`` and ``test_score``; ``failed`` counts the measurements that
+    gave no score. What follows says how the figures came about.
+    """
+
+    space: str
+    search_task: str
+    task: str
+    algorithm: str
+    seed: int
+    arch: str
+    reward: float | None
+    metric: str
+    val_score: float | None
+    test_score: float | None
+    latency_ms: float | None
+    params_m: float | None
+    flops_m: float | None
+    evaluations: int
+    simulated_s: float | None
+    wall_s: float | None
+    rank: int | None
+    failed: int
+    split: str
+    fidelity: str
+    run: str
+    clock: str
+    meta: str
+    final: str
+
+
+@dataclass(frozen=True)
+class ParetoRow:
+    """One of a trial's best compromises: a row of ``pareto.csv``. None is an empty cell.
+
+    ``val_score`` is the search's own; ``test_score`` is there if the algorithm names its front,
+    whose members the retrain stage scores. ``hypervolume`` is the trial's: the area that its front
+    covers, from the metric's worst value and the slowest latency that the device knows.
+    """
+
+    space: str
+    search_task: str
+    task: str
+    algorithm: str
+    seed: int
+    arch: str
+    epochs: int
+    metric: str
+    val_score: float | None
+    test_score: float | None
+    latency_ms: float | None
+    reward: float | None
+    params_m: float | None
+    flops_m: float | None
+    hypervolume: float | None
+
+
+TRIAL_COLUMNS = tuple(field.name for field in fields(TrialRow))
+PARETO_COLUMNS = tuple(field.name for field in fields(ParetoRow))
+EVALUATION_COLUMNS = (
+    "seed", "phase", "step", "arch", "epochs", "val_score", "latency_ms", "reward", "cost_s",
+    "clock_s", "metric", *PROTOCOL,
+)  # fmt: skip
+# Measurements by column, all lists of one length.
+Columns = Mapping[str, Sequence[Any]]
+
+
+def by_column(columns: Columns, names: Sequence[str]) -> "zip[tuple[Any, ...]]":
+    """Rows of the columns, in the order of ``names``."""
+    return zip(*(columns[name] for name in names), strict=True)
+
+
+def values(row: TrialRow | ParetoRow) -> list[Any]:
+    """The cells of a row, in the order of its fields."""
+    return list(vars(row).values())
+
+
+def cells(figures: Floats) -> list[float | None]:
+    """Figures as CSV cells: rounded, and None (an empty cell) where the figure is missing."""
+    rounded = np.round(figures, DECIMALS).astype(object)
+    rounded[np.isnan(figures)] = None
+    return rounded.tolist()

@@ -1,0 +1,67 @@
+"""Every contract of nasrun, a page per noun; what other modules need is exported here.
+
+Shapes: ``T`` trials of a cohort, ``L`` decisions of an architecture, ``K`` objectives, ``n`` any
+number of rows. Architectures are ``(n, L)`` int arrays that hold the index of the option chosen at
+each decision. A score is in the unit of its metric, times are seconds (``cost_s``) or milliseconds
+(``latency_ms``). A missing figure is NaN in memory and an empty cell on disk, never 0 or -1.
+"""
+
+from nasrun.images import SearchImages
+from nasrun.spec.algorithm import Algorithm, Phase, Problem
+from nasrun.spec.evaluator import (
+    Clock,
+    Evaluator,
+    Judging,
+    Measured,
+    Measuring,
+    Protocol,
+    Scored,
+    Session,
+)
+from nasrun.spec.hardware import Device, Hardware
+from nasrun.spec.meta import MetaPool, MetaSession
+from nasrun.spec.metric import ACCURACY, Metric, metric_named
+from nasrun.spec.network import Scale, Supernet
+from nasrun.spec.objective import Objective
+from nasrun.spec.retrain import Retrain
+from nasrun.spec.space import Archs, CountableSpace, Dag, Edges, Mask, SearchSpace
+from nasrun.spec.task import NamedTask, Task, TaskMaker
+from nasrun.streams import Floats, Ints, Streams
+
+__all__ = [
+    "ACCURACY",
+    "Algorithm",
+    "Archs",
+    "Clock",
+    "CountableSpace",
+    "Dag",
+    "Device",
+    "Edges",
+    "Evaluator",
+    "Floats",
+    "Hardware",
+    "Ints",
+    "Judging",
+    "Mask",
+    "Measured",
+    "Measuring",
+    "MetaPool",
+    "MetaSession",
+    "Metric",
+    "NamedTask",
+    "Objective",
+    "Phase",
+    "Problem",
+    "Protocol",
+    "Retrain",
+    "Scale",
+    "Scored",
+    "SearchImages",
+    "SearchSpace",
+    "Session",
+    "Streams",
+    "Supernet",
+    "Task",
+    "TaskMaker",
+    "metric_named",
+]

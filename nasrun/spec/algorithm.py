@@ -1,0 +1,131 @@
+"""What a search method is, and what it may see of a run."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from nasrun.errors import UnsupportedError
+from nasrun.images import SearchImages
+from nasrun.spec.evaluator import Measured
+from nasrun.spec.metric import Metric
+from nasrun.spec.space import Archs, SearchSpace
+from nasrun.spec.task import Task
+from nasrun.streams import Floats, Ints, Streams
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Measures architectures after some epochs, started from parents' weights or None.
+Measure = Callable[[Archs, Ints, Archs | None], Measured]
+
+
+class Phase(Enum):
+    """What a cohort is played for."""
+
+    META_TRAIN = "meta_train"
+    SEARCH = "search"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What an algorithm may see of a run. Nothing about the test part is among it.
+
+    ``task`` is the task in numbers, without its images; ``images`` reads the parts of them that a
+    search may use. ``score_reward`` and ``latency_ms`` are for methods that measure by themselves:
+    ``(n,)`` rewards of ``(n,)`` scores and latencies; ``evaluate`` has both in what it returns.
+    ``folder`` is where a trial that is played alone may keep checkpoints; it goes when the trial is
+    on record. None: nothing is kept.
+    """
+
+    space: SearchSpace
+    task: Task
+    metric: Metric
+    trials: int
+    fidelities: tuple[int, ...]
+    measure: Measure
+    latency_ms: Callable[[Archs], Floats]
+    reward: Callable[[Floats, Floats], Floats]
+    objective_names: tuple[str, ...]
+    objective_values: Callable[[Floats, Floats], Floats]
+    images: Callable[[], SearchImages]
+    folder: "Path | None" = None
+
+    def evaluate(
+        self, archs: Archs, epochs: int | Ints | None = None, parents: Archs | None = None
+    ) -> Measured:
+        """Measure ``archs (T, L)`` after ``epochs`` (default: the full training), with reward.
+
+        ``parents (T, L)`` are those whose weights may be inherited, where the evaluator does so.
+        """
+        full = self.fidelities[-1] if epochs is None else epochs
+        lengths = np.broadcast_to(np.asarray(full, np.int64), len(archs))
+        return self.measure(archs, lengths, parents)
+
+    def objectives(self, measured: Measured) -> Floats:
+        """``(T, K)`` what ``objective_names`` name, each to be maximised; NaN where unknown."""
+        return self.objective_values(measured.score, measured.latency_ms)
+
+
+class Algorithm(ABC):
+    """A search method. Its dataclass fields are its hyper-parameters and their schema.
+
+    State that a run builds up is set in ``start``, never as a field. All trials advance together:
+    ``step`` always moves all ``T`` of them, and ``play`` ignores those whose budget is spent, so
+    an algorithm never needs to know who has finished.
+    """
+
+    name: str
+    cohort: ClassVar[bool] = True  # False: the pipeline plays the trials one after the other
+    learns_to_search: ClassVar[bool] = False  # True: meta-training leaves something to ``learnt``
+    trains: ClassVar[bool] = False  # True: it trains by itself, and its costs are measured ones
+    reads_images: ClassVar[bool] = False  # True: it looks at the task's images itself
+
+    @abstractmethod
+    def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
+        """Begin on a problem: keep what was learnt, drop what belonged to the last task."""
+
+    @abstractmethod
+    def step(self) -> Measured:
+        """Do the smallest piece of work and return it with its cost."""
+
+    @abstractmethod
+    def recommend(self) -> Archs:
+        """``(T, L)`` the architectures to report if the search ended now. Free of charge."""
+
+    def front(self) -> list[Archs] | None:
+        """``T`` arrays ``(k, L)``: each trial's best compromises between several objectives.
+
+        Each member is scored by the retrain stage. None: what is recommended is all there is.
+        """
+        return None
+
+    @property
+    def startup_steps(self) -> int:
+        """Leading steps that only fill an initial population or history."""
+        return 0
+
+    @property
+    def planned_steps(self) -> int | None:
+        """Steps of a method whose schedule has an end (epochs of a supernet); None: no end."""
+        return None
+
+    @property
+    def protocol(self) -> Mapping[str, str]:
+        """Fields of ``Protocol`` that differ, where a method measures by itself."""
+        return {}
+
+    def end_meta_training(self) -> None:  # noqa: B027 - most methods learn task by task
+        """Called once after the last meta epoch: for what is learnt from all tasks at once."""
+
+    def learnt(self) -> dict[str, Any]:
+        """Arrays worth keeping from meta-training; empty for methods that learn nothing."""
+        return {}
+
+    def load_learnt(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``learnt`` returned; refused by methods that learn nothing."""
+        if state:
+            raise UnsupportedError(f"algorithm={self.name} cannot be meta-trained: use meta=none")

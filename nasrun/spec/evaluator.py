@@ -1,0 +1,170 @@
+"""What judges architectures: a table, or training."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from nasrun.errors import UnsupportedError
+from nasrun.spec.metric import Metric
+from nasrun.spec.space import Archs, SearchSpace
+from nasrun.spec.task import Task
+from nasrun.streams import Floats, Ints, Streams
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Clock(Enum):
+    """Where a cost comes from: the seconds a table reports, or the seconds this machine took."""
+
+    SIMULATED = "simulated"
+    MEASURED = "measured"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a search's figures came about, in words that stand in every row.
+
+    ``split``: images that were trained and validated on; ``fidelity``: training behind a score;
+    ``run``: training seeds; ``clock``: what a measurement costs.
+    """
+
+    split: str
+    fidelity: str
+    run: str
+    clock: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measurement per trial: what was measured and what it cost.
+
+    ``archs (T, L)``: the architectures behind the figures, which need not be those asked for;
+    ``epochs (T,)`` of training behind the score; ``score (T,)`` in the metric's unit;
+    ``cost_s (T,)``; ``latency_ms (T,)`` and ``reward (T,)`` are NaN until the problem adds them;
+    ``count (T,)`` evaluations that the step stands for, None: one each.
+    """
+
+    archs: Archs
+    epochs: Ints
+    score: Floats
+    cost_s: Floats
+    latency_ms: Floats
+    reward: Floats
+    count: Ints | None = None
+
+    @classmethod
+    def scored(
+        cls,
+        archs: Archs,
+        epochs: Ints,
+        score: Floats,
+        cost_s: Floats,
+        count: Ints | None = None,
+    ) -> "Measured":
+        """A measurement to which the problem will add latency and reward."""
+        unknown = np.full(len(archs), np.nan)
+        return cls(archs, epochs, score, cost_s, unknown, unknown, count)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Final figures of ``(n,)`` architectures on one task: the retrain stage's answer.
+
+    ``rank`` counts the architectures that are strictly better in validation score, plus one.
+    ``final`` says in words which trainings the figures come from; it stands in every row.
+    """
+
+    val_score: Floats
+    test_score: Floats
+    params_m: Floats
+    flops_m: Floats
+    rank: Floats
+    final: str
+
+
+class Measuring(ABC):
+    """The face of an evaluator that a search sees."""
+
+    metric: Metric  # of what ``evaluate`` returns
+
+    @property
+    @abstractmethod
+    def fidelities(self) -> tuple[int, ...]:
+        """Training lengths in epochs that can be measured, ascending; the last is the full one."""
+
+    @abstractmethod
+    def evaluate(
+        self, archs: Archs, *, epochs: Ints, streams: Streams, parents: Archs | None = None
+    ) -> Measured:
+        """Validation score and cost of ``archs (T, L)`` after ``epochs (T,)``; no reward yet.
+
+        ``parents (T, L)`` are those whose weights a network may start from; evaluators that train
+        from scratch or look figures up ignore them.
+        """
+
+    @property
+    @abstractmethod
+    def protocol(self) -> Protocol:
+        """How the figures come about; it stands in every row."""
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """Data files read so far and their sha256."""
+        return {}
+
+
+class Judging(ABC):
+    """The face of an evaluator that only the retrain stage sees."""
+
+    name: str
+
+    def final_metric(self, task: Task) -> Metric:
+        """Of what ``score`` returns."""
+        return task.metric
+
+    def check_final(self, task: Task) -> None:  # noqa: B027 - most evaluators serve all tasks
+        """Refuse, before the search, a final task that ``score`` could not serve after it."""
+
+    @abstractmethod
+    def score(self, archs: Archs, task: Task) -> Scored:
+        """Final figures of ``archs (n, L)``, test score included."""
+
+    def check_export(self, formats: list[str]) -> None:
+        """Refuse, before the search, formats that ``export`` could not write after it."""
+        raise UnsupportedError(
+            f"evaluator={self.name} trains no network to export: set retrain.export=[], or use "
+            "evaluator=training"
+        )
+
+    def export(self, arch: Archs, task: Task, stem: "Path", formats: list[str]) -> None:
+        """Write the network of ``arch (L,)`` that ``score`` trained, beside each other."""
+        self.check_export(formats)
+
+
+class Session(Measuring, Judging):
+    """An evaluator that has been opened for a space and a task; shares no state with any other."""
+
+
+class Evaluator(ABC):
+    """What a config says about an evaluator. Opening it never changes it."""
+
+    name: str
+    clock: ClassVar[Clock]
+
+    @abstractmethod
+    def opened(self, space: SearchSpace, task: Task) -> Session:
+        """Load what is needed to judge architectures of ``space`` on ``task``.
+
+        Raises:
+            ConfigError: what the config asks for is not to be had.
+            UnsupportedError: the evaluator cannot serve this space or task.
+            DataError: a file that is missing or cannot be read.
+        """
+
+    def check_scorer(self) -> None:  # noqa: B027 - most evaluators can
+        """Refuse to give another evaluator's search its final figures, where it cannot."""

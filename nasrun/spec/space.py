@@ -1,0 +1,165 @@
+"""What a search space is: architectures as sequences of decisions."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.spec.network import Scale, Supernet
+from nasrun.spec.task import Task
+from nasrun.streams import Floats, Ints, Streams
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Archs = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Edges = list[tuple[str, str, str]]
+
+
+class Dag(NamedTuple):
+    """``n`` cells as directed acyclic graphs with operations on their vertices.
+
+    ``adjacency (n, V, V)`` has True where an edge leads from row to column; ``operations (n, V)``
+    number the operation of each vertex among the space's ``dag_operations``, -1 where a graph has
+    fewer than ``V`` vertices.
+    """
+
+    adjacency: Mask
+    operations: Ints
+
+
+class SearchSpace(ABC):
+    """A set of architectures, as sequences of ``L`` decisions.
+
+    Not every sequence need be an architecture: ``exists`` says which are. A decision that does not
+    exist after those before it has one legal option, 0.
+    """
+
+    name: str
+
+    @property
+    @abstractmethod
+    def decisions(self) -> tuple[tuple[str, ...], ...]:
+        """Option names per decision, ``L`` of them."""
+
+    @abstractmethod
+    def sample(self, streams: Streams) -> Archs:
+        """``(T, L)`` architectures, uniform over the decisions in their order."""
+
+    @abstractmethod
+    def mutate(self, archs: Archs, streams: Streams) -> Archs:
+        """``(T, L)`` copies in which one live decision differs, and what depends on it."""
+
+    @abstractmethod
+    def crossover(self, a: Archs, b: Archs, streams: Streams) -> Archs:
+        """``(T, L)`` children that take each decision from ``a`` or ``b (T, L)``."""
+
+    @abstractmethod
+    def neighbours(self, arch: Archs) -> Archs:
+        """``(n, L)`` architectures that differ from ``arch (L,)`` in one live decision.
+
+        Decisions that depend on it are mended, with the first legal option where they must change.
+        """
+
+    @abstractmethod
+    def legal(self, prefix: Archs) -> Mask:
+        """``(n, options)`` options allowed next after ``prefix (n, l)``, ``l < L``."""
+
+    @abstractmethod
+    def exists(self, archs: Archs) -> Mask:
+        """``(n,)`` whether each of ``archs (n, L)`` is an architecture of the space."""
+
+    @abstractmethod
+    def canonical(self, arch: Archs) -> str:
+        """Key of ``arch (L,)`` that all encodings of the same network share."""
+
+    @property
+    @abstractmethod
+    def encodings(self) -> tuple[str, ...]:
+        """Names of the numeric encodings; the first one is the default."""
+
+    @abstractmethod
+    def encode(self, archs: Archs, encoding: str | None = None) -> Floats:
+        """``(..., features)`` numeric encoding for predictors and policies.
+
+        Raises:
+            ConfigError: the space has no such encoding.
+        """
+
+    @abstractmethod
+    def text(self, arch: Archs) -> str:
+        """The published notation of ``arch (L,)``."""
+
+    @abstractmethod
+    def parse(self, text: str) -> Archs:
+        """``(L,)`` architecture of a text; ConfigError shows where a bad text goes wrong."""
+
+    def footprint(self, archs: Archs, task: Task) -> tuple[Floats, Floats]:
+        """``(n,)`` parameters in millions and FLOPs in millions; NaN where no formula is known."""
+        unknown = np.full(len(archs), np.nan)
+        return unknown, unknown
+
+    def graph(self, arch: Archs) -> Edges:
+        """Edges ``(from, to, operation)`` of the cell, for drawings."""
+        raise UnsupportedError(f"space={self.name} has no cell to draw")
+
+    @property
+    def dag_operations(self) -> tuple[str, ...]:
+        """Names of what stands on the vertices of ``dag``: input, output, operations."""
+        raise UnsupportedError(f"space={self.name} has no cells to take as graphs")
+
+    def dag(self, archs: Archs) -> Dag:
+        """``archs (n, L)`` as graphs: the one input of graph kernels and graph networks."""
+        raise UnsupportedError(f"space={self.name} has no cells to take as graphs")
+
+    def build(self, arch: Archs, task: Task, scale: Scale) -> "nn.Module":
+        """The network of ``arch (L,)`` for a task: ``(B, C, H, W)`` images to its output."""
+        raise UnsupportedError(f"space={self.name} has no network: use evaluator=tabular")
+
+    def supernet(self, task: Task, scale: Scale, *, share: int = 1, track: bool = True) -> Supernet:
+        """One network of all architectures, for methods that share weights.
+
+        One channel in ``share`` goes through the operations, the others bypass them. ``track``:
+        whether batch normalisation keeps running statistics to judge by.
+        """
+        raise UnsupportedError(f"space={self.name} has no supernet: use a sample-based algorithm")
+
+    def morph(self, parent: Archs, child: Archs, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Weights of ``child (L,)`` made of those of ``parent (L,)``: a network morphism."""
+        raise UnsupportedError(f"space={self.name} cannot hand weights on: use evaluator=training")
+
+    def require_encoding(self, encoding: str | None) -> str:
+        """The encoding asked for, or the default one.
+
+        Raises:
+            ConfigError: the space has no such encoding.
+        """
+        if encoding is None:
+            return self.encodings[0]
+        if encoding not in self.encodings:
+            raise ConfigError(
+                f"space={self.name} has no encoding {encoding!r}: use one of "
+                f"{', '.join(self.encodings)}"
+            )
+        return encoding
+
+
+class CountableSpace(SearchSpace):
+    """A space whose encodings have numbers."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Number of encodings, those that do not exist included."""
+
+    @abstractmethod
+    def index(self, archs: Archs) -> Ints:
+        """``(...,)`` number of each encoding, 0 to ``size - 1``."""
+
+    @abstractmethod
+    def at(self, index: Ints) -> Archs:
+        """``(..., L)`` encodings with these numbers."""

@@ -1,0 +1,80 @@
+"""What a network is found for: a data set with its split, or anything else that gives a score."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.images import Splits
+from nasrun.spec.metric import ACCURACY, Metric
+
+if TYPE_CHECKING:
+    from nasrun.spec.objective import Objective
+
+# Gives the task of a file, by its name and by values that stand in for those of the file.
+NamedTask = Callable[[str, Mapping[str, Any]], "Task"]
+
+
+class TaskMaker(ABC):
+    """What a task file describes: a task, or how to make one of other tasks or of a folder."""
+
+    name: str
+
+    @abstractmethod
+    def make(self, named: NamedTask) -> "Task":
+        """The task; ``named`` gives the one that another file describes."""
+
+
+@dataclass
+class Task(TaskMaker):
+    """What a search is for, in numbers; subclasses bring its images, or whatever it is about.
+
+    A task without images gives its vocabulary or its outputs as ``classes`` and 1 as ``image_px``.
+    The data set names that benchmark files use belong to the table that has them, not here.
+
+    Raises:
+        ConfigError: a count below 1.
+    """
+
+    name: str
+    classes: int
+    image_px: int
+    search_split: str  # training and validation images during the search, in words
+    final_split: str  # training and test images of the final score, in words
+    valid_images: int  # size of the validation part of search_split
+    train_images: int  # size of the training part of search_split
+
+    metric: ClassVar[Metric] = ACCURACY
+
+    def __post_init__(self) -> None:
+        for key in ("classes", "image_px", "valid_images", "train_images"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"task.{key} must be at least 1, got {getattr(self, key)}")
+
+    def make(self, named: NamedTask) -> "Task":
+        """The task itself."""
+        return self
+
+    @property
+    def objective(self) -> "Objective":
+        """What networks are trained for."""
+        raise UnsupportedError(f"task={self.name} has nothing to train on: use evaluator=tabular")
+
+    @property
+    def described(self) -> "Task":
+        """The task in numbers, without anything that could be read."""
+        return Task(**{field.name: getattr(self, field.name) for field in fields(Task)})
+
+    def load(self) -> Splits:
+        """The task's images. Read where they are needed: a search by a table needs none."""
+        raise UnsupportedError(f"task={self.name} has no images: use evaluator=tabular")
+
+    @property
+    def loaded(self) -> Splits | None:
+        """The images, if ``load`` has read them."""
+        return None
+
+    def subset(self, classes: Sequence[int]) -> "Task":
+        """The same images, of these classes alone, numbered anew in the order given."""
+        raise UnsupportedError(f"task={self.name} has no images to take classes from")
