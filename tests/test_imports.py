@@ -21,6 +21,8 @@ LAYERS = (
     {"record"},
     {"meter"},
     {"play"},
+    {"experiment"},
+    {"meta_training"},
     {"pipeline"},
     {"config"},
     {"console", "cells", "live", "traces"},

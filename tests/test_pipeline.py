@@ -9,13 +9,20 @@ from nasrun.algorithms.random_search import RandomSearch
 from nasrun.algorithms.rea import REA
 from nasrun.budget import Edge
 from nasrun.errors import ConfigError
-from nasrun.pipeline import prepare, run, search
+from nasrun.pipeline import run, search
 from nasrun.record.recorder import Recorder
+from nasrun.spec import ACCURACY
 
 
 def play_toy(seeds, algorithm=None, **options):
     experiment = toy_experiment(algorithm or RandomSearch(), **options)
-    return search(experiment, np.array(seeds), None)
+    return search(experiment.opened(), np.array(seeds), None)
+
+
+def evaluations(history):
+    """Measurements as dicts by column."""
+    columns = history.columns(ToySpace(), ACCURACY, ToyEvaluator().protocol)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def bytes_of(folder):
@@ -28,17 +35,17 @@ def bytes_of(folder):
 
 def record(experiment, folder, watch=None):
     with Recorder(folder, "toy") as recorder:
-        run(experiment, recorder, lambda: {"fixed": True}, watch)
+        run(experiment.opened(), recorder, lambda: {"fixed": True}, watch)
     return folder
 
 
 def test_the_best_measured_architecture_is_reported_with_its_reward():
     outcome, history = play_toy([0, 1, 2])
-    rows = list(history.rows(ToySpace(), ToyEvaluator().protocol))
+    rows = evaluations(history)
     for trial, seed in enumerate([0, 1, 2]):
-        best = max((row for row in rows if row[0] == seed), key=lambda row: row[5])
-        assert ToySpace().text(outcome.archs[trial]) == best[3]
-        assert outcome.reward[trial] == best[5]
+        best = max((r for r in rows if r["seed"] == seed), key=lambda row: row["val_score"])
+        assert ToySpace().text(outcome.archs[trial]) == best["arch"]
+        assert outcome.reward[trial] == best["val_score"]
 
 
 def test_a_dropped_measurement_cannot_win():
@@ -49,7 +56,7 @@ def test_a_dropped_measurement_cannot_win():
     assert (dropped.clock_s == 24.0).all()
     assert (dropped.reward <= kept.reward).all()
     assert (dropped.reward < kept.reward).any()
-    assert len(list(history.rows(ToySpace(), ToyEvaluator().protocol))) == 100
+    assert len(evaluations(history)) == 100
 
 
 def test_a_budget_below_one_measurement_is_refused_or_overspent():
@@ -65,9 +72,7 @@ def test_noise_of_the_evaluator_does_not_shift_the_search():
     quiet, _ = play_toy(range(5))
     _, noisy = play_toy(range(5), evaluator=ToyEvaluator(noise=1e-9))
     _, plain = play_toy(range(5))
-    archs = [
-        [row[3] for row in h.rows(ToySpace(), ToyEvaluator().protocol)] for h in (noisy, plain)
-    ]
+    archs = [[row["arch"] for row in evaluations(h)] for h in (noisy, plain)]
     assert archs[0] == archs[1]
     assert len(quiet.archs) == 5
 
@@ -76,9 +81,9 @@ def test_failed_measurements_are_rows_without_reward_and_never_win():
     outcome, history = play_toy(
         range(20), REA(population=3), evaluator=ToyEvaluator(fails_below=12)
     )
-    rows = list(history.rows(ToySpace(), ToyEvaluator().protocol))
-    assert any(row[5] is None for row in rows)
-    measured = {row[0] for row in rows if row[5] is not None}
+    rows = evaluations(history)
+    assert any(row["val_score"] is None for row in rows)
+    measured = {row["seed"] for row in rows if row["val_score"] is not None}
     assert all(outcome.reward[seed] >= 12 for seed in measured)
 
 
@@ -114,7 +119,7 @@ def test_a_finished_run_is_not_played_again(tmp_path):
     before = bytes_of(folder)
 
     class Refuses(ToyEvaluator):
-        def evaluate(self, archs, *, epochs, streams):
+        def evaluate(self, archs, *, epochs, streams, parents=None):
             raise AssertionError("played again")
 
     record(toy_experiment(RandomSearch(), evaluator=Refuses()), folder)
@@ -125,7 +130,7 @@ def test_the_watch_sees_every_trial_finish(tmp_path):
     seen = []
     with Recorder(tmp_path, "toy") as recorder:
         experiment = toy_experiment(RandomSearch(), trials=5, cohort=2)
-        run(experiment, recorder, dict, lambda *state: seen.append(state))
+        run(experiment.opened(), recorder, dict, lambda *state: seen.append(state))
     assert seen[-1][:2] == (5, 30)
     bests = [best for *_, best in seen]
     assert bests == sorted(bests)
@@ -148,4 +153,4 @@ def test_final_figures_are_asked_for_before_the_search():
             raise ConfigError(f"no figures of {task.name}")
 
     with pytest.raises(ConfigError, match="no figures of "):
-        prepare(toy_experiment(REA(), evaluator=Refusing()))
+        toy_experiment(REA(), evaluator=Refusing()).opened()

@@ -135,7 +135,7 @@ class TabularSession(Session):
             return self._run(mean, "run")[None]
         runs = self._table.runs(*mean[:4])
         if not runs:
-            what = f"separate runs of the {mean.epoch}-epoch accuracy of {mean.dataset}"
+            what = f"separate runs of the {mean.epoch}-epoch {self.metric.label} of {mean.dataset}"
             raise self._lacks(what, ["set evaluator.run=mean"])
         stacked = np.array([self._table[mean._replace(run=run)] for run in runs], np.float64)
         order = np.argsort(np.isnan(stacked), axis=0, kind="stable")
@@ -179,7 +179,7 @@ class TabularSession(Session):
         cures = [f"set evaluator.reward=val@{epochs}" for epochs in reversed(others)]
         if self._schedule == 12 and self._space.name == "nb201":
             cures.insert(0, "run python -m nasrun.benchmarks.fetch mini_nasbench201")
-        return self._lacks(f"{self._schedule}-epoch validation accuracy of {dataset}", cures)
+        return self._lacks(f"{self._schedule}-epoch validation {self.metric.label} of {dataset}", cures)
 
     def _lacks(self, what: str, cures: list[str]) -> ConfigError:
         """The sentence for a figure that no source has, with what to run or set instead."""

@@ -1,10 +1,10 @@
 import numpy as np
-from toys import ToySpace, toy_experiment
+from toys import ToySpace, toy_experiment, toy_problem
 
 from nasrun.algorithms.base import SampleBased, ranked_last
-from nasrun.budget import Budget
 from nasrun.pipeline import search
-from nasrun.spec import Measured
+from nasrun.spec import Measured, Phase
+from nasrun.streams import Streams
 
 NAN = np.nan
 
@@ -30,29 +30,18 @@ class Scripted(SampleBased):
 
 def measured(number, epochs, reward):
     archs = np.array([[0, 0, number]])
-    return Measured(
-        archs, np.array([epochs]), *(np.array([value]) for value in (reward, 1.0, NAN, reward))
-    )
+    figures = (np.array([value]) for value in (reward, 1.0, NAN, reward))
+    return Measured(archs, np.array([epochs]), *figures)
 
 
 def recommended(*measurements):
     algorithm = Scripted([])
-    experiment = toy_experiment(algorithm, trials=1, space=ToySpace((1, 1, 9)))
-    search_problem(algorithm, experiment)
+    problem = toy_problem(len, 1, ToySpace((1, 1, 9)))
+    algorithm.start(problem, Streams([0]), Phase.SEARCH)
     for step, measurement in enumerate(measurements):
         algorithm.steps = step
         algorithm._remember(measurement)
     return algorithm.recommend()[0, 2]
-
-
-def search_problem(algorithm, experiment):
-    """Start an algorithm as the pipeline does."""
-    from nasrun.pipeline import _problem
-    from nasrun.spec import Phase
-    from nasrun.streams import Streams
-
-    streams = Streams([0])
-    algorithm.start(_problem(experiment, streams), streams, Phase.SEARCH)
 
 
 def test_the_longest_training_counts():
@@ -78,12 +67,8 @@ def test_failures_rank_last():
 
 def test_a_step_asks_evaluates_and_tells():
     algorithm = Scripted([1, 4, 12])
-    experiment = toy_experiment(algorithm, space=ToySpace((2, 2)))
-    outcome, history = search(
-        type(experiment)(**{**vars(experiment), "budget": Budget(evaluations=3)}),
-        np.arange(2),
-        None,
-    )
+    experiment = toy_experiment(algorithm, space=ToySpace((2, 2)), evaluations=3)
+    outcome, history = search(experiment.opened(), np.arange(2), None)
     assert algorithm.told.epochs.tolist() == [12, 12]
     assert outcome.archs.tolist() == [[1, 0], [1, 0]]
     assert len(history) == 3

@@ -88,9 +88,9 @@ def test_the_best_of_each_rung_are_promoted():
 
 def test_the_best_of_the_highest_rung_is_recommended():
     class Falling(ToyEvaluator):
-        def evaluate(self, archs, *, epochs, streams):
+        def evaluate(self, archs, *, epochs, streams, parents=None):
             measured = super().evaluate(archs, epochs=epochs, streams=streams)
-            return replace(measured, val_score=100.0 - epochs + archs.sum(axis=1) / 100)
+            return replace(measured, score=100.0 - epochs + archs.sum(axis=1) / 100)
 
     experiment = toy_experiment(Hyperband(), space=SPACE, evaluator=Falling())
     for evaluations, epochs in ((9, 1), (12, 4), (13, 12)):

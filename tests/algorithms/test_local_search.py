@@ -11,9 +11,9 @@ from nasrun.streams import Streams
 class Rugged(ToyEvaluator):
     """Accuracies without order, so that there are local optima."""
 
-    def evaluate(self, archs, *, epochs, streams):
+    def evaluate(self, archs, *, epochs, streams, parents=None):
         measured = super().evaluate(archs, epochs=epochs, streams=streams)
-        measured.val_score[:] = landscape(self.space, archs)
+        measured.score[:] = landscape(self.space, archs)
         return measured
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from composed import CONF, composed
-from toys import TASK, ToyEvaluator, ToySpace
+from toys import Having, ToyEvaluator, ToySpace, toy_problem
 
 from nasrun.algorithms.latency_loss import LatencyLoss
 from nasrun.algorithms.p_darts import PDARTS, limited_skips
@@ -20,14 +20,12 @@ from nasrun.algorithms.setn import most_probable
 from nasrun.algorithms.unas import UNAS, Objective
 from nasrun.config import check
 from nasrun.errors import ConfigError, UnsupportedError
-from nasrun.hardware.none import NoHardware
+from nasrun.hardware.none import NoDevice
 from nasrun.nets.estimators import draw, uniforms
 from nasrun.nets.nb201_supernet import NB201Supernet
 from nasrun.pipeline import search
-from nasrun.record.history import EVALUATION_COLUMNS
 from nasrun.spaces.darts import DARTS, Kind
 from nasrun.spaces.nb201 import OPERATIONS
-from nasrun.spec import Problem
 from nasrun.streams import Streams
 
 
@@ -131,8 +129,7 @@ def fitting(latency_ms, samples):
     """UNAS in a space with more architectures than an int64 counts, about to fit its surrogate."""
     method = UNAS(latency_weight=0.1, latency_samples=samples)
     assert HUGE.size > np.iinfo(np.int64).max
-    rewarded = NoHardware().reward
-    method.problem = Problem(HUGE, TASK, 1, (12,), ToyEvaluator().evaluate, latency_ms, rewarded)
+    method.problem = replace(toy_problem(len, 1, HUGE), latency_ms=latency_ms)
     method.draws = Streams([0])
     return method
 
@@ -204,14 +201,14 @@ def test_rates_rest_and_then_fall_over_the_search_proper_with_a_new_optimiser():
         optimisers.append(id(method.weight_optimizer))
 
     method._set_rate = seen
-    search(made, np.array([0]), None)
+    search(made.opened(), np.array([0]), None)
     half = len(rates) // 2
     assert set(rates[: half + 1]) == {method.learning_rate}
     assert all(one > two for one, two in pairwise(rates[half:]))
     assert optimisers[half - 1] != optimisers[half]
 
 
-class ConvolutionsAreSlow(NoHardware):
+class ConvolutionsAreSlow(NoDevice):
     """A device on which each convolution takes a millisecond."""
 
     def latency_ms(self, archs):
@@ -225,7 +222,9 @@ def test_a_heavy_latency_term_makes_slow_options_unlikely(weight):
         f"algorithm.latency_weight={weight}", "algorithm.latency_ramp=1", "algorithm.arch_rate=0.3",
         "algorithm.arch_final_rate=0.3", "algorithm.latency_samples=200",
     )  # fmt: skip
-    search(replace(made, hardware=ConvolutionsAreSlow()), np.array([0]), None)
+    search(
+        replace(made, hardware=Having(device=ConvolutionsAreSlow())).opened(), np.array([0]), None
+    )
     with torch.no_grad():
         slow = sum(float(row[2:4].sum()) for row in made.algorithm.softmax())
     assert slow < 0.6 if weight else slow > 1.0, slow  # 2.4 to begin with
@@ -234,18 +233,16 @@ def test_a_heavy_latency_term_makes_slow_options_unlikely(weight):
 class FasterIsBetter(ConvolutionsAreSlow):
     """The same device, where a millisecond costs ten points."""
 
-    def reward(self, score, latency_ms):
+    def reward(self, score, latency_ms, metric):
         return score - 10.0 * latency_ms
 
 
 def test_the_reward_of_a_method_that_trains_has_the_latency_in_it():
-    made = replace(tiny_unas(), hardware=FasterIsBetter())
-    outcome, history = search(made, np.array([0]), None)
-    rows = list(history.rows(made.space, made.protocol))
-    accuracy, latency, reward = (
-        np.array([row[EVALUATION_COLUMNS.index(name)] for row in rows])
-        for name in ("val_score", "latency_ms", "reward")
-    )
+    made = replace(tiny_unas(), hardware=Having(device=FasterIsBetter()))
+    outcome, history = search(made.opened(), np.array([0]), None)
+    columns = history.columns(made.space, ACCURACY, ToyEvaluator().protocol)
+    names = ("val_score", "latency_ms", "reward")
+    accuracy, latency, reward = (np.array(columns[name]) for name in names)
     np.testing.assert_allclose(reward, accuracy - 10.0 * latency, atol=1e-5)
     assert (latency > 0).any()
     assert outcome.reward[0] in reward
@@ -254,7 +251,7 @@ def test_the_reward_of_a_method_that_trains_has_the_latency_in_it():
 def test_the_variance_of_the_gradient_is_logged_once_an_epoch(caplog):
     made = tiny_unas()
     with caplog.at_level("INFO", logger="nasrun"):
-        search(made, np.array([0]), None)
+        search(made.opened(), np.array([0]), None)
     found = [r for r in caplog.messages if "variance of the logits' gradient" in r]
     assert len(found) == len(made.algorithm.gradient_variance) == 3
     assert all(value > 0 for value in made.algorithm.gradient_variance)
@@ -269,6 +266,4 @@ def tiny_unas(*more):
         ),
         [CONF / "task"],
     )  # fmt: skip
-    evaluator = ToyEvaluator()
-    evaluator.start(made.space, made.task)
-    return replace(made, evaluator=evaluator)
+    return replace(made, evaluator=ToyEvaluator())

@@ -27,10 +27,9 @@ def accuracies(name, cache_dir, *overrides):
         "evaluator.reward=val@12", f"trials={TRIALS}", f"cache_dir={cache_dir}", *overrides
     )
     experiment = check(config, [CONF / "task"])
-    experiment.evaluator.start(experiment.space, experiment.task)
-    experiment.hardware.start(experiment.space, experiment.task)
     archs = trace(experiment, algorithm=make(name)).outcome.archs
-    scores = [experiment.evaluator.score(archs, task) for task in experiment.final_tasks]
+    judge = experiment.opened().judge
+    scores = [judge.score(archs, task) for task in experiment.final_tasks]
     return np.stack([score.test_score for score in scores], axis=1)
 
 

@@ -3,6 +3,7 @@ import pytest
 from toys import ToySpace
 
 from nasrun.benchmarks.merge import Merge, mean_over_runs
+from nasrun.benchmarks.rows import ArchRows, figures_at
 from nasrun.benchmarks.table import Column, Frame
 from nasrun.errors import DataError
 
@@ -28,15 +29,21 @@ def frame(archs, **figures):
     return Frame(archs, {columns[key]: np.array(values, float) for key, values in figures.items()})
 
 
-def test_rows_follow_the_space_whatever_the_order_of_the_file():
+def by_number(merge, column):
+    """Figures in the order of the space's numbers."""
+    rows = ArchRows(SPACE, merge.archs).exact(SPACE.at(np.arange(SPACE.size)))
+    return figures_at(merge.columns()[column], rows).astype(np.float32)
+
+
+def test_figures_are_found_whatever_the_order_of_the_file():
     merge = merged(frame(["11", "00"], acc=[80, 50]))
-    np.testing.assert_array_equal(merge.columns()[ACC], np.float32([50, np.nan, np.nan, 80]))
+    np.testing.assert_array_equal(by_number(merge, ACC), np.float32([50, np.nan, np.nan, 80]))
     assert merge.columns()[ACC].dtype == np.float32
 
 
 def test_the_first_source_wins_and_later_ones_fill_gaps():
     merge = merged(frame(["00", "01"], acc=[50, 60]), frame(["01", "10"], acc=[60.005, 70]))
-    np.testing.assert_array_equal(merge.columns()[ACC], np.float32([50, 60, 70, np.nan]))
+    np.testing.assert_array_equal(by_number(merge, ACC), np.float32([50, 60, 70, np.nan]))
     assert merge.conflicts == []
 
 
@@ -51,7 +58,7 @@ def test_a_disagreement_beyond_rounding_is_told():
         "60 against 60.5 for 01; the former is used"
     )
     assert "train_s/a/12of12/mean for 1 of 3" in seconds
-    np.testing.assert_array_equal(merge.columns()[ACC][:3], np.float32([50, 60, 70]))
+    np.testing.assert_array_equal(by_number(merge, ACC)[:3], np.float32([50, 60, 70]))
 
 
 def test_gross_disagreement_is_refused():
@@ -72,14 +79,14 @@ def test_a_third_source_is_compared_with_both():
 
 def test_means_are_derived_from_runs_where_there_are_only_runs():
     merge = merged(frame(["00", "01", "10"], run1=[1, 2, np.nan], run2=[2, np.nan, np.nan]))
-    np.testing.assert_array_equal(merge.columns()[ACC], np.float32([1.5, 2, np.nan, np.nan]))
+    np.testing.assert_array_equal(by_number(merge, ACC), np.float32([1.5, 2, np.nan, np.nan]))
     given = merged(frame(["00"], run1=[1], acc=[1.25]))
     assert given.columns()[ACC][0] == 1.25
 
 
 def test_a_single_run_does_not_stand_in_the_way_of_a_mean():
     merge = merged(frame(["00", "01"], run1=[50, 60]), frame(["00"], acc=[51]))
-    np.testing.assert_array_equal(merge.columns()[ACC][:2], np.float32([51, 60]))
+    np.testing.assert_array_equal(by_number(merge, ACC)[:2], np.float32([51, 60]))
     assert merge.conflicts == []
     two = merged(frame(["00"], run1=[50], run2=[51]), frame(["00"], acc=[51]))
     assert two.columns()[ACC][0] == 50.5

@@ -16,7 +16,7 @@ SECONDS = Column("train_s", "a", 12, 12, "mean")
 @pytest.fixture
 def table():
     columns = {ACC: np.float32([1, 2, np.nan, 4, 5, 6]), SECONDS: np.arange(6, dtype=np.float32)}
-    return Table(columns, {"file": "abc"}, ["first"], ["they disagree"])
+    return Table(SPACE, None, columns, {"file": "abc"}, ["first"], ["they disagree"])
 
 
 def test_a_table_comes_back(tmp_path, table):
@@ -39,7 +39,7 @@ def test_a_table_comes_back(tmp_path, table):
 
 def test_another_space_is_refused(tmp_path, table):
     write_table(tmp_path / "t", table, SPACE)
-    with pytest.raises(DataError, match=r"expected nasrun-table-1 of toy-6-\w+, found"):
+    with pytest.raises(DataError, match=r"expected nasrun-table-2 of toy-\w+, found"):
         open_table(tmp_path / "t", ToySpace((3, 2)))
     assert space_id(ToySpace((2, 3))) == space_id(SPACE) != space_id(ToySpace((3, 2)))
 

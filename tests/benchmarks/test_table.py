@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toys import ToySpace
 
 from nasrun.benchmarks.table import METRICS, Column, Table
 from nasrun.errors import ConfigError
@@ -41,7 +42,8 @@ def table():
         "train_s/a/12of12/mean",
         "train_s/a/200of200/mean",
     ]
-    return Table({Column.parse(n): np.full(2, i, np.float32) for i, n in enumerate(names)}, {})
+    columns = {Column.parse(n): np.full(2, i, np.float32) for i, n in enumerate(names)}
+    return Table(ToySpace((2,)), None, columns, {})
 
 
 def test_questions_to_a_table():

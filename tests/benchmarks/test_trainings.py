@@ -1,3 +1,4 @@
+import csv
 import math
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -16,7 +17,7 @@ from nasrun.spaces.nb201 import NB201
 ARCH = NB201().text(NB201().at(np.array(77)))
 ROW = TrainedEpoch(
     "abc", "in16[3,17]", 2, 16, 1000, 100, "0f", "search", "nb201", ARCH, "8", "1", "r1", 2,
-    777, "cpu/float32", 1, 2.5, 10.0, 12.3456789, math.nan, 4.0, 0.5, "",
+    777, "cpu/float32", 1, 2.5, "accuracy_pct", 10.0, 12.3456789, math.nan, 4.0, 0.5, "",
 )  # fmt: skip
 
 
@@ -115,3 +116,24 @@ def test_figures_that_no_column_tells_apart_are_refused(tmp_path):
     log.add(rows("other", channels="16"))
     with pytest.raises(DataError, match="was trained twice on"):
         read(log.path, "nb201")
+
+
+def test_files_of_earlier_versions_are_read_but_not_added_to(tmp_path):
+    path = tmp_path / "trainings.csv"
+    TrainingLog(path).add(rows())
+    header, *lines = path.read_text().splitlines()
+    place = COLUMNS.index("metric")
+    # Written before there were other metrics than accuracy; a cell with a comma is quoted.
+    earlier = header.replace("metric,", "").replace("train_score", "train_acc_pct")
+    earlier = earlier.replace("val_score", "valid_acc_pct").replace("test_score", "test_acc_pct")
+    cells = [next(csv.reader([line])) for line in lines]
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(earlier.split(","))
+        writer.writerows(row[:place] + row[place + 1 :] for row in cells)
+    assert [row.val_score for row in TrainingLog(path).all()] == [12.345679, 20.0]
+    assert {row.metric for row in TrainingLog(path).all()} == {"accuracy_pct"}
+    before = path.read_bytes()
+    with pytest.raises(DataError, match="an earlier version wrote it"):
+        TrainingLog(path).add(rows("new"))
+    assert path.read_bytes() == before

@@ -11,7 +11,6 @@ from toys import ToyEvaluator, ToySpace, toy_experiment
 from nasrun.algorithms.base import SampleBased
 from nasrun.budget import Budget, Edge
 from nasrun.errors import UnsupportedError
-from nasrun.spec import Measured
 
 pytestmark = pytest.mark.parametrize("name", ALGORITHMS)
 SEEDS = range(100, 105)
@@ -45,7 +44,7 @@ class Ascending(ToySpace):
 class Uneven(ToyEvaluator):
     """Costs differ between architectures, so that trials end at different times."""
 
-    def evaluate(self, archs, *, epochs, streams):
+    def evaluate(self, archs, *, epochs, streams, parents=None):
         measured = super().evaluate(archs, epochs=epochs, streams=streams)
         return replace(measured, cost_s=epochs * (1.0 + 0.37 * archs.sum(axis=1)))
 
@@ -57,10 +56,10 @@ class Failing(ToyEvaluator):
         super().__init__()
         self.works = works
 
-    def evaluate(self, archs, *, epochs, streams):
+    def evaluate(self, archs, *, epochs, streams, parents=None):
         measured = super().evaluate(archs, epochs=epochs, streams=streams)
-        accuracy = np.where(self.works(archs), measured.val_score, np.nan)
-        return Measured(archs, epochs, accuracy, *(measured.cost_s, accuracy, accuracy))
+        score = np.where(self.works(archs), measured.score, np.nan)
+        return replace(measured, score=score)
 
 
 def toy_trace(name, *, algorithm=None, seeds=SEEDS, space=None, evaluator=None, **limits):

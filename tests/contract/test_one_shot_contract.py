@@ -46,19 +46,16 @@ class Searched:
 
 def experiment(name, *more):
     made = check(composed(f"algorithm={name}", *TINY, *OWN.get(name, ()), *more), [CONF / "task"])
-    evaluator = ToyEvaluator()
-    evaluator.start(made.space, made.task)
-    made.hardware.start(made.space, made.task)
-    return replace(made, evaluator=evaluator)
+    return replace(made, evaluator=ToyEvaluator())
 
 
 def searched(name, *more, seed=3, folder=None, **limits):
     made = replace(experiment(name, *more), budget=Budget(**limits))
-    outcome, history = search(made, np.array([seed]), None, folder)
+    outcome, history = search(made.opened(), np.array([seed]), None, folder)
     steps = history._measured
     return Searched(
         [m.archs[0].tolist() for m in steps],
-        [float(m.val_score[0]) for m in steps],
+        [float(m.score[0]) for m in steps],
         [float(m.cost_s[0]) for m in steps],
         outcome,
         made.algorithm,
@@ -112,16 +109,16 @@ def test_another_seed_gives_another_search(name):
 
 
 def test_rows_say_that_the_weights_were_shared_and_what_was_reduced(name):
-    protocol = experiment(name).protocol
-    assert protocol["fidelity"].startswith(f"shared weights, {EPOCHS} epochs; reduced: channels 4")
-    assert protocol["clock"] == "measured"
+    protocol = experiment(name).opened().protocol
+    assert protocol.fidelity.startswith(f"shared weights, {EPOCHS} epochs; reduced: channels 4")
+    assert protocol.clock == "measured"
 
 
 def test_trials_are_played_one_at_a_time(name):
     made = experiment(name)
     assert not made.algorithm.cohort
     with pytest.raises(UnsupportedError, match="one trial at a time"):
-        search(made, np.array([1, 2]), None)
+        search(made.opened(), np.array([1, 2]), None)
 
 
 def test_a_space_without_a_supernet_is_refused_in_one_sentence(name):

@@ -19,20 +19,19 @@ class Cheap(ToyEvaluator):
 
 
 @dataclass
-class Dear(ToyEvaluator):
-    """Counts whom it judges."""
+class Counting(ToyEvaluator):
+    """Counts what it measures."""
 
-    judged: int = 0
+    asked: int = 0
 
-    def evaluate(self, archs, *, epochs, streams):
-        self.judged += len(archs)
+    def evaluate(self, archs, *, epochs, streams, parents=None):
+        self.asked += len(archs)
         return super().evaluate(archs, epochs=epochs, streams=streams)
 
 
 def screened(then=None, **changes):
-    made = Screened(screen=Cheap(), then=then or Dear(), **changes)
-    made.start(ToySpace(), TASK)
-    return made
+    made = Screened(screen=Cheap(), then=then or Counting(), **changes)
+    return made.opened(ToySpace(), TASK)
 
 
 def judge(evaluator, numbers, seeds=None):
@@ -45,23 +44,23 @@ def judge(evaluator, numbers, seeds=None):
 def test_those_under_the_bar_are_not_judged():
     evaluator = screened()
     found = judge(evaluator, range(24))
-    passed = ~np.isnan(found.val_score)
+    passed = ~np.isnan(found.score)
     assert 8 <= passed.sum() <= 16
     assert passed[np.argmax(passed) :].all()  # the bar is one number
-    assert evaluator.then.judged == passed.sum()
+    assert evaluator._then.asked == passed.sum()
     assert (found.cost_s == np.where(passed, 12.0, 0.0)).all()
 
 
 def test_screening_is_charged_where_both_clocks_are_this_machines():
     found = judge(screened(then=Cheap()), range(24))
-    assert (found.cost_s == np.where(np.isnan(found.val_score), 12.0, 24.0)).all()
+    assert (found.cost_s == np.where(np.isnan(found.score), 12.0, 24.0)).all()
 
 
 def test_a_trials_draws_do_not_depend_on_the_others():
-    whole = judge(screened(then=Dear(noise=1.0)), range(24), range(24))
+    whole = judge(screened(then=Counting(noise=1.0)), range(24), range(24))
     for row in (2, 20, 23):
-        alone = judge(screened(then=Dear(noise=1.0)), [row], [row])
-        np.testing.assert_array_equal(alone.val_score, whole.val_score[row : row + 1])
+        alone = judge(screened(then=Counting(noise=1.0)), [row], [row])
+        np.testing.assert_array_equal(alone.score, whole.score[row : row + 1])
 
 
 def test_it_needs_two_evaluators_and_a_share():
@@ -75,11 +74,11 @@ def test_it_needs_two_evaluators_and_a_share():
 class Unscored(ToyEvaluator):
     """Scores nothing."""
 
-    def evaluate(self, archs, *, epochs, streams):
+    def evaluate(self, archs, *, epochs, streams, parents=None):
         found = super().evaluate(archs, epochs=epochs, streams=streams)
-        return replace(found, val_score=np.full(len(archs), np.nan))
+        return replace(found, score=np.full(len(archs), np.nan))
 
 
 def test_a_screen_that_scores_nothing_is_refused():
     with pytest.raises(DataError, match="gave none of 100 sampled architectures a score"):
-        Screened(screen=Unscored(), then=Dear()).start(ToySpace(), TASK)
+        Screened(screen=Unscored(), then=Counting()).opened(ToySpace(), TASK)

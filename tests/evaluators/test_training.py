@@ -1,13 +1,12 @@
-import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from toys import ToyEvaluator
 
 from nasrun.benchmarks.trainings import TrainingLog
 from nasrun.errors import ConfigError, UnsupportedError
-from nasrun.evaluators.tabular import Tabular
 from nasrun.evaluators.training import Training
 from nasrun.nets import workers
 from nasrun.nets.footprint import footprint
@@ -17,7 +16,7 @@ from nasrun.nets.trainer import Trainer
 from nasrun.nets.training_cache import recipe_id
 from nasrun.spaces.darts import DARTS
 from nasrun.spaces.nb201 import NB201
-from nasrun.spec import Scale, Task
+from nasrun.spec import Protocol, Scale, Task
 from nasrun.streams import Streams
 from nasrun.tasks.synthetic_images import SyntheticImages
 
@@ -32,15 +31,17 @@ def task_of(name="made_up", **changes):
     )
 
 
-def training(tmp_path, **changes):
+def settings(tmp_path, **changes):
     values = {
         "recipe": Recipe(batch=32, learning_rate=0.05), "epochs": 3, "score_epochs": 2,
         "score_seeds": [1, 2], "channels": 4, "cells": 1, "device": "cpu", "threads": 1,
         "precision": Precision.float32, "cache_dir": str(tmp_path),
     }  # fmt: skip
-    made = Training(**{**values, **changes})
-    made.start(SPACE, task_of())
-    return made
+    return Training(**{**values, **changes})
+
+
+def training(tmp_path, space=SPACE, task=None, **changes):
+    return settings(tmp_path, **changes).opened(space, task or task_of())
 
 
 def measured(evaluator, archs, epochs=None):
@@ -56,16 +57,16 @@ def archs(*numbers):
 def test_it_trains_and_measures_the_cost(tmp_path):
     evaluator = training(tmp_path)
     found = measured(evaluator, archs(9000, 3))
-    assert ((found.val_score >= 0) & (found.val_score <= 100)).all()
+    assert ((found.score >= 0) & (found.score <= 100)).all()
     assert (found.cost_s > 0).all()
     assert np.isnan(found.reward).all()
     assert evaluator.fidelities == (1, 2, 3)
-    assert evaluator.protocol == {
-        "split": "made-up-valid",
-        "fidelity": f"val@3; 96+48 images, 8 px, recipe {RECIPE}; C=4 N=1 cpu/float32",
-        "run": "777",
-        "clock": "measured: 3 epochs + 1 validation pass",
-    }
+    assert evaluator.protocol == Protocol(
+        split="made-up-valid",
+        fidelity=f"val@3; 96+48 images, 8 px, recipe {RECIPE}; C=4 N=1 cpu/float32",
+        run="777",
+        clock="measured: 3 epochs + 1 validation pass",
+    )
     rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
     assert [row.epoch for row in rows] == [1, 2, 3] * 2
     assert {row.task for row in rows} == {"made_up"}
@@ -76,7 +77,7 @@ def test_nothing_is_trained_twice(tmp_path, monkeypatch):
     first = measured(training(tmp_path), archs(9000))
     monkeypatch.setattr(Trainer, "train", None)
     again = measured(training(tmp_path), archs(9000, 9000))
-    assert (again.val_score == first.val_score[0]).all()
+    assert (again.score == first.score[0]).all()
     assert (again.cost_s == first.cost_s[0]).all()
     with pytest.raises(TypeError):
         measured(training(tmp_path, seed=888), archs(9000))
@@ -91,7 +92,7 @@ def test_all_strings_of_one_cell_are_one_training(tmp_path, monkeypatch):
     # Whichever is asked for first, and in folders of their own.
     one = measured(training(tmp_path / "a"), same[:1])
     two = measured(training(tmp_path / "b"), same[1:])
-    assert one.val_score == two.val_score
+    assert one.score == two.score
     assert (two.archs == same[1:]).all()
     monkeypatch.setattr(Trainer, "train", None)
     measured(training(tmp_path / "a"), same[1:])
@@ -100,9 +101,7 @@ def test_all_strings_of_one_cell_are_one_training(tmp_path, monkeypatch):
 def test_networks_of_one_text_that_are_built_otherwise_are_trained_apart(tmp_path):
     for auxiliary in (True, False):
         space = DARTS(nodes=1, operations=["skip_connect", "max_pool_3x3"], auxiliary=auxiliary)
-        evaluator = training(tmp_path, epochs=1)
-        evaluator.start(space, task_of())
-        measured(evaluator, space.at(np.array([0])))
+        measured(training(tmp_path, space, epochs=1), space.at(np.array([0])))
     trained = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
     assert [row.arch for row in trained] == [trained[0].arch] * 2
     assert trained[0].loss != trained[1].loss
@@ -126,14 +125,14 @@ def test_a_longer_training_goes_on_from_the_checkpoint(tmp_path, monkeypatch):
     assert list((tmp_path / "parts" / "trainings" / "checkpoints").glob("*.pt"))
     longer = measured(evaluator, archs(9000))
     assert counted == [0, 1, 2]
-    assert longer.val_score == whole.val_score
+    assert longer.score == whole.score
     assert longer.cost_s > short.cost_s
 
 
 def test_a_failed_training_scores_nothing_and_costs_its_time(tmp_path):
     evaluator = training(tmp_path, recipe=Recipe(batch=32, learning_rate=1e20))
     found = measured(evaluator, archs(9000, 9001))
-    assert np.isnan(found.val_score).all()
+    assert np.isnan(found.score).all()
     assert (found.cost_s > 0).all()
     rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
     last = {row.training: row for row in rows}
@@ -147,7 +146,7 @@ def test_processes_find_what_one_finds(tmp_path):
     wanted = measured(training(tmp_path / "one"), archs(9000, 3, 700))
     side_by_side = training(tmp_path / "two", parallel=2)
     found = measured(side_by_side, archs(9000, 3, 700))
-    np.testing.assert_array_equal(found.val_score, wanted.val_score)
+    np.testing.assert_array_equal(found.score, wanted.score)
 
 
 def test_small_networks_have_one_thread_in_a_process_of_many_too(tmp_path, monkeypatch):
@@ -219,15 +218,14 @@ def test_footprints_are_the_tables_at_full_scale():
     np.testing.assert_allclose(footprint(SPACE.build(arch, task, Scale()), 32), expected)
 
 
-def test_copies_serve_other_tasks(tmp_path):
-    evaluator = training(tmp_path)
-    own = copy.copy(evaluator)
-    own.start(SPACE, task_of("other", data_seed=5))
-    assert (
-        measured(own, archs(9000)).val_score
-        != pytest.approx(measured(evaluator, archs(9000)).val_score, abs=1e-12)
-        or own.protocol == evaluator.protocol
-    )
+def test_opening_for_another_task_leaves_a_session_as_it_was(tmp_path):
+    recipe, other = settings(tmp_path), task_of("other", data_seed=5)
+    evaluator = recipe.opened(SPACE, task_of())
+    before = evaluator.protocol
+    own = recipe.opened(SPACE, other)
+    measured(own, archs(9000))
+    measured(evaluator, archs(9000))
+    assert evaluator.protocol == before
     rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
     assert {row.task for row in rows} == {"made_up", "other"}
     assert len({row.images for row in rows}) == 2
@@ -245,7 +243,7 @@ def test_global_random_numbers_stay_as_they_are(tmp_path):
 
 def test_tasks_without_images_are_refused(tmp_path):
     with pytest.raises(UnsupportedError, match="has no images"):
-        training(tmp_path).start(SPACE, Task("toy", 10, 32, "toy", "toy", 1, 1))
+        training(tmp_path, task=Task("toy", 10, 32, "toy", "toy", 1, 1))
 
 
 @pytest.mark.parametrize(
@@ -278,7 +276,7 @@ def test_what_cannot_be_exported_is_refused_before_the_search(tmp_path):
     with pytest.raises(ConfigError, match="score_epochs is null"):
         training(tmp_path, score_epochs=None).check_export(["weights"])
     with pytest.raises(UnsupportedError, match="trains no network to export"):
-        Tabular().check_export(["weights"])
+        ToyEvaluator().check_export(["weights"])
 
 
 class Undrawn(SyntheticImages):
@@ -290,9 +288,8 @@ class Undrawn(SyntheticImages):
 
 
 def test_rows_say_that_the_published_cut_is_missing(tmp_path):
-    evaluator = training(tmp_path, recipe=Recipe())
-    evaluator.start(SPACE, Undrawn("made_up", 3, 8, "a", "b", 48, 96, test_images=48))
-    label = evaluator.protocol["fidelity"]
+    task = Undrawn("made_up", 3, 8, "a", "b", 48, 96, test_images=48)
+    label = training(tmp_path, task=task, recipe=Recipe()).protocol.fidelity
     assert f"recipe nb201/{recipe_id(Recipe())}, split drawn by seed 0 as list.txt" in label
 
 
@@ -309,4 +306,4 @@ def test_the_record_says_that_memory_halved_the_batches(tmp_path, monkeypatch):
     found = measured(training(tmp_path), archs(9000))
     rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
     assert {row.device for row in rows} == {"cpu/float32; halved batches"}
-    assert not np.isnan(found.val_score).any()
+    assert not np.isnan(found.score).any()

@@ -25,11 +25,12 @@ def train(folder):
         recipe=Recipe(batch=32), epochs=8, channels=4, cells=1, device="cpu", threads=1,
         precision=Precision.float32, score_epochs=None, cache_dir=str(folder),
     )  # fmt: skip
-    evaluator.start(NB201(), task)
     arch = NB201().at(np.array([9000]))
-    found = evaluator.evaluate(arch, epochs=np.array([8]), streams=Streams([0]))
+    found = evaluator.opened(NB201(), task).evaluate(
+        arch, epochs=np.array([8]), streams=Streams([0])
+    )
     rows = TrainingLog(Path(folder) / "trainings" / "trainings.csv").all()
-    return found.val_score[0], [(row.loss, row.train_score, row.val_score) for row in rows]
+    return found.score[0], [(row.loss, row.train_score, row.val_score) for row in rows]
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")

@@ -9,7 +9,6 @@ from nasrun.algorithms.random_search import RandomSearch
 from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.evaluators.zero_cost import ZeroCost
 from nasrun.nets.zero_cost import PROXIES
-from nasrun.pipeline import prepare
 from nasrun.spaces.darts import DARTS
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Task
@@ -23,8 +22,7 @@ TABLE_TASK = Task("toy", 10, 8, "toy", "toy", 1, 1)
 
 def started(task=TASK, **changes):
     evaluator = ZeroCost(**{"channels": 4, "cells": 1, "batch": 8, "device": "cpu", **changes})
-    evaluator.start(SPACE, task)
-    return evaluator
+    return evaluator.opened(SPACE, task)
 
 
 def score(evaluator, archs):
@@ -42,9 +40,9 @@ def test_a_score_is_a_fixed_number_with_a_cost(proxy):
     found = score(started(proxy=proxy), archs(9000, 3))
     assert torch.equal(torch.random.get_rng_state(), before)
     again = score(started(proxy=proxy), archs(3, 9000))
-    np.testing.assert_array_equal(found.val_score, again.val_score[::-1])
+    np.testing.assert_array_equal(found.score, again.score[::-1])
     assert (found.cost_s > 0).all()
-    assert started(proxy=proxy).protocol["fidelity"] == f"{proxy} C=4 N=1; batch 8"
+    assert started(proxy=proxy).protocol.fidelity == f"{proxy} C=4 N=1; batch 8"
 
 
 def test_strings_of_one_cell_have_one_score():
@@ -52,14 +50,14 @@ def test_strings_of_one_cell_have_one_score():
     one = SPACE.parse("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
     other = SPACE.parse("|skip_connect~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
     found = score(evaluator, np.array([one, other]))
-    assert found.val_score[0] == found.val_score[1]
+    assert found.score[0] == found.score[1]
 
 
 def test_scores_are_features_side_by_side():
     evaluator = started(proxy="jacov")
     found = evaluator.features(archs(9000, 3))
     assert found.shape == (2, len(PROXIES))
-    expected = score(started(proxy="l2"), archs(9000, 3)).val_score
+    expected = score(started(proxy="l2"), archs(9000, 3)).score
     np.testing.assert_allclose(found[:, PROXIES.index("l2")], expected)
 
 
@@ -68,8 +66,7 @@ def test_an_auxiliary_head_has_no_part_in_a_score():
     for auxiliary in (True, False):
         space = DARTS(operations=["max_pool_3x3", "sep_conv_3x3"], nodes=2, auxiliary=auxiliary)
         evaluator = ZeroCost(proxy="jacov", channels=4, cells=3, batch=8, device="cpu")
-        evaluator.start(space, TASK)
-        found.append(evaluator.features(np.array([[0, 1, 1] * 4])))
+        found.append(evaluator.opened(space, TASK).features(np.array([[0, 1, 1] * 4])))
     with_head, without = (row[0] for row in found)
     assert np.isfinite(with_head).all()
     sizes = [PROXIES.index(name) for name in ("params", "flops")]
@@ -77,7 +74,7 @@ def test_an_auxiliary_head_has_no_part_in_a_score():
 
 
 def test_some_scores_need_no_images():
-    assert np.isfinite(score(started(TABLE_TASK), archs(9000)).val_score).all()
+    assert np.isfinite(score(started(TABLE_TASK), archs(9000)).score).all()
     with pytest.raises(UnsupportedError, match="has no images"):
         started(TABLE_TASK, proxy="snip")
 
@@ -95,5 +92,5 @@ def test_an_unknown_score_is_refused():
 
 def test_it_is_refused_as_a_scorer():
     made = replace(toy_experiment(RandomSearch()), scorer=ZeroCost())
-    with pytest.raises(ConfigError, match="scorer=zero_cost gives no final accuracy"):
-        prepare(made)
+    with pytest.raises(ConfigError, match="scorer=zero_cost gives no final figures"):
+        made.opened()

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasrun.errors import ConfigError
-from nasrun.hardware.base import KnownLatency
+from nasrun.hardware.base import KnownDevice, Weighing
 from nasrun.hardware.none import NoHardware
 from nasrun.spaces.nb201 import NB201
-from nasrun.spec import Task
+from nasrun.spec import ACCURACY, Task
 
 SPACE = NB201()
 TASK = Task("cifar10", 10, 32, "cifar10-valid", "cifar10", 25_000, 25_000)
@@ -17,19 +17,19 @@ POSITIVE = st.floats(0.1, 1e3)
 
 
 @dataclass
-class Counting(KnownLatency):
+class Counting(Weighing):
     """The latency of an architecture is its number, in ms; the first is unknown."""
 
     name: str = "counting"
 
-    def latencies(self, space, task):
-        return np.where(np.arange(space.size) == 0, np.nan, np.arange(space.size, dtype=float))
+    def opened(self, space, task):
+        latencies_ms = np.arange(space.size, dtype=float)
+        latencies_ms[0] = np.nan
+        return KnownDevice(self, space, None, latencies_ms, {})
 
 
 def started(**settings):
-    device = Counting(**settings)
-    device.start(SPACE, TASK)
-    return device
+    return Counting(**settings).opened(SPACE, TASK)
 
 
 def test_latency_by_architecture():
@@ -40,24 +40,26 @@ def test_latency_by_architecture():
 @given(POSITIVE, POSITIVE, POSITIVE, st.floats(-2, 0))
 def test_reward_is_that_of_the_paper(accuracy, latency, target, exponent):
     device = started(target_ms=target, exponent=exponent)
-    reward = device.reward(np.array([accuracy]), np.array([latency]))
+    reward = device.reward(np.array([accuracy]), np.array([latency]), ACCURACY)
     np.testing.assert_allclose(reward, accuracy * (latency / target) ** exponent)
 
 
 def test_default_exponent_and_a_figure_by_hand():
     """90 % at twice the target: 90 * exp(-0.05 * ln 2) = 90 * 0.9659363."""
-    reward = started(target_ms=10.0).reward(np.array([90.0, 90.0]), np.array([20.0, 10.0]))
+    reward = started(target_ms=10.0).reward(
+        np.array([90.0, 90.0]), np.array([20.0, 10.0]), ACCURACY
+    )
     np.testing.assert_allclose(reward, [86.934267, 90.0], atol=1e-5)
 
 
 def test_unknown_latency_has_no_reward():
-    reward = started().reward(np.array([90.0, np.nan]), np.array([np.nan, 3.0]))
+    reward = started().reward(np.array([90.0, np.nan]), np.array([np.nan, 3.0]), ACCURACY)
     assert np.isnan(reward).all()
 
 
 def test_exponent_zero_is_accuracy_alone():
     accuracy = np.array([1.0, 2.0])
-    reward = started(exponent=0.0).reward(accuracy, np.array([3.0, 4.0]))
+    reward = started(exponent=0.0).reward(accuracy, np.array([3.0, 4.0]), ACCURACY)
     np.testing.assert_array_equal(reward, accuracy)
 
 
@@ -65,7 +67,7 @@ def test_without_a_target_it_is_the_median_of_the_space_and_is_said(caplog):
     with caplog.at_level("INFO"):
         device = started()
     median = np.median(np.arange(1, SPACE.size))
-    assert device.reward(np.array([50.0]), np.array([median]))[0] == 50.0
+    assert device.reward(np.array([50.0]), np.array([median]), ACCURACY)[0] == 50.0
     assert f"the target is {median:.4g} ms" in caplog.text
 
 
@@ -92,9 +94,9 @@ def test_senseless_settings_are_refused(settings, words):
 
 def test_no_hardware_knows_nothing_and_rewards_accuracy():
     device = NoHardware()
-    device.start(SPACE, TASK)
+    device = device.opened(SPACE, TASK)
     archs, accuracy = SPACE.at(np.arange(3)), np.array([1.0, 2.0, 3.0])
     latency_ms = device.latency_ms(archs)
     assert np.isnan(latency_ms).all()
-    np.testing.assert_array_equal(device.reward(accuracy, latency_ms), accuracy)
-    assert device.files() == {}
+    np.testing.assert_array_equal(device.reward(accuracy, latency_ms, ACCURACY), accuracy)
+    assert device.files == {}

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from nasrun import __main__  # noqa: F401  # registers the config's resolvers
 from nasrun.config import build
 from nasrun.spaces.nb201 import NB201
-from nasrun.spec import Hardware, Task
+from nasrun.spec import ACCURACY, Hardware, Task
 from nasrun.streams import Streams
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -28,19 +28,17 @@ def started(name, cache_dir, *overrides):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", settings)
     device = build(config.hardware, Hardware, "hardware")
-    device.start(SPACE, build(config.task, Task, "task"))
-    return device
+    return device.opened(SPACE, build(config.task, Task, "task"))
 
 
 @every_device
 def test_figures_have_one_row_a_trial(name, cache_dir):
     device = started(name, cache_dir)
-    assert device.name == name
     archs = SPACE.sample(Streams(range(20)))
     latency_ms = device.latency_ms(archs)
     assert latency_ms.shape == (20,)
     assert (np.isnan(latency_ms) | (latency_ms > 0)).all()
-    reward = device.reward(np.linspace(10, 90, 20), latency_ms)
+    reward = device.reward(np.linspace(10, 90, 20), latency_ms, ACCURACY)
     assert reward.shape == (20,)
     alone = [device.latency_ms(arch[None])[0] for arch in archs]
     np.testing.assert_array_equal(latency_ms, alone)
@@ -50,18 +48,18 @@ def test_figures_have_one_row_a_trial(name, cache_dir):
 def test_more_accurate_is_better_at_equal_latency(name, cache_dir):
     device = started(name, cache_dir)
     arch = np.repeat(SPACE.at(np.array([12_345]))[None, 0], 2, axis=0)
-    reward = device.reward(np.array([80.0, 81.0]), device.latency_ms(arch))
+    reward = device.reward(np.array([80.0, 81.0]), device.latency_ms(arch), ACCURACY)
     assert reward[1] > reward[0]
 
 
 @every_device
 def test_files_are_named_with_their_sha256(name, cache_dir):
-    for digest in started(name, cache_dir).files().values():
+    for digest in started(name, cache_dir).files.values():
         assert len(digest) == 64
 
 
 def best(device, accuracy, latency_ms):
-    return int(np.nanargmax(device.reward(accuracy, latency_ms)))
+    return int(np.nanargmax(device.reward(accuracy, latency_ms, ACCURACY)))
 
 
 @pytest.mark.data

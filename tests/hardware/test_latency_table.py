@@ -8,7 +8,7 @@ from nasrun.errors import ConfigError, DataError, UnsupportedError
 from nasrun.hardware.latency_table import LatencyTable
 from nasrun.spaces.nats_size import NATSSize
 from nasrun.spaces.nb201 import NB201
-from nasrun.spec import Task
+from nasrun.spec import ACCURACY, Task
 
 SPACE = NB201()
 TASK = Task("cifar10", 10, 32, "cifar10-valid", "cifar10", 25_000, 25_000)
@@ -26,51 +26,51 @@ def table(tmp_path, content, name="latency.csv", **settings):
 def test_column_is_read_by_architecture(tmp_path, name):
     content = gzip.compress(GOOD.encode()) if name.endswith("gz") else GOOD
     device = table(tmp_path, content, name)
-    device.start(SPACE, TASK)
+    device = device.opened(SPACE, TASK)
     archs = SPACE.at(np.array([0, 7, 15_000, 1]))
     np.testing.assert_array_equal(device.latency_ms(archs), [np.nan, 2.5, 5.5, np.nan])
     path = tmp_path / name
     name = f"latency_table/{path.name}"
-    assert device.files() == {name: hashlib.sha256(path.read_bytes()).hexdigest()}
+    assert device.files == {name: hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def test_another_device_another_column(tmp_path):
     device = table(tmp_path, GOOD, device="board")
-    device.start(SPACE, TASK)
+    device = device.opened(SPACE, TASK)
     np.testing.assert_array_equal(device.latency_ms(SPACE.at(np.array([0, 7]))), [2, 3])
 
 
 def test_target_is_the_median_of_the_known(tmp_path):
     device = table(tmp_path, GOOD)
-    device.start(SPACE, TASK)
-    assert device.reward(np.array([70.0]), np.array([4.0]))[0] == 70.0
+    device = device.opened(SPACE, TASK)
+    assert device.reward(np.array([70.0]), np.array([4.0]), ACCURACY)[0] == 70.0
 
 
 def test_unknown_device_is_refused_with_the_list(tmp_path):
     with pytest.raises(ConfigError, match=r"hardware\.device=watch is not in .*phone, board$"):
-        table(tmp_path, GOOD, device="watch").start(SPACE, TASK)
+        table(tmp_path, GOOD, device="watch").opened(SPACE, TASK)
 
 
 def test_index_and_arch_are_no_devices(tmp_path):
     with pytest.raises(ConfigError, match=r"hardware\.device=arch"):
-        table(tmp_path, GOOD, device="arch").start(SPACE, TASK)
+        table(tmp_path, GOOD, device="arch").opened(SPACE, TASK)
 
 
 def test_another_space_is_refused_in_words(tmp_path):
     with pytest.raises(UnsupportedError, match="space=nb201, and this run has space=nats_size"):
-        table(tmp_path, GOOD).start(NATSSize(), TASK)
+        table(tmp_path, GOOD).opened(NATSSize(), TASK)
 
 
 def test_a_table_of_another_space_can_be_named(tmp_path):
-    device = table(tmp_path, "arch,phone\n8:8:8:8:16,3\n", space="nats_size")
-    device.start(NATSSize(), TASK)
+    recipe = table(tmp_path, "arch,phone\n8:8:8:8:16,3\n", space="nats_size")
+    device = recipe.opened(NATSSize(), TASK)
     np.testing.assert_array_equal(device.latency_ms(NATSSize().at(np.array([0, 1]))), [np.nan, 3])
 
 
 def test_missing_file_says_how_to_get_one(tmp_path):
     device = LatencyTable(path=str(tmp_path / "none.csv"))
     with pytest.raises(DataError, match=r"no such file; set data_dir= .*HELP"):
-        device.start(SPACE, TASK)
+        device = device.opened(SPACE, TASK)
 
 
 @pytest.mark.parametrize(
@@ -93,25 +93,25 @@ def test_missing_file_says_how_to_get_one(tmp_path):
 )
 def test_bad_files_are_refused_with_the_place(tmp_path, content, words):
     with pytest.raises(DataError, match=words):
-        table(tmp_path, content).start(SPACE, TASK)
+        table(tmp_path, content).opened(SPACE, TASK)
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-20], lambda b: b[:40] + b"????" + b[44:]])
 def test_damaged_archives_are_refused(tmp_path, damage):
     content = damage(gzip.compress(GOOD.encode()))
     with pytest.raises(DataError, match="cannot be read"):
-        table(tmp_path, content, "latency.csv.gz").start(SPACE, TASK)
+        table(tmp_path, content, "latency.csv.gz").opened(SPACE, TASK)
 
 
 @pytest.mark.data
 def test_help_covers_the_space_on_27_devices(data_dir):
     path = str(data_dir / "hardware" / "help_latency_nb201.csv.gz")
     with pytest.raises(ConfigError) as caught:
-        LatencyTable(path=path, device="?").start(SPACE, TASK)
+        LatencyTable(path=path, device="?").opened(SPACE, TASK)
     devices = str(caught.value).rpartition("which has ")[2].split(", ")
     assert len(devices) == 27
     device = LatencyTable(path=path, device="pixel3")
-    device.start(SPACE, TASK)
+    device = device.opened(SPACE, TASK)
     latency_ms = device.latency_ms(SPACE.at(np.arange(SPACE.size)))
     assert not np.isnan(latency_ms).any()
     text = "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|"

@@ -4,7 +4,7 @@ import pytest
 from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.hardware.measured import MeasuredLatency
 from nasrun.spaces.nb201 import NB201
-from nasrun.spec import Task
+from nasrun.spec import ACCURACY, Task
 
 SPACE, TASK = NB201(), Task("toy", 5, 8, "toy", "toy", 1, 1)
 SMALL = {"device": "cpu", "threads": 1, "channels": 4, "cells": 1, "runs": 3, "warm_up": 1}
@@ -12,7 +12,7 @@ SMALL = {"device": "cpu", "threads": 1, "channels": 4, "cells": 1, "runs": 3, "w
 
 def started(**changes):
     hardware = MeasuredLatency(**{**SMALL, "sample": 3, **changes})
-    hardware.start(SPACE, TASK)
+    hardware = hardware.opened(SPACE, TASK)
     return hardware
 
 
@@ -27,9 +27,9 @@ def test_a_latency_is_measured_once():
 
 def test_the_reward_weighs_the_latency_against_the_target():
     hardware = started(target_ms=2.0)
-    found = hardware.reward(np.array([50.0, 50.0]), np.array([2.0, 4.0]))
+    found = hardware.reward(np.array([50.0, 50.0]), np.array([2.0, 4.0]), ACCURACY)
     np.testing.assert_allclose(found, [50.0, 50.0 * 2**-0.05])
-    assert started().reward(np.array([50.0]), np.array([1.0])) > 0
+    assert started().reward(np.array([50.0]), np.array([1.0]), ACCURACY) > 0
 
 
 def test_counts_that_mean_nothing_are_refused():
@@ -42,4 +42,4 @@ def test_a_space_without_networks_is_refused():
     from toys import ToySpace
 
     with pytest.raises(UnsupportedError, match="has no network"):
-        MeasuredLatency(**SMALL).start(ToySpace(), TASK)
+        MeasuredLatency(**SMALL).opened(ToySpace(), TASK)

