@@ -12,7 +12,7 @@ ROOT = Path(nasrun.__file__).parent
 # A module may import from its own line and from the lines above; never from one below.
 LAYERS = (
     {"errors", "streams"},
-    {"files", "images"},
+    {"ranges", "files", "images"},
     {"machine"},
     {"spec", "budget"},
     {"report"},

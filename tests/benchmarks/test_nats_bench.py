@@ -35,9 +35,7 @@ def test_genuine_topology_records(data_dir, tmp_path):
     valid = Column("val_score", "cifar10-valid", 12, 12, "mean")
     np.testing.assert_allclose(columns[valid._replace(run="777")][0], 62.712, atol=1e-4)
     np.testing.assert_allclose(columns[valid._replace(run="111")][0], 64.016, atol=1e-4)
-    assert (
-        sum(c[:3] == ("val_score", "cifar100", 12) and c.run == "mean" for c in columns) == 12
-    )
+    assert sum(c[:3] == ("val_score", "cifar100", 12) and c.run == "mean" for c in columns) == 12
     last = Column("test_score", "cifar10", 200, 200, "888")
     np.testing.assert_allclose(columns[last][0], 86.18, atol=1e-4)
     seconds = Column("train_s", "cifar10-valid", 200, 200, "mean")

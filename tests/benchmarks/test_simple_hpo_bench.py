@@ -18,9 +18,7 @@ def test_all_architectures_and_the_published_optima(frame):
     assert len(set(frame.archs)) == 15_625
     optima = {"cifar10-valid": 91.607, "cifar100": 73.493, "ImageNet16-120": 46.733}
     for dataset, optimum in optima.items():
-        runs = [
-            frame.columns[Column("val_score", dataset, 200, 200, s)] for s in ("777", "888")
-        ]
+        runs = [frame.columns[Column("val_score", dataset, 200, 200, s)] for s in ("777", "888")]
         third = frame.columns[Column("val_score", dataset, 200, 200, "999")]
         assert np.isnan(third).sum() == 7_456
         assert not np.isnan(runs).any()

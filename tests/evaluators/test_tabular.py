@@ -278,9 +278,7 @@ def test_final_figures_of_one_run_and_of_a_shorter_training(start, content):
     np.testing.assert_array_equal(
         scored.test_score, expect(content, "test_score/cifar10/200of200/mean")
     )
-    with pytest.raises(
-        ConfigError, match=r"no run 888 of test_score .* evaluator\.score_run=mean"
-    ):
+    with pytest.raises(ConfigError, match=r"no run 888 of test_score .* evaluator\.score_run=mean"):
         start(score_run="888", missing_run=MissingRun.error).score(ARCHS, TASK)
     short = start(score_epochs=12).score(ARCHS, TASK)
     np.testing.assert_array_equal(
