@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from nasrun.errors import ConfigError
+from nasrun.ranges import require_positive
 
 UNLIMITED = 50  # evaluations where nothing limits a trial
 
@@ -34,10 +34,7 @@ class Budget:
     charge_startup: bool = True  # False: the initial population or history costs nothing
 
     def __post_init__(self) -> None:
-        limits = {k: getattr(self, k) for k in ("evaluations", "simulated_s", "wall_s")}
-        for key, value in limits.items():
-            if value is not None and not 0 < value < float("inf"):
-                raise ConfigError(f"budget.{key} must be positive and finite, got {value}")
+        require_positive(self, "budget", "evaluations", "simulated_s", "wall_s")
 
     def within(self, planned: int | None) -> "Budget":
         """This budget for a method that plans so many steps by itself (None: it goes on for ever).

@@ -20,7 +20,7 @@ from nasrun.__main__ import CONF
 from nasrun.algorithms.unas import UNAS, Estimator, Objective
 from nasrun.config import check
 from nasrun.errors import ConfigError, NasrunError
-from nasrun.spec import Archs, Measured, Phase, Problem, Streams
+from nasrun.spec import ACCURACY, Archs, Measured, Phase, Problem, Streams
 from nasrun.streams import Ints
 
 ALWAYS = ("algorithm=unas", "algorithm.frozen=0.99")  # no epoch here changes the logits
@@ -41,12 +41,16 @@ def trained(overrides: Sequence[str], epochs: int, seed: int) -> UNAS:
     method.scale.epochs = 100 * epochs  # so that all of these are frozen
     problem = Problem(
         space=experiment.space,
-        task=experiment.task,
+        task=experiment.task.described,
+        metric=ACCURACY,
         trials=1,
         fidelities=(1,),
         measure=_never,
         latency_ms=lambda archs: np.full(len(archs), np.nan),
         reward=lambda score, _: score,
+        objective_names=("score",),
+        objective_values=lambda score, _: score[:, None],
+        images=lambda: experiment.task.load().search,
     )
     method.start(problem, Streams([seed]), Phase.SEARCH)
     for _ in range(epochs):
@@ -54,7 +58,7 @@ def trained(overrides: Sequence[str], epochs: int, seed: int) -> UNAS:
     return method
 
 
-def _never(archs: Archs, epochs: Ints) -> Measured:
+def _never(archs: Archs, epochs: Ints, parents: Archs | None) -> Measured:
     """A one-shot method measures by itself."""
     raise AssertionError(f"asked to measure {len(archs)} architectures for {epochs} epochs")
 

@@ -57,8 +57,7 @@ def points(job: Path) -> Iterator[Point]:
     experiment = check(config, [CONF / "task"])
     if not experiment.algorithm.trains:
         return
-    judge = experiment.judge
-    judge.start(experiment.space, experiment.task)
+    judge = experiment.opened().judge
     rows = [row for row in read_csv(job / "evaluations.csv") if row["phase"] == "search"]
     archs = np.stack([experiment.space.parse(row["arch"]) for row in rows])
     scored = judge.score(archs, experiment.task)

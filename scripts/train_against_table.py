@@ -21,9 +21,9 @@ from rich.table import Table
 from nasrun import config as configs
 from nasrun.__main__ import CONF
 from nasrun.errors import ConfigError, NasrunError
+from nasrun.experiment import Experiment, Opened
 from nasrun.files import write_csv
-from nasrun.pipeline import Experiment, prepare
-from nasrun.spec import Archs, Evaluator, Floats
+from nasrun.spec import Archs, CountableSpace, Floats, Measuring
 from nasrun.streams import Streams
 
 EPOCHS = 12
@@ -41,11 +41,11 @@ def spread(table: Floats, count: int) -> Archs:
     return order[np.rint(places).astype(int)]
 
 
-def measured(evaluator: Evaluator, archs: Archs) -> tuple[Floats, Floats]:
+def measured(evaluator: Measuring, archs: Archs) -> tuple[Floats, Floats]:
     """``(n,)`` accuracies after the full training, and the seconds it took."""
     full = np.full(len(archs), evaluator.fidelities[-1], np.int64)
     found = evaluator.evaluate(archs, epochs=full, streams=Streams(range(len(archs))))
-    return found.val_score, found.cost_s
+    return found.score, found.cost_s
 
 
 def experiment(overrides: Sequence[str]) -> Experiment:
@@ -56,19 +56,18 @@ def experiment(overrides: Sequence[str]) -> Experiment:
     ]  # fmt: skip
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=[*fixed, *overrides])
-    made = configs.check(config, [CONF / "task"])
-    prepare(made)
-    return made
+    return configs.check(config, [CONF / "task"])
 
 
-def compare(made: Experiment, count: int) -> list[tuple[str, float, float, float]]:
+def compare(opened: Opened, count: int) -> list[tuple[str, float, float, float]]:
     """Rows of text, table accuracy, our accuracy and seconds, worst cell of the table first."""
-    assert made.scorer is not None
-    table, _ = measured(made.scorer, made.space.at(np.arange(made.space.size)))
+    space = opened.experiment.space
+    assert isinstance(space, CountableSpace)
+    table, _ = measured(opened.judging, space.at(np.arange(space.size)))
     chosen = spread(table, count)
-    archs = made.space.at(chosen)
-    ours, seconds = measured(made.evaluator, archs)
-    texts = [made.space.text(arch) for arch in archs]
+    archs = space.at(chosen)
+    ours, seconds = measured(opened.measuring, archs)
+    texts = [space.text(arch) for arch in archs]
     return list(zip(texts, table[chosen].tolist(), ours.tolist(), seconds.tolist(), strict=True))
 
 
@@ -96,8 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.cells < 2:
         raise ConfigError(f"--cells must be at least 2, got {options.cells}")
     made = experiment(options.overrides)
-    rows = compare(made, options.cells)
-    show(rows, ", ".join((made.task.name, made.evaluator.protocol["fidelity"])))
+    opened = made.opened()
+    rows = compare(opened, options.cells)
+    show(rows, ", ".join((made.task.name, opened.measuring.protocol.fidelity)))
     if options.out is not None:
         write_csv(options.out, COLUMNS, rows)
 

@@ -22,9 +22,9 @@ from train_against_table import experiment
 
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.evaluators.training import Training
+from nasrun.experiment import Experiment
 from nasrun.nets.device import Device
 from nasrun.nets.recipe import Precision
-from nasrun.pipeline import Experiment
 from nasrun.spec import Archs, Floats, Scale
 from nasrun.streams import Streams
 
@@ -35,12 +35,11 @@ SMALL = (
 
 def ours(made: Experiment, arch: Archs) -> float:
     """Validation accuracy of a training by the evaluator."""
-    epochs = np.array([made.evaluator.fidelities[-1]])
     with TemporaryDirectory() as folder:
-        evaluator = replace(training(made), cache_dir=folder)
-        evaluator.start(made.space, made.task)
+        evaluator = replace(training(made), cache_dir=folder).opened(made.space, made.task)
+        epochs = np.array([evaluator.fidelities[-1]])
         found = evaluator.evaluate(arch[None], epochs=epochs, streams=Streams([0]))
-    return float(found.val_score[0])
+    return float(found.score[0])
 
 
 def training(made: Experiment) -> Training:
@@ -66,7 +65,7 @@ def plain(made: Experiment, arch: Archs, seed: int) -> float:
             made.space.graph(arch), made.task.classes, splits.search_train,
             (splits.mean, splits.std), Scale(evaluator.channels, evaluator.cells), recipe, device,
         )  # fmt: skip
-        loop.train(evaluator.fidelities[-1])
+        loop.train(evaluator.epochs)
         return loop.accuracy(splits.search_valid)
 
 

@@ -1,12 +1,12 @@
 """What the configuration files describe, for tests that take every file of a group."""
 
-import re
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from nasrun.__main__ import CONF
 from nasrun.budget import Budget
@@ -15,25 +15,41 @@ from nasrun.pipeline import search
 from nasrun.spec import Algorithm, Measured
 
 FILES = sorted((CONF / "algorithm").glob("*.yaml"))
+GROUP_FILES = sorted(
+    (path.parent.name, path.stem) for path in CONF.glob("*/*.yaml") if path.parent.name != "hydra"
+)
+# Groups that a command line always has a file of: "task=...", where others need "+recipe=...".
+DEFAULTS = {
+    group.removeprefix("override ")
+    for entry in OmegaConf.load(CONF / "config.yaml").defaults
+    if not isinstance(entry, str)
+    for group in entry
+}
 
 
-def _shares_weights(path):
+def shares_weights(path):
     """Whether the file, or the one that it builds on, has the scale of a one-shot method."""
-    text = path.read_text()
-    if "\n_target_:" in text:
-        return "\nscale: " in text
-    parent = re.search(r"^defaults:\n  - (\w+)$", text, re.MULTILINE)
-    return _shares_weights(path.with_name(f"{parent[1]}.yaml"))
+    node = OmegaConf.load(path)
+    if "_target_" in node:
+        return "scale" in node
+    parent = next(entry for entry in node.defaults if isinstance(entry, str) and entry != "_self_")
+    return shares_weights(path.with_name(f"{parent}.yaml"))
 
 
 # One-shot methods train a supernet, which a toy does not have.
-ONE_SHOT = [path.stem for path in FILES if _shares_weights(path)]
+ONE_SHOT = [path.stem for path in FILES if shares_weights(path)]
 ALGORITHMS = [path.stem for path in FILES if path.stem not in ONE_SHOT]
 
 
-def composed(*overrides):
+def composed(*overrides, hydra=False):
+    """The config of a command line; ``hydra``: with Hydra's own part."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("config", overrides=list(overrides))
+        return compose("config", overrides=list(overrides), return_hydra_config=hydra)
+
+
+def choice(group, name):
+    """What chooses a file of a group on the command line."""
+    return f"{group}={name}" if group in DEFAULTS else f"+{group}={name}"
 
 
 @cache

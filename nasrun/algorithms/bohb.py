@@ -8,7 +8,7 @@ from nasrun.algorithms.base import ranked_last
 from nasrun.algorithms.decisions import draw
 from nasrun.algorithms.halving import SuccessiveHalving, survivors
 from nasrun.algorithms.kde import CategoricalKDE, Kernel
-from nasrun.errors import ConfigError
+from nasrun.ranges import require_at_least, require_within
 from nasrun.spec import Archs, Floats, Ints, Mask, Measured, Phase, Problem, Streams
 
 TINY = 1e-32  # densities below it count as equal (HpBandSter)
@@ -53,20 +53,10 @@ class BOHB(SuccessiveHalving):
 
     def __post_init__(self) -> None:
         self._check_ladder()
-        if self.candidates < 1:
-            raise ConfigError(f"algorithm.candidates must be at least 1, got {self.candidates}")
-        if not 0 <= self.random_fraction <= 1:
-            raise ConfigError(
-                f"algorithm.random_fraction must be in [0, 1], got {self.random_fraction}"
-            )
-        if not 0 < self.min_bandwidth <= 1:
-            raise ConfigError(
-                f"algorithm.min_bandwidth must be in (0, 1], got {self.min_bandwidth}"
-            )
-        if not 0 < self.top_percent < 100:
-            raise ConfigError(f"algorithm.top_percent must be in (0, 100), got {self.top_percent}")
-        if self.min_points is not None and self.min_points < 1:
-            raise ConfigError(f"algorithm.min_points must be at least 1, got {self.min_points}")
+        require_at_least(self, "algorithm", 1, "candidates", "min_points")
+        require_within(self, "algorithm", "[0, 1]", "random_fraction")
+        require_within(self, "algorithm", "(0, 1]", "min_bandwidth")
+        require_within(self, "algorithm", "(0, 100)", "top_percent")
 
     def brackets(self, rungs: int) -> list[list[int]]:
         """``floor(rungs / k) * eta**(k - 1)`` architectures enter the bracket of k rungs."""

@@ -13,8 +13,9 @@ from nasrun.algorithms.base import SampleBased
 from nasrun.algorithms.context_networks import Context, Networks, Settings
 from nasrun.algorithms.replay import Replay
 from nasrun.algorithms.slots import Decided, Slots
-from nasrun.errors import ConfigError, DataError
+from nasrun.errors import DataError
 from nasrun.nets.cohort import blocks, side_by_side
+from nasrun.ranges import require_at_least, require_not_negative, require_positive, require_within
 from nasrun.spec import Archs, Floats, Mask, Measured, Phase, Problem, SearchSpace, Streams
 
 STD_FLOOR = 1e-6  # of the rewards that are normalised
@@ -94,22 +95,15 @@ class CATCH(SampleBased):
     def __post_init__(self) -> None:
         self._learnt: Mapping[str, Any] = {}
         self._agents: list[Agents] = []
-        widths = (*self.encoder_widths, *self.controller_widths, *self.evaluator_widths)
-        for key in ("latent", "initial", "candidates", "updates", "window"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"algorithm.{key} must be at least 1, got {getattr(self, key)}")
-        if min(widths, default=1) < 1:
-            raise ConfigError(f"widths of algorithm must be at least 1, got {min(widths)}")
-        for key in ("encoder_rate", "controller_rate", "evaluator_rate", "clip", "max_gradient"):
-            if not getattr(self, key) > 0:
-                raise ConfigError(f"algorithm.{key} must be positive, got {getattr(self, key)}")
+        counts = ("latent", "initial", "candidates", "updates", "window")
+        widths = ("encoder_widths", "controller_widths", "evaluator_widths")
+        rates = ("encoder_rate", "controller_rate", "evaluator_rate", "clip", "max_gradient")
         shares = ("smoothing", "epsilon", "epsilon_adapted", "epsilon_decay", "epsilon_floor")
-        for key in (*shares, "replay_share", "replay_alpha", "replay_beta", "replay_beta_step"):
-            if not 0 <= getattr(self, key) <= 1:
-                raise ConfigError(f"algorithm.{key} must be in [0, 1], got {getattr(self, key)}")
-        for key in ("mutants", "strangers", "beta", "entropy"):
-            if not getattr(self, key) >= 0:
-                raise ConfigError(f"algorithm.{key} must not be negative, got {getattr(self, key)}")
+        replay = ("replay_share", "replay_alpha", "replay_beta", "replay_beta_step")
+        require_at_least(self, "algorithm", 1, *counts, *widths)
+        require_positive(self, "algorithm", *rates)
+        require_within(self, "algorithm", "[0, 1]", *shares, *replay)
+        require_not_negative(self, "algorithm", "mutants", "strangers", "beta", "entropy")
 
     @property
     def startup_steps(self) -> int:

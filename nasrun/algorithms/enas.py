@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from nasrun.algorithms.one_shot import OneShot
-from nasrun.errors import ConfigError
 from nasrun.nets.controller import Controller
+from nasrun.ranges import require_at_least, require_positive
 from nasrun.spec import Archs
 
 
@@ -42,9 +42,8 @@ class ENAS(OneShot):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for key in ("updates", "samples", "hidden", "controller_rate", "candidates"):
-            if not getattr(self, key) > 0:
-                raise ConfigError(f"algorithm.{key} must be positive, got {getattr(self, key)}")
+        require_at_least(self, "algorithm", 1, "updates", "samples", "hidden", "candidates")
+        require_positive(self, "algorithm", "controller_rate")
 
     def prepare(self) -> None:
         """Make the controller."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from nasrun.algorithms.base import SampleBased, ranked_last
 from nasrun.errors import ConfigError
+from nasrun.ranges import require_at_least, require_within
 from nasrun.spec import Archs, Floats, Measured, Phase, Problem, Streams
 
 ROUNDING = 1e-9  # what a logarithm or power may be off by, next to a whole number
@@ -54,10 +55,8 @@ class SuccessiveHalving(SampleBased):
         Raises:
             ConfigError: ``eta`` at most 1 or ``min_epochs`` below 1.
         """
-        if not self.eta > 1:
-            raise ConfigError(f"algorithm.eta must be more than 1, got {self.eta}")
-        if self.min_epochs < 1:
-            raise ConfigError(f"algorithm.min_epochs must be at least 1, got {self.min_epochs}")
+        require_within(self, "algorithm", "(1, inf)", "eta")
+        require_at_least(self, "algorithm", 1, "min_epochs")
 
     @abstractmethod
     def brackets(self, rungs: int) -> list[list[int]]:

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nasrun.algorithms.one_shot import OneShot
-from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.errors import UnsupportedError
+from nasrun.ranges import require_positive, require_within
 from nasrun.spec import Archs
 
 
@@ -33,10 +34,8 @@ class Mixture(OneShot):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.arch_rate > 0:
-            raise ConfigError(f"algorithm.arch_rate must be positive, got {self.arch_rate}")
-        if not 0 <= self.frozen < 1:
-            raise ConfigError(f"algorithm.frozen must be in [0, 1), got {self.frozen}")
+        require_positive(self, "algorithm", "arch_rate")
+        require_within(self, "algorithm", "[0, 1)", "frozen")
 
     def prepare(self) -> None:
         """Draw the logits, and make their optimiser."""

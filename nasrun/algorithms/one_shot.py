@@ -19,6 +19,7 @@ from nasrun.nets.checkpoint import load_checkpoint, save_checkpoint
 from nasrun.nets.device import Device
 from nasrun.nets.recipe import Precision
 from nasrun.nets.supernet import SharedNet
+from nasrun.ranges import require_at_least, require_not_negative, require_positive
 from nasrun.spec import Algorithm, Archs, Measured, Phase, Problem, Scale, Streams
 
 CHECKPOINT = "supernet.pt"
@@ -63,12 +64,9 @@ class OneShot(Algorithm):
     exact: ClassVar[bool] = False  # whether an automatic precision is float32 on a GPU, too
 
     def __post_init__(self) -> None:
-        for key in ("epochs", "batch", "learning_rate"):
-            if not getattr(self, key) > 0:
-                raise ConfigError(f"algorithm.{key} must be positive, got {getattr(self, key)}")
-        for key in ("final_rate", "momentum", "weight_decay"):
-            if not getattr(self, key) >= 0:
-                raise ConfigError(f"algorithm.{key} must not be negative, got {getattr(self, key)}")
+        require_at_least(self, "algorithm", 1, "epochs", "batch")
+        require_positive(self, "algorithm", "learning_rate")
+        require_not_negative(self, "algorithm", "final_rate", "momentum", "weight_decay")
 
     # What a method says
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nasrun.algorithms.base import SampleBased, ranked_last
-from nasrun.errors import ConfigError
+from nasrun.ranges import require_at_least
 from nasrun.spec import Archs, Floats, Measured, Phase, Problem, Streams
 
 
@@ -23,11 +23,7 @@ class REA(SampleBased):
     sample: int = 3
 
     def __post_init__(self) -> None:
-        if self.population < 1 or self.sample < 1:
-            raise ConfigError(
-                "algorithm.population and algorithm.sample must be at least 1, got "
-                f"{self.population} and {self.sample}"
-            )
+        require_at_least(self, "algorithm", 1, "population", "sample")
 
     @property
     def startup_steps(self) -> int:

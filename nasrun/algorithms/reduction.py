@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from nasrun.errors import ConfigError
+from nasrun.ranges import require_at_least
 from nasrun.spec import Scale
 
 
@@ -29,9 +29,7 @@ class Reduction(Scale):
     candidates: int | None = None  # architectures that compete in the end, where a method has such
 
     def __post_init__(self) -> None:
-        for key, value in vars(self).items():
-            if value is not None and value < 1:
-                raise ConfigError(f"scale.{key} must be at least 1, got {value}")
+        require_at_least(self, "scale", 1, *vars(self))
 
     @property
     def label(self) -> str:

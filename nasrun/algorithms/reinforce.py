@@ -6,7 +6,7 @@ import numpy as np
 
 from nasrun.algorithms.base import SampleBased
 from nasrun.algorithms.decisions import draw
-from nasrun.errors import ConfigError
+from nasrun.ranges import require_not_negative, require_positive, require_within
 from nasrun.spec import Archs, Floats, Ints, Measured, Phase, Problem, Streams
 
 # Adam's remaining constants (Kingma and Ba, ICLR 2015, Algorithm 1).
@@ -33,14 +33,9 @@ class Reinforce(SampleBased):
     initial_std: float = 1e-3
 
     def __post_init__(self) -> None:
-        if not self.learning_rate > 0:
-            raise ConfigError(f"algorithm.learning_rate must be positive, got {self.learning_rate}")
-        if not 0 <= self.baseline_decay < 1:
-            raise ConfigError(
-                f"algorithm.baseline_decay must be in [0, 1), got {self.baseline_decay}"
-            )
-        if not self.initial_std >= 0:
-            raise ConfigError(f"algorithm.initial_std must not be negative, got {self.initial_std}")
+        require_positive(self, "algorithm", "learning_rate")
+        require_within(self, "algorithm", "[0, 1)", "baseline_decay")
+        require_not_negative(self, "algorithm", "initial_std")
 
     def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
         """Begin with a policy that is close to uniform."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from nasrun.algorithms.one_shot import OneShot
-from nasrun.errors import ConfigError
+from nasrun.ranges import require_at_least
 from nasrun.spec import Archs
 
 
@@ -26,8 +26,7 @@ class RSPS(OneShot):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.candidates < 1:
-            raise ConfigError(f"algorithm.candidates must be at least 1, got {self.candidates}")
+        require_at_least(self, "algorithm", 1, "candidates")
 
     def update(self, x: Tensor, y: Tensor) -> None:
         """Weights of a random architecture."""

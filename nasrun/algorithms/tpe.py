@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from nasrun.algorithms.base import SampleBased
-from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.errors import UnsupportedError
+from nasrun.ranges import require_at_least
 from nasrun.spec import Archs, Measured, Phase, Problem, SearchSpace, Streams
 
 if TYPE_CHECKING:
@@ -41,11 +42,7 @@ class TPE(SampleBased):
     cohort: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.startup < 1 or self.candidates < 1:
-            raise ConfigError(
-                "algorithm.startup and algorithm.candidates must be at least 1, got "
-                f"{self.startup} and {self.candidates}"
-            )
+        require_at_least(self, "algorithm", 1, "startup", "candidates")
         if find_spec("optuna") is None:
             raise UnsupportedError(
                 'algorithm=tpe needs Optuna, which is not installed: pip install "nasrun[tpe]"'

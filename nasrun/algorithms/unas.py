@@ -13,9 +13,9 @@ from torch import Tensor
 from nasrun.algorithms.latency_loss import LatencyLoss
 from nasrun.algorithms.mixture import Mixture
 from nasrun.algorithms.reduction import Optimizer
-from nasrun.errors import ConfigError
 from nasrun.nets import estimators
 from nasrun.nets.estimators import Draw, uniforms
+from nasrun.ranges import require_positive
 from nasrun.spec import Archs, Streams
 
 log = logging.getLogger("nasrun")
@@ -79,8 +79,7 @@ class UNAS(Mixture):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.temperature > 0:
-            raise ConfigError(f"algorithm.temperature must be positive, got {self.temperature}")
+        require_positive(self, "algorithm", "temperature")
 
     def prepare(self) -> None:
         """Draw the logits, and fit the surrogate of the latency.

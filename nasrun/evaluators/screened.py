@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nasrun.errors import ConfigError, DataError
+from nasrun.ranges import require_at_least, require_not_negative, require_within
 from nasrun.spec import (
     Archs,
     Clock,
@@ -52,11 +53,9 @@ class Screened(Evaluator):
                 "evaluator.screen and evaluator.then must be evaluators: choose them with "
                 "evaluator@evaluator.screen=zero_cost evaluator@evaluator.then=training"
             )
-        if not 0 < self.share < 1 or self.sample < 1 or self.seed < 0:
-            raise ConfigError(
-                "evaluator.share must be in (0, 1), evaluator.sample at least 1 and "
-                f"evaluator.seed at least 0, got {self.share}, {self.sample} and {self.seed}"
-            )
+        require_within(self, "evaluator", "(0, 1)", "share")
+        require_at_least(self, "evaluator", 1, "sample")
+        require_not_negative(self, "evaluator", "seed")
 
     @property
     def clock(self) -> Clock:  # pyright: ignore[reportIncompatibleVariableOverride]

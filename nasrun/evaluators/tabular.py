@@ -12,6 +12,7 @@ from nasrun.benchmarks.rows import figures_at
 from nasrun.benchmarks.sources import Source, load_table
 from nasrun.benchmarks.table import Column
 from nasrun.errors import ConfigError
+from nasrun.ranges import require_at_least
 from nasrun.spec import (
     Archs,
     Clock,
@@ -71,10 +72,7 @@ class Tabular(Evaluator):
             raise ConfigError(
                 f"evaluator.reward must be val@EPOCHS, such as val@12, got {self.reward!r}"
             )
-        for key in ("charge_epochs", "score_epochs"):
-            value = getattr(self, key)
-            if value is not None and value < 1:
-                raise ConfigError(f"evaluator.{key} must be at least 1 (or null), got {value}")
+        require_at_least(self, "evaluator", 1, "charge_epochs", "score_epochs")
 
     @property
     def schedule(self) -> int:
@@ -179,7 +177,9 @@ class TabularSession(Session):
         cures = [f"set evaluator.reward=val@{epochs}" for epochs in reversed(others)]
         if self._schedule == 12 and self._space.name == "nb201":
             cures.insert(0, "run python -m nasrun.benchmarks.fetch mini_nasbench201")
-        return self._lacks(f"{self._schedule}-epoch validation {self.metric.label} of {dataset}", cures)
+        return self._lacks(
+            f"{self._schedule}-epoch validation {self.metric.label} of {dataset}", cures
+        )
 
     def _lacks(self, what: str, cures: list[str]) -> ConfigError:
         """The sentence for a figure that no source has, with what to run or set instead."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from nasrun.errors import ConfigError
 from nasrun.nets.recipe import Precision, Recipe
+from nasrun.ranges import require_at_least, require_not_negative
 from nasrun.spec import Clock, Evaluator, Scale, SearchSpace, Task
 
 if TYPE_CHECKING:
@@ -53,14 +54,10 @@ class Training(Evaluator):
 
     def __post_init__(self) -> None:
         Scale(self.channels, self.cells)  # refuses counts below 1
-        for key in ("epochs", "score_epochs", "parallel"):
-            if (value := getattr(self, key)) is not None and value < 1:
-                raise ConfigError(f"evaluator.{key} must be at least 1, got {value}")
-        if min(self.seed, *self.score_seeds, 0) < 0 or not self.score_seeds:
-            raise ConfigError(
-                "evaluator.seed and evaluator.score_seeds must be numbers of at least 0, got "
-                f"{self.seed} and {self.score_seeds}"
-            )
+        require_at_least(self, "evaluator", 1, "epochs", "score_epochs", "parallel")
+        require_not_negative(self, "evaluator", "seed", "score_seeds")
+        if not self.score_seeds:
+            raise ConfigError("evaluator.score_seeds must hold at least one seed, got none")
         if self.judged and not 0 < min(self.judged) <= max(self.judged) <= self.epochs:
             raise ConfigError(
                 f"evaluator.judged must hold epochs from 1 to {self.epochs}, got {self.judged}"

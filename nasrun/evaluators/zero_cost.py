@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from nasrun.errors import ConfigError
+from nasrun.ranges import require_at_least, require_not_negative
 from nasrun.spec import (
     Archs,
     Clock,
@@ -56,11 +57,8 @@ class ZeroCost(Evaluator):
 
     def __post_init__(self) -> None:
         Scale(self.channels, self.cells)  # refuses counts below 1
-        if self.batch < 2 or self.seed < 0:
-            raise ConfigError(
-                "evaluator.batch must be at least 2 and evaluator.seed at least 0, got "
-                f"{self.batch} and {self.seed}"
-            )
+        require_at_least(self, "evaluator", 2, "batch")
+        require_not_negative(self, "evaluator", "seed")
 
     def opened(self, space: SearchSpace, task: Task) -> "ZeroCostSession":
         """The score, with the images it needs.

@@ -8,6 +8,7 @@ import numpy as np
 
 from nasrun.benchmarks.rows import ArchRows, figures_at
 from nasrun.errors import ConfigError
+from nasrun.ranges import require_positive
 from nasrun.spec import Archs, Device, Floats, Hardware, Metric, SearchSpace
 
 log = logging.getLogger(__name__)
@@ -30,8 +31,7 @@ class Weighing(Hardware):
     exponent: float = -0.05
 
     def __post_init__(self) -> None:
-        if self.target_ms is not None and not 0 < self.target_ms < np.inf:
-            raise ConfigError(f"hardware.target_ms must be positive or null, got {self.target_ms}")
+        require_positive(self, "hardware", "target_ms")
         if not -np.inf < self.exponent <= 0:
             raise ConfigError(
                 "hardware.exponent must be zero or negative, because a positive one rewards "

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nasrun.errors import ConfigError
 from nasrun.hardware.base import Weighing, WeighingDevice
+from nasrun.ranges import require_at_least, require_not_negative
 from nasrun.spec import Archs, Floats, Scale, SearchSpace, Task
 from nasrun.streams import Streams
 
@@ -36,14 +36,8 @@ class MeasuredLatency(Weighing):
     def __post_init__(self) -> None:
         super().__post_init__()
         Scale(self.channels, self.cells)  # refuses counts below 1
-        for key in ("batch", "runs", "sample"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"hardware.{key} must be at least 1, got {getattr(self, key)}")
-        if self.warm_up < 0 or self.seed < 0:
-            raise ConfigError(
-                "hardware.warm_up and hardware.seed must not be negative, got "
-                f"{self.warm_up} and {self.seed}"
-            )
+        require_at_least(self, "hardware", 1, "batch", "runs", "sample")
+        require_not_negative(self, "hardware", "warm_up", "seed")
 
     def opened(self, space: SearchSpace, task: Task) -> "MeasuredDevice":
         """This machine, with the target settled.

@@ -1,6 +1,6 @@
 """What pools of meta-training tasks share."""
 
-from nasrun.errors import ConfigError
+from nasrun.ranges import require_at_least, require_not_negative
 from nasrun.spec import MetaPool
 
 
@@ -10,11 +10,8 @@ def require_sizes(pool: MetaPool) -> None:
     Raises:
         ConfigError: names the field and its value.
     """
-    for key in ("agents", "epochs", "networks"):
-        if getattr(pool, key) < 1:
-            raise ConfigError(f"meta.{key} must be at least 1, got {getattr(pool, key)}")
-    if pool.seed < 0:
-        raise ConfigError(f"meta.seed must not be negative, got {pool.seed}")
+    require_at_least(pool, "meta", 1, "agents", "epochs", "networks")
+    require_not_negative(pool, "meta", "seed")
 
 
 def source_of(task: str) -> str:

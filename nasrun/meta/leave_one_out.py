@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from nasrun.errors import ConfigError
 from nasrun.meta.base import require_sizes
+from nasrun.ranges import require_at_least
 from nasrun.spec import Evaluator, Measuring, MetaPool, MetaSession, SearchSpace, Task
 
 
@@ -29,8 +30,7 @@ class LeaveOneOut(MetaPool):
 
     def __post_init__(self) -> None:
         require_sizes(self)
-        if self.others is not None and self.others < 1:
-            raise ConfigError(f"meta.others must be at least 1 (or null), got {self.others}")
+        require_at_least(self, "meta", 1, "others")
 
     def opened(self, space: SearchSpace, target: Task, evaluator: Evaluator) -> "OtherTasks":
         """The evaluator, opened for each task that is not the target.

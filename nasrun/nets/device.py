@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nasrun.errors import ConfigError
 from nasrun.nets.recipe import Precision
+from nasrun.ranges import require_at_least
 
 DTYPES = {
     Precision.float32: torch.float32,
@@ -57,8 +58,7 @@ class Device:
             raise ConfigError(
                 "evaluator.precision=float16 needs a GPU: use auto, bfloat16 or float32"
             )
-        if self.threads is not None and self.threads < 1:
-            raise ConfigError(f"evaluator.threads must be at least 1 (or null), got {self.threads}")
+        require_at_least(self, "evaluator", 1, "threads")
 
     @cached_property
     def processor(self) -> torch.device:

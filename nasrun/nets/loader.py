@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from nasrun.errors import ConfigError
 from nasrun.images import Images, Pixels
+from nasrun.ranges import require_not_negative, require_within
 
 SMALL_PX = 64  # larger pictures are cropped and resized one by one, as ImageNet's are
 
@@ -42,11 +43,8 @@ class Augmentation:
     jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.4, 0.2)
 
     def __post_init__(self) -> None:
-        if self.pad < 0 or self.cutout < 0 or not 0 < self.area <= 1 or min(self.jitter) < 0:
-            raise ConfigError(
-                "augmentation: pad, cutout and jitter must be at least 0 and area in (0, 1], got "
-                f"{self.pad}, {self.cutout}, {self.jitter} and {self.area}"
-            )
+        require_not_negative(self, "augmentation", "pad", "cutout", "jitter")
+        require_within(self, "augmentation", "(0, 1]", "area")
 
     @classmethod
     def standard(cls, px: int, flip: bool, cutout: int = 0) -> Self:

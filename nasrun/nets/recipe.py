@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from nasrun.errors import ConfigError
+from nasrun.ranges import require_at_least, require_not_negative, require_positive, require_within
 
 
 class Precision(Enum):
@@ -44,19 +45,11 @@ class Recipe:
     drop_path: float = 0.0  # probability at the last epoch, in networks that drop paths
 
     def __post_init__(self) -> None:
-        for key in ("learning_rate", "batch"):
-            if not getattr(self, key) > 0:
-                raise ConfigError(f"recipe.{key} must be positive, got {getattr(self, key)}")
-        for key in ("final_rate", "warmup_epochs", "weight_decay", "cutout_px", "auxiliary"):
-            if not getattr(self, key) >= 0:
-                raise ConfigError(f"recipe.{key} must not be negative, got {getattr(self, key)}")
-        for key in ("momentum", "label_smoothing", "drop_path"):
-            if not 0 <= getattr(self, key) < 1:
-                raise ConfigError(f"recipe.{key} must be in [0, 1), got {getattr(self, key)}")
-        if self.max_gradient is not None and not self.max_gradient > 0:
-            raise ConfigError(
-                f"recipe.max_gradient must be positive or null, got {self.max_gradient}"
-            )
+        weights = ("weight_decay", "auxiliary")
+        require_at_least(self, "recipe", 1, "batch")
+        require_positive(self, "recipe", "learning_rate", "max_gradient")
+        require_not_negative(self, "recipe", "final_rate", "warmup_epochs", "cutout_px", *weights)
+        require_within(self, "recipe", "[0, 1)", "momentum", "label_smoothing", "drop_path")
         if self.nesterov and not self.momentum:
             raise ConfigError("recipe.nesterov=true needs a positive recipe.momentum, got 0")
 

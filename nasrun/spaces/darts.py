@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nasrun.errors import ConfigError
 from nasrun.nets.darts_cells import CELLS, INPUTS, Layout
+from nasrun.ranges import require_at_least
 from nasrun.spaces.base import CategoricalSpace
 from nasrun.spaces.genotype import read_genotype, write_genotype
 from nasrun.spec import Archs, Edges, Scale, Supernet, Task
@@ -47,8 +48,7 @@ class DARTS(CategoricalSpace):
             raise ConfigError(
                 f"space.operations must name each operation once, got {self.operations}"
             )
-        if self.nodes < 1:
-            raise ConfigError(f"space.nodes must be at least 1, got {self.nodes}")
+        require_at_least(self, "space", 1, "nodes")
 
     @cached_property
     def layout(self) -> Layout:

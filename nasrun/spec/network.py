@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from nasrun.errors import ConfigError
+from nasrun.ranges import require_at_least
 from nasrun.streams import Floats, Ints
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ class Scale:
     cells: int | None = None  # per stage (nb201), or in all (darts)
 
     def __post_init__(self) -> None:
-        for key in ("channels", "cells"):
-            if (value := getattr(self, key)) is not None and value < 1:
-                raise ConfigError(f"{key} must be at least 1, got {value}")
+        require_at_least(self, "", 1, "channels", "cells")
 
 
 class Supernet(Protocol):

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.errors import UnsupportedError
 from nasrun.images import Splits
+from nasrun.ranges import require_at_least
 from nasrun.spec.metric import ACCURACY, Metric
 
 if TYPE_CHECKING:
@@ -48,9 +49,7 @@ class Task(TaskMaker):
     metric: ClassVar[Metric] = ACCURACY
 
     def __post_init__(self) -> None:
-        for key in ("classes", "image_px", "valid_images", "train_images"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"task.{key} must be at least 1, got {getattr(self, key)}")
+        require_at_least(self, "task", 1, "classes", "image_px", "valid_images", "train_images")
 
     def make(self, named: NamedTask) -> "Task":
         """The task itself."""

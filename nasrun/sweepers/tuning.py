@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from nasrun.config import build, identity
 from nasrun.errors import ConfigError
 from nasrun.files import TUNING
+from nasrun.ranges import require_at_least, require_not_negative
 from nasrun.sweepers.choosing import Sampling
 from nasrun.sweepers.dimensions import Dimension, Value, split_sweeps
 from nasrun.sweepers.study import Configuration, SharedStudy, place_of
@@ -50,16 +51,9 @@ class Settings:
                 f"{', '.join(both)} is both tuned on and reported, and figures of a task that the "
                 "values were chosen on prove nothing: name another in hydra.sweeper.report_tasks"
             )
-        for key in ("configurations", "parallel", "startup", "trials"):
-            if getattr(self, key) < 1:
-                raise ConfigError(
-                    f"hydra.sweeper.{key} must be at least 1, got {getattr(self, key)}"
-                )
-        for key in ("seed", "sampler_seed"):
-            if getattr(self, key) < 0:
-                raise ConfigError(
-                    f"hydra.sweeper.{key} must not be negative, got {getattr(self, key)}"
-                )
+        counts = ("configurations", "parallel", "startup", "trials")
+        require_at_least(self, "hydra.sweeper", 1, *counts)
+        require_not_negative(self, "hydra.sweeper", "seed", "sampler_seed")
 
 
 @dataclass(frozen=True)

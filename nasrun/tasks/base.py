@@ -12,6 +12,7 @@ import numpy as np
 
 from nasrun.errors import ConfigError, DataError
 from nasrun.images import Images, Labels, Splits, draw
+from nasrun.ranges import require_at_least, require_not_negative
 from nasrun.spec import Task
 from nasrun.streams import Ints
 from nasrun.tasks.class_subset import ClassSubset
@@ -58,11 +59,8 @@ class ImageTask(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.test_images < 1 or self.seed < 0:
-            raise ConfigError(
-                f"task.test_images must be at least 1 and task.seed at least 0, got "
-                f"{self.test_images} and {self.seed}"
-            )
+        require_at_least(self, "task", 1, "test_images")
+        require_not_negative(self, "task", "seed")
         if len(self.mean) != len(self.std) or len(self.mean) not in (0, 3):
             raise ConfigError(
                 "task.mean and task.std must hold three numbers each, or none to measure them, "

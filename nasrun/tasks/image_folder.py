@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nasrun.errors import ConfigError
+from nasrun.ranges import require_at_least, require_not_negative, require_within
 from nasrun.spec import NamedTask, Task, TaskMaker
 from nasrun.tasks.base import ValidFrom
 from nasrun.tasks.folder_listing import list_folder
@@ -36,14 +37,9 @@ class ImageFolder(TaskMaker):
     cache_dir: str | None = None
 
     def __post_init__(self) -> None:
-        for key in ("valid_share", "test_share"):
-            if not 0 < getattr(self, key) < 1:
-                raise ConfigError(f"task.{key} must be between 0 and 1, got {getattr(self, key)}")
-        if self.image_px < 1 or self.seed < 0:
-            raise ConfigError(
-                "task.image_px must be at least 1 and task.seed at least 0, got "
-                f"{self.image_px} and {self.seed}"
-            )
+        require_within(self, "task", "(0, 1)", "valid_share", "test_share")
+        require_at_least(self, "task", 1, "image_px")
+        require_not_negative(self, "task", "seed")
 
     def make(self, named: NamedTask) -> Task:
         """The task, with as many classes and pictures as the folder has.

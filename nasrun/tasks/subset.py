@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from nasrun.errors import ConfigError
+from nasrun.ranges import require_at_least, require_not_negative
 from nasrun.spec import NamedTask, Task, TaskMaker
 from nasrun.streams import Streams
 
@@ -32,11 +33,8 @@ class Subset(TaskMaker):
     def __post_init__(self) -> None:
         if self.of == self.name:
             raise ConfigError(f"task.of={self.of} must name another task")
-        if self.count < 1 or self.seed < 0:
-            raise ConfigError(
-                f"task.count must be at least 1 and task.seed at least 0, got {self.count} and "
-                f"{self.seed}"
-            )
+        require_at_least(self, "task", 1, "count")
+        require_not_negative(self, "task", "seed")
 
     def make(self, named: NamedTask) -> Task:
         """The task, of these classes in ascending order, or in the order in which they are named.

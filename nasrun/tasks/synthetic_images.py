@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nasrun.errors import ConfigError
 from nasrun.images import Images, Labels, Pixels
+from nasrun.ranges import require_not_negative
 from nasrun.tasks.base import ImageTask
 from nasrun.tasks.parts import Part, Published, in_memory
 from nasrun.tasks.resize import resized
@@ -29,11 +29,7 @@ class SyntheticImages(ImageTask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.noise < np.inf or self.data_seed < 0:
-            raise ConfigError(
-                f"task.noise and task.data_seed must be at least 0, got {self.noise} and "
-                f"{self.data_seed}"
-            )
+        require_not_negative(self, "task", "noise", "data_seed")
 
     def read(self) -> Published:
         """Balanced classes; as many pictures as the task's counts ask for."""

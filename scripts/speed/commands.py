@@ -12,7 +12,7 @@ import numpy as np
 
 from nasrun.__main__ import CONF
 from nasrun.files import write_csv
-from nasrun.record.summary import TRIAL_COLUMNS
+from nasrun.record.rows import TRIAL_COLUMNS
 from speed.stopwatch import Line, Size, median_s, script, spawn, timed
 
 METHODS = 8  # of the report: 8 x 3 tasks x 500 trials are 12,000 rows

@@ -21,7 +21,7 @@ from speed.stopwatch import experiment, resident_mb
 made = experiment([])
 before = resident_mb()
 began = time.perf_counter()
-made.evaluator.start(made.space, made.task)
+session = made.evaluator.opened(made.space, made.task)
 print(time.perf_counter() - began, resident_mb() - before)
 """
 
@@ -29,15 +29,15 @@ print(time.perf_counter() - began, resident_mb() - before)
 def lookups(size: Size) -> Iterator[Line]:
     """Table look-ups with their costs, in batches."""
     made = experiment(["task=cifar100"])
-    made.evaluator.start(made.space, made.task)
+    session = made.evaluator.opened(made.space, made.task)
     streams = Streams(range(BATCH))
     archs = made.space.sample(streams)
-    epochs = np.full(BATCH, made.evaluator.fidelities[-1], np.int64)
+    epochs = np.full(BATCH, session.fidelities[-1], np.int64)
     calls = 4 * size.trials
 
     def work() -> None:
         for _ in range(calls):
-            made.evaluator.evaluate(archs, epochs=epochs, streams=streams)
+            session.evaluate(archs, epochs=epochs, streams=streams)
 
     rate = calls * BATCH / median_s(work, size.repeats) / 1e6
     peers = "official API 0.002"

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nasrun.pipeline import Experiment, adapt, practise, prepare, search
+from nasrun.experiment import Opened
+from nasrun.meta_training import adapt, meta_epochs
+from nasrun.pipeline import search
 from speed.stopwatch import Line, Size, experiment, median_s, seconds_of, spawn
 
 SINGLES = 5  # searches of one trial that stand for all of them
@@ -18,8 +20,7 @@ def _search_s(algorithm: str, trials: int, size: Size) -> float:
     """Seconds of ``trials`` searches at once, table loaded, nothing written."""
     made = experiment(
         [f"algorithm={algorithm}", "task=cifar100", f"budget.evaluations={size.evaluations}"]
-    )
-    prepare(made)
+    ).opened()
     return median_s(lambda: search(made, np.arange(trials), None), size.repeats)
 
 
@@ -47,17 +48,16 @@ def cohorts(size: Size) -> Iterator[Line]:
         yield Line(f"rea, per trial of {trials} at once", 1e3 * seconds / trials, "ms")
 
 
-def _catch_s(made: Experiment, trials: int) -> float:
+def _catch_s(made: Opened, trials: int) -> float:
     """Seconds of ``trials`` searches at once; once only, for they are long."""
     return seconds_of(lambda: search(made, np.arange(trials), None))
 
 
-def _meta_trained(size: Size) -> Experiment:
+def _meta_trained(size: Size) -> Opened:
     """CATCH on the table, ready to adapt, after a small unmeasured search."""
     made = experiment(
         ["algorithm=catch", "task=cifar100", f"budget.evaluations={size.evaluations}"]
-    )
-    prepare(made)
+    ).opened()
     adapt(made)
     search(made, np.arange(1), None)
     return made
@@ -106,9 +106,8 @@ def catch_cohorts(size: Size) -> Iterator[Line]:
 def catch_meta(size: Size) -> Iterator[Line]:
     """CATCH's meta-training of all agents, as ``conf/meta/leave_one_out.yaml`` has it."""
     made = experiment(["algorithm=catch", "task=cifar100"])
-    prepare(made)
     assert made.meta is not None
-    pool = made.meta.pool
-    seconds = seconds_of(lambda: list(practise(made, pool, copy.deepcopy(made.algorithm))))
+    opened, pool = made.opened(), made.meta.pool
+    seconds = seconds_of(lambda: list(meta_epochs(opened, copy.deepcopy(made.algorithm))))
     what = f"catch, meta-training {pool.epochs} x {pool.networks} of {pool.agents} agents"
     yield Line(what, seconds, "s", 15.0)

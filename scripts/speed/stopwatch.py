@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 
 from nasrun import config as configs
 from nasrun.__main__ import CONF
-from nasrun.pipeline import Experiment
+from nasrun.experiment import Experiment
 
 MB = 1e6
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, KiB on Linux

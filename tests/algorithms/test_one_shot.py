@@ -26,6 +26,7 @@ from nasrun.nets.nb201_supernet import NB201Supernet
 from nasrun.pipeline import search
 from nasrun.spaces.darts import DARTS, Kind
 from nasrun.spaces.nb201 import OPERATIONS
+from nasrun.spec import ACCURACY
 from nasrun.streams import Streams
 
 
