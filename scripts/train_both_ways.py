@@ -33,13 +33,13 @@ SMALL = (
 )  # fmt: skip
 
 
-def ours(made: Experiment, arch: Archs) -> float:
-    """Validation accuracy of a training by the evaluator."""
+def ours(made: Experiment, arch: Archs) -> tuple[float, str]:
+    """Validation accuracy of a training by the evaluator, and what was trained in words."""
     with TemporaryDirectory() as folder:
         evaluator = replace(training(made), cache_dir=folder).opened(made.space, made.task)
         epochs = np.array([evaluator.fidelities[-1]])
         found = evaluator.evaluate(arch[None], epochs=epochs, streams=Streams([0]))
-    return float(found.score[0])
+    return float(found.score[0]), evaluator.protocol.fidelity
 
 
 def training(made: Experiment) -> Training:
@@ -94,15 +94,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for seed in range(options.seeds):
         own = [f"evaluator.epochs={options.epochs}", f"evaluator.seed={seed}"]
         made = experiment([*overrides, *own])
-        protocol = made.evaluator.protocol["fidelity"]
         arch = made.space.parse(options.cell)
-        found.append((plain(made, arch, seed), ours(made, arch)))
+        own_pct, protocol = ours(made, arch)
+        found.append((plain(made, arch, seed), own_pct))
         table.add_row(str(seed), *(f"{value:.2f}" for value in found[-1]))
-    theirs, own_pct = np.array(found).T
+    theirs, both_pct = np.array(found).T
     Console(width=110).print(table)
-    mean, half = difference(own_pct, theirs)
+    mean, half = difference(both_pct, theirs)
     print(
-        f"{options.cell}: plain {spread(theirs)}, ours {spread(own_pct)}; ours minus plain "
+        f"{options.cell}: plain {spread(theirs)}, ours {spread(both_pct)}; ours minus plain "
         f"{mean:+.2f} +- {half:.2f} points ({protocol})"
     )
 

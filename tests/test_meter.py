@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -94,6 +96,41 @@ def test_a_free_population_may_be_larger_than_what_ends_a_trial_of_repeats():
         steps += 1
     assert steps == population + 2
     assert meter.evaluations.tolist() == [2]
+
+
+def test_a_cost_that_is_not_known_leaves_the_clock_at_the_sum_of_the_others():
+    meter = Meter(Budget(evaluations=3), 2, 0)
+    for costs in [(np.nan, np.nan), (5.0, np.nan), (np.nan, np.nan)]:
+        meter.charge(measured(*costs))
+    np.testing.assert_array_equal(meter.clock_s, [5.0, np.nan])
+    assert meter.evaluations.tolist() == [3, 3]
+
+
+def test_a_step_may_stand_for_several_evaluations_or_for_none():
+    meter = Meter(Budget(evaluations=100), 3, 0)
+    for _ in range(2):
+        counts = np.array([1, 40, 0])
+        meter.charge(replace(measured(1.0, 1.0, 1.0), count=counts))
+    assert meter.evaluations.tolist() == [2, 80, 0]
+    meter.charge(replace(measured(1.0, 1.0, 1.0), count=np.array([1, 40, 0])))
+    assert meter.finished.tolist() == [False, True, False]
+    assert meter.evaluations.tolist() == [3, 120, 0]
+
+
+def test_a_method_with_a_plan_ends_though_its_steps_count_nothing():
+    meter = Meter(Budget(evaluations=2), 1, 0, planned_steps=2)
+    for expected in (False, True):
+        meter.charge(replace(measured(1.0), count=np.zeros(1, np.int64)))
+        assert meter.finished.tolist() == [expected]
+    assert meter.evaluations.tolist() == [0]
+
+
+def test_a_trial_of_failures_without_a_cost_ends_within_a_time_budget():
+    meter, steps = Meter(Budget(simulated_s=10.0), 1, 0), 0
+    while not meter.finished.all():
+        meter.charge(measured(np.nan))
+        steps += 1
+    assert steps == FREE_STEPS
 
 
 def test_wall_seconds_end_a_trial():

@@ -1,17 +1,24 @@
 import csv
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from toys import ToyEvaluator, ToySpace, toy_experiment
+from toys import TASK, ToyEvaluator, ToySpace, toy_experiment, toy_problem
 
 from nasrun.algorithms.random_search import RandomSearch
 from nasrun.algorithms.rea import REA
 from nasrun.budget import Edge
-from nasrun.errors import ConfigError
-from nasrun.pipeline import run, search
+from nasrun.errors import ConfigError, DataError, UnsupportedError
+from nasrun.experiment import problem_of
+from nasrun.files import read_csv
+from nasrun.hardware.none import NoDevice
+from nasrun.pipeline import retrain, run, search
 from nasrun.record.recorder import Recorder
-from nasrun.spec import ACCURACY
+from nasrun.record.rows import EVALUATION_COLUMNS, TRIAL_COLUMNS
+from nasrun.spec import ACCURACY, Protocol, Task
+from nasrun.streams import Streams
+from nasrun.tasks.synthetic_images import SyntheticImages
 
 
 def play_toy(seeds, algorithm=None, **options):
@@ -154,3 +161,113 @@ def test_final_figures_are_asked_for_before_the_search():
 
     with pytest.raises(ConfigError, match="no figures of "):
         toy_experiment(REA(), evaluator=Refusing()).opened()
+
+
+class Nearest(ToyEvaluator):
+    """Answers with architecture 000, whatever it is asked for."""
+
+    def evaluate(self, archs, *, epochs, streams, parents=None):
+        return super().evaluate(np.zeros_like(archs), epochs=epochs, streams=streams)
+
+
+class Numbered(NoDevice):
+    """An architecture takes its number plus one, in ms; the reward is the negative latency."""
+
+    objectives = ("score", "latency_ms")
+
+    def latency_ms(self, archs):
+        return ToySpace().index(archs) + 1.0
+
+    def reward(self, score, latency_ms, metric):
+        return -latency_ms
+
+
+def test_the_latency_is_that_of_what_was_measured():
+    problem = toy_problem(Nearest().opened(ToySpace(), TASK), 1, device=Numbered())
+    measured = problem.evaluate(np.array([[0, 0, 1]]))
+    assert measured.archs.tolist() == [[0, 0, 0]]
+    assert measured.latency_ms.tolist() == [1.0]
+    assert measured.reward.tolist() == [-1.0]
+
+
+def test_a_search_has_no_way_to_the_test_images():
+    task = SyntheticImages("made", 3, 8, "made", "made", 24, 24, test_images=24)
+    measuring = ToyEvaluator().opened(ToySpace(), task)
+    streams = Streams([0])
+    device = NoDevice()
+    problem = problem_of(ToySpace(), task, measuring, device, streams)
+    with pytest.raises(UnsupportedError, match="has no images"):
+        problem.task.load()
+    assert type(problem.task) is Task
+    assert vars(problem.task) == {name: getattr(task, name) for name in vars(problem.task)}
+    images, splits = problem.images(), task.load()
+    assert images.train is splits.search_train
+    assert images.valid is splits.search_valid
+    test = splits.final_test.pixels
+    assert not any(value is splits.final_test for value in vars(images).values())
+    assert not any(part.pixels is test for part in (images.train, images.valid))
+
+
+def test_rows_are_written_by_name():
+    """Protocol and figures land in their columns, in whatever order an evaluator gives them."""
+    protocol = Protocol(clock="C", run="R", fidelity="F", split="S")
+
+    class Named(ToyEvaluator):
+        protocol = Protocol(clock="C", run="R", fidelity="F", split="S")
+
+    opened = toy_experiment(RandomSearch(), trials=2, evaluator=Named()).opened()
+    outcome, history = search(opened, np.arange(2), None)
+    [first, _] = retrain(opened, outcome, history)
+    assert (first.split, first.fidelity, first.run, first.clock) == ("S", "F", "R", "C")
+    assert (first.val_score, first.test_score) == (first.reward, first.reward - 1)
+    columns = history.columns(ToySpace(), ACCURACY, protocol)
+    assert set(columns) == set(EVALUATION_COLUMNS)
+    assert {columns["split"][0], columns["run"][0], columns["clock"][0]} == {"S", "R", "C"}
+    assert columns["clock_s"][:2] == [12.0, 24.0]
+
+
+def test_a_search_whose_measurements_mostly_fail_says_so(tmp_path, caplog):
+    experiment = toy_experiment(RandomSearch(), evaluator=ToyEvaluator(fails_below=20))
+    with caplog.at_level("WARNING", logger="nasrun"):
+        record(experiment, tmp_path / "fails")
+    [message] = caplog.messages
+    rows = read_csv(tmp_path / "fails" / "trials.csv")
+    failed = sum(int(row["failed"]) for row in rows)
+    assert failed > 9
+    assert f"{100 * failed / 18:.1f} % of 18 measurements failed" in message
+    caplog.clear()
+    with caplog.at_level("WARNING", logger="nasrun"):
+        record(toy_experiment(RandomSearch()), tmp_path / "works")
+    assert caplog.messages == []
+
+
+class Untimed(ToyEvaluator):
+    """Knows no cost of every other architecture."""
+
+    def evaluate(self, archs, *, epochs, streams, parents=None):
+        measured = super().evaluate(archs, epochs=epochs, streams=streams)
+        unknown = archs[:, 0] == 0
+        return replace(measured, cost_s=np.where(unknown, np.nan, measured.cost_s))
+
+
+def test_costs_that_are_not_known_are_said_and_leave_the_clock_of_the_others(tmp_path, caplog):
+    with caplog.at_level("WARNING", logger="nasrun"):
+        record(toy_experiment(RandomSearch(), evaluator=Untimed()), tmp_path)
+    [message] = caplog.messages
+    assert "of 18 measurements have no known cost, so simulated_s is too low" in message
+    for row in read_csv(tmp_path / "trials.csv"):
+        known = [r for r in read_csv(tmp_path / "evaluations.csv") if r["seed"] == row["seed"]]
+        assert float(row["simulated_s"]) == sum(float(r["cost_s"] or 0) for r in known)
+
+
+def test_a_time_budget_asks_for_costs():
+    with pytest.raises(ConfigError, match="needs a source with training times"):
+        play_toy(range(20), evaluator=Untimed(), simulated_s=100.0)
+
+
+def test_old_folders_are_refused_in_one_sentence(tmp_path):
+    folder = record(toy_experiment(RandomSearch()), tmp_path)
+    text = (folder / "trials.csv").read_text()
+    (folder / "trials.csv").write_text(text.replace("val_score", "val_acc_pct"))
+    with pytest.raises(DataError, match=r"without \['val_score'\]: play it again in a new folder"):
+        read_csv(folder / "trials.csv", TRIAL_COLUMNS)

