@@ -10,8 +10,9 @@ from toys import toy_experiment
 
 from nasrun import live as live_module
 from nasrun.algorithms.random_search import RandomSearch
+from nasrun.experiment import MetaTraining
 from nasrun.live import Pace, duration_text, live
-from nasrun.pipeline import MetaTraining, search
+from nasrun.pipeline import search
 
 
 class Clock:
@@ -35,7 +36,7 @@ def terminal(width=140):
 def test_a_terminal_shows_the_group_its_best_its_rate_and_the_time_left():
     experiment, console = toy_experiment(RandomSearch(), trials=20, evaluations=6), terminal()
     with live(experiment, 0, sweep=False, console=console) as watch:
-        search(experiment, np.array(experiment.seeds), watch)
+        search(experiment.opened(), np.array(experiment.seeds), watch)
     shown = console.file.getvalue()
     assert "random on toy" in shown
     assert "20 of 20 trials" in shown
@@ -150,7 +151,7 @@ def test_durations_are_short(seconds, text):
 
 def test_watching_changes_no_number():
     experiment = toy_experiment(RandomSearch(), trials=5)
-    plain, _ = search(experiment, np.array(experiment.seeds), None)
+    plain, _ = search(experiment.opened(), np.array(experiment.seeds), None)
     again = replace(experiment, algorithm=RandomSearch())
     with live(again, 0, sweep=False, console=terminal()) as watch:
         watched, _ = search(again, np.array(again.seeds), watch)

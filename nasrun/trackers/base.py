@@ -85,7 +85,7 @@ def read_finished(folder: Path) -> Finished:
     assert isinstance(config, dict)
     metrics: dict[str, float] = {}
     for row in rows:
-        metric = f"{row['task']}/{row['metric']}"
+        metric = f"{row['task']}/{row['figure']}"
         metrics[metric] = float(row["mean"])
         if row["std"]:
             metrics[f"{metric}_std"] = float(row["std"])

@@ -12,7 +12,7 @@ import numpy as np
 
 from nasrun.__main__ import CONF
 from nasrun.files import write_csv
-from nasrun.record.rows import TRIAL_COLUMNS
+from nasrun.record.rows import TRIAL_COLUMNS, TrialRow, values
 from speed.stopwatch import Line, Size, median_s, script, spawn, timed
 
 METHODS = 8  # of the report: 8 x 3 tasks x 500 trials are 12,000 rows
@@ -63,7 +63,7 @@ def report(size: Size) -> Iterator[Line]:
     rows = list(_leaderboard_rows(size.trials))
     script = Path(__file__).parents[1] / "report.py"
     with tempfile.TemporaryDirectory() as folder:
-        write_csv(Path(folder) / "trials.csv", TRIAL_COLUMNS, rows)
+        write_csv(Path(folder) / "trials.csv", TRIAL_COLUMNS, map(values, rows))
         command = [sys.executable, str(script), folder, "--report", str(LEADERBOARD)]
         seconds = median_s(
             lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL), size.repeats
@@ -72,17 +72,21 @@ def report(size: Size) -> Iterator[Line]:
     yield Line(what, seconds, "s", 5.0 if size.official else None)
 
 
-def _leaderboard_rows(trials: int) -> Iterator[tuple[object, ...]]:
+def _leaderboard_rows(trials: int) -> Iterator[TrialRow]:
     """Rows of ``METHODS`` methods on three tasks, with accuracies as different as real ones."""
     generator = np.random.default_rng(0)
-    protocol = ("split", "val@12", "mean", "clock", "none", "final")
+    words = {"split": "s", "fidelity": "val@12", "run": "mean", "clock": "c", "meta": "none"}
     for task, mean, spread in (("a", 93.5, 0.6), ("b", 70.8, 1.4), ("c", 44.5, 1.7)):
         for method in range(METHODS):
             figures = generator.normal(mean + 0.1 * spread * method, spread, (trials, 2)).round(2)
             for seed, (validation, test) in enumerate(figures):
-                measured = (validation, validation, test, "", "", "", 50, 3600, "", 1 + seed)
-                name = ("synthetic", task, task, f"method_{method}", seed, f"arch {seed}")
-                yield (*name, *measured, *protocol)
+                yield TrialRow(
+                    space="synthetic", search_task=task, task=task, algorithm=f"method_{method}",
+                    seed=seed, arch=f"arch {seed}", reward=validation, metric="accuracy_pct",
+                    val_score=validation, test_score=test, latency_ms=None, params_m=None,
+                    flops_m=None, evaluations=50, simulated_s=3600.0, wall_s=None, rank=1 + seed,
+                    failed=0, final="final", **words,
+                )  # fmt: skip
 
 
 def help_page(size: Size) -> Iterator[Line]:

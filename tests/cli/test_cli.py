@@ -14,7 +14,7 @@ import pytest
 from command import NASRUN, rows
 
 from nasrun.record.recorder import LOCK
-from nasrun.record.summary import TRIAL_COLUMNS
+from nasrun.record.rows import TRIAL_COLUMNS
 
 
 def digests(folder):

@@ -33,7 +33,7 @@ class Absent(Notes):
 def play(folder, **budget):
     experiment = toy_experiment(RandomSearch(), trials=4, seed=7, **budget)
     with Recorder(folder, "hash") as recorder:
-        run(experiment, recorder, lambda: {"commit": "abc", "nasrun": "0"})
+        run(experiment.opened(), recorder, lambda: {"commit": "abc", "nasrun": "0"})
     (folder / ".hydra").mkdir()
     config = {"seed": 7, "algorithm": {"name": "random", "widths": [1, 2]}, "report": None}
     OmegaConf.save(OmegaConf.create(config), folder / ".hydra" / "config.yaml")
