@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from nasrun.algorithms.base import SampleBased
+from nasrun.draws import TRIES
 from nasrun.errors import UnsupportedError
 from nasrun.ranges import require_at_least
 from nasrun.spec import Archs, Measured, Phase, Problem, SearchSpace, Streams
@@ -27,8 +28,9 @@ class TPE(SampleBased):
     parameter per decision, all of them modelled jointly if ``multivariate``.
 
     Departures: where earlier decisions restrict a later one, each set of legal options is a
-    parameter of its own. Optuna's sampler is not written for cohorts, so the pipeline plays the
-    trials one after the other; each sampler is seeded from its trial's stream.
+    parameter of its own; what does not exist is told as a failure and not measured. Optuna's
+    sampler is not written for cohorts, so the pipeline plays the trials one after the other; each
+    sampler is seeded from its trial's stream.
 
     Raises:
         UnsupportedError: Optuna is not installed.
@@ -77,8 +79,9 @@ class TPE(SampleBased):
 
     def ask(self) -> Archs:
         """``(T, L)`` what each study suggests."""
-        self._asked = [study.ask() for study in self._studies]
-        return np.array([_suggest(trial, self.problem.space) for trial in self._asked], np.int64)
+        suggested = [_suggest(study, self.problem.space) for study in self._studies]
+        self._asked = [trial for trial, _ in suggested]
+        return np.array([arch for _, arch in suggested], np.int64)
 
     def tell(self, measured: Measured) -> None:
         """Hand each study its reward; a failed measurement is a failed trial."""
@@ -93,7 +96,20 @@ class TPE(SampleBased):
                 study.tell(trial, reward)
 
 
-def _suggest(trial: "optuna.Trial", space: SearchSpace) -> list[int]:
+def _suggest(study: "optuna.Study", space: SearchSpace) -> "tuple[optuna.Trial, list[int]]":
+    """One architecture; what does not exist is told as a failure, and another one asked for."""
+    from optuna.trial import TrialState
+
+    for tries in range(TRIES + 1):
+        trial = study.ask()
+        arch = _decided(trial, space)
+        if tries == TRIES or space.exists(np.array([arch], np.int64))[0]:
+            return trial, arch
+        study.tell(trial, state=TrialState.FAIL)
+    raise AssertionError
+
+
+def _decided(trial: "optuna.Trial", space: SearchSpace) -> list[int]:
     """Options of one architecture, decision by decision."""
     arch: list[int] = []
     for place in range(len(space.decisions)):

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import ToySpace
 
-from nasrun.algorithms.decisions import draw, pick, softmax
+from nasrun.draws import draw, pick, softmax
 
 SPACE = ToySpace((2, 3, 4))
 
