@@ -90,7 +90,7 @@ class Graphs(ConstrainedSpace):
     def exists(self, archs):
         adjacency = self.dag(archs).adjacency
         few = adjacency.sum(axis=(1, 2)) <= self.most
-        return few & self._reached(adjacency)[:, -1]
+        return super().exists(archs) & few & self._reached(adjacency)[:, -1]
 
     @staticmethod
     def _reached(adjacency):

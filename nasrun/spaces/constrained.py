@@ -23,7 +23,8 @@ class ConstrainedSpace(CategoricalSpace):
 
     @abstractmethod
     def exists(self, archs: Archs) -> Mask:
-        """``(n,)`` whether each of ``archs (n, L)`` is an architecture of the space."""
+        """``(n,)`` whether all options are there, to which a subclass adds what makes a whole."""
+        return super().exists(archs)
 
     def sample(self, streams: Streams) -> Archs:
         """``(T, L)`` architectures, uniform over all encodings that exist.
