@@ -7,7 +7,6 @@ from toys import ToySpace
 from nasrun.draws import draw, pick, redrawn, softmax
 from nasrun.streams import Streams
 
-
 SPACE = ToySpace((2, 3, 4))
 
 

@@ -60,7 +60,9 @@ def test_options_that_are_not_legal_have_no_probability():
     policy = controller()
     legal = [(a, b, c) for a in range(2) for b in range(a, 3) for c in range(b, 3)]
     drawn = policy(4000, torch.Generator().manual_seed(3), ascending)
-    chances = {tuple(a): p for a, p in zip(drawn.archs.tolist(), drawn.log_p.exp().tolist(), strict=True)}
+    chances = {
+        tuple(a): p for a, p in zip(drawn.archs.tolist(), drawn.log_p.exp().tolist(), strict=True)
+    }
     assert sorted(chances) == legal
     assert abs(sum(chances.values()) - 1.0) < 1e-4
     assert torch.isfinite(drawn.entropy).all()
