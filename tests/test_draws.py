@@ -71,12 +71,16 @@ def test_what_does_not_exist_is_drawn_again_from_the_trials_own_stream():
     first = draw(space, logits, Streams(seeds).uniform(8))[0]
     kept = space.exists(first)
     assert 10 < kept.sum() < 100
-    archs, probabilities = redrawn(space, logits, Streams(seeds))
+    streams = Streams(seeds)
+    archs, probabilities = redrawn(space, logits, streams)
     assert space.exists(archs).all()
     np.testing.assert_array_equal(archs[kept], first[kept])
     np.testing.assert_allclose(probabilities.sum(axis=-1), 1.0)
-    alone = [redrawn(space, logits[:1], Streams([seed]))[0][0] for seed in seeds[:20]]
-    np.testing.assert_array_equal(archs[:20], alone)
+    later = streams.uniform()
+    for seed in seeds[:20]:
+        own = Streams([seed])
+        np.testing.assert_array_equal(redrawn(space, logits[:1], own)[0][0], archs[seed])
+        assert own.uniform() == later[seed]
 
 
 def test_drawing_again_ends():

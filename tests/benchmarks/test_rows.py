@@ -33,10 +33,10 @@ def test_a_listed_encoding_has_its_own_row():
 
 
 def test_another_encoding_of_a_listed_network_has_the_first_row_of_it():
-    rows = ArchRows(SPACE, archs("001000:aa", "110011:ba", "110011:ab"))
-    others = archs("001000:bc", "101000:ba", "110010:aa")
-    assert rows.exact(others).tolist() == [-1, -1, -1]
-    assert rows.of(others).tolist() == [0, 0, -1]
+    rows = ArchRows(SPACE, archs("001000:aa", "100010:ab", "100010:ac"))
+    others = archs("001000:bc", "100010:aa", "010001:ca", "110011:aa")
+    assert rows.exact(others).tolist() == [-1] * 4
+    assert rows.of(others).tolist() == [0, 1, 1, -1]
     only_one = ArchRows(SPACE, archs("001000:aa", "110011:ba"))
     assert only_one.of(archs("110011:ab")).tolist() == [1]
 
