@@ -53,8 +53,17 @@ def refusal(name, space):
     return None
 
 
+@pytest.fixture(autouse=True)
+def known_gap(request, name):
+    """CATCH's policy proposes what does not exist, and it counts the options of a genome."""
+    space = request.node.callspec.params.get("space", "bits")
+    if make(name).learns_to_search and space != "layers":
+        reason = "CATCH asks no space what exists, nor for its arity"
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+
+
 @pytest.fixture
-def served(name, space):
+def served(name, space, known_gap):
     if refusal(name, space):
         pytest.skip("refuses genomes")
     return space

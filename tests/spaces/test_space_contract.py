@@ -42,11 +42,10 @@ def architectures(space, data, size=None):
     return archs if size else archs[0]
 
 
-def alone(act, seeds, *archs):
-    """What ``act`` gives for each trial by itself."""
-    return np.concatenate(
-        [act(*(part[i : i + 1] for part in archs), Streams([seed])) for i, seed in enumerate(seeds)]
-    )
+def alone(act, single, *archs):
+    """What ``act`` gives for each trial by itself, from streams of its own."""
+    rows = [[part[at : at + 1] for part in archs] for at in range(len(single))]
+    return np.concatenate([act(*own, one) for own, one in zip(rows, single, strict=True)])
 
 
 @every(OWN)
@@ -81,11 +80,13 @@ def test_bad_texts_are_refused_with_the_place(space, data):
 @every_space
 @given(seeds=SEEDS)
 def test_samples_exist_and_do_not_depend_on_the_cohort(space, seeds):
-    together = space.sample(Streams(seeds))
+    streams, single = Streams(seeds), [Streams([seed]) for seed in seeds]
+    together = space.sample(streams)
     assert together.shape == (len(seeds), len(space.decisions))
     assert together.dtype == np.int64
     assert space.exists(together).all()
-    np.testing.assert_array_equal(together, alone(space.sample, seeds))
+    np.testing.assert_array_equal(together, alone(space.sample, single))
+    np.testing.assert_array_equal(space.sample(streams), alone(space.sample, single))
 
 
 @every_space
@@ -100,17 +101,18 @@ def test_what_is_out_of_range_does_not_exist(space, data):
 @every_space
 @given(seeds=SEEDS)
 def test_mutants_exist_and_differ_whoever_else_mutates(space, seeds):
-    parents = space.sample(Streams(seeds, "parents"))
-    before = parents.copy()
-    for _ in range(3):
-        children = space.mutate(parents, Streams(seeds))
+    parents, streams = space.sample(Streams(seeds, "parents")), Streams(seeds)
+    single = [Streams([seed]) for seed in seeds]
+    for _ in range(3):  # so that what one trial draws shifts none of its later numbers
+        before = parents.copy()
+        children = space.mutate(parents, streams)
         np.testing.assert_array_equal(parents, before)
         assert children.shape == parents.shape
         assert children.dtype == np.int64
         assert space.exists(children).all()
         assert (children != parents).any(axis=1).all()
-        np.testing.assert_array_equal(children, alone(space.mutate, seeds, parents))
-        parents, before = children, children.copy()
+        np.testing.assert_array_equal(children, alone(space.mutate, single, parents))
+        parents = children
 
 
 @every_space
@@ -118,12 +120,16 @@ def test_mutants_exist_and_differ_whoever_else_mutates(space, seeds):
 def test_children_of_two_exist_and_do_not_depend_on_the_cohort(space, seeds):
     a, b = space.sample(Streams(seeds, "a")), space.sample(Streams(seeds, "b"))
     before = a.copy(), b.copy()
-    children = space.crossover(a, b, Streams(seeds))
+    streams, single = Streams(seeds), [Streams([seed]) for seed in seeds]
+    children = space.crossover(a, b, streams)
     np.testing.assert_array_equal((a, b), before)
     assert children.shape == a.shape
     assert children.dtype == np.int64
     assert space.exists(children).all()
-    np.testing.assert_array_equal(children, alone(space.crossover, seeds, a, b))
+    np.testing.assert_array_equal(children, alone(space.crossover, single, a, b))
+    np.testing.assert_array_equal(
+        space.crossover(a, b, streams), alone(space.crossover, single, a, b)
+    )
 
 
 @every_space
