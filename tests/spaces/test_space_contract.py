@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given as hypothesis_given
+from hypothesis import settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from toy_spaces import TOY_SPACES
@@ -26,6 +27,11 @@ GRAPHS = {n: space for n, space in SPACES.items() if type(space).dag is not Sear
 TASK = Task("cifar10", 10, 32, "cifar10-valid", "cifar10", 25_000, 25_000)
 LISTED = 2**20  # encodings of a space that is listed whole
 SEEDS = st.lists(st.integers(0, 2**40), min_size=1, max_size=6)
+
+
+def given(**strategies):
+    """Fewer examples than usual: each has several architectures, and there are many spaces."""
+    return lambda test: settings(max_examples=30)(hypothesis_given(**strategies)(test))
 
 
 def every(spaces):
