@@ -16,6 +16,7 @@ LAYERS = (
     {"ranges", "files", "images"},
     {"machine"},
     {"spec", "budget"},
+    {"draws"},
     {"report"},
     {"nets", "benchmarks"},
     {"spaces", "tasks", "hardware", "evaluators", "algorithms", "meta"},

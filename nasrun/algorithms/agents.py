@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from nasrun.algorithms.context_networks import TINY, Lesson, Networks
-from nasrun.algorithms.decisions import pick, softmax
 from nasrun.algorithms.replay import Replay
 from nasrun.algorithms.slots import Decided, Slots
+from nasrun.draws import pick, softmax
 from nasrun.spec import Archs, Floats, Mask, SearchSpace
 
 

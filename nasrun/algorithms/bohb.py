@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from nasrun.algorithms.base import ranked_last
-from nasrun.algorithms.decisions import draw
 from nasrun.algorithms.halving import SuccessiveHalving, survivors
 from nasrun.algorithms.kde import CategoricalKDE, Kernel
+from nasrun.draws import draw
 from nasrun.ranges import require_at_least, require_within
 from nasrun.spec import Archs, Floats, Ints, Mask, Measured, Phase, Problem, Streams
 
@@ -68,7 +68,7 @@ class BOHB(SuccessiveHalving):
     def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
         """Begin without a model."""
         super().start(problem, streams, phase)
-        self._arity: Ints = np.array([len(options) for options in problem.space.decisions])
+        self._arity = problem.space.arity
         self._enough = len(self._arity) + 1 if self.min_points is None else self.min_points
         self._measured: list[list[tuple[Archs, Floats]]] = [[] for _ in self._rungs]
 
@@ -86,7 +86,9 @@ class BOHB(SuccessiveHalving):
         if model is None:
             return randoms
         archs = self._candidates(model[0])
-        chosen, usable = choose(*(density.density(archs) for density in model))
+        good, bad = (density.density(archs) for density in model)
+        exists = self.problem.space.exists(archs.reshape(-1, archs.shape[2]))
+        chosen, usable = choose(good, bad, exists.reshape(archs.shape[:2]))
         modelled = usable & (self.streams.uniform()[:, 0] >= self.random_fraction)
         promising = archs[np.arange(len(archs)), chosen]
         return np.where(modelled[:, None], promising, randoms)
@@ -128,17 +130,20 @@ class BOHB(SuccessiveHalving):
         return archs.reshape(trials, self.candidates, decisions)
 
 
-def choose(good: Floats, bad: Floats) -> tuple[Ints, Mask]:
+def choose(good: Floats, bad: Floats, exists: Mask) -> tuple[Ints, Mask]:
     """``(T,)`` the candidate to take by ``(T, m)`` densities, and whether there is one at all.
+
+    Only those that ``exists (T, m)`` says are architectures can be taken.
 
     It is the one whose good density is largest next to its bad one. Where ``Kernel.statsmodels``
     makes densities infinite, HpBandSter's rules hold: the first candidate that no bad point knows
     the option of is taken at once, and candidates without a ratio are passed over.
     """
-    unknown_to_bad = np.isposinf(bad) & np.isfinite(good)
+    unknown_to_bad = exists & np.isposinf(bad) & np.isfinite(good)
     with np.errstate(invalid="ignore"):  # inf / inf
         ratio = np.fmax(bad, TINY) / np.maximum(good, TINY)
-    usable = unknown_to_bad | np.isfinite(ratio)
-    best = np.argmin(np.where(np.isfinite(ratio), ratio, np.inf), axis=1)
+    comparable = exists & np.isfinite(ratio)
+    usable = unknown_to_bad | comparable
+    best = np.argmin(np.where(comparable, ratio, np.inf), axis=1)
     chosen = np.where(unknown_to_bad.any(axis=1), np.argmax(unknown_to_bad, axis=1), best)
     return chosen, np.logical_or.reduce(usable, axis=1)

@@ -47,7 +47,7 @@ class ENAS(OneShot):
 
     def prepare(self) -> None:
         """Make the controller."""
-        arity = [len(options) for options in self.problem.space.decisions]
+        arity = self.problem.space.arity.tolist()
         with self.processor.seeded(int(self.draws.integers(2**48)[0, 0])):
             self.controller = Controller(arity, self.hidden, self.tanh_constant, self.temperature)
         # Its steps are too small for a GPU to be faster.
@@ -66,7 +66,7 @@ class ENAS(OneShot):
         start = float(self.baseline)
         updates = max(1, round(self.updates * self._share))
         for _ in range(updates):
-            drawn = self.controller(self.samples, self.noise)
+            drawn = self.controller(self.samples, self.noise, self.problem.space.legal)
             accuracy = torch.tensor([self._reward(arch) for arch in drawn.archs.numpy()])
             reward = accuracy + self.entropy * drawn.entropy.detach()
             if start != start:
@@ -84,7 +84,7 @@ class ENAS(OneShot):
 
     def _drawn(self, count: int) -> Archs:
         with torch.no_grad():
-            return self.controller(count, self.noise).archs.numpy()
+            return self.controller(count, self.noise, self.problem.space.legal).archs.numpy()
 
     def _reward(self, arch: Archs) -> float:
         """Share of a validation batch that an architecture gets right."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nasrun.algorithms.base import SampleBased
-from nasrun.algorithms.decisions import draw
+from nasrun.draws import redrawn
 from nasrun.ranges import require_not_negative, require_positive, require_within
 from nasrun.spec import Archs, Floats, Ints, Measured, Phase, Problem, Streams
 
@@ -23,8 +23,9 @@ class Reinforce(SampleBased):
     reward is in percent, the baseline is updated before the advantage is taken, there is no
     entropy term, and the best architecture sampled is reported, not the mode of the policy.
 
-    Departures: options that the space forbids are masked, which changes nothing in a space of
-    independent decisions; a failed measurement leaves policy, optimiser and baseline untouched.
+    Departures: options that the space forbids are masked and what does not exist is drawn again
+    (the gradient takes no account of that), which changes nothing in a space of independent
+    decisions; a failed measurement leaves policy, optimiser and baseline untouched.
     """
 
     name: str = "reinforce"
@@ -40,8 +41,8 @@ class Reinforce(SampleBased):
     def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
         """Begin with a policy that is close to uniform."""
         super().start(problem, streams, phase)
-        decisions = problem.space.decisions
-        shape = (problem.trials, len(decisions), max(map(len, decisions)))
+        arity = problem.space.arity
+        shape = (problem.trials, len(arity), int(arity.max()))
         noise = streams.normal(shape[1] * shape[2]).reshape(shape)
         self._logits: Floats = self.initial_std * noise
         self._probabilities: Floats = np.zeros(shape)
@@ -52,8 +53,7 @@ class Reinforce(SampleBased):
 
     def ask(self) -> Archs:
         """``(T, L)`` architectures drawn from the policies."""
-        uniforms = self.streams.uniform(self._logits.shape[1])
-        archs, self._probabilities = draw(self.problem.space, self._logits, uniforms)
+        archs, self._probabilities = redrawn(self.problem.space, self._logits, self.streams)
         return archs
 
     def tell(self, measured: Measured) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import optuna
 
 SEEDS = 2**31  # Optuna hands its seed to NumPy's RandomState
+TRIES = 5  # suggestions that do not exist, after which a random architecture is measured
 
 
 @dataclass
@@ -27,8 +28,10 @@ class TPE(SampleBased):
     parameter per decision, all of them modelled jointly if ``multivariate``.
 
     Departures: where earlier decisions restrict a later one, each set of legal options is a
-    parameter of its own. Optuna's sampler is not written for cohorts, so the pipeline plays the
-    trials one after the other; each sampler is seeded from its trial's stream.
+    parameter of its own; what does not exist is told as a failure and not measured, and after
+    some such suggestions in a row, which are much alike, a random architecture is. Optuna's sampler
+    is not written for cohorts, so the pipeline plays the trials one after the other; each sampler
+    is seeded from its trial's stream.
 
     Raises:
         UnsupportedError: Optuna is not installed.
@@ -77,8 +80,14 @@ class TPE(SampleBased):
 
     def ask(self) -> Archs:
         """``(T, L)`` what each study suggests."""
-        self._asked = [study.ask() for study in self._studies]
-        return np.array([_suggest(trial, self.problem.space) for trial in self._asked], np.int64)
+        # Drawn whether needed or not, so that a trial's numbers do not depend on the model.
+        spare = self.problem.space.sample(self.streams)
+        suggested = [
+            _suggest(study, self.problem.space, instead.tolist())
+            for study, instead in zip(self._studies, spare, strict=True)
+        ]
+        self._asked = [trial for trial, _ in suggested]
+        return np.array([arch for _, arch in suggested], np.int64)
 
     def tell(self, measured: Measured) -> None:
         """Hand each study its reward; a failed measurement is a failed trial."""
@@ -93,12 +102,34 @@ class TPE(SampleBased):
                 study.tell(trial, reward)
 
 
-def _suggest(trial: "optuna.Trial", space: SearchSpace) -> list[int]:
+def _suggest(
+    study: "optuna.Study", space: SearchSpace, spare: list[int]
+) -> "tuple[optuna.Trial, list[int]]":
+    """An architecture that exists: ``spare`` after some that do not."""
+    from optuna.trial import TrialState
+
+    for _ in range(TRIES):
+        trial = study.ask()
+        arch = _decided(trial, space)
+        if space.exists(np.array([arch], np.int64))[0]:
+            return trial, arch
+        study.tell(trial, state=TrialState.FAIL)
+    places = range(len(spare))
+    study.enqueue_trial({_parameter(space, spare[:at])[0]: spare[at] for at in places})
+    trial = study.ask()
+    return trial, _decided(trial, space)
+
+
+def _decided(trial: "optuna.Trial", space: SearchSpace) -> list[int]:
     """Options of one architecture, decision by decision."""
     arch: list[int] = []
-    for place in range(len(space.decisions)):
-        legal = np.flatnonzero(space.legal(np.array([arch], np.int64).reshape(1, place))[0])
-        options = legal.tolist()
-        parameter = f"{place} of {','.join(map(str, options))}"
-        arch.append(trial.suggest_categorical(parameter, options))
+    for _ in space.decisions:
+        arch.append(trial.suggest_categorical(*_parameter(space, arch)))
     return arch
+
+
+def _parameter(space: SearchSpace, prefix: list[int]) -> tuple[str, list[int]]:
+    """Name and options of the parameter that decides what follows."""
+    place = len(prefix)
+    options = np.flatnonzero(space.legal(np.array([prefix], np.int64).reshape(1, place))[0])
+    return f"{place} of {','.join(map(str, options))}", options.tolist()

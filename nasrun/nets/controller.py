@@ -1,11 +1,15 @@
 """A recurrent policy over architectures, decision by decision."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
+
+from nasrun.spec import Archs, Mask
+
+Legal = Callable[[Archs], Mask]  # ``(n, options)`` what may follow ``(n, l)`` decisions
 
 
 @dataclass(frozen=True)
@@ -40,21 +44,22 @@ class Controller(nn.Module):
         self.head = nn.Linear(hidden, max(arity))
         self._hidden = hidden
 
-    def forward(self, count: int, generator: Generator) -> Drawn:
-        """Draw ``count`` architectures."""
+    def forward(self, count: int, generator: Generator, legal: Legal) -> Drawn:
+        """Draw ``count`` architectures, among the options that are ``legal`` after a prefix."""
         x = self.start.expand(count, -1)
         states = [(x.new_zeros(count, self._hidden),) * 2 for _ in self.lstm]
         log_p, entropy = x.new_zeros(count), x.new_zeros(count)
-        options: list[Tensor] = []
+        taken = torch.zeros((count, 0), dtype=torch.int64)
         for decision, arity in enumerate(self._arity):
             for layer, cell in enumerate(self.lstm):
                 states[layer] = cell(x, states[layer])
                 x = states[layer][0]
             logits = self._tanh * torch.tanh(self.head(x)[:, :arity] / self._temperature)
-            p = F.log_softmax(logits, dim=-1)
+            closed = torch.from_numpy(~legal(taken.numpy()))
+            p = F.log_softmax(logits.masked_fill(closed, -torch.inf), dim=-1)
             option = torch.multinomial(p.detach().exp(), 1, generator=generator)
             log_p = log_p + p.gather(1, option)[:, 0]
-            entropy = entropy - (p.exp() * p).sum(dim=-1)
-            options.append(option)
+            entropy = entropy - (p.exp() * p.masked_fill(closed, 0.0)).sum(dim=-1)
+            taken = torch.cat([taken, option], dim=1)
             x = self.taken(option[:, 0] + sum(self._arity[:decision]))
-        return Drawn(torch.cat(options, dim=1), log_p, entropy)
+        return Drawn(taken, log_p, entropy)

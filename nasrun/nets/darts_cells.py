@@ -57,16 +57,22 @@ class Layout:
 
     def branches(self, arch: Ints) -> list[list[tuple[Branch, Branch]]]:
         """The two branches of every node, by cell."""
-        parts = np.asarray(arch).reshape(len(CELLS), self.nodes, self.width)
-        return [[self._branches(node, part) for node, part in enumerate(cell)] for cell in parts]
+        sources, operations = (part[0].tolist() for part in self.arrays(arch[None]))
+        return [
+            [
+                ((ops[0], earlier[0]), (ops[1], earlier[1]))
+                for ops, earlier in zip(operations[cell], sources[cell], strict=True)
+            ]
+            for cell in range(len(CELLS))
+        ]
 
-    def _branches(self, node: int, part: Ints) -> tuple[Branch, Branch]:
+    def arrays(self, archs: Ints) -> tuple[Ints, Ints]:
+        """``(n, cells, nodes, 2)`` earlier nodes, and operations, of the nodes' branches."""
+        parts = archs.reshape(len(archs), len(CELLS), self.nodes, self.width)
         if self.factorised:
-            source, operation, other_source, other = map(int, part)
-            return (operation, source), (other, other_source)
-        pair, operation, other = map(int, part)
-        first, second = self.pairs(node)[pair]
-        return (operation, first), (other, second)
+            return parts[..., 0::2], parts[..., 1::2]
+        sources = [np.array(self.pairs(at))[parts[:, :, at, 0]] for at in range(self.nodes)]
+        return np.stack(sources, axis=2), parts[..., 1:]
 
     def arch(self, branches: Sequence[Sequence[tuple[Branch, Branch]]]) -> Ints:
         """``(L,)`` decisions of branches by cell and node; the reverse of ``branches``."""

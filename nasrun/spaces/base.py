@@ -6,7 +6,8 @@ from functools import cached_property
 import numpy as np
 
 from nasrun.errors import ConfigError
-from nasrun.spec import Archs, CountableSpace, Floats, Ints, Mask, Streams
+from nasrun.spaces.dags import adjacency_encoding
+from nasrun.spec import Archs, CountableSpace, Floats, Ints, Mask, SearchSpace, Streams
 
 INT64 = 2**63
 
@@ -21,11 +22,6 @@ def misplaced(what: str, text: str, place: int, why: str) -> ConfigError:
 
 class CategoricalSpace(CountableSpace):
     """A product of independent decisions: every combination of options is an architecture."""
-
-    @cached_property
-    def arity(self) -> Ints:
-        """``(L,)`` number of options per decision."""
-        return np.array([len(options) for options in self.decisions], np.int64)
 
     @cached_property
     def _radix(self) -> Ints:
@@ -54,15 +50,25 @@ class CategoricalSpace(CountableSpace):
 
     def mutate(self, archs: Archs, streams: Streams) -> Archs:
         """``(T, L)`` copies; one decision, picked uniformly among those with a choice, differs."""
+        return self.changed(archs, streams)
+
+    def changed(self, archs: Archs, streams: Streams, trials: Ints | None = None) -> Archs:
+        """``(n, L)`` copies in which one decision differs, whether they exist or not.
+
+        Drawn from the streams of ``trials (n,)``, by default all.
+        """
         free = np.flatnonzero(self.arity > 1)
         if not len(free):
             return archs.copy()  # the space is a single architecture
-        return self._change(archs, free[streams.integers(len(free))[:, 0]], streams)
+        decision = free[streams.integers(len(free), rows=trials)[:, 0]]
+        return self._change(archs, decision, streams, trials)
 
-    def _change(self, archs: Archs, decision: Ints, streams: Streams) -> Archs:
-        """Give ``decision (T,)`` of each architecture another option, uniformly."""
+    def _change(
+        self, archs: Archs, decision: Ints, streams: Streams, trials: Ints | None = None
+    ) -> Archs:
+        """Give ``decision (n,)`` of each architecture another option, uniformly."""
         rows = np.arange(len(archs))
-        step = 1 + streams.integers(self.arity[decision][:, None] - 1)[:, 0]
+        step = 1 + streams.integers(self.arity[decision][:, None] - 1, rows=trials)[:, 0]
         changed = archs.copy()
         changed[rows, decision] = (archs[rows, decision] + step) % self.arity[decision]
         return changed
@@ -86,8 +92,8 @@ class CategoricalSpace(CountableSpace):
         return np.ones((n, len(self.decisions[position])), dtype=np.bool_)
 
     def exists(self, archs: Archs) -> Mask:
-        """``(n,)`` True: every combination of options is an architecture."""
-        return np.ones(len(archs), np.bool_)
+        """``(n,)`` whether all options are there: every combination is an architecture."""
+        return np.all((archs >= 0) & (archs < self.arity), axis=1)
 
     def crossover(self, a: Archs, b: Archs, streams: Streams) -> Archs:
         """``(T, L)`` children: each decision from ``a`` or ``b (T, L)``, at even odds."""
@@ -95,12 +101,16 @@ class CategoricalSpace(CountableSpace):
 
     @property
     def encodings(self) -> tuple[str, ...]:
-        """One-hot blocks alone."""
-        return ("onehot",)
+        """``onehot``, and ``adjacency`` where architectures are graphs."""
+        is_graph = type(self).dag is not SearchSpace.dag
+        return ("onehot", "adjacency") if is_graph else ("onehot",)
 
     def encode(self, archs: Archs, encoding: str | None = None) -> Floats:
-        """``(..., sum of options)`` one-hot blocks, one per decision."""
-        self.require_encoding(encoding)
+        """``(..., features)`` one-hot blocks by decision, or edges and operations of the graph."""
+        if self.require_encoding(encoding) == "adjacency":
+            flat = self.dag(archs.reshape(-1, archs.shape[-1]))
+            features = adjacency_encoding(flat, len(self.dag_operations))
+            return features.reshape(*archs.shape[:-1], -1)
         return self.onehot(archs)
 
     def onehot(self, archs: Archs) -> Floats:

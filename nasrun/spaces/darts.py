@@ -5,12 +5,15 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nasrun.errors import ConfigError
 from nasrun.nets.darts_cells import CELLS, INPUTS, Layout
 from nasrun.ranges import require_at_least
 from nasrun.spaces.base import CategoricalSpace
+from nasrun.spaces.dags import line_graph, side_by_side
 from nasrun.spaces.genotype import read_genotype, write_genotype
-from nasrun.spec import Archs, Edges, Scale, Supernet, Task
+from nasrun.spec import Archs, Dag, Edges, Scale, Supernet, Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -111,6 +114,35 @@ class DARTS(CategoricalSpace):
                 edges += [(names[source], target, self.operations[op]) for op, source in pair]
             edges += [(name, letter, "concat") for name in names[INPUTS:]]
         return edges
+
+    @property
+    def dag_operations(self) -> tuple[str, ...]:
+        """The two inputs, either cell's output, and the operations."""
+        return ("input-2", "input-1", *CELLS, *self.operations)
+
+    def dag(self, archs: Archs) -> Dag:
+        """``archs (n, L)`` as graphs of the normal and the reduction cell side by side.
+
+        In each, the two inputs, two vertices a node for its branches' operations, and the output,
+        which has the name of its cell, so that exchanging the cells gives another graph: 11
+        vertices with 4 nodes, 22 in all. An operation leads to those that read the node it is
+        summed into; all nodes are side by side in the output, so all operations lead to it.
+        """
+        inputs, nodes = range(INPUTS), range(INPUTS, INPUTS + self.nodes)
+        sources, operations = self.layout.arrays(archs)
+        first = INPUTS + len(CELLS)
+        cells = [
+            line_graph(
+                sources[:, cell].reshape(len(archs), -1),
+                np.repeat(nodes, 2),
+                first + operations[:, cell].reshape(len(archs), -1),
+                inputs=inputs,
+                outputs=nodes,
+                ends=(*inputs, INPUTS + cell),
+            )
+            for cell in range(len(CELLS))
+        ]
+        return side_by_side(cells)
 
     def build(self, arch: Archs, task: Task, scale: Scale) -> "nn.Module":
         """The network of 20 stacked cells and 36 channels by default, with its auxiliary head."""

@@ -7,8 +7,9 @@ import numpy as np
 
 from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.spaces.base import CategoricalSpace, misplaced
+from nasrun.spaces.dags import line_graph
 from nasrun.spaces.skeleton import conv, head, in_millions, residual
-from nasrun.spec import Archs, Edges, Floats, Ints, Scale, Task
+from nasrun.spec import Archs, Dag, Edges, Floats, Ints, Scale, Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -96,6 +97,19 @@ class NATSSize(CategoricalSpace):
     def graph(self, arch: Archs) -> Edges:
         """The cell that all networks share."""
         return list(CELL)
+
+    @property
+    def dag_operations(self) -> tuple[str, ...]:
+        """Input, output and the eight numbers of channels."""
+        return ("input", "output", *CHANNELS)
+
+    def dag(self, archs: Archs) -> Dag:
+        """``archs (n, 5)`` as chains of seven vertices: input, the channels of each part, output.
+
+        The cell, which all networks share, is not in it.
+        """
+        parts = np.arange(len(self.decisions))
+        return line_graph(parts, parts + 1, 2 + archs, outputs=[len(parts)])
 
 
 def _cell(c_in: Ints, c_out: Ints, px: int) -> Ints:

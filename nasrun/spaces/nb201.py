@@ -8,8 +8,9 @@ import numpy as np
 
 from nasrun.errors import ConfigError
 from nasrun.spaces.base import CategoricalSpace, misplaced
+from nasrun.spaces.dags import line_graph
 from nasrun.spaces.skeleton import conv, head, in_millions, residual
-from nasrun.spec import Archs, Edges, Floats, Scale, Streams, Supernet, Task
+from nasrun.spec import Archs, Dag, Edges, Floats, Scale, Streams, Supernet, Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,6 +37,7 @@ class Encoding(Enum):
 
     onehot = "onehot"  # 30 features: operation by edge
     path = "path"  # 155 features: which sequences of operations lead from input to output
+    adjacency = "adjacency"  # 84 features: edges and operations of ``dag``
 
 
 @dataclass
@@ -67,12 +69,16 @@ class NB201(CategoricalSpace):
 
     @property
     def encodings(self) -> tuple[str, ...]:
-        """One-hot blocks and paths; the configured one comes first."""
-        names = ("onehot", "path")
-        return names if self.encoding is Encoding.onehot else names[::-1]
+        """One-hot blocks, paths and graphs; the configured one comes first."""
+        return tuple(sorted((each.value for each in Encoding), key=self.encoding.value.__ne__))
 
     def encode(self, archs: Archs, encoding: str | None = None) -> Floats:
-        """``(..., 30)`` one-hot blocks by edge, or ``(..., 155)`` path indicators.
+        """``(..., 30)`` one-hot blocks by edge, ``(..., 155)`` paths or ``(..., 84)`` the graph."""
+        name = self.require_encoding(encoding)
+        return self._paths(archs) if name == "path" else super().encode(archs, name)
+
+    def _paths(self, archs: Archs) -> Floats:
+        """``(..., 155)`` path indicators.
 
         Path encoding is that of White et al., "BANANAS" (AAAI 2021, section 3), as the authors
         apply it to this space: one feature for each sequence of one, two or three operations
@@ -81,8 +87,6 @@ class NB201(CategoricalSpace):
         others. Within a length, sequences are in base-5 order, the operation next to the input
         weighing most.
         """
-        if self.require_encoding(encoding) == "onehot":
-            return self.onehot(archs)
         options = len(OPERATIONS)
         features = np.zeros((*archs.shape[:-1], sum(options**n for n in (1, 2, 3))))
         for path in PATHS:
@@ -90,6 +94,22 @@ class NB201(CategoricalSpace):
             first = sum(options**n for n in range(1, len(path)))
             np.put_along_axis(features, (first + place)[..., None], 1.0, axis=-1)
         return features
+
+    @property
+    def dag_operations(self) -> tuple[str, ...]:
+        """Input, output and the five operations."""
+        return ("input", "output", *OPERATIONS)
+
+    def dag(self, archs: Archs) -> Dag:
+        """``archs (n, 6)`` as graphs of eight vertices: input, the six edges in order, output.
+
+        All cells have the same ten edges, from each operation to those that read its sum; an edge
+        with ``none`` keeps its vertex. MetaD2A's authors use the same vertices and types
+        ([MC] ``nasbench201.pt``), but join them into a chain from input to output, next to which
+        only the edges 1->3, 1->5, 2->6 and 3->6 are drawn.
+        """
+        targets, sources = np.array(EDGES).T
+        return line_graph(sources, targets, 2 + archs, outputs=[3])
 
     def canonical(self, arch: Archs) -> str:
         """Key of ``arch (6,)`` that the strings of one cell share: 6,466 keys for 15,625 strings.

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,9 +24,9 @@ Edges = list[tuple[str, str, str]]
 class Dag(NamedTuple):
     """``n`` cells as directed acyclic graphs with operations on their vertices.
 
-    ``adjacency (n, V, V)`` has True where an edge leads from row to column; ``operations (n, V)``
-    number the operation of each vertex among the space's ``dag_operations``, -1 where a graph has
-    fewer than ``V`` vertices.
+    ``adjacency (n, V, V)`` has True where an edge leads from row to column, always to a later
+    vertex; ``operations (n, V)`` number the operation of each vertex among the space's
+    ``dag_operations``, -1 where a graph has fewer than ``V`` vertices.
     """
 
     adjacency: Mask
@@ -36,7 +37,8 @@ class SearchSpace(ABC):
     """A set of architectures, as sequences of ``L`` decisions.
 
     Not every sequence need be an architecture: ``exists`` says which are. A decision that does not
-    exist after those before it has one legal option, 0.
+    exist after those before it has one legal option, 0. What ``sample``, ``mutate``, ``crossover``
+    and ``neighbours`` return exists.
     """
 
     name: str
@@ -45,6 +47,11 @@ class SearchSpace(ABC):
     @abstractmethod
     def decisions(self) -> tuple[tuple[str, ...], ...]:
         """Option names per decision, ``L`` of them."""
+
+    @cached_property
+    def arity(self) -> Ints:
+        """``(L,)`` number of options per decision."""
+        return np.array([len(options) for options in self.decisions], np.int64)
 
     @abstractmethod
     def sample(self, streams: Streams) -> Archs:
@@ -67,7 +74,12 @@ class SearchSpace(ABC):
 
     @abstractmethod
     def legal(self, prefix: Archs) -> Mask:
-        """``(n, options)`` options allowed next after ``prefix (n, l)``, ``l < L``."""
+        """``(n, options)`` options allowed next after ``prefix (n, l)``, ``l < L``.
+
+        What exists is made of legal options. The reverse need not hold in a space that can judge
+        whole architectures only (``spaces/constrained.py``): what is drawn by this is asked
+        whether it ``exists``.
+        """
 
     @abstractmethod
     def exists(self, archs: Archs) -> Mask:

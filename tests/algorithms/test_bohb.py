@@ -49,11 +49,23 @@ densities = st.lists(
 @given(densities)
 def test_the_choice_is_hpbandsters(pairs):
     good, bad = np.array(pairs).T[:, None]
-    chosen, usable = choose(good, bad)
+    chosen, usable = choose(good, bad, np.ones(good.shape, bool))
     expected = hpbandster_choice(good[0].tolist(), bad[0].tolist())
     assert usable[0] == (expected is not None)
     if expected is not None:
         assert chosen[0] == expected
+
+
+@given(densities, st.data())
+def test_only_candidates_that_exist_are_taken(pairs, data):
+    """The others might as well not have been drawn."""
+    exists = np.array(data.draw(st.lists(st.booleans(), min_size=len(pairs), max_size=len(pairs))))
+    good, bad = np.array(pairs).T[:, None]
+    chosen, usable = choose(good, bad, exists[None])
+    expected = hpbandster_choice(good[0, exists].tolist(), bad[0, exists].tolist())
+    assert usable[0] == (expected is not None)
+    if expected is not None:
+        assert chosen[0] == np.flatnonzero(exists)[expected]
 
 
 def test_the_first_architectures_are_random_ones():

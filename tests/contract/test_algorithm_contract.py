@@ -17,30 +17,6 @@ SEEDS = range(100, 105)
 LIMITS = [{"evaluations": 23}, {"simulated_s": 91.5}, {"simulated_s": 91.5, "edge": Edge.drop}]
 
 
-class Ascending(ToySpace):
-    """A space of dependent decisions: no option is below the one before it."""
-
-    def __init__(self):
-        super().__init__((4, 4, 4))
-        everything = self.at(np.arange(64))
-        self.members = everything[(np.diff(everything, axis=1) >= 0).all(axis=1)]
-
-    def sample(self, streams):
-        return self.members[streams.integers(len(self.members))[:, 0]]
-
-    def neighbours(self, arch):
-        return self.members[(self.members != arch).sum(axis=1) == 1]
-
-    def mutate(self, archs, streams):
-        around = [self.neighbours(arch) for arch in archs]
-        picks = streams.integers(np.array([[len(options)] for options in around]))[:, 0]
-        return np.array([options[pick] for options, pick in zip(around, picks, strict=True)])
-
-    def legal(self, prefix):
-        allowed = np.ones((len(prefix), 4), dtype=bool)
-        return allowed if not prefix.shape[1] else np.arange(4) >= prefix[:, -1:]
-
-
 class Uneven(ToyEvaluator):
     """Costs differ between architectures, so that trials end at different times."""
 
@@ -82,12 +58,6 @@ def test_proposals_lie_in_the_space(name, arity):
     assert archs.dtype == np.int64
     assert archs.shape[1:] == (len(SEEDS), len(arity))
     assert ((archs >= 0) & (archs < space.arity)).all()
-
-
-def test_dependent_decisions_are_respected(name):
-    archs = toy_trace(name, space=Ascending(), evaluations=40).archs
-    assert (np.diff(archs, axis=-1) >= 0).all()
-    assert len(np.unique(archs.reshape(-1, 3), axis=0)) > 10
 
 
 def test_the_same_seed_gives_the_same_search(name, cache_dir):
@@ -165,13 +135,6 @@ def test_failed_measurements_are_survived_and_never_recommended(name):
     assert measured.all()
     assert works(played.outcome.archs).all()
     assert not np.isnan(played.outcome.reward).any()
-
-
-def test_a_search_in_which_every_measurement_fails_ends_in_the_space(name):
-    fails = lambda archs: np.zeros(len(archs), bool)  # noqa: E731
-    played = toy_trace(name, space=Ascending(), evaluator=Failing(fails), evaluations=40)
-    assert np.isnan(played.outcome.reward).all()
-    assert (np.diff(played.outcome.archs, axis=1) >= 0).all()
 
 
 def test_what_is_recommended_has_the_best_reward_at_the_longest_training(name):

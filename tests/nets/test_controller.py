@@ -1,8 +1,23 @@
+import numpy as np
 import torch
 
 from nasrun.nets.controller import Controller
 
 ARITY = (2, 5, 3)
+
+
+def all_legal(prefix):
+    return np.ones((len(prefix), ARITY[prefix.shape[1]]), bool)
+
+
+def ascending(prefix):
+    """No option is below the one before it, and none is above 2."""
+    options, least = np.arange(ARITY[prefix.shape[1]]), prefix.max(axis=1, initial=0)
+    return (options >= least[:, None]) & (options <= 2)
+
+
+def ones(prefix):
+    return all_legal(prefix) & (np.arange(ARITY[prefix.shape[1]]) == 1)
 
 
 def controller():
@@ -12,14 +27,14 @@ def controller():
 
 
 def test_architectures_have_options_that_exist():
-    drawn = controller()(500, torch.Generator().manual_seed(0))
+    drawn = controller()(500, torch.Generator().manual_seed(0), all_legal)
     assert drawn.archs.shape == (500, 3)
     assert (drawn.archs.amax(0) == torch.tensor(ARITY) - 1).all()
     assert (drawn.archs >= 0).all()
 
 
 def test_probabilities_of_all_architectures_sum_to_one():
-    drawn = controller()(3000, torch.Generator().manual_seed(1))
+    drawn = controller()(3000, torch.Generator().manual_seed(1), all_legal)
     archs, first = {}, drawn.log_p.exp()
     for arch, p in zip(drawn.archs.tolist(), first.tolist(), strict=True):
         archs[tuple(arch)] = p
@@ -31,10 +46,32 @@ def test_a_rewarded_option_becomes_likelier():
     policy, generator = controller(), torch.Generator().manual_seed(2)
     optimizer = torch.optim.Adam(policy.parameters(), 0.01)
     for _ in range(60):
-        drawn = policy(20, generator)
+        drawn = policy(20, generator, all_legal)
         reward = (drawn.archs[:, 1] == 3).float()
         optimizer.zero_grad()
         (-(drawn.log_p * (reward - reward.mean())).mean()).backward()
         optimizer.step()
-    share = (policy(500, generator).archs[:, 1] == 3).float().mean()
+    share = (policy(500, generator, all_legal).archs[:, 1] == 3).float().mean()
     assert share > 0.5, share
+
+
+def test_options_that_are_not_legal_have_no_probability():
+    """All that ascend are drawn, and nothing else has a chance."""
+    policy = controller()
+    legal = [(a, b, c) for a in range(2) for b in range(a, 3) for c in range(b, 3)]
+    drawn = policy(4000, torch.Generator().manual_seed(3), ascending)
+    chances = {
+        tuple(a): p for a, p in zip(drawn.archs.tolist(), drawn.log_p.exp().tolist(), strict=True)
+    }
+    assert sorted(chances) == legal
+    assert abs(sum(chances.values()) - 1.0) < 1e-4
+    assert torch.isfinite(drawn.entropy).all()
+    (drawn.log_p + drawn.entropy).sum().backward()
+    assert all(torch.isfinite(weight.grad).all() for weight in policy.parameters())
+
+
+def test_no_choice_has_no_entropy():
+    drawn = controller()(4000, torch.Generator().manual_seed(3), ones)
+    assert (drawn.archs == 1).all()
+    torch.testing.assert_close(drawn.log_p, torch.zeros(4000))
+    torch.testing.assert_close(drawn.entropy, torch.zeros(4000))

@@ -1,9 +1,11 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from toy_spaces import Graphs
 from toys import ToySpace
 
-from nasrun.algorithms.decisions import draw, pick, softmax
+from nasrun.draws import draw, pick, redrawn, softmax
+from nasrun.streams import Streams
 
 SPACE = ToySpace((2, 3, 4))
 
@@ -60,3 +62,30 @@ def test_only_options_with_probability_are_picked(weights, uniform):
 def test_the_largest_uniform_picks_the_last_legal_option():
     last = np.nextafter(1.0, 0.0)
     assert pick(np.array([[0.1, 0.2, 0.7 + 1e-16, 0.0]]), np.array([last]))[0] == 2
+
+
+def test_what_does_not_exist_is_drawn_again_from_the_trials_own_stream():
+    space, seeds = Graphs(4, most=3), range(200)
+    logits = np.zeros((200, 8, 3))
+    logits[:, :6, 1] = 1.0  # many edges, so that most draws have too many
+    first = draw(space, logits, Streams(seeds).uniform(8))[0]
+    kept = space.exists(first)
+    assert 10 < kept.sum() < 100
+    streams = Streams(seeds)
+    archs, probabilities = redrawn(space, logits, streams)
+    assert space.exists(archs).all()
+    np.testing.assert_array_equal(archs[kept], first[kept])
+    np.testing.assert_allclose(probabilities.sum(axis=-1), 1.0)
+    later = streams.uniform()
+    for seed in seeds[:20]:
+        own = Streams([seed])
+        np.testing.assert_array_equal(redrawn(space, logits[:1], own)[0][0], archs[seed])
+        assert own.uniform() == later[seed]
+
+
+def test_drawing_again_ends():
+    """A policy that gives nothing that exists is left with what it gave."""
+    logits = np.full((2, 8, 3), -1000.0)
+    logits[..., 0] = 0.0  # no edge at all
+    archs, _ = redrawn(Graphs(4), logits, Streams(range(2)))
+    assert not Graphs(4).exists(archs).any()

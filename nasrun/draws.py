@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from nasrun.spec import Archs, Floats, SearchSpace
+from nasrun.spec import Archs, Floats, SearchSpace, Streams
+
+TRIES = 100  # draws, after which an architecture that does not exist is left as it is
 
 
 def draw(space: SearchSpace, logits: Floats, uniforms: Floats) -> tuple[Archs, Floats]:
@@ -23,6 +25,24 @@ def draw(space: SearchSpace, logits: Floats, uniforms: Floats) -> tuple[Archs, F
         chances = softmax(np.where(legal, logits[:, place, : len(options)], -np.inf))
         archs[:, place] = pick(chances, uniforms[:, place])
         probabilities[:, place, : len(options)] = chances
+    return archs, probabilities
+
+
+def redrawn(space: SearchSpace, logits: Floats, streams: Streams) -> tuple[Archs, Floats]:
+    """As ``draw``, one architecture per trial, drawn again where it does not exist.
+
+    Args:
+        space: the space whose ``exists`` decides.
+        logits: ``(T, L, K)``.
+        streams: of the ``T`` trials; one that draws again shifts no other's numbers.
+    """
+    archs, probabilities = draw(space, logits, streams.uniform(logits.shape[1]))
+    for _ in range(TRIES):
+        rows = np.flatnonzero(~space.exists(archs))
+        if not len(rows):
+            break
+        uniforms = streams.uniform(logits.shape[1], rows)
+        archs[rows], probabilities[rows] = draw(space, logits[rows], uniforms)
     return archs, probabilities
 
 
