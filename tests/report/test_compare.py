@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from nasrun.report.compare import compare, overall_ranks
-from nasrun.report.published_figures import Published
+from nasrun.report.compare import Published, compare, overall_ranks
 from nasrun.report.trials import Problem, Trials
+from nasrun.spec import ACCURACY
 
 NAN = float("nan")
 HERE, THERE = Problem("nb201", "cifar10", "cifar10"), Problem("nb201", "cifar100", "cifar100")
@@ -13,7 +13,7 @@ def trials(*figures):
     array = np.array(figures, float)
     names = ("random", "rea", "tpe")[: len(array)]
     unknown = np.full(array.shape, NAN)
-    return Trials(names, np.arange(array.shape[1]), array, unknown, unknown)
+    return Trials(names, np.arange(array.shape[1]), ACCURACY, array, unknown, unknown)
 
 
 def test_a_line_holds_the_sample_and_its_ranks():

@@ -3,7 +3,7 @@ import pytest
 from sweeps import job
 
 from nasrun.errors import DataError
-from nasrun.record.history import EVALUATION_COLUMNS
+from nasrun.record.rows import EVALUATION_COLUMNS
 from nasrun.report.jobs import NEEDED, MetaCost, Search, find_jobs, meta_costs, read_histories
 
 META = {"agents": 2, "cost_s": 14400.0}

@@ -6,6 +6,7 @@ from sweeps import job, row, write_trials
 from nasrun.report.experiment import write_report
 from nasrun.report.overview import overview
 from nasrun.report.trials import Problem, Trials
+from nasrun.spec import ACCURACY
 
 META = {"agents": 2, "cost_s": 7200.0}
 REPORT = {"name": "r", "title": "t"}
@@ -13,7 +14,7 @@ REPORT = {"name": "r", "title": "t"}
 
 def trials(figures, seeds):
     figures = np.array(figures, float)
-    return Trials(("a", "b"), np.array(seeds), figures, figures, figures)
+    return Trials(("a", "b"), np.array(seeds), ACCURACY, figures, figures, figures)
 
 
 def problem(task):

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from nasrun.report.claims import judge
 from nasrun.report.jobs import MetaCost, Search
+from nasrun.report.overview import judge
 from nasrun.report.schema import Claim
 from nasrun.report.trials import Problem, Trials
+from nasrun.spec import ACCURACY
 
 HERE = Problem("nb201", "cifar10", "cifar10")
 CLAIM = [Claim("catch", "rea")]
@@ -14,7 +15,7 @@ def trials(catch, rea, seeds=None):
     figures = np.array([catch, rea], float)
     unknown = np.full(figures.shape, np.nan)
     seeds = np.arange(figures.shape[1]) if seeds is None else seeds
-    return {HERE: Trials(("catch", "rea"), seeds, figures, unknown, unknown)}
+    return {HERE: Trials(("catch", "rea"), seeds, ACCURACY, figures, unknown, unknown)}
 
 
 def meta(**agents):

@@ -8,7 +8,7 @@ from nasrun.report.experiment import write_report
 
 META = {"agents": 2, "cost_s": 7200.0}
 REPORT = {
-    "name": "r", "title": "t", "metric": "val_score", "unit": "validation accuracy, %",
+    "name": "r", "title": "t", "figure": "val_score",
     "columns": ["score", "first", "published", "hours", "published_hours", "meta_hours", "best",
                 "top3", "top10"],
     "first": 2, "published": "catch_table1", "published_only": ["gdas", "optimum", "nobody"],

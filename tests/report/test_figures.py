@@ -3,15 +3,14 @@ import pytest
 from sweeps import job, row, write_trials
 
 from nasrun.errors import DataError
-from nasrun.report.anytime import by_evaluations, by_hours
-from nasrun.report.canvas import DASHES, PALETTE, line_style
 from nasrun.report.experiment import write_report
-from nasrun.report.jobs import Histories
+from nasrun.report.figures import DASHES, PALETTE, line_style
+from nasrun.report.jobs import Histories, by_evaluations, by_hours
 from nasrun.report.schema import Figure
 
 NAN = np.nan
 REPORT = {
-    "name": "f", "title": "t", "unit": "accuracy, %", "labels": {"rea": "R-EA"},
+    "name": "f", "title": "t", "labels": {"rea": "R-EA"},
     "figures": ["sorted", "anytime", "box"],
 }  # fmt: skip
 
@@ -41,8 +40,9 @@ def test_a_figure_names_its_methods_tasks_and_unit(folder, kind):
     write_report(folder, {**REPORT, "figures": [kind.value]})
     drawn = (folder / "f.svg").read_text(encoding="utf-8")
     said = {
-        Figure.anytime: ("cifar10", "best reward so far"), Figure.box: ("cifar10", "accuracy, %"),
-        Figure.sorted: ("cifar10", "accuracy, %"), Figure.profile: ("score",),
+        Figure.anytime: ("cifar10", "best reward so far"),
+        Figure.box: ("cifar10", "test accuracy (%)"),
+        Figure.sorted: ("cifar10", "test accuracy (%)"), Figure.profile: ("score",),
         Figure.ranks: ("critical difference",),
     }  # fmt: skip
     for text in ("R-EA", "random", *said[kind]):
