@@ -65,6 +65,30 @@ def test_an_algorithm_that_lacks_a_whole_task_is_refused(tmp_path):
         load(write_trials(tmp_path, rows))
 
 
+def test_figures_run_from_the_worst_to_the_best_and_hide_the_worst(tmp_path):
+    rows = [row("rea", i, x, metric="perplexity") for i, x in enumerate((5.0, 100.0, 4.0, 3.0))]
+    (trials,) = load(write_trials(tmp_path, rows)).values()
+    ((name, figures),) = trials.known()
+    assert (name, figures.tolist()) == ("rea", [100, 5, 4, 3])
+    np.testing.assert_array_equal(trials.oriented, -trials.figures)
+    assert trials.shown_range(0.5) == (3.0, 4.5)
+    assert trials.metric.title == "test perplexity"
+
+
+def test_a_figure_besides_the_scores_has_its_own_direction(tmp_path):
+    write_trials(tmp_path, [row("rea", 0, 94.0, latency_ms=7)])
+    frame = as_numbers(read_trials([tmp_path]), "latency_ms")
+    (trials,) = by_problem(frame, "latency_ms", ()).values()
+    assert (trials.metric.title, trials.figures.tolist()) == ("latency (ms)", [[7.0]])
+    assert not trials.metric.higher_is_better
+
+
+def test_two_metrics_on_one_task_are_refused(tmp_path):
+    rows = [row("rea", 0, 1.0), row("random", 0, 1.0, metric="error_pct")]
+    with pytest.raises(DataError, match=r"metric is 'accuracy_pct' in .* apart$"):
+        load(write_trials(tmp_path, rows))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

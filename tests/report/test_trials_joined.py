@@ -96,6 +96,17 @@ def test_a_file_that_is_not_nasruns_is_refused(two, tmp_path):
         read_trials(two)
 
 
+def test_a_sweep_of_an_earlier_version_is_refused_in_a_sentence(script, two, capsys):
+    path = two[0] / "trials.csv"
+    text = path.read_text(encoding="utf-8").replace(",metric,val_score,", ",val_acc_pct,")
+    path.write_text(text.replace("test_score", "test_acc_pct").replace(",accuracy_pct,", ","))
+    assert script.main([str(two[0])]) == 1
+    message = capsys.readouterr().err
+    assert "is of an earlier nasrun, with val_acc_pct in place of metric and val_score" in message
+    assert message.count("\n") == 1
+    assert not (two[0] / "both.csv").exists()
+
+
 def test_a_refused_joint_report_leaves_nothing(script, two, tmp_path, capsys):
     out = tmp_path / "out"
     found = {"rea": "val@12", "random": "val@200"}
