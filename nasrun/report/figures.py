@@ -171,7 +171,7 @@ def _sorted_figure(content: Content) -> "Drawing":
             panel.plot(x, found, label=content.label(name), lw=1.8, **style)
         best = trials.figures[trials.table_rank == 1]
         if len(best):
-            panel.axhline(best[0], color="black", lw=0.7, ls=":", label="best of the table")
+            panel.axhline(best[0], color="black", lw=0.7, ls=":", label="rank 1 in the table")
         _fit(panel, *trials.shown_range(HIDDEN))
         panel.set_title(str(problem), fontweight="bold", fontsize=10)
         panel.set_xlabel("trials, sorted")

@@ -18,7 +18,7 @@ from nasrun.spec import Metric, metric_named
 BEST = "best"
 SHARED = ["split", "fidelity", "run", "clock", "final"]  # protocol that methods must share
 SCORES = {"val_score": "validation", "test_score": "test"}
-FIGURES = {  # columns of trials.csv that a report may be about, besides the scores and the reward
+FIGURES = {  # of summary.csv, besides the scores and the reward
     metric.name: metric
     for metric in (
         Metric("latency_ms", "latency", "ms", higher_is_better=False),
@@ -28,13 +28,14 @@ FIGURES = {  # columns of trials.csv that a report may be about, besides the sco
         Metric("simulated_s", "simulated time", "s", higher_is_better=False, decimals=0),
         Metric("wall_s", "wall time", "s", higher_is_better=False),
         Metric("rank", "rank in the table", higher_is_better=False, decimals=1),
+        Metric("hypervolume", "hypervolume"),
         Metric("failed", "failed measurements", higher_is_better=False, decimals=1),
     )
 }
 
 
 def measure(figure: str, metric: str) -> Metric:
-    """What a column of ``trials.csv`` holds in a row of this ``metric``: label, unit, direction."""
+    """What a figure of a trial is, in a row with this ``metric``: label, unit, direction."""
     if figure in FIGURES:
         return FIGURES[figure]
     known = metric_named(metric)

@@ -153,14 +153,16 @@ def as_numbers(frame: "DataFrame", figure: str) -> "DataFrame":
     """The rows with numbers in place of texts in the columns that a report on ``figure`` reads.
 
     Raises:
-        DataError: a cell of them is neither empty nor a number.
+        DataError: a cell of them is neither empty nor a number; there is no such figure.
     """
+    files = ", ".join(dict.fromkeys(frame["file"]))
+    if figure not in frame.columns:
+        raise DataError(f"{files}: no column {figure}; name one that it has as report.figure")
     columns = list(dict.fromkeys((figure, *NUMBERS)))
     empty = frame[columns].replace("", np.nan)
     try:
         return frame.assign(seed=frame["seed"].astype(np.int64), **empty.astype(np.float64))
     except ValueError as error:
-        files = ", ".join(dict.fromkeys(frame["file"]))
         raise DataError(f"{files}: seed, {', '.join(columns)} must be numbers ({error})") from None
 
 
