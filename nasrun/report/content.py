@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nasrun.report.compare import Line, Total
-from nasrun.report.jobs import Job
+from nasrun.report.jobs import Curve, Curves, Job, Search
 from nasrun.report.overview import Overview, Verdict
 from nasrun.report.schema import Report
 from nasrun.report.trials import PROBLEM, Problem, Trials
@@ -45,7 +45,8 @@ class Winner:
 class Content:
     """All that a report says: its node, trials, lines, figures over all tasks, protocol, claims.
 
-    ``overview`` has the statistics over all tasks; None where there is one algorithm.
+    ``overview`` has the statistics over all tasks; None where there is one algorithm. ``curves``
+    are those of the searches whose jobs are at hand.
     """
 
     report: Report
@@ -56,6 +57,7 @@ class Content:
     verdicts: Sequence[Verdict] = ()
     overview: Overview | None = None
     winners: Sequence[Winner] = ()
+    curves: Curves = field(default_factory=dict)
 
     def label(self, algorithm: str) -> str:
         """The name to show."""
@@ -95,6 +97,17 @@ class Content:
             else:
                 lines.sort(key=_worse)
             yield problem, lines
+
+    def searches(self) -> dict[str, dict[str, tuple[Curve, Curve]]]:
+        """Curves by searched task and algorithm; tasks where only the score is taken share them."""
+        found: dict[str, dict[str, tuple[Curve, Curve]]] = {}
+        for problem, trials in self.problems.items():
+            own = found.setdefault(problem.search_task, {})
+            for name in trials.algorithms:
+                search = Search(problem.space, problem.search_task, name)
+                if search in self.curves:
+                    own[name] = self.curves[search]
+        return found
 
     def published_means(self, problem: Problem) -> dict[str, float]:
         """Published means of the algorithms that have trials on a problem."""

@@ -74,7 +74,6 @@ def write_report(
     rows = read_trials(sources or [folder])
     jobs = [job for place in (sources or [folder]) for job in find_jobs(place)]
     content = _content(as_numbers(rows, parsed.figure), parsed, jobs)
-    curves = anytime_curves(content.problems, jobs) if Figure.anytime in parsed.figures else {}
     files = {TRIALS: joined_text(rows).encode()} if sources else {}
     files |= csv_files(content)
     files[f"{parsed.name}.md"] = markdown(content).encode()
@@ -82,9 +81,9 @@ def write_report(
     files[NODE] = (json.dumps(dict(report), indent=2) + "\n").encode()
     for number, kind in enumerate(parsed.figures):
         name = f"{parsed.name}_{kind.value}" if number else parsed.name
-        pictures = draw(kind, content, curves)
+        pictures = draw(kind, content)
         files |= {f"{name}.{suffix}": data for suffix, data in pictures.items()}
-    files[PAGE] = page(content, curves, jobs, edges).encode()
+    files[PAGE] = page(content, jobs, edges).encode()
     written = [write_bytes(folder / name, data) for name, data in files.items()]
     return Written(written, ReportTable(content))
 
@@ -124,4 +123,5 @@ def _content(frame: "DataFrame", report: Report, jobs: Sequence[Job]) -> Content
         verdicts=judge(problems, report.claims, meta),
         overview=overview(problems, report.against, agents, {s.algorithm for s in meta}),
         winners=find_winners(frame, problems, report.figure),
+        curves=anytime_curves(problems, jobs) if Figure.anytime in report.figures else {},
     )

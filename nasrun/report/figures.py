@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 
 from nasrun.report.content import GREY, Content
-from nasrun.report.jobs import Curve, Curves, Search, settled
+from nasrun.report.jobs import Curve, settled
 from nasrun.report.overview import Overview
 from nasrun.report.schema import Figure
 from nasrun.report.trials import Problem, Trials
@@ -40,7 +40,7 @@ STYLE: dict[Any, Any] = {
 }  # fmt: skip
 
 
-def draw(kind: Figure, content: Content, curves: Curves) -> Mapping[str, bytes]:
+def draw(kind: Figure, content: Content) -> Mapping[str, bytes]:
     """A figure as PNG and SVG bytes, by suffix; none where there is nothing to draw.
 
     ``ranks`` and ``profile`` need the statistics, which two algorithms with complete trials make.
@@ -52,7 +52,7 @@ def draw(kind: Figure, content: Content, curves: Curves) -> Mapping[str, bytes]:
             case Figure.sorted:
                 drawing = _sorted_figure(content)
             case Figure.anytime:
-                drawing = _anytime_figure(content, curves)
+                drawing = _anytime_figure(content)
             case _ if content.overview is None:
                 return {}
             case Figure.profile:
@@ -194,24 +194,19 @@ def _fit(panel: "Axes", low: float, high: float) -> None:
         panel.set_ylim(low - room, high + room)
 
 
-def _anytime_figure(content: Content, curves: Curves) -> "Drawing":
+def _anytime_figure(content: Content) -> "Drawing":
     """Two rows of panels, one column per searched task: evaluations above, hours below."""
-    searched = {(p.space, p.search_task): p for p in content.problems}  # scored tasks share it
+    searched = content.searches()
     size = (PANEL_IN[0] * len(searched), 2 * PANEL_IN[1] + LEGEND_IN)
     figure = _empty(size)
     panels = figure.subplots(2, len(searched), squeeze=False, sharey="col")
     reached: list[str] = []
-    for (above, below), problem in zip(panels.T, searched.values(), strict=True):
-        found = {
-            name: curves[search]
-            for name in content.problems[problem].algorithms
-            if (search := Search(problem.space, problem.search_task, name)) in curves
-        }
+    for (above, below), (task, found) in zip(panels.T, searched.items(), strict=True):
         for name, both in found.items():
             for panel, curve in zip((above, below), both, strict=True):
                 _curve(panel, curve, content.label(name), content.place(name))
         _fit(above, *settled([by_evaluations for by_evaluations, _ in found.values()]))
-        above.set_title(problem.search_task, fontweight="bold", fontsize=10)
+        above.set_title(task, fontweight="bold", fontsize=10)
         above.set_xlabel("evaluations")
         below.set_xlabel("hours of the search, as charged")
         reached.append(next((curve.y for curve, _ in found.values()), ""))

@@ -12,7 +12,7 @@ import numpy as np
 from nasrun.report.content import Content, EdgesOf, Winner, winner_edges
 from nasrun.report.draw import cell_picture
 from nasrun.report.figures import HIDDEN, WHISKERS
-from nasrun.report.jobs import Curves, Job, Search, origins, settled
+from nasrun.report.jobs import Job, origins, settled
 from nasrun.report.overview import Overview
 from nasrun.report.schema import Figure
 from nasrun.report.tables import Sheet, described, notes, sheets, statistics_notes
@@ -34,16 +34,14 @@ HINTS = {
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
-def page(
-    content: Content, curves: Curves, jobs: Sequence[Job], edges: EdgesOf | None = None
-) -> str:
+def page(content: Content, jobs: Sequence[Job], edges: EdgesOf | None = None) -> str:
     """The text of ``report.html``; equal reports give equal text.
 
     Raises:
         DataError: a job's ``provenance.json`` cannot be read.
     """
     title = escape(content.report.title)
-    drawn = list(charts(content, curves))
+    drawn = list(charts(content))
     sections = [
         ("Results", "".join(map(_table, sheets(content)))),
         ("Figures", "".join(_figure(i, chart) for i, chart in enumerate(drawn))),
@@ -154,7 +152,7 @@ def _list(items: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
 
 
-def charts(content: Content, curves: Curves) -> Iterator[Chart]:
+def charts(content: Content) -> Iterator[Chart]:
     """The report's own figures, then the statistics over all tasks.
 
     A chart has ``kind``, ``title``, ``names`` of its methods with their colours, and ``panels``.
@@ -169,8 +167,8 @@ def charts(content: Content, curves: Curves) -> Iterator[Chart]:
         elif kind is Figure.sorted:
             panels = [_sorted(content, *item) for item in content.problems.items()]
             yield _chart(content, "lines", "What the trials found, sorted", panels)
-        elif kind is Figure.anytime and curves:
-            yield _chart(content, "lines", "Best reward so far", _anytime(content, curves))
+        elif kind is Figure.anytime and content.curves:
+            yield _chart(content, "lines", "Best reward so far", _anytime(content))
         elif kind is Figure.ranks and content.overview:
             yield _chart(content, "ranks", "Average ranks", [_ranks(content, content.overview)])
         elif kind is Figure.profile and content.overview:
@@ -217,17 +215,12 @@ def _from_worst(metric: Metric, figures: Floats) -> Floats:
     return metric.oriented(np.quantile(metric.oriented(figures), QUANTILES))
 
 
-def _anytime(content: Content, curves: Curves) -> list[Chart]:
+def _anytime(content: Content) -> list[Chart]:
     """A panel per searched task and abscissa."""
-    searched = {(p.space, p.search_task): p for p in content.problems}
     panels: list[Chart] = []
     for way, x in enumerate(("evaluations", "hours of the search, as charged")):
-        for problem in searched.values():
-            found = {
-                name: curves[search][way]
-                for name in content.problems[problem].algorithms
-                if (search := Search(problem.space, problem.search_task, name)) in curves
-            }
+        for title, both in content.searches().items():
+            found = {name: curves[way] for name, curves in both.items()}
             if any(len(curve.x) for curve in found.values()):
                 lines = [
                     _line(content.label(name), curve.x, curve.mean, curve.low, curve.high)
@@ -235,7 +228,6 @@ def _anytime(content: Content, curves: Curves) -> list[Chart]:
                 ]
                 shown = _values(np.array(settled(list(found.values()))))
                 y = next(iter(found.values())).y
-                title = problem.search_task
                 panels.append({"title": title, "x": x, "y": y, "range": shown, "series": lines})
     return panels
 

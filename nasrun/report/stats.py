@@ -105,9 +105,9 @@ def mean_ranks(figures: Floats) -> Floats:
     complete = figures[:, ~np.isnan(figures).any(axis=0)]
     if not complete.shape[1]:
         return np.full(len(figures), np.nan)
-    above = (complete[None] > complete[:, None]).sum(axis=1)
-    equal = (complete[None] == complete[:, None]).sum(axis=1)
-    return (above + (equal + 1) / 2).mean(axis=1)
+    from scipy.stats import rankdata
+
+    return rankdata(-complete, axis=0).mean(axis=1)
 
 
 def paired_p_value(first: Floats, second: Floats) -> float:
