@@ -27,7 +27,7 @@ from nasrun.algorithms.slots import Slots
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import write_bytes, write_csv
 from nasrun.pipeline import Experiment, practise, prepare
-from nasrun.report.canvas import STYLE, legend_below, line_style, pictures
+from nasrun.report.figures import STYLE, legend_below, line_style, pictures
 from nasrun.spec import Archs, Floats, SearchSpace
 from nasrun.streams import Streams
 

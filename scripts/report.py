@@ -17,7 +17,7 @@ from yaml import YAMLError
 from nasrun.cells import job_edges
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.report.experiment import read_node, write_report
-from nasrun.report.joined import join_sweeps, require_sweeps
+from nasrun.report.trials import require_sweeps
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,11 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         require_sweeps(options.folders)
-        joined = join_sweeps(options.folders, options.out) if options.out else None
+        sources = options.folders if options.out else ()
         for folder in [options.out] if options.out else options.folders:
             named = options.folders[0] if options.out else folder
             node = experiment_node(options.report) if options.report else read_node(named)
-            written = write_report(folder, node, joined, job_edges)
+            written = write_report(folder, node, sources, job_edges)
             console.print(written.table)
             for path in written.files:
                 console.print(f"wrote {path}", soft_wrap=True, highlight=False)

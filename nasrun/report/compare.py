@@ -1,33 +1,98 @@
-"""From trials to the lines of a report: one per algorithm and problem, with all comparisons."""
+"""From trials to the lines of a report, one per algorithm and problem, beside published figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
+from nasrun.errors import DataError
+from nasrun.files import read_csv
 from nasrun.report.jobs import HOUR_S, MetaCost, Search
-from nasrun.report.published_figures import Key, Published
 from nasrun.report.schema import BEST
-from nasrun.report.shares import Share, share_found
 from nasrun.report.stats import (
+    Share,
     Summary,
     difference_in_errors,
     holm,
     mean_ranks,
     paired_p_value,
     probability_of_improvement,
+    share_found,
     summarise_columns,
 )
 from nasrun.report.trials import Problem, Trials
+from nasrun.spec import Metric
 
+FOLDER = Path(__file__).parent / "published"
+ALL_TASKS = "all"  # as a task: what a source gives for all of its tasks together
+COLUMNS = ("algorithm", "search_task", "task", "figure", "metric", "n", "mean", "std", "source")
 NAN = float("nan")
 TOPS = (1, 3, 10)  # best architectures of the table: shares of trials that find one of them
 NOT_RUN = Share(NAN)
 
+Key = tuple[str, str, str]  # algorithm, search task, scored task
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published cell; ``std`` and ``n`` are NaN where the source does not give them.
+
+    ``metric``: that of a ``val_score`` or ``test_score``, else empty.
+    """
+
+    mean: float
+    std: float
+    n: float
+    source: str
+    metric: str = ""
+
+
+def read_published(name: str, figure: str) -> Mapping[Key, Published]:
+    """Published values of a figure, from a file of this package or a path of the user's.
+
+    Raises:
+        DataError: no such file, another header, a cell that stands twice or is no number.
+    """
+    path = _path(name)
+    rows = read_csv(path)
+    if not rows or tuple(rows[0]) != COLUMNS:
+        raise DataError(f"{path}: expected figures below the header {','.join(COLUMNS)}")
+    found: dict[Key, Published] = {}
+    for line, row in enumerate(rows, start=2):
+        key = (row["algorithm"], row["search_task"], row["task"])
+        if row["figure"] != figure:
+            continue
+        if key in found:
+            raise DataError(f"{path}, line {line}: {', '.join(key)} stands a second time")
+        found[key] = _published(row, f"{path}, line {line}")
+    return found
+
+
+def _path(name: str) -> Path:
+    shipped = FOLDER / f"{name}.csv"
+    if shipped.is_file():
+        return shipped
+    if Path(name).suffix == ".csv":
+        return Path(name)
+    known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.csv")))
+    raise DataError(f"report.published={name} is none of {known}, nor the path of a .csv file")
+
+
+def _published(row: Mapping[str, str], where: str) -> Published:
+    try:
+        n, mean, std = (float(row[column] or "nan") for column in ("n", "mean", "std"))
+    except ValueError:
+        raise DataError(
+            f"{where}: n, mean and std must be numbers or empty, found {row['n']!r}, "
+            f"{row['mean']!r}, {row['std']!r}"
+        ) from None
+    return Published(mean, std, n, row["source"], row["metric"])
+
 
 @dataclass(frozen=True)
 class Extras:
-    """What a report may say beyond the metric of the trials.
+    """What a report may say beyond the figures of the trials.
 
     ``published_s``: published seconds of the searches. ``published_only``: algorithms to list
     though they did not run. ``first``: how many seeds to summarise apart. ``meta``: what was
@@ -41,17 +106,28 @@ class Extras:
 
 
 @dataclass(frozen=True)
+class Total:
+    """An algorithm over all tasks: mean rank, and hours in all. NaN where unknown."""
+
+    mean_rank: float
+    hours: float
+    published_hours: float
+    meta_hours: float
+
+
+@dataclass(frozen=True)
 class Line:
     """One algorithm on one problem. A figure that is unknown or does not apply is NaN or None.
 
-    ``table_rank``: median rank of the found architectures in the benchmark table.
-    ``mean_rank``: mean rank among the algorithms, trial by trial.
+    ``metric``: that of the summary. ``table_rank``: median rank of the found architectures in the
+    benchmark table. ``mean_rank``: mean rank among the algorithms, trial by trial.
     ``shares``: of trials that find one of the table's ``TOPS`` best. ``first``: summary of the
     first seeds. ``hours``: simulated, of a search.
     ``against``, ``p_value``, ``p_holm``, ``win``: the comparison with the named algorithm.
     """
 
     problem: Problem
+    metric: Metric
     algorithm: str
     summary: Summary | None
     table_rank: float
@@ -104,7 +180,7 @@ def compare(
 ) -> list[Line]:
     """Lines by problem, then algorithm. Holm's correction covers all comparisons of the report.
 
-    Where ``against`` is ``best``, each problem's algorithm of the highest mean is the one compared
+    Where ``against`` is ``best``, each problem's algorithm of the best mean is the one compared
     with; it was picked on the same trials, so p values against it are a little too small.
     """
     extras = extras or Extras()
@@ -121,7 +197,7 @@ def compare(
         replace(
             line,
             p_holm=float(p),
-            published=published.get(_key(line)),
+            published=_comparable(line, published),
             published_s=extras.published_s.get(_key(line)),
         )
         for line, p in zip(lines, adjusted, strict=True)
@@ -132,27 +208,43 @@ def _key(line: Line) -> Key:
     return (line.algorithm, line.problem.search_task, line.problem.task)
 
 
+def _comparable(line: Line, published: Mapping[Key, Published]) -> Published | None:
+    """The published cell of a line.
+
+    Raises:
+        DataError: it is in another metric than ours.
+    """
+    found = published.get(_key(line))
+    if found is not None and found.metric not in ("", line.metric.name):
+        raise DataError(
+            f"{line.algorithm} on {line.problem}: our figures are {line.metric.name}, but the "
+            f"published ones {found.metric} ({found.source}); leave report.published out, or name "
+            "a file with the same metric"
+        )
+    return found
+
+
 def _not_run(
     problem: Problem, trials: Trials, published: Mapping[Key, Published], extras: Extras
 ) -> list[Line]:
     """Lines of published figures alone."""
     names = [name for name in extras.published_only if name not in trials.algorithms]
-    lines = [Line(problem, name, None, NAN, NAN) for name in names]
+    lines = [Line(problem, trials.metric, name, None, NAN, NAN) for name in names]
     return [line for line in lines if _key(line) in published]
 
 
 def _lines(problem: Problem, trials: Trials, against: str | None, extras: Extras) -> list[Line]:
     summaries = summarise_columns(trials.figures.T)
     first = summarise_columns(trials.figures.T[: extras.first or 0])
-    ranks = mean_ranks(trials.figures)
+    ranks = mean_ranks(trials.oriented)
     lines: list[Line] = []
     for i, name in enumerate(trials.algorithms):
         meta = extras.meta.get(Search(problem.space, problem.search_task, name))
         agents = meta.agents if meta else None
         shares = [share_found(trials.table_rank[i], trials.seeds, top, agents) for top in TOPS]
         line = Line(
-            problem, name, summaries[i], _median(trials.table_rank[i]), float(ranks[i]),
-            tuple(shares), first[i], _mean(trials.search_s[i]) / HOUR_S, meta,
+            problem, trials.metric, name, summaries[i], _median(trials.table_rank[i]),
+            float(ranks[i]), tuple(shares), first[i], _mean(trials.search_s[i]) / HOUR_S, meta,
         )  # fmt: skip
         lines.append(line)
     rival = _rival(trials, summaries, against)
@@ -173,15 +265,17 @@ def _rival(trials: Trials, summaries: Sequence[Summary | None], against: str | N
     """The algorithm that the others are tested against; None if it did not run."""
     if against != BEST:
         return against if against in trials.algorithms else None
-    means = [-np.inf if summary is None else summary.mean for summary in summaries]
-    return trials.algorithms[int(np.argmax(means))] if np.isfinite(means).any() else None
+    means = np.array([np.nan if summary is None else summary.mean for summary in summaries])
+    if np.isnan(means).all():
+        return None
+    return trials.algorithms[int(np.nanargmax(trials.metric.oriented(means)))]
 
 
 def _tested(line: Line, trials: Trials, rival: str) -> Line:
     if line.algorithm == rival:
         return replace(line, against=rival)
     ours, theirs = (
-        trials.figures[trials.algorithms.index(name)] for name in (line.algorithm, rival)
+        trials.oriented[trials.algorithms.index(name)] for name in (line.algorithm, rival)
     )
     return replace(
         line,
@@ -191,16 +285,29 @@ def _tested(line: Line, trials: Trials, rival: str) -> Line:
     )
 
 
+def totals(
+    problems: Mapping[Problem, Trials], lines: Sequence[Line], published_s: Mapping[Key, Published]
+) -> dict[str, Total]:
+    """What is known of each algorithm on all tasks; published totals stand under task ``all``."""
+    ranks, hours = overall_ranks(problems), _summed_hours(lines)
+    found: dict[str, Total] = {}
+    for name, (search_h, meta_h) in hours.items():
+        theirs = published_s.get((name, ALL_TASKS, ALL_TASKS))
+        published_h = theirs.mean / HOUR_S if theirs else NAN
+        found[name] = Total(ranks.get(name, NAN), search_h, published_h, meta_h)
+    return found
+
+
 def overall_ranks(problems: Mapping[Problem, Trials]) -> dict[str, float]:
     """Mean rank of each algorithm over all problems, each problem weighing the same."""
     ranks: dict[str, list[float]] = {}
     for trials in problems.values():
-        for name, rank in zip(trials.algorithms, mean_ranks(trials.figures), strict=True):
+        for name, rank in zip(trials.algorithms, mean_ranks(trials.oriented), strict=True):
             ranks.setdefault(name, []).append(float(rank))
     return {name: float(np.mean(values)) for name, values in ranks.items()}
 
 
-def summed_hours(lines: Sequence[Line]) -> dict[str, tuple[float, float]]:
+def _summed_hours(lines: Sequence[Line]) -> dict[str, tuple[float, float]]:
     """Hours of search and of meta-training of each algorithm, every searched task once."""
     searches = {
         (line.algorithm, line.problem.space, line.problem.search_task): line for line in lines

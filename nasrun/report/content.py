@@ -1,28 +1,52 @@
 """What a report says, before it is a table, a page or a figure."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nasrun.report.canvas import GREY
-from nasrun.report.claims import Verdict
-from nasrun.report.columns import Total, p_text, shown_total
-from nasrun.report.compare import Line
-from nasrun.report.overview import Overview
-from nasrun.report.schema import BEST, Column, Figure, Report
-from nasrun.report.trials import Problem, Trials
-from nasrun.report.winners import Winner
+from nasrun.report.compare import Line, Total
+from nasrun.report.jobs import Curve, Curves, Job, Search
+from nasrun.report.overview import Overview, Verdict
+from nasrun.report.schema import Report
+from nasrun.report.trials import PROBLEM, Problem, Trials
+from nasrun.spec import Edges, Metric
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 BASELINE = "random"
+GREY = 8  # the place of grey among the colours of the figures
+EdgesOf = Callable[[Path, str], Edges | None]  # a job's folder and an architecture's text -> cell
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The architecture of the highest reward on a searched task; the commonest among equals.
+
+    ``found`` counts the trials of each algorithm that ended at it, ``figures`` has the report's
+    figure by problem, ``table_rank`` its rank in the benchmark table there; NaN where unknown.
+    """
+
+    space: str
+    search_task: str
+    arch: str
+    reward: float
+    found: Mapping[str, int]
+    figures: Mapping[Problem, float]
+    table_rank: Mapping[Problem, float]
 
 
 @dataclass(frozen=True)
 class Content:
     """All that a report says: its node, trials, lines, figures over all tasks, protocol, claims.
 
-    ``overview`` has the statistics over all tasks; None where there is one algorithm.
+    ``overview`` has the statistics over all tasks; None where there is one algorithm. ``curves``
+    are those of the searches whose jobs are at hand.
     """
 
     report: Report
@@ -33,10 +57,17 @@ class Content:
     verdicts: Sequence[Verdict] = ()
     overview: Overview | None = None
     winners: Sequence[Winner] = ()
+    curves: Curves = field(default_factory=dict)
 
     def label(self, algorithm: str) -> str:
         """The name to show."""
         return self.report.labels.get(algorithm, algorithm)
+
+    @property
+    def metric(self) -> Metric | None:
+        """What the report's figures are on all tasks; None where tasks differ in it."""
+        found = {trials.metric for trials in self.problems.values()}
+        return found.pop() if len(found) == 1 else None
 
     def place(self, algorithm: str) -> int:
         """Which colour is its own in all figures; random search, the yardstick, is always grey."""
@@ -54,9 +85,9 @@ class Content:
 
     def by_rank(self) -> list[str]:
         """Algorithms with trials, best overall mean rank first, the unranked last."""
-        return sorted(self.played(), key=lambda name: _missing_last(self.totals[name].mean_rank))
+        return sorted(self.played(), key=lambda name: missing_last(self.totals[name].mean_rank))
 
-    def sections(self) -> Iterator[tuple[str, list[Line]]]:
+    def sections(self) -> Iterator[tuple[Problem, list[Line]]]:
         """Lines by problem; in the order of the report's labels, or else the best mean first."""
         order = {name: place for place, name in enumerate(self.report.labels)}
         for problem, group in groupby(self.lines, key=lambda line: line.problem):
@@ -64,74 +95,85 @@ class Content:
             if order:
                 lines.sort(key=lambda line: order.get(line.algorithm, len(order)))
             else:
-                lines.sort(key=lambda line: -(line.summary.mean if line.summary else -np.inf))
-            yield str(problem), lines
+                lines.sort(key=_worse)
+            yield problem, lines
 
-    def overall(self) -> list[list[str]]:
-        """Cells of the lines on all tasks, best mean rank first; none without such columns."""
-        by_rank = sorted(self.totals.items(), key=lambda item: _missing_last(item[1].mean_rank))
-        lines = [(name, shown_total(total, self.report)) for name, total in by_rank]
-        return [[self.label(name), *cells] for name, cells in lines if any(cells)]
+    def searches(self) -> dict[str, dict[str, tuple[Curve, Curve]]]:
+        """Curves by searched task and algorithm; tasks where only the score is taken share them."""
+        found: dict[str, dict[str, tuple[Curve, Curve]]] = {}
+        for problem, trials in self.problems.items():
+            own = found.setdefault(problem.search_task, {})
+            for name in trials.algorithms:
+                search = Search(problem.space, problem.search_task, name)
+                if search in self.curves:
+                    own[name] = self.curves[search]
+        return found
+
+    def published_means(self, problem: Problem) -> dict[str, float]:
+        """Published means of the algorithms that have trials on a problem."""
+        names = self.problems[problem].algorithms
+        lines = [line for line in self.lines if line.problem == problem]
+        return {
+            line.algorithm: line.published.mean
+            for line in lines
+            if line.published and line.algorithm in names
+        }
 
 
-def _missing_last(rank: float) -> float:
+def missing_last(rank: float) -> float:
+    """The rank as a key to sort by."""
     return np.inf if np.isnan(rank) else rank
 
 
-def notes(content: Content) -> list[str]:
-    """What a reader must know: the protocol, the tests, the sources, the report's own remarks."""
-    report = content.report
-    found = ["; ".join(content.protocol), *report.notes]
-    if all(line.summary is None for line in content.lines):
-        found.append(f"the tables at hand have no {report.metric}, so its cells are empty")
-    if Column.mean_rank in report.columns:
-        found.append("mean rank: among these methods, seed by seed; 1 is best")
-    rival = "the best of each task" if report.against == BEST else report.against
-    if Column.p_value in report.columns:
-        found.append(
-            f"p: Wilcoxon's signed-rank test against {rival}, paired by seed, Holm-adjusted over "
-            "the whole report"
-        )
-        if any(line.meta for line in content.lines):
-            found.append("p counts trials, though those of one meta-trained agent are alike")
-    if Column.win in report.columns:
-        found.append(f"win: probability that a trial beats one of {rival}")
-    spread = any(not np.isnan(s.agent_min) for line in content.lines for s in line.shares)
-    if spread and {Column.best, Column.top3, Column.top10} & set(report.columns):
-        found.append("in brackets: the least and the most successful meta-trained agent")
-    if content.verdicts:
-        found.append(
-            "claims: one-sided sign-flip test of the mean difference, Holm-adjusted over all "
-            "claims; trials of one meta-trained agent count as one unit, paired by seed"
-        )
-    if Figure.anytime in report.figures:
-        found.append("bands of the anytime figure: 95% bootstrap intervals of the mean over trials")
-    trained = {str(line.problem.search_task): line.meta for line in content.lines if line.meta}
-    if trained:
-        costs = ", ".join(f"{meta.agent_h:.0f} h for {task}" for task, meta in trained.items())
-        found.append(f"meta-training cost each agent, before its searches, {costs}")
-    sources = dict.fromkeys(line.published.source for line in content.lines if line.published)
-    return [*found, *(f"published: {source}" for source in sources)]
+def _worse(line: Line) -> float:
+    mean = np.nan if line.summary is None else line.summary.mean
+    return missing_last(-float(line.metric.oriented(np.array(mean))))
 
 
-def statistics_notes(content: Content) -> list[str]:
-    """What the statistics over all tasks mean; none where there are none."""
-    found = content.overview
-    if found is None:
-        return []
-    tasks = "1 task" if found.tasks == 1 else f"{found.tasks} tasks"
-    ranking = found.ranking
-    p_value = p_text(ranking.friedman_p)
-    friedman = f"; Friedman's test: p {p_value}" if p_value else ""
-    unit = "meta-trained agents" if found.by_agent else "seeds"
-    others = ", seed by seed between methods without agents" if found.by_agent else ""
-    return [
-        f"statistics: {found.trials:,} trials of each method on {tasks}; a score of 0 is the mean "
-        "of the task's weakest method, 1 the best figure of any trial; in brackets 95% bootstrap "
-        f"intervals that draw {unit}, the same on all tasks and for all methods; after Agarwal et "
-        "al. (NeurIPS 2021)",
-        f"paired tests: Wilcoxon's signed-rank test of the mean scores of {ranking.blocks} {unit} "
-        f"over the tasks{others}, Holm-adjusted over all pairs",
-        f"average ranks that lie less than {ranking.critical_difference:.2f} apart do not differ "
-        f"at the 5% level (Nemenyi's test after Demšar, JMLR 2006, counting {unit}){friedman}",
-    ]
+def find_winners(
+    frame: "DataFrame", problems: Mapping[Problem, Trials], figure: str
+) -> list[Winner]:
+    """A winner per searched task, judged by the reward, which is all that a search sees.
+
+    Where no reward is known, the figure of the report decides. Tasks where neither is known, and
+    trials whose architecture is not recorded, have no winner.
+    """
+    winners: list[Winner] = []
+    for _, rows in frame.groupby(["space", "search_task"], sort=False):
+        metric = problems[Problem.of(rows.iloc[0])].metric
+        reward = rows["reward"].to_numpy(np.float64)
+        figures = metric.oriented(rows[figure].to_numpy(np.float64))
+        judged = np.where(np.isnan(reward), figures, reward)
+        best = rows[(judged == np.fmax.reduce(judged)) & (rows["arch"] != "")]
+        counts = Counter(best["arch"])
+        if counts:
+            winners.append(_winner(best.loc[best["arch"] == counts.most_common(1)[0][0]], figure))
+    return winners
+
+
+def _winner(rows: "DataFrame", figure: str) -> Winner:
+    """The winner from the rows that hold it: one a trial and scored task."""
+    first = rows.iloc[0]
+    trials = rows[~rows.duplicated(["algorithm", "seed"])]
+    tasks = rows[~rows.duplicated(PROBLEM)]
+    columns = (tasks[column].astype(str) for column in PROBLEM)
+    problems = [Problem(*names) for names in zip(*columns, strict=True)]
+    return Winner(
+        str(first["space"]), str(first["search_task"]), str(first["arch"]), float(first["reward"]),
+        dict(Counter(trials["algorithm"]).most_common()),
+        dict(zip(problems, tasks[figure].astype(float), strict=True)),
+        dict(zip(problems, tasks["rank"].astype(float), strict=True)),
+    )  # fmt: skip
+
+
+def winner_edges(winner: Winner, jobs: Sequence[Job], edges: EdgesOf | None) -> Edges | None:
+    """The winner's cell, by the config of a job that searched there; None where none is at hand."""
+    if edges is None:
+        return None
+    own = (
+        job
+        for job in jobs
+        if (job.search.space, job.search.search_task) == (winner.space, winner.search_task)
+    )
+    job = next(own, None)
+    return None if job is None else edges(job.folder, winner.arch)

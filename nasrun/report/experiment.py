@@ -1,50 +1,33 @@
 """The report of a sweep: from its ``trials.csv`` and the experiment's ``report:`` node to files."""
 
-import csv
-import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nasrun.errors import DataError
 from nasrun.files import read_json, write_bytes
-from nasrun.report.anytime import anytime_curves
-from nasrun.report.claims import judge
-from nasrun.report.columns import Total
-from nasrun.report.compare import Extras, Line, compare, overall_ranks, summed_hours
-from nasrun.report.content import Content
-from nasrun.report.csv_cells import (
-    CLAIM_COLUMNS,
-    CSV_COLUMNS,
-    PAIR_COLUMNS,
-    STATISTICS_COLUMNS,
-    claim_rows,
-    csv_rows,
-    pair_rows,
-    statistics_rows,
-)
+from nasrun.report.compare import Extras, compare, read_published, totals
+from nasrun.report.content import Content, EdgesOf, find_winners
 from nasrun.report.figures import draw
-from nasrun.report.jobs import HOUR_S, Job, find_jobs, meta_costs
-from nasrun.report.latex import latex
-from nasrun.report.markdown import markdown
-from nasrun.report.overview import overview
+from nasrun.report.formats import ReportTable, csv_files, latex, markdown
+from nasrun.report.jobs import Job, anytime_curves, find_jobs, meta_costs
+from nasrun.report.overview import judge, overview
 from nasrun.report.page import page
-from nasrun.report.published_figures import ALL_TASKS, Key, Published, read_published
 from nasrun.report.schema import Figure, Report, parse_report
-from nasrun.report.terminal import ReportTable
 from nasrun.report.trials import (
     TRIALS,
-    Joined,
-    Problem,
-    Trials,
+    as_numbers,
     by_problem,
+    joined_text,
     protocol,
     read_trials,
 )
-from nasrun.report.winners import EdgesOf, find_winners
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 NODE = "report.json"
 PAGE = "report.html"
@@ -61,7 +44,7 @@ class Written:
 def write_report(
     folder: Path,
     report: Mapping[str, Any],
-    joined: Joined | None = None,
+    sources: Sequence[Path] = (),
     edges: EdgesOf | None = None,
 ) -> Written:
     """Write the report of ``folder/trials.csv`` beside it, or nothing at all.
@@ -74,43 +57,35 @@ def write_report(
     Args:
         folder: where the trials lie and the report goes.
         report: the ``report:`` node.
-        joined: trials of several sweeps, to be written as ``folder/trials.csv``; default: those
-            that lie there.
+        sources: sweeps to join, whose trials are to be written as ``folder/trials.csv``; none: the
+            trials that lie there.
         edges: the cell of an architecture, for drawings of the winners.
 
     Raises:
         ConfigError: the report node is wrong.
-        DataError: trials are missing, ragged or doubled, or a file cannot be read or written.
+        DataError: trials are missing, ragged or doubled, a file cannot be read or written, or
+            ``folder`` is one of the sources, whose own trials it would overwrite.
     """
+    if folder.resolve() in {source.resolve() for source in sources}:
+        raise DataError(
+            f"{folder} is one of the sweeps to join: choose another folder for the join"
+        )
     parsed = parse_report(report)
-    jobs = [job for place in (joined.folders if joined else [folder]) for job in find_jobs(place)]
-    content = _content(joined or folder / TRIALS, parsed, jobs)
-    files = {TRIALS: joined.content.encode()} if joined else {}
-    files |= {**_tables(content), NODE: (json.dumps(dict(report), indent=2) + "\n").encode()}
-    curves = anytime_curves(content, jobs) if Figure.anytime in parsed.figures else {}
+    rows = read_trials(sources or [folder])
+    jobs = [job for place in (sources or [folder]) for job in find_jobs(place)]
+    content = _content(as_numbers(rows, parsed.figure), parsed, jobs)
+    files = {TRIALS: joined_text(rows).encode()} if sources else {}
+    files |= csv_files(content)
+    files[f"{parsed.name}.md"] = markdown(content).encode()
+    files[f"{parsed.name}.tex"] = latex(content).encode()
+    files[NODE] = (json.dumps(dict(report), indent=2) + "\n").encode()
     for number, kind in enumerate(parsed.figures):
         name = f"{parsed.name}_{kind.value}" if number else parsed.name
-        pictures = draw(kind, content, curves)
+        pictures = draw(kind, content)
         files |= {f"{name}.{suffix}": data for suffix, data in pictures.items()}
-    files[PAGE] = page(content, curves, jobs, edges).encode()
+    files[PAGE] = page(content, jobs, edges).encode()
     written = [write_bytes(folder / name, data) for name, data in files.items()]
     return Written(written, ReportTable(content))
-
-
-def _tables(content: Content) -> dict[str, bytes]:
-    name = content.report.name
-    files = {
-        f"{name}.csv": _csv(CSV_COLUMNS, csv_rows(content)),
-        f"{name}.md": markdown(content).encode(),
-        f"{name}.tex": latex(content).encode(),
-    }
-    if content.verdicts:
-        files[f"{name}_claims.csv"] = _csv(CLAIM_COLUMNS, claim_rows(content))
-    if content.overview:
-        statistics, pairs = statistics_rows(content.overview), pair_rows(content.overview)
-        files[f"{name}_statistics.csv"] = _csv(STATISTICS_COLUMNS, statistics)
-        files[f"{name}_pairs.csv"] = _csv(PAIR_COLUMNS, pairs)
-    return files
 
 
 def read_node(folder: Path) -> dict[str, Any]:
@@ -129,43 +104,24 @@ def read_node(folder: Path) -> dict[str, Any]:
     return node
 
 
-def _content(path: Path | Joined, report: Report, jobs: Sequence[Job]) -> Content:
-    frame = read_trials(path, report.metric)
-    if frame.empty:
-        raise DataError(f"{path}: no trials in it; run the experiment first")
-    problems = by_problem(frame, report.metric, list(report.labels), path, report.may_differ)
+def _content(frame: "DataFrame", report: Report, jobs: Sequence[Job]) -> Content:
+    problems = by_problem(frame, report.figure, list(report.labels), report.may_differ)
     published, published_s = (
-        read_published(report.published, metric) if report.published else {}
-        for metric in (report.metric, "simulated_s")
+        read_published(report.published, figure) if report.published else {}
+        for figure in (report.figure, "simulated_s")
     )
     meta = meta_costs(jobs)
     extras = Extras(published_s, report.published_only, report.first, meta)
     lines = compare(problems, published, report.against, extras)
-    verdicts = judge(problems, report.claims, meta)
-    totals = _totals(problems, lines, published_s)
     agents = math.gcd(*(cost.agents for cost in meta.values())) or None
-    found = overview(problems, report.against, agents, {search.algorithm for search in meta})
-    winners = find_winners(frame, report.metric)
-    return Content(report, problems, lines, totals, protocol(frame), verdicts, found, winners)
-
-
-def _totals(
-    problems: Mapping[Problem, Trials], lines: Sequence[Line], published_s: Mapping[Key, Published]
-) -> dict[str, Total]:
-    """What is known of each algorithm on all tasks; published totals stand under task ``all``."""
-    ranks, hours = overall_ranks(problems), summed_hours(lines)
-    totals: dict[str, Total] = {}
-    for name, (search_h, meta_h) in hours.items():
-        theirs = published_s.get((name, ALL_TASKS, ALL_TASKS))
-        published_h = theirs.mean / HOUR_S if theirs else float("nan")
-        rank = ranks.get(name, float("nan"))
-        totals[name] = Total(rank, search_h, published_h, meta_h)
-    return totals
-
-
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return stream.getvalue().encode()
+    return Content(
+        report=report,
+        problems=problems,
+        lines=lines,
+        totals=totals(problems, lines, published_s),
+        protocol=protocol(frame),
+        verdicts=judge(problems, report.claims, meta),
+        overview=overview(problems, report.against, agents, {s.algorithm for s in meta}),
+        winners=find_winners(frame, problems, report.figure),
+        curves=anytime_curves(problems, jobs) if Figure.anytime in report.figures else {},
+    )

@@ -1,30 +1,292 @@
-"""The figures that a report can ask for."""
+"""The figures of a report as PNG and SVG: boxes, sorted trials, curves, profiles, ranks."""
 
-from collections.abc import Mapping
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from nasrun.report.anytime import Curves
-from nasrun.report.anytime_figure import anytime_figure
-from nasrun.report.box_figure import box_figure
-from nasrun.report.content import Content
-from nasrun.report.profile_figure import profile_figure
-from nasrun.report.rank_figure import rank_figure
+import matplotlib
+import numpy as np
+
+from nasrun.report.content import GREY, Content
+from nasrun.report.jobs import Curve, settled
+from nasrun.report.overview import Overview
 from nasrun.report.schema import Figure
-from nasrun.report.sorted_figure import sorted_figure
+from nasrun.report.trials import Problem, Trials
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
+
+# Okabe and Ito's palette, for every kind of colour vision, its yellow darkened for thin lines.
+COLOURS = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#8C7A00", "#1A1A1A",
+)  # fmt: skip
+PALETTE = (*COLOURS[:GREY], "#999999", *COLOURS[GREY:])
+DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)))  # for further lines than there are colours
+BOX, INK, MEAN, MARK = "#56B4E9", "#1A1A1A", "#0B3C5D", "#D55E00"
+DPI = 160
+PANEL_IN = (3.4, 3.0)  # of a panel of curves
+BOX_WIDTH_IN = 2.8  # of a panel of boxes
+ROW_IN, FRAME_IN = 0.34, 1.25  # height of a row of boxes, and of title, axis and legend
+LEGEND_IN = 0.6
+LABEL_IN = (0.6, 0.085)  # width of a line and gap in a legend, and of a letter
+WHISKERS = (5, 95)  # percentiles
+HIDDEN = 0.02  # share of the worst trials that may fall outside the panel of sorted trials
+STYLE: dict[Any, Any] = {
+    "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+    "grid.alpha": 0.35, "axes.axisbelow": True, "svg.hashsalt": "nasrun",
+    "legend.frameon": False, "legend.handlelength": 1.6, "legend.columnspacing": 1.4,
+}  # fmt: skip
 
 
-def draw(kind: Figure, content: Content, curves: Curves) -> Mapping[str, bytes]:
+def draw(kind: Figure, content: Content) -> Mapping[str, bytes]:
     """A figure as PNG and SVG bytes, by suffix; none where there is nothing to draw.
 
     ``ranks`` and ``profile`` need the statistics, which two algorithms with complete trials make.
     """
-    match kind:
-        case Figure.box:
-            return box_figure(content)
-        case Figure.sorted:
-            return sorted_figure(content)
-        case Figure.anytime:
-            return anytime_figure(content, curves)
-        case Figure.profile:
-            return profile_figure(content, content.overview) if content.overview else {}
-        case Figure.ranks:
-            return rank_figure(content, content.overview) if content.overview else {}
+    with matplotlib.rc_context(STYLE):
+        match kind:
+            case Figure.box:
+                drawing = _box_figure(content)
+            case Figure.sorted:
+                drawing = _sorted_figure(content)
+            case Figure.anytime:
+                drawing = _anytime_figure(content)
+            case _ if content.overview is None:
+                return {}
+            case Figure.profile:
+                drawing = _profile_figure(content, content.overview)
+            case Figure.ranks:
+                drawing = _rank_figure(content, content.overview)
+        return pictures(drawing)
+
+
+def line_style(place: int) -> dict[str, Any]:
+    """Colour and dashes of the method at this place (``Content.place``), alike in all figures."""
+    dashes = DASHES[place // len(PALETTE) % len(DASHES)]
+    return {"color": PALETTE[place % len(PALETTE)], "linestyle": dashes}
+
+
+def legend_below(figure: "Drawing", panels: Iterable["Axes"], width_in: float) -> None:
+    """Name each label of any panel once, below all panels."""
+    entries: dict[str, Artist] = {}
+    for panel in panels:
+        handles, labels = panel.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    column_in = LABEL_IN[0] + LABEL_IN[1] * max(map(len, entries), default=0)
+    columns = max(1, min(len(entries), int(width_in / column_in)))
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
+
+
+def pictures(figure: "Drawing") -> Mapping[str, bytes]:
+    """The figure as PNG and SVG, without a date, so that the same report is the same files."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # it would work the same layout out again for each file
+    return {kind: _bytes(figure, kind) for kind in ("png", "svg")}
+
+
+def _bytes(figure: "Drawing", kind: str) -> bytes:
+    stream = io.BytesIO()
+    undated = {"Date": None} if kind == "svg" else None
+    figure.savefig(stream, format=kind, dpi=DPI, metadata=undated)
+    return stream.getvalue()
+
+
+def _empty(size: tuple[float, float], layout: Any = "constrained") -> "Drawing":
+    from matplotlib.figure import Figure as Drawing  # not pyplot: no global state, no display
+
+    return Drawing(figsize=size, layout=layout)
+
+
+def _curve(panel: "Axes", curve: Curve, label: str, place: int) -> None:
+    style = line_style(place)
+    panel.plot(curve.x, curve.mean, label=label, lw=1.6, **style)
+    panel.fill_between(curve.x, curve.low, curve.high, color=style["color"], alpha=0.22, lw=0)
+
+
+def _box_figure(content: Content) -> "Drawing":
+    """One panel per problem, one box per algorithm, best overall mean rank on top.
+
+    A box spans the quartiles of the trials and its whiskers the 5th to the 95th percentile; dots
+    are means, diamonds published means.
+    """
+    order = content.by_rank()
+    size = (BOX_WIDTH_IN * len(content.problems) + 1, ROW_IN * len(order) + FRAME_IN)
+    figure = _empty(size)
+    panels = figure.subplots(1, len(content.problems), sharey=True, squeeze=False)[0]
+    for panel, (problem, trials) in zip(panels, content.problems.items(), strict=True):
+        _boxes(panel, trials, order)
+        _published_means(panel, content, problem, order)
+        panel.set_title(str(problem), fontweight="bold", fontsize=10)
+        panel.set(xlabel=trials.metric.title, ylim=(-0.6, len(order) - 0.4))
+        panel.spines["left"].set_visible(False)
+        panel.tick_params(axis="y", length=0)
+        panel.grid(visible=False, axis="y")
+    panels[0].set_yticks(range(len(order)), [content.label(name) for name in order])
+    panels[0].invert_yaxis()
+    legend_below(figure, panels, size[0])
+    return figure
+
+
+def _boxes(panel: "Axes", trials: Trials, order: Sequence[str]) -> None:
+    known = [(order.index(name), figures) for name, figures in trials.known()]
+    if not known:
+        return
+    places, figures = zip(*known, strict=True)
+    line = {"color": MEAN, "linewidth": 0.8}
+    panel.boxplot(
+        figures, positions=places, orientation="horizontal", widths=0.62,
+        whis=WHISKERS, showfliers=False, patch_artist=True, manage_ticks=False,
+        boxprops={"facecolor": BOX, "edgecolor": MEAN, "linewidth": 0.8},
+        medianprops={"color": MEAN, "linewidth": 1.6}, whiskerprops=line, capprops=line,
+    )  # fmt: skip
+    panel.scatter(
+        [float(sample.mean()) for sample in figures], places, s=22, color="white",
+        edgecolors=MEAN, linewidths=1.2, zorder=6, label="mean of our trials",
+    )  # fmt: skip
+
+
+def _published_means(
+    panel: "Axes", content: Content, problem: Problem, order: Sequence[str]
+) -> None:
+    means = content.published_means(problem)
+    if means:
+        panel.scatter(
+            list(means.values()), [order.index(name) for name in means], s=60, marker="D",
+            color=MARK, edgecolors="white", linewidths=0.8, zorder=5, label="published mean",
+        )  # fmt: skip
+
+
+def _sorted_figure(content: Content) -> "Drawing":
+    """One panel per problem, after CATCH's Figures 3 and 5; a thin line marks the table's best."""
+    count = len(content.problems)
+    size = (PANEL_IN[0] * count, PANEL_IN[1] + LEGEND_IN)
+    figure = _empty(size)
+    panels = figure.subplots(1, count, squeeze=False)[0]
+    for panel, (problem, trials) in zip(panels, content.problems.items(), strict=True):
+        for name, found in trials.known():
+            style = line_style(content.place(name))
+            x = np.arange(1, len(found) + 1)
+            panel.plot(x, found, label=content.label(name), lw=1.8, **style)
+        best = trials.figures[trials.table_rank == 1]
+        if len(best):
+            panel.axhline(best[0], color="black", lw=0.7, ls=":", label="rank 1 in the table")
+        _fit(panel, *trials.shown_range(HIDDEN))
+        panel.set_title(str(problem), fontweight="bold", fontsize=10)
+        panel.set_xlabel("trials, sorted")
+    _name_once(panels, [trials.metric.title for trials in content.problems.values()])
+    legend_below(figure, panels, size[0])
+    return figure
+
+
+def _name_once(panels: Sequence["Axes"], names: Sequence[str]) -> None:
+    """Name the ordinate of each panel that does not share it with its left neighbour."""
+    for panel, name, before in zip(panels, names, ["", *names], strict=False):
+        if name != before:
+            panel.set_ylabel(name)
+
+
+def _fit(panel: "Axes", low: float, high: float) -> None:
+    """Spend the panel's height where methods differ."""
+    if high > low:
+        room = 0.045 * (high - low)
+        panel.set_ylim(low - room, high + room)
+
+
+def _anytime_figure(content: Content) -> "Drawing":
+    """Two rows of panels, one column per searched task: evaluations above, hours below."""
+    searched = content.searches()
+    size = (PANEL_IN[0] * len(searched), 2 * PANEL_IN[1] + LEGEND_IN)
+    figure = _empty(size)
+    panels = figure.subplots(2, len(searched), squeeze=False, sharey="col")
+    reached: list[str] = []
+    for (above, below), (task, found) in zip(panels.T, searched.items(), strict=True):
+        for name, both in found.items():
+            for panel, curve in zip((above, below), both, strict=True):
+                _curve(panel, curve, content.label(name), content.place(name))
+        _fit(above, *settled([by_evaluations for by_evaluations, _ in found.values()]))
+        above.set_title(task, fontweight="bold", fontsize=10)
+        above.set_xlabel("evaluations")
+        below.set_xlabel("hours of the search, as charged")
+        reached.append(next((curve.y for curve, _ in found.values()), ""))
+    for row in panels:
+        _name_once(row, reached)
+    legend_below(figure, panels.flat, size[0])
+    return figure
+
+
+def _profile_figure(content: Content, found: Overview) -> "Drawing":
+    """Share of trials that reach a score, one line per algorithm, with 95% intervals."""
+    size = (5.2, 3.9)
+    figure = _empty(size)
+    panel = figure.subplots()
+    for i, name in enumerate(found.algorithms):
+        shares, low, high = (100 * part[i] for part in found.profiles.bands())
+        curve = Curve(found.profiles.thresholds, shares, low, high)
+        _curve(panel, curve, content.label(name), content.place(name))
+    panel.set(xlabel="score", ylabel="trials with at least this score, %", ylim=(0, 102))
+    legend_below(figure, [panel], size[0])
+    return figure
+
+
+SCALE_IN = 3.6  # length of the scale of ranks
+LETTER_IN = 0.082  # width of a letter of a name
+NUMBER_IN = 0.62  # width of an average rank beside its name, with gaps
+NAME_IN = 0.24  # height of a name
+HEAD_IN = 0.95  # the scale and the bar of the critical difference
+SCALE_Y = HEAD_IN - 0.25
+
+
+def _rank_figure(content: Content, found: Overview) -> "Drawing":
+    """Demšar's critical-difference diagram: rank 1 on the left.
+
+    Thick bars join methods that Nemenyi's test cannot tell apart.
+    """
+    order = found.by_rank()
+    names = [content.label(found.algorithms[i]) for i in order]
+    ranks, groups = found.ranking.ranks[order], found.ranking.groups()
+    height = HEAD_IN + NAME_IN * ((len(order) + 1) // 2 + 0.6 * len(groups) + 0.5)
+    margin = NUMBER_IN + LETTER_IN * max(map(len, names))
+    figure = _empty((SCALE_IN + 2 * margin, height), layout=None)
+    panel = figure.add_axes((0, 0, 1, 1))
+    low = float(np.floor(ranks.min()))
+    high = float(max(np.ceil(ranks.max()), low + 1))
+    room = margin / SCALE_IN * (high - low)
+    panel.set(xlim=(low - room, high + room), ylim=(height, 0))  # inches from the top
+    panel.set_axis_off()
+    _rank_scale(panel, low, high, found.ranking.critical_difference)
+    y = SCALE_Y
+    for first, last in groups:
+        y += 0.6 * NAME_IN
+        panel.plot([ranks[first], ranks[last]], [y, y], color=MARK, lw=4, solid_capstyle="round")
+    _rank_names(panel, names, ranks, y, (low, high))
+    return figure
+
+
+def _rank_scale(panel: "Axes", low: float, high: float, critical_difference: float) -> None:
+    panel.plot([low, high], [SCALE_Y, SCALE_Y], color=INK, lw=1.2)
+    for rank in np.arange(low, high + 0.5):
+        panel.plot([rank, rank], [SCALE_Y - 0.07, SCALE_Y], color=INK, lw=1.2)
+        panel.text(rank, SCALE_Y - 0.11, f"{rank:g}", ha="center", va="bottom", size=9)
+    end = min(low + critical_difference, high)  # so that the figure holds it
+    panel.plot([low, end], [0.22, 0.22], color=MARK, lw=2, solid_capstyle="butt")
+    text = f"critical difference {critical_difference:.2f}"
+    panel.text(end, 0.22, f"  {text}", ha="left", va="center", size=9, color=MARK)
+
+
+def _rank_names(
+    panel: "Axes", names: list[str], ranks: np.ndarray, below: float, scale: tuple[float, float]
+) -> None:
+    """The better half on the left, the others on the right, the outermost on top."""
+    low, high = scale
+    room, half = 0.04 * (high - low), (len(names) + 1) // 2
+    for place, (name, rank) in enumerate(zip(names, ranks, strict=True)):
+        left = place < half
+        row = place if left else len(names) - 1 - place
+        y = below + NAME_IN * (row + 1)
+        end = low - room if left else high + room
+        panel.plot([rank, rank, end], [SCALE_Y, y, y], color="#808080", lw=0.8)
+        text = f"{name}  {rank:.2f}" if left else f"{rank:.2f}  {name}"
+        side = -0.3 * room if left else 0.3 * room
+        panel.text(end + side, y, text, ha="right" if left else "left", va="center", size=9)

@@ -1,18 +1,34 @@
-"""What the jobs of a sweep know beyond the joined ``trials.csv``: meta-training, measurements."""
+"""What the jobs of a sweep know beyond ``trials.csv``: meta-training, measurements, provenance."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from nasrun.errors import DataError
 from nasrun.files import TUNING, read_csv, read_json
+from nasrun.report.stats import bootstrap_ci
+from nasrun.report.trials import Problem, Trials
+from nasrun.spec import Metric, metric_named
 from nasrun.streams import Floats
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 HOUR_S = 3600.0
-NEEDED = ["seed", "epochs", "reward", "clock_s"]  # columns of evaluations.csv
+REWARD = Metric("reward", "reward")
+MOMENTS = 60  # at which the curves against hours are computed
+SETTLED = 0.1  # of the budget: a panel shows the height of the curves from here on
+NEEDED = [
+    "seed",
+    "epochs",
+    "metric",
+    "val_score",
+    "reward",
+    "clock_s",
+]  # columns of evaluations.csv
 
 
 class Search(NamedTuple):
@@ -45,11 +61,13 @@ class Histories:
     """Measurements of ``n`` trials in order, ``(n, k)``; NaN after a trial's last one.
 
     ``best`` is the highest reward so far among measurements of the longest training, ``clock_h``
-    the hours spent after each.
+    the hours spent after each. ``reached`` is what a curve shows: the reward, or the metric that it
+    is the negative of.
     """
 
     best: Floats
     clock_h: Floats
+    reached: Metric = REWARD
 
 
 def find_jobs(folder: Path) -> list[Job]:
@@ -104,4 +122,141 @@ def read_histories(jobs: Sequence[Job]) -> Histories:
     reward[trial, step] = frame["reward"].where(longest).to_numpy(np.float64)
     clock_h[trial, step] = frame["clock_s"].to_numpy(np.float64) / HOUR_S
     best = np.fmax.accumulate(reward, axis=1)
-    return Histories(np.where(np.isnan(clock_h), np.nan, best), clock_h)
+    return Histories(np.where(np.isnan(clock_h), np.nan, best), clock_h, _reached(frame))
+
+
+def _reached(frame: "DataFrame") -> Metric:
+    """The metric, where less of it is better and the reward is nothing but its negative."""
+    metric = metric_named(str(frame["metric"].iloc[0]))
+    known = frame.dropna(subset=["reward", "val_score"])
+    if metric.higher_is_better or not np.allclose(known["reward"], -known["val_score"]):
+        return REWARD
+    return replace(metric, label=f"validation {metric.label}")
+
+
+def origins(jobs: Sequence[Job]) -> list[tuple[str, list[str]]]:
+    """Facts and their values, one value where all jobs agree; none without jobs.
+
+    Raises:
+        DataError: a ``provenance.json`` cannot be read.
+    """
+    if not jobs:
+        return []
+    found = [read_json(job.folder / "provenance.json") for job in jobs]
+    return [("finished jobs", [str(len(jobs))]), *_facts(found)]
+
+
+def _facts(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
+    facts = [
+        ("nasrun", [_version(job) for job in found]),
+        ("Python", [str(job.get("python", "")) for job in found]),
+        ("packages", [_pairs(job.get("packages")) for job in found]),
+        ("machine", [_machine(job) for job in found]),
+        ("command", [" ".join(job.get("command") or ()) for job in found]),
+        ("data", [f"{name} {digest}" for job in found for name, digest in _items(job.get("data"))]),
+    ]
+    distinct = [(name, [v for v in dict.fromkeys(values) if v]) for name, values in facts]
+    return [(name, values) for name, values in distinct if values]
+
+
+def _version(job: Mapping[str, Any]) -> str:
+    commit = f", commit {job['commit']}" if job.get("commit") else ""
+    dirty = ", with uncommitted changes" if job.get("dirty") else ""
+    return f"{job.get('nasrun', '')}{commit}{dirty}"
+
+
+def _machine(job: Mapping[str, Any]) -> str:
+    cpus = f"{job['cpus']} CPUs" if job.get("cpus") else ""
+    parts = [job.get("platform"), job.get("device"), cpus]
+    return ", ".join(str(part) for part in parts if part)
+
+
+def _pairs(values: Any) -> str:
+    return ", ".join(f"{name} {value}" for name, value in _items(values) if value)
+
+
+def _items(values: Any) -> list[tuple[str, Any]]:
+    return list(values.items()) if isinstance(values, dict) else []
+
+
+@dataclass(frozen=True)
+class Curve:
+    """``(k,)`` mean of the best so far with its 95% interval, at ``x (k,)``, in words ``y``."""
+
+    x: Floats
+    mean: Floats
+    low: Floats
+    high: Floats
+    y: str = "best reward so far"
+
+
+Curves = Mapping[Search, tuple[Curve, Curve]]  # against evaluations, against hours
+
+
+def anytime_curves(problems: Mapping[Problem, Trials], jobs: Sequence[Job]) -> Curves:
+    """The curves of every search whose jobs are at hand.
+
+    Raises:
+        DataError: an ``evaluations.csv`` of the jobs cannot be read.
+    """
+    found: dict[Search, tuple[Curve, Curve]] = {}
+    for problem, trials in problems.items():
+        for name in trials.algorithms:
+            search = Search(problem.space, problem.search_task, name)
+            own = [job for job in jobs if job.search == search]
+            if own and search not in found:  # scored tasks share a search
+                histories = read_histories(own)
+                found[search] = by_evaluations(histories), by_hours(histories)
+    return found
+
+
+def settled(curves: Sequence[Curve]) -> tuple[float, float]:
+    """Lowest and highest mean after the first tenth of the budget; NaNs where there is no curve."""
+    late = [
+        np.append(curve.mean[curve.x >= SETTLED * curve.x[-1]], [curve.low[-1], curve.high[-1]])
+        for curve in curves
+        if len(curve.x)
+    ]
+    if not late:
+        return float("nan"), float("nan")
+    values = np.concatenate(late)
+    return float(np.nanmin(values)), float(np.nanmax(values))
+
+
+def by_evaluations(histories: Histories) -> Curve:
+    """The curve against evaluations, until half of the trials have ended.
+
+    What a trial found stays found after its end. The curve begins where every trial has measured
+    an architecture after the full training.
+    """
+    best = np.fmax.accumulate(histories.best, axis=1)
+    lengths = (~np.isnan(histories.clock_h)).sum(axis=1)
+    last = int(np.median(lengths))
+    return _curve(np.arange(1.0, last + 1), best[:, :last], histories.reached)
+
+
+def by_hours(histories: Histories) -> Curve:
+    """The curve against hours, until half of the trials have ended; empty if costs are unknown."""
+    ends_h = np.nanmax(histories.clock_h, axis=1, initial=-np.inf)
+    if not np.isfinite(ends_h).all():
+        return _curve(np.empty(0), np.empty((len(ends_h), 0)), histories.reached)
+    hours = np.linspace(0.0, float(np.median(ends_h)), MOMENTS + 1)[1:]
+    best = np.fmax.accumulate(histories.best, axis=1)
+    so_far = np.stack(
+        [_at(hours, *trial) for trial in zip(histories.clock_h, best, strict=True)]
+    )  # fmt: skip
+    return _curve(hours, so_far, histories.reached)
+
+
+def _at(hours: Floats, clock_h: Floats, best: Floats) -> Floats:
+    """``(k,)`` best of one trial's measurements that were over by then; NaN before the first."""
+    ended = clock_h[~np.isnan(clock_h)]
+    over = np.searchsorted(ended, hours, side="right")
+    return np.append(np.nan, best[: len(ended)])[over]
+
+
+def _curve(x: Floats, best: Floats, reached: Metric) -> Curve:
+    whole = ~np.isnan(best).any(axis=0)
+    x, shown = x[whole], reached.oriented(best[:, whole])
+    low, high = bootstrap_ci(shown)
+    return Curve(x, shown.mean(axis=0), low, high, f"best {reached.title} so far")

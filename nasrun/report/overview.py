@@ -1,17 +1,89 @@
-"""All statistics over the (trials x tasks) matrix of a report, computed once."""
+"""What all trials of a report say together: statistics over tasks, average ranks, claims.
 
+The ranks are after Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets" (JMLR
+2006): the Friedman test, Nemenyi's critical difference, and the diagram that shows both. His blocks
+are data sets; here they are the units of ``Scores``, because the trials of one unit are not
+independent.
+"""
+
+import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nasrun.report.aggregate import Estimate, interquartile_means, means
-from nasrun.report.improvement import improvement_matrix, improvements, pairwise_p_values
-from nasrun.report.profiles import Profiles, profiles
-from nasrun.report.ranks import Ranking, rank
-from nasrun.report.scores import complete_scores
+from nasrun.report.aggregate import (
+    Estimate,
+    Profiles,
+    complete_scores,
+    improvement_matrix,
+    improvements,
+    interquartile_means,
+    means,
+    pairwise_p_values,
+    profiles,
+)
+from nasrun.report.jobs import MetaCost, Search
+from nasrun.report.schema import Claim
+from nasrun.report.stats import LEVEL, block_means, holm, mean_ranks, one_sided_p_value
 from nasrun.report.trials import Problem, Trials
+from nasrun.spec import Metric
 from nasrun.streams import Floats
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Average ranks of ``a`` algorithms over all trials, 1 is best; ``blocks`` are independent.
+
+    Average ranks that lie less than ``critical_difference`` apart do not differ at the 5% level
+    (Nemenyi). ``friedman_p``: of the hypothesis that all algorithms are alike.
+    """
+
+    ranks: Floats
+    blocks: int
+    critical_difference: float
+    friedman_p: float
+
+    def groups(self) -> list[tuple[int, int]]:
+        """Places (first, last) in ascending rank of the largest sets that do not differ."""
+        ranks = np.sort(self.ranks)
+        last = np.searchsorted(ranks, ranks + self.critical_difference, side="left") - 1
+        found = [(first, int(end)) for first, end in enumerate(last) if end > first]
+        return [
+            group
+            for group in found
+            if not any(a <= group[0] and group[1] <= b for a, b in found if (a, b) != group)
+        ]
+
+
+def rank(figures: Sequence[Floats], unit_means: Floats) -> Ranking:
+    """The ranking over all trials of all tasks, ``figures`` being ``(a, n)`` of each task.
+
+    The ranks are averaged over trials and tasks, while the critical difference counts the units of
+    ``unit_means (a, u)``, as if they had one rank each: that errs on the side of caution.
+    Friedman's test ranks those means.
+    """
+    ranks = mean_ranks(np.concatenate(figures, axis=1))
+    count, units = unit_means.shape
+    return Ranking(ranks, units, critical_difference(count, units), _friedman_p(unit_means))
+
+
+def critical_difference(algorithms: int, blocks: int) -> float:
+    """Nemenyi's critical difference of average ranks at the 5% level."""
+    from scipy.stats import studentized_range
+
+    # The tabled q are those of infinitely many degrees of freedom, divided by the root of 2.
+    q = float(studentized_range.ppf(LEVEL, algorithms, np.inf)) / np.sqrt(2)
+    return q * float(np.sqrt(algorithms * (algorithms + 1) / (6 * blocks)))
+
+
+def _friedman_p(blocks: Floats) -> float:
+    """NaN for two algorithms, which the test is not for, or where all figures are equal."""
+    if len(blocks) < 3 or (blocks == blocks[:1]).all():
+        return float("nan")
+    from scipy.stats import friedmanchisquare
+
+    return float(friedmanchisquare(*blocks).pvalue)
 
 
 @dataclass(frozen=True)
@@ -85,3 +157,68 @@ def _p_values(
     by_seed = complete_scores(problems) if any(has_agents) else None
     seed_means = by_seed.unit_means() if by_seed else unit_means
     return pairwise_p_values(unit_means, seed_means, has_agents)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the trials say on a claim about one problem.
+
+    ``difference`` says by how much the mean of the ``better`` algorithm is better, in the unit of
+    the ``metric``; ``units`` counts the independent differences behind ``p_value``: agents, or
+    trials where nobody has agents.
+    """
+
+    problem: Problem
+    better: str
+    worse: str
+    metric: Metric
+    difference: float
+    units: int
+    by_agent: bool
+    p_value: float
+    p_holm: float = float("nan")
+
+    @property
+    def unit(self) -> str:
+        """What the units are."""
+        return "agents" if self.by_agent else "trials"
+
+
+def judge(
+    problems: Mapping[Problem, Trials], claims: Sequence[Claim], meta: Mapping[Search, MetaCost]
+) -> list[Verdict]:
+    """Verdicts by claim, then problem; claims on algorithms that did not run are left out.
+
+    Trials of one agent are not independent: they share whatever its meta-training came to. So the
+    unit is the agent, whose trials are averaged, and the other algorithm's trials with the same
+    seeds beside them. Holm's correction covers all verdicts.
+    """
+    verdicts = [
+        _verdict(problem, trials, claim, meta)
+        for claim in claims
+        for problem, trials in problems.items()
+        if {claim.better, claim.worse} <= set(trials.algorithms)
+    ]
+    adjusted = holm(np.array([verdict.p_value for verdict in verdicts]))
+    return [replace(v, p_holm=float(p)) for v, p in zip(verdicts, adjusted, strict=True)]
+
+
+def _verdict(
+    problem: Problem, trials: Trials, claim: Claim, meta: Mapping[Search, MetaCost]
+) -> Verdict:
+    better, worse = (
+        trials.oriented[trials.algorithms.index(name)] for name in (claim.better, claim.worse)
+    )
+    differences = better - worse
+    searches = [
+        Search(problem.space, problem.search_task, name) for name in (claim.better, claim.worse)
+    ]
+    agents = [meta[search].agents for search in searches if search in meta]
+    # Where both have agents, but not as many, only blocks that share no agent are independent.
+    units = block_means(differences, trials.seeds, math.gcd(*agents)) if agents else differences
+    units = units[~np.isnan(units)]
+    mean = float(units.mean()) if len(units) else float("nan")
+    return Verdict(
+        problem, claim.better, claim.worse, trials.metric, mean, len(units), bool(agents),
+        one_sided_p_value(units),
+    )  # fmt: skip

@@ -5,31 +5,43 @@ import json
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
-from nasrun.report.anytime import Curves
-from nasrun.report.charts import Chart, charts
-from nasrun.report.content import Content, notes, statistics_notes
+import numpy as np
+
+from nasrun.report.content import Content, EdgesOf, Winner, winner_edges
 from nasrun.report.draw import cell_picture
-from nasrun.report.jobs import Job
-from nasrun.report.origins import origins
-from nasrun.report.sheets import Sheet, sheets
-from nasrun.report.winners import EdgesOf, Winner, described, winner_edges
+from nasrun.report.figures import HIDDEN, WHISKERS
+from nasrun.report.jobs import Job, origins, settled
+from nasrun.report.overview import Overview
+from nasrun.report.schema import Figure
+from nasrun.report.tables import Sheet, described, notes, sheets, statistics_notes
+from nasrun.report.trials import Problem, Trials
+from nasrun.spec import Metric
+from nasrun.streams import Floats
 
 ASSETS = Path(__file__).parent / "assets"
+QUANTILES = np.linspace(0, 1, 101)  # of the sorted figure, which would otherwise hold every trial
+DIGITS = 6  # significant ones
+Chart = dict[str, Any]
+HINTS = {
+    "boxes": "box: middle half of the trials; bar: median; line: 5% to 95%; circle: mean; "
+    "diamond: published mean",
+    "lines": "point at a figure to read it; a name hides and shows its line",
+    "ranks": "methods whose bars do not overlap differ at the 5% level (Nemenyi's test)",
+}
 # The browser itself enforces that nothing is fetched.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
-def page(
-    content: Content, curves: Curves, jobs: Sequence[Job], edges: EdgesOf | None = None
-) -> str:
+def page(content: Content, jobs: Sequence[Job], edges: EdgesOf | None = None) -> str:
     """The text of ``report.html``; equal reports give equal text.
 
     Raises:
         DataError: a job's ``provenance.json`` cannot be read.
     """
     title = escape(content.report.title)
-    drawn = list(charts(content, curves))
+    drawn = list(charts(content))
     sections = [
         ("Results", "".join(map(_table, sheets(content)))),
         ("Figures", "".join(_figure(i, chart) for i, chart in enumerate(drawn))),
@@ -118,7 +130,7 @@ def _winner(content: Content, winner: Winner, jobs: Sequence[Job], edges: EdgesO
         data = base64.b64encode(cell_picture(cell)).decode()
         text = escape(f"cell {winner.arch}")
         picture = f'<img class="cell" alt="{text}" src="data:image/svg+xml;base64,{data}">'
-    said = _list(described(winner, content.label, content.report.unit))
+    said = _list(described(winner, content))
     return (
         f'<article class="winner"><h3>{escape(winner.search_task)}</h3>{picture}'
         f"<p><code>{escape(winner.arch)}</code></p>{said}</article>"
@@ -138,3 +150,120 @@ def _origins(jobs: Sequence[Job]) -> str:
 
 def _list(items: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
+
+
+def charts(content: Content) -> Iterator[Chart]:
+    """The report's own figures, then the statistics over all tasks.
+
+    A chart has ``kind``, ``title``, ``names`` of its methods with their colours, and ``panels``.
+    """
+    asked = list(content.report.figures)
+    if content.overview is not None:
+        asked += [kind for kind in (Figure.ranks, Figure.profile) if kind not in asked]
+    for kind in asked:
+        if kind is Figure.box:
+            panels = [_boxes(content, *item) for item in content.problems.items()]
+            yield _chart(content, "boxes", "What the trials found", panels)
+        elif kind is Figure.sorted:
+            panels = [_sorted(content, *item) for item in content.problems.items()]
+            yield _chart(content, "lines", "What the trials found, sorted", panels)
+        elif kind is Figure.anytime and content.curves:
+            yield _chart(content, "lines", "Best reward so far", _anytime(content))
+        elif kind is Figure.ranks and content.overview:
+            yield _chart(content, "ranks", "Average ranks", [_ranks(content, content.overview)])
+        elif kind is Figure.profile and content.overview:
+            panel = _profile(content, content.overview)
+            yield _chart(content, "lines", "Performance profiles", [panel])
+
+
+def _chart(content: Content, kind: str, title: str, panels: Sequence[Chart]) -> Chart:
+    names = [
+        {"name": content.label(name), "place": content.place(name)} for name in content.played()
+    ]
+    return {"kind": kind, "title": title, "hint": HINTS[kind], "names": names, "panels": panels}
+
+
+def _boxes(content: Content, problem: Problem, trials: Trials) -> Chart:
+    published, known = content.published_means(problem), dict(trials.known())
+    rows: list[Chart] = []
+    for name in content.by_rank():
+        if name in known:
+            marks = np.percentile(known[name], [WHISKERS[0], 25, 50, 75, WHISKERS[1]])
+            rows.append(
+                {
+                    "name": content.label(name), "n": len(known[name]),
+                    "mean": _value(known[name].mean()), "marks": _values(marks),
+                    "published": _value(published.get(name, np.nan)),
+                }
+            )  # fmt: skip
+    return {"title": str(problem), "x": trials.metric.title, "rows": rows}
+
+
+def _sorted(content: Content, problem: Problem, trials: Trials) -> Chart:
+    series = [
+        _line(content.label(name), 100 * QUANTILES, _from_worst(trials.metric, figures))
+        for name, figures in trials.known()
+    ]
+    return {
+        "title": str(problem), "x": "trials, sorted, %", "y": trials.metric.title,
+        "range": _values(np.array(trials.shown_range(HIDDEN))), "series": series,
+    }  # fmt: skip
+
+
+def _from_worst(metric: Metric, figures: Floats) -> Floats:
+    """Figures at the ``QUANTILES``, the worst one first."""
+    return metric.oriented(np.quantile(metric.oriented(figures), QUANTILES))
+
+
+def _anytime(content: Content) -> list[Chart]:
+    """A panel per searched task and abscissa."""
+    panels: list[Chart] = []
+    for way, x in enumerate(("evaluations", "hours of the search, as charged")):
+        for title, both in content.searches().items():
+            found = {name: curves[way] for name, curves in both.items()}
+            if any(len(curve.x) for curve in found.values()):
+                lines = [
+                    _line(content.label(name), curve.x, curve.mean, curve.low, curve.high)
+                    for name, curve in found.items()
+                ]
+                shown = _values(np.array(settled(list(found.values()))))
+                y = next(iter(found.values())).y
+                panels.append({"title": title, "x": x, "y": y, "range": shown, "series": lines})
+    return panels
+
+
+def _ranks(content: Content, found: Overview) -> Chart:
+    ranks = found.ranking.ranks
+    rows = [
+        {"name": content.label(found.algorithms[i]), "rank": _value(ranks[i])}
+        for i in found.by_rank()
+    ]
+    difference = _value(found.ranking.critical_difference)
+    return {"title": "all tasks", "x": "average rank", "difference": difference, "rows": rows}
+
+
+def _profile(content: Content, found: Overview) -> Chart:
+    lines = [
+        _line(
+            content.label(name), found.profiles.thresholds,
+            *(100 * part[i] for part in found.profiles.bands()),
+        )
+        for i, name in enumerate(found.algorithms)
+    ]  # fmt: skip
+    share = "trials with at least this score, %"
+    return {"title": "all tasks", "x": "score", "y": share, "range": [0, 100], "series": lines}
+
+
+def _line(label: str, x: Floats, y: Floats, *band: Floats) -> Chart:
+    return {
+        "name": label, "x": _values(x), "y": _values(y),
+        "low": _values(band[0]) if band else [], "high": _values(band[1]) if band else [],
+    }  # fmt: skip
+
+
+def _values(figures: Floats) -> list[float | None]:
+    return [_value(figure) for figure in figures]
+
+
+def _value(figure: float) -> float | None:
+    return float(f"{figure:.{DIGITS}g}") if np.isfinite(figure) else None

@@ -5,7 +5,7 @@ This module holds OmegaConf schemas, which need their annotations evaluated: it 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -13,16 +13,42 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nasrun.errors import ConfigError
-from nasrun.report.trials import SHARED
+from nasrun.spec import Metric, metric_named
 
 BEST = "best"
+SHARED = ["split", "fidelity", "run", "clock", "final"]  # protocol that methods must share
+SCORES = {"val_score": "validation", "test_score": "test"}
+FIGURES = {  # of summary.csv, besides the scores and the reward
+    metric.name: metric
+    for metric in (
+        Metric("latency_ms", "latency", "ms", higher_is_better=False),
+        Metric("params_m", "parameters", "millions", higher_is_better=False),
+        Metric("flops_m", "FLOPs", "millions", higher_is_better=False),
+        Metric("evaluations", "evaluations", higher_is_better=False, decimals=1),
+        Metric("simulated_s", "simulated time", "s", higher_is_better=False, decimals=0),
+        Metric("wall_s", "wall time", "s", higher_is_better=False),
+        Metric("rank", "rank in the table", higher_is_better=False, decimals=1),
+        Metric("hypervolume", "hypervolume"),
+        Metric("failed", "failed measurements", higher_is_better=False, decimals=1),
+    )
+}
+
+
+def measure(figure: str, metric: str) -> Metric:
+    """What a figure of a trial is, in a row with this ``metric``: label, unit, direction."""
+    if figure in FIGURES:
+        return FIGURES[figure]
+    known = metric_named(metric)
+    if figure in SCORES:
+        return replace(known, label=f"{SCORES[figure]} {known.label}")
+    return Metric("reward", "reward of the search", decimals=known.decimals)
 
 
 class Column(Enum):
     """A column of the shown table; the CSV file always has all of them."""
 
     trials = "trials"
-    score = "score"  # mean and standard deviation of the metric
+    score = "score"  # mean and standard deviation of the figure
     interval = "interval"  # 95% bootstrap interval of the mean
     table_rank = "table_rank"  # median rank of the found architecture in the benchmark table
     mean_rank = "mean_rank"  # mean rank of the algorithm among the algorithms, trial by trial
@@ -44,8 +70,8 @@ class Column(Enum):
 class Figure(Enum):
     """A drawing."""
 
-    box = "box"  # the metric, one box per algorithm
-    sorted = "sorted"  # the metric of all trials in ascending order, one line per algorithm
+    box = "box"  # the figure, one box per algorithm
+    sorted = "sorted"  # the figure of all trials from worst to best, one line per algorithm
     anytime = "anytime"  # best reward so far, against evaluations and against hours
     ranks = "ranks"  # average ranks with the critical difference, over all tasks
     profile = "profile"  # share of trials that reach a score, over all tasks
@@ -69,8 +95,7 @@ class Report:
 
     name: str  # of the files it writes
     title: str
-    metric: str = "test_score"  # column of trials.csv; higher is better
-    unit: str = "test accuracy, %"
+    figure: str = "test_score"  # column of trials.csv; its metric says the unit and what is better
     columns: list[Column] = field(default_factory=lambda: [Column.trials, Column.score])
     labels: dict[str, str] = field(default_factory=dict)  # shown names by algorithm, in this order
     published: str | None = None  # name in nasrun/report/published, or path of such a CSV file
@@ -86,11 +111,16 @@ class Report:
     notes: list[str] = field(default_factory=list)  # sentences below the table
 
     def __post_init__(self) -> None:
+        known = (*SCORES, "reward", *FIGURES)
+        if self.figure not in known:
+            raise ConfigError(f"report.figure={self.figure} is none of {', '.join(known)}")
         compared = {Column.published, Column.difference, Column.difference_se, Column.within}
         if compared & set(self.columns) and not self.published:
             raise ConfigError("report.columns compares with published figures: set published")
         if Column.within in self.columns and self.tolerance is None:
-            raise ConfigError("report.columns has within: set report.tolerance, in points")
+            raise ConfigError(
+                "report.columns has within: set report.tolerance, in the figure's unit"
+            )
         if Column.published_hours in self.columns and not self.published:
             raise ConfigError("report.columns has published_hours: set report.published")
         if Column.first in self.columns and (self.first is None or self.first < 1):

@@ -1,4 +1,4 @@
-"""Statistics of samples of figures: pure functions of arrays, no files.
+"""Statistics of samples of figures, more being better: pure functions of arrays, no files.
 
 Trials of different algorithms with the same seed are *pairs*, not independent samples: they draw
 from the same streams, and a random search and an evolution even begin with the same ten
@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nasrun.streams import Floats
+from nasrun.streams import Floats, Ints
 
+NAN = float("nan")
 RESAMPLES = 2000
 LEVEL = 0.95
 BOOTSTRAP_SEED = 0  # the interval of the same figures is the same interval
@@ -104,9 +105,9 @@ def mean_ranks(figures: Floats) -> Floats:
     complete = figures[:, ~np.isnan(figures).any(axis=0)]
     if not complete.shape[1]:
         return np.full(len(figures), np.nan)
-    above = (complete[None] > complete[:, None]).sum(axis=1)
-    equal = (complete[None] == complete[:, None]).sum(axis=1)
-    return (above + (equal + 1) / 2).mean(axis=1)
+    from scipy.stats import rankdata
+
+    return rankdata(-complete, axis=0).mean(axis=1)
 
 
 def paired_p_value(first: Floats, second: Floats) -> float:
@@ -189,3 +190,44 @@ def difference_in_errors(
     """Difference of two independent means in standard errors of the difference (Welch's)."""
     error = np.sqrt(std**2 / n + other_std**2 / other_n)
     return float((mean - other_mean) / error) if error > 0 else float("nan")
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of trials, 0 to 1; the spread is over agents, NaN where there are fewer than two."""
+
+    share: float
+    agent_min: float = NAN
+    agent_max: float = NAN
+    agent_std: float = NAN
+
+
+def share_found(table_rank: Floats, seeds: Ints, top: int, agents: int | None) -> Share:
+    """Share of trials whose architecture is among the ``top`` best of the table.
+
+    Args:
+        table_rank: ``(n,)`` rank of the found architecture, NaN where unknown.
+        seeds: ``(n,)`` trial seeds: seed s searched with agent s mod ``agents``.
+        top: the worst rank that counts.
+        agents: meta-trained agents; None: there are none.
+    """
+    known = ~np.isnan(table_rank)
+    if not known.any():
+        return Share(NAN)
+    found = np.where(known, table_rank <= top, np.nan)
+    overall = float(np.nanmean(found))
+    by_agent = block_means(found, seeds, agents) if agents else np.empty(0)
+    if len(by_agent) < 2:
+        return Share(overall)
+    return Share(
+        overall, float(by_agent.min()), float(by_agent.max()), float(by_agent.std(ddof=1))
+    )  # fmt: skip
+
+
+def block_means(figures: Floats, seeds: Ints, blocks: int) -> Floats:
+    """``(b,)`` means over the trials of each block ``seed mod blocks``; blocks without any go."""
+    known = ~np.isnan(figures)
+    block = seeds[known] % blocks
+    count = np.bincount(block, minlength=blocks)
+    total = np.bincount(block, weights=figures[known], minlength=blocks)
+    return total[count > 0] / count[count > 0]

@@ -1,14 +1,16 @@
-"""The ``trials.csv`` of a sweep, checked and set out as arrays."""
+"""The ``trials.csv`` of one sweep or several, checked and set out as arrays."""
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from nasrun.errors import DataError
+from nasrun.files import read_csv
+from nasrun.report.schema import SCORES, SHARED, measure
+from nasrun.spec import Metric
 from nasrun.streams import Floats, Ints
 
 if TYPE_CHECKING:
@@ -16,11 +18,11 @@ if TYPE_CHECKING:
 
 TRIALS = "trials.csv"
 PROBLEM = ["space", "search_task", "task"]
+TRIAL = [*PROBLEM, "algorithm", "seed"]
 PROTOCOL = ["split", "fidelity", "run", "clock", "meta"]
-FIGURES = ["rank", "simulated_s"]  # that every report reads besides its metric
-# Fields that all methods of a problem must share; meta is theirs to differ in, and older files lack
-# final.
-SHARED = ["split", "fidelity", "run", "clock", "final"]
+NUMBERS = ["rank", "simulated_s", "reward"]  # that every report reads besides its figure
+WHERE = ["file", "line"]  # of a row, in the frames of this module
+OLD = "val_acc_pct"  # a column of trials.csv until metric, val_score and test_score came
 SHOWN = 5  # offending rows that an error names
 
 
@@ -37,7 +39,7 @@ class Problem(NamedTuple):
         return cls(row["space"], row["search_task"], row["task"])
 
     def __str__(self) -> str:
-        """``cifar10``, or ``cifar10 -> cifar100`` where the cell is scored elsewhere."""
+        """``cifar10``, or ``cifar10 -> cifar100`` where the architecture is scored elsewhere."""
         searched = self.search_task
         return self.task if searched == self.task else f"{searched} -> {self.task}"
 
@@ -46,135 +48,180 @@ class Problem(NamedTuple):
 class Trials:
     """What ``a`` algorithms found in the same ``n`` trials of one problem.
 
-    ``seeds (n,)``, ``figures (a, n)`` of the report's metric, ``table_rank (a, n)`` of the found
-    architectures, ``search_s (a, n)`` simulated seconds of the search; NaN where unknown.
+    ``seeds (n,)``; ``figures (a, n)`` that the report is about, in the unit of their ``metric``;
+    ``table_rank (a, n)`` of the found architectures; ``search_s (a, n)`` simulated seconds of the
+    search. NaN where unknown.
     """
 
     algorithms: tuple[str, ...]
     seeds: Ints
+    metric: Metric
     figures: Floats
     table_rank: Floats
     search_s: Floats
 
-
-@dataclass(frozen=True)
-class Joined:
-    """The ``trials.csv`` of several sweeps as one, which is on no disk yet.
-
-    ``content`` is its text, ``rows`` how many of its rows each of the files has, in order.
-    """
-
-    content: str
-    rows: Mapping[Path, int]
-
-    def __str__(self) -> str:
-        return ", ".join(map(str, self.rows))
-
     @property
-    def folders(self) -> list[Path]:
-        """The sweeps' folders."""
-        return [path.parent for path in self.rows]
+    def oriented(self) -> Floats:
+        """``(a, n)`` figures of which more is better: what all comparisons are made of."""
+        return self.metric.oriented(self.figures)
 
-    def lines(self, index: Iterable[int]) -> str:
-        """Which lines of which files the rows with these numbers are."""
-        places, first, numbers = list[str](), 0, set(index)
-        for path, count in self.rows.items():
-            own = sorted(number - first for number in numbers if 0 <= number - first < count)
-            places += [f"{_line_numbers(own)} of {path}"] if own else []
-            first += count
-        return " and ".join(places)
+    def known(self) -> list[tuple[str, Floats]]:
+        """The algorithms that have figures, and these, from the worst to the best."""
+        pairs = zip(self.algorithms, self.oriented, strict=True)
+        found = ((name, np.sort(own[~np.isnan(own)])) for name, own in pairs)
+        return [(name, self.metric.oriented(own)) for name, own in found if len(own)]
+
+    def shown_range(self, hidden: float) -> tuple[float, float]:
+        """Lowest and highest figure but for the ``hidden`` share of each algorithm's worst ones.
+
+        NaNs where nothing is known.
+        """
+        oriented = [self.metric.oriented(own) for _, own in self.known()]
+        if not oriented:
+            return float("nan"), float("nan")
+        worst = min(float(np.quantile(own, hidden)) for own in oriented)
+        best = max(float(own.max()) for own in oriented)
+        low, high = sorted(self.metric.oriented(np.array([worst, best])).tolist())
+        return low, high
 
 
-def read_trials(path: Path | Joined, metric: str) -> "DataFrame":
-    """The rows of a ``trials.csv``.
+def require_sweeps(folders: Iterable[Path]) -> None:
+    """Check that folders can be reported on.
 
     Raises:
-        DataError: missing, not such a file, without the metric, or with cells too few or too many.
+        DataError: one is not there, or holds no finished trial.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise DataError(f"{folder} is no folder: expected that of a sweep, with its {TRIALS}")
+        if not (folder / TRIALS).exists():
+            raise DataError(
+                f"{folder} holds no {TRIALS}, which a sweep's folder has as soon as one of its "
+                "runs is finished: name that folder, or finish the sweep first"
+            )
+
+
+def read_trials(folders: Sequence[Path]) -> "DataFrame":
+    """The rows of the folders' ``trials.csv`` as texts, with the file and line of each.
+
+    Raises:
+        DataError: a file is missing, ragged or of another version; headers differ; a trial stands
+            twice; no trial at all.
     """
     import pandas as pd
 
-    figures = list(dict.fromkeys((metric, *FIGURES, "reward")))
-    needed = [*PROBLEM, "algorithm", "seed", *PROTOCOL, *figures]
+    tables = {folder / TRIALS: read_csv(folder / TRIALS) for folder in folders}
+    headers = {path: tuple(rows[0]) for path, rows in tables.items() if rows}
+    if not headers:
+        raise DataError(f"{', '.join(map(str, tables))}: no trials in it; run the experiment first")
+    first, columns = next(iter(headers.items()))
+    for path, other in headers.items():
+        _check_columns(path, other)
+        if other != columns:
+            differing = ", ".join(sorted(set(columns) ^ set(other))) or "the order of its columns"
+            raise DataError(
+                f"{path} does not go with {first}: they differ in {differing}; were they written "
+                "by different versions of nasrun?"
+            )
+    placed = [
+        {**row, "file": str(path), "line": line}
+        for path, rows in tables.items()
+        for line, row in enumerate(rows, start=2)
+    ]
+    frame = pd.DataFrame(placed)
+    _refuse_doubled(frame)
+    return frame
+
+
+def joined_text(frame: "DataFrame") -> str:
+    """The rows as one ``trials.csv``."""
+    return frame.drop(columns=WHERE).to_csv(index=False, lineterminator="\n")
+
+
+def _check_columns(path: Path, columns: Sequence[str]) -> None:
+    if OLD in columns:
+        raise DataError(
+            f"{path} is of an earlier nasrun, with {OLD} in place of metric and val_score: play it "
+            "again in a new folder, or report on it with the nasrun that wrote it"
+        )
+    needed = (*TRIAL, "arch", "metric", *SCORES, *PROTOCOL, *NUMBERS)
+    if missing := [column for column in needed if column not in columns]:
+        raise DataError(f"{path}: no column {', '.join(missing)}; nasrun's {TRIALS} has them")
+
+
+def as_numbers(frame: "DataFrame", figure: str) -> "DataFrame":
+    """The rows with numbers in place of texts in the columns that a report on ``figure`` reads.
+
+    Raises:
+        DataError: a cell of them is neither empty nor a number; there is no such figure.
+    """
+    files = ", ".join(dict.fromkeys(frame["file"]))
+    if figure not in frame.columns:
+        raise DataError(f"{files}: no column {figure}; name one that it has as report.figure")
+    columns = list(dict.fromkeys((figure, *NUMBERS)))
+    empty = frame[columns].replace("", np.nan)
     try:
-        # Texts first: a metric that is empty everywhere must not decide a column's type.
-        source = io.StringIO(path.content) if isinstance(path, Joined) else path
-        frame = pd.read_csv(source, dtype=str, keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as error:  # pandas' ParserError is a ValueError
-        raise DataError(f"{path}: cannot be read as CSV ({error})") from None
-    missing = [column for column in needed if column not in frame.columns]
-    if missing:
-        raise DataError(f"{path}: no column {', '.join(missing)}; nasrun's trials.csv has them")
-    ragged = frame.index[frame[[*PROBLEM, "algorithm", "seed", *PROTOCOL]].isna().any(axis=1)]
-    if len(ragged) or not isinstance(frame.index, pd.RangeIndex):
-        where = _lines(path, ragged) if len(ragged) else "every line"
-        raise DataError(f"{path}, {where}: not as many cells as the header has columns")
-    try:
-        return frame.astype({"seed": np.int64, **dict.fromkeys(figures, np.float64)})
+        return frame.assign(seed=frame["seed"].astype(np.int64), **empty.astype(np.float64))
     except ValueError as error:
-        raise DataError(f"{path}: seed, {', '.join(figures)} must be numbers ({error})") from None
+        raise DataError(f"{files}: seed, {', '.join(columns)} must be numbers ({error})") from None
 
 
 def by_problem(
-    frame: "DataFrame",
-    metric: str,
-    order: Sequence[str],
-    where: Path | Joined,
-    may_differ: Sequence[str] = (),
+    frame: "DataFrame", figure: str, order: Sequence[str], may_differ: Sequence[str] = ()
 ) -> Mapping[Problem, Trials]:
     """Trials by problem, both in order of appearance; algorithms named in ``order`` come first.
 
     ``may_differ`` names protocol columns that algorithms need not share.
 
     Raises:
-        DataError: a trial that stands twice, an algorithm that lacks trials others have, or
-            methods that were measured in different ways.
+        DataError: an algorithm that lacks trials others have, or methods that were measured in
+            different ways.
     """
-    _refuse_duplicates(frame, where)
-    _refuse_mixed(frame, [name for name in SHARED if name not in may_differ], where)
+    must_share = ["metric", *(name for name in SHARED if name not in may_differ)]
+    _refuse_mixed(frame, must_share)
     found = list(dict.fromkeys(frame["algorithm"]))
     algorithms = [name for name in order if name in found]
     algorithms += [name for name in found if name not in algorithms]
-    _refuse_ragged(frame, algorithms, where)
+    _refuse_ragged(frame, algorithms)
     problems: dict[Problem, Trials] = {}
     for _, rows in frame.groupby(PROBLEM, sort=False):
         tables = [
             rows.pivot(index="seed", columns="algorithm", values=value)[algorithms]
-            for value in (metric, *FIGURES)
+            for value in (figure, "rank", "simulated_s")
         ]
-        problems[Problem.of(rows.iloc[0])] = Trials(
+        first = rows.iloc[0]
+        problems[Problem.of(first)] = Trials(
             tuple(algorithms),
             tables[0].index.to_numpy(),
+            measure(figure, first["metric"]),
             *(table.to_numpy().T.copy() for table in tables),
         )
     return problems
 
 
-def _refuse_duplicates(frame: "DataFrame", where: Path | Joined) -> None:
-    key = [*PROBLEM, "algorithm", "seed"]
-    twice = frame[frame.duplicated(key, keep=False)]
-    if len(twice):
-        row = twice.iloc[0]
-        same = twice.index[(twice[key] == row[key]).all(axis=1)]
+def _refuse_doubled(frame: "DataFrame") -> None:
+    for _, same in frame.loc[frame.duplicated(TRIAL, keep=False)].groupby(TRIAL, sort=False):
+        row = same.iloc[0]
         raise DataError(
-            f"{where}, {_lines(where, same)}: {row['algorithm']} on {Problem.of(row)} with seed "
-            f"{row['seed']} stands more than once; a report compares algorithms under one protocol "
-            "each, so give one of them another name (algorithm.name=...) or leave it out"
+            f"{_lines(same)}: {row['algorithm']} on {Problem.of(row)} with seed {row['seed']} "
+            "stands more than once; a report compares algorithms under one protocol each, so give "
+            "one of them another name (algorithm.name=...) or leave it out"
         )
 
 
-def _refuse_mixed(frame: "DataFrame", columns: Sequence[str], where: Path | Joined) -> None:
-    """All rows of a problem must come from one protocol: other figures are not comparable."""
+def _refuse_mixed(frame: "DataFrame", columns: Sequence[str]) -> None:
+    """All rows of a problem must have one metric and protocol: others are not comparable."""
     for column in [name for name in columns if name in frame.columns]:
         for _, rows in frame.groupby(PROBLEM, sort=False):
-            kinds = rows.groupby(column, sort=False, dropna=False)
+            kinds = rows.groupby(column, sort=False)
             if kinds.ngroups < 2:
                 continue
             (one, first), (other, second) = list(kinds)[:2]
-            here, there = (_lines(where, rows.index) for rows in (first, second))
+            allowed = f", or allow it by report.may_differ=[{column}]" if column in SHARED else ""
             raise DataError(
-                f"{where}: {Problem.of(rows.iloc[0])} mixes protocols: {column} is {one!r} in "
-                f"{here} ({_names(first)}) and {other!r} in {there} ({_names(second)}); report "
-                f"them apart, or allow it by report.may_differ=[{column}]"
+                f"{Problem.of(rows.iloc[0])} mixes protocols: {column} is {one!r} in "
+                f"{_lines(first)} ({_names(first)}) and {other!r} in {_lines(second)} "
+                f"({_names(second)}); report them apart{allowed}"
             )
 
 
@@ -182,7 +229,7 @@ def _names(rows: "DataFrame") -> str:
     return ", ".join(dict.fromkeys(rows["algorithm"]))
 
 
-def _refuse_ragged(frame: "DataFrame", algorithms: Sequence[str], where: Path | Joined) -> None:
+def _refuse_ragged(frame: "DataFrame", algorithms: Sequence[str]) -> None:
     """Every algorithm must have played every problem with the same seeds."""
     for _, rows in frame.groupby(PROBLEM, sort=False):
         seeds = set(rows["seed"])
@@ -190,28 +237,26 @@ def _refuse_ragged(frame: "DataFrame", algorithms: Sequence[str], where: Path | 
             lacking = sorted(seeds - set(rows.loc[rows["algorithm"] == name, "seed"]))
             if lacking:
                 raise DataError(
-                    f"{where}: {name} on {Problem.of(rows.iloc[0])} lacks {len(lacking)} of "
-                    f"{len(seeds)} trials that others have (seeds {_some(lacking)}): run them, or "
-                    "leave that algorithm out"
+                    f"{', '.join(dict.fromkeys(frame['file']))}: {name} on "
+                    f"{Problem.of(rows.iloc[0])} lacks {len(lacking)} of {len(seeds)} trials that "
+                    f"others have (seeds {_some(lacking)}): run them, or leave that algorithm out"
                 )
 
 
 def protocol(frame: "DataFrame") -> list[str]:
     """What the searches saw and paid, one sentence per field that all or some rows share."""
     return [
-        f"{column}: {', '.join(dict.fromkeys(frame[column].astype(str)))}"
+        f"{column}: {', '.join(dict.fromkeys(frame[column]))}"
         for column in ("fidelity", "run", "clock", "meta")
     ]
 
 
-def _lines(where: Path | Joined, index: Iterable[Any]) -> str:
-    numbers = [int(row) for row in index]
-    return where.lines(numbers) if isinstance(where, Joined) else _line_numbers(numbers)
-
-
-def _line_numbers(rows: Sequence[int]) -> str:
-    """Line numbers in a file, whose first line is the header."""
-    return f"line{'s' if len(rows) > 1 else ''} {_some([row + 2 for row in rows])}"
+def _lines(rows: "DataFrame") -> str:
+    """Which lines of which files these rows are."""
+    return " and ".join(
+        f"line{'s' if len(own) > 1 else ''} {_some(own['line'].tolist())} of {file}"
+        for file, own in rows.groupby("file", sort=False)
+    )
 
 
 def _some(items: Sequence[int]) -> str:

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -7,17 +8,36 @@ from toys import toy_experiment
 
 from nasrun.algorithms.random_search import RandomSearch
 from nasrun.errors import DataError
-from nasrun.files import read_csv, write_json
+from nasrun.files import read_csv, write_csv, write_json
 from nasrun.pipeline import run
 from nasrun.record.collect import collect
 from nasrun.record.recorder import PARTS, STATUS, Recorder
 from nasrun.record.request import Request
+from nasrun.record.rows import PARETO_COLUMNS, ParetoRow, values
+
+FRONT = ParetoRow(
+    "toy",
+    "toy",
+    "toy",
+    "random",
+    0,
+    "000",
+    12,
+    "accuracy_pct",
+    1.0,
+    None,
+    2.0,
+    1.0,
+    None,
+    None,
+    0.0,
+)
 
 
 def job(folder, seed, trials, data="one"):
     request = Request((f"seed={seed}",), "conf", "composed", data, seed, trials)
     with Recorder(folder, f"{seed}-{trials}", request) as recorder:
-        run(toy_experiment(RandomSearch(), seed=seed, trials=trials), recorder, dict)
+        run(toy_experiment(RandomSearch(), seed=seed, trials=trials).opened(), recorder, dict)
 
 
 def joined(folder):
@@ -104,8 +124,27 @@ def test_jobs_that_do_not_clash_keep_their_names(tmp_path):
 def test_rows_of_another_format_are_refused(tmp_path):
     job(tmp_path / "a", 0, 3)
     (tmp_path / "a" / "trials.csv").write_text("seed,arch\n1,000\n")
-    with pytest.raises(DataError, match="the header is"):
+    with pytest.raises(DataError, match="expected the columns of this version of nasrun"):
         collect(tmp_path)
+
+
+def test_fronts_are_joined_and_their_hypervolume_is_summarised(tmp_path):
+    for seed in (0, 3):
+        folder = tmp_path / str(seed)
+        job(folder, seed, 3)
+        front = [
+            dataclasses.replace(FRONT, seed=number, hypervolume=10.0 * number)
+            for number in range(seed, seed + 3)
+        ]
+        write_csv(folder / "pareto.csv", PARETO_COLUMNS, map(values, front))
+    collect(tmp_path)
+    assert [row["seed"] for row in read_csv(tmp_path / "pareto.csv")] == list("012345")
+    summary = {row["figure"]: row for row in read_csv(tmp_path / "summary.csv")}
+    assert (summary["hypervolume"]["n"], summary["hypervolume"]["mean"]) == ("6", "25.0")
+    for seed in (0, 3):
+        (tmp_path / str(seed) / "pareto.csv").unlink()
+    collect(tmp_path)
+    assert not (tmp_path / "pareto.csv").exists()
 
 
 def test_processes_that_collect_at_once_lose_no_row(tmp_path):

@@ -12,13 +12,14 @@ from nasrun.files import read_csv, read_json
 from nasrun.pipeline import run
 from nasrun.record.collect import collect
 from nasrun.record.recorder import PARTS, STATUS, Recorder
-from nasrun.record.summary import SUMMARY_COLUMNS, TRIAL_COLUMNS
+from nasrun.record.rows import TRIAL_COLUMNS
+from nasrun.record.summary import SUMMARY_COLUMNS
 
 
 @pytest.fixture
 def finished(tmp_path):
     with Recorder(tmp_path, "one") as recorder:
-        run(toy_experiment(RandomSearch(), seed=5, trials=4), recorder, lambda: {"x": 1})
+        run(toy_experiment(RandomSearch(), seed=5, trials=4).opened(), recorder, lambda: {"x": 1})
     return tmp_path
 
 
@@ -54,14 +55,15 @@ def test_the_best_trial_has_the_highest_reward(finished):
 
 def test_the_summary_has_a_line_per_figure_that_is_there(finished):
     rows = read_csv(finished / "summary.csv", SUMMARY_COLUMNS)
-    metrics = {row["metric"] for row in rows}
-    assert metrics == {
+    assert {row["metric"] for row in rows} == {"accuracy_pct"}
+    assert {row["figure"] for row in rows} == {
         "reward",
         "val_score",
         "test_score",
         "evaluations",
         "simulated_s",
         "rank",
+        "failed",
     }
 
 
@@ -94,7 +96,7 @@ def test_a_failed_run_can_be_started_again(tmp_path):
     with pytest.raises(ZeroDivisionError), Recorder(tmp_path, "one"):
         _ = 1 / 0
     with Recorder(tmp_path, "one") as recorder:
-        run(toy_experiment(RandomSearch()), recorder, dict)
+        run(toy_experiment(RandomSearch()).opened(), recorder, dict)
         assert recorder.complete
 
 
@@ -124,7 +126,7 @@ from nasrun.record.recorder import Recorder
 try:
     with Recorder(Path(sys.argv[1]), "one") as recorder:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
-        run(toy_experiment(RandomSearch(), trials=100), recorder, dict)
+        run(toy_experiment(RandomSearch(), trials=100).opened(), recorder, dict)
 except DataError as error:
     print(error)
 """
@@ -149,5 +151,5 @@ def test_a_folder_where_nothing_came_of_a_run_can_be_taken_over(tmp_path):
     with pytest.raises(ZeroDivisionError), Recorder(tmp_path, "one"):
         _ = 1 / 0
     with Recorder(tmp_path, "two") as recorder:
-        run(toy_experiment(RandomSearch()), recorder, dict)
+        run(toy_experiment(RandomSearch()).opened(), recorder, dict)
     assert read_json(tmp_path / STATUS)["config_hash"] == "two"

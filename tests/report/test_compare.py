@@ -1,19 +1,20 @@
 import numpy as np
 import pytest
 
-from nasrun.report.compare import compare, overall_ranks
-from nasrun.report.published_figures import Published
+from nasrun.errors import DataError
+from nasrun.report.compare import Published, compare, overall_ranks
 from nasrun.report.trials import Problem, Trials
+from nasrun.spec import ACCURACY, metric_named
 
 NAN = float("nan")
 HERE, THERE = Problem("nb201", "cifar10", "cifar10"), Problem("nb201", "cifar100", "cifar100")
 
 
-def trials(*figures):
+def trials(*figures, metric=ACCURACY):
     array = np.array(figures, float)
     names = ("random", "rea", "tpe")[: len(array)]
     unknown = np.full(array.shape, NAN)
-    return Trials(names, np.arange(array.shape[1]), array, unknown, unknown)
+    return Trials(names, np.arange(array.shape[1]), metric, array, unknown, unknown)
 
 
 def test_a_line_holds_the_sample_and_its_ranks():
@@ -55,6 +56,22 @@ def test_the_difference_from_a_published_figure():
     assert rea.within(0.25) is True
     assert rea.within(0.05) is False
     assert rea.within(None) is None
+
+
+def test_where_less_is_better_the_lowest_ranks_first_and_is_the_best():
+    problems = {HERE: trials([9, 8, 7], [1, 2, 3], metric=metric_named("error_pct"))}
+    random, rea = compare(problems, {}, "best")
+    assert (random.against, random.win) == ("rea", 0.0)
+    assert (random.mean_rank, rea.mean_rank) == (2.0, 1.0)
+    assert overall_ranks(problems) == {"random": 2.0, "rea": 1.0}
+    assert rea.summary is not None
+    assert rea.summary.mean == 2.0  # in the unit of the metric
+
+
+def test_a_published_figure_in_another_metric_is_refused():
+    published = {("rea", "cifar10", "cifar10"): Published(6.1, 1.0, 3, "x", "error_pct")}
+    with pytest.raises(DataError, match="our figures are accuracy_pct, but the published ones err"):
+        compare({HERE: trials([1, 2, 3], [1, 2, 3])}, published, None)
 
 
 def test_no_figures_at_all_give_no_summary_and_no_rival():

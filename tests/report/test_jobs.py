@@ -3,8 +3,16 @@ import pytest
 from sweeps import job
 
 from nasrun.errors import DataError
-from nasrun.record.history import EVALUATION_COLUMNS
-from nasrun.report.jobs import NEEDED, MetaCost, Search, find_jobs, meta_costs, read_histories
+from nasrun.record.rows import EVALUATION_COLUMNS
+from nasrun.report.jobs import (
+    NEEDED,
+    MetaCost,
+    Search,
+    by_evaluations,
+    find_jobs,
+    meta_costs,
+    read_histories,
+)
 
 META = {"agents": 2, "cost_s": 14400.0}
 
@@ -42,6 +50,24 @@ def test_histories_hold_the_best_so_far_and_the_hours(tmp_path):
 def test_a_short_training_never_counts_as_best(tmp_path):
     job(tmp_path / "a", "bohb", [[99.0, 1.0]], epochs=[4, 12])
     np.testing.assert_array_equal(read_histories(find_jobs(tmp_path)).best, [[np.nan, 1.0]])
+
+
+def test_a_reward_that_is_the_negative_of_a_metric_is_shown_in_its_unit(tmp_path):
+    rewards = [[-3.0, -4.0, -2.0], [-5.0, -1.0, -2.0]]
+    job(tmp_path / "a", "rea", rewards, metric="perplexity")
+    curve = by_evaluations(read_histories(find_jobs(tmp_path)))
+    np.testing.assert_array_equal(curve.mean, [4, 2, 1.5])
+    assert ((curve.low <= curve.mean) & (curve.mean <= curve.high)).all()
+    assert curve.y == "best validation perplexity so far"
+
+
+def test_another_reward_stays_what_it_is(tmp_path):
+    place = job(tmp_path / "a", "rea", [[-3.0, -2.0]], metric="perplexity")
+    text = (place / "evaluations.csv").read_text(encoding="utf-8")
+    (place / "evaluations.csv").write_text(text.replace("-2.0", "-1.5"))
+    curve = by_evaluations(read_histories(find_jobs(tmp_path)))
+    assert curve.y == "best reward so far"
+    np.testing.assert_array_equal(curve.mean, [-3, -1.5])
 
 
 def test_a_job_without_measurements_is_refused(tmp_path):

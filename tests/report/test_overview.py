@@ -6,14 +6,15 @@ from sweeps import job, row, write_trials
 from nasrun.report.experiment import write_report
 from nasrun.report.overview import overview
 from nasrun.report.trials import Problem, Trials
+from nasrun.spec import ACCURACY, metric_named
 
 META = {"agents": 2, "cost_s": 7200.0}
 REPORT = {"name": "r", "title": "t"}
 
 
-def trials(figures, seeds):
+def trials(figures, seeds, metric=ACCURACY):
     figures = np.array(figures, float)
-    return Trials(("a", "b"), np.array(seeds), figures, figures, figures)
+    return Trials(("a", "b"), np.array(seeds), metric, figures, figures, figures)
 
 
 def problem(task):
@@ -30,6 +31,20 @@ def test_the_rival_is_the_one_asked_for_or_else_the_best_by_rank():
     assert asked.against[0] is None
     assert asked.against[1] is not None
     assert asked.against[1].value == asked.better[1, 0] == 7 / 9
+
+
+def test_errors_say_what_their_negatives_would():
+    figures = [[1, 2, 3], [2, 3, 4]]
+    turned = (-np.array(figures)).tolist()
+    errors = overview({problem("x"): trials(figures, [0, 1, 2], metric_named("error_pct"))}, None)
+    wanted = overview({problem("x"): trials(turned, [0, 1, 2])}, None)
+    assert errors is not None
+    assert wanted is not None
+    assert (errors.rival, wanted.rival) == ("a", "a")
+    assert (errors.mean, errors.iqm) == (wanted.mean, wanted.iqm)
+    assert errors.better[0, 1] == 7 / 9
+    np.testing.assert_array_equal(errors.ranking.ranks, [1, 2])
+    np.testing.assert_array_equal(errors.profiles.shares, wanted.profiles.shares)
 
 
 def test_tasks_without_common_seeds_have_no_statistics():

@@ -18,8 +18,8 @@ pytestmark = [
 ]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]  # as root, in a container
 REPORT = {
-    "name": "f", "title": "A <b>board</b> & more", "unit": "test accuracy, %",
-    "labels": {"rea": "R-EA"}, "columns": ["score", "table_rank", "published"],
+    "name": "f", "title": "A <b>board</b> & more", "labels": {"rea": "R-EA"},
+    "columns": ["score", "table_rank", "published"],
     "published": "nb201_baselines", "figures": ["box", "sorted", "anytime"],
 }  # fmt: skip
 CELL = [("0", "1", "skip_connect"), ("0", "2", "none"), ("1", "2", "nor_conv_3x3")]

@@ -1,6 +1,6 @@
 import numpy as np
 
-from nasrun.report.profiles import profiles
+from nasrun.report.aggregate import profiles
 
 
 def test_a_profile_is_the_share_of_trials_at_or_above_each_score():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nasrun.files import read_csv
-from nasrun.report.published_figures import COLUMNS, FOLDER
+from nasrun.report.compare import COLUMNS, FOLDER
 
 CITATION = re.compile(r"\s*\[[\d,]+\]")
 GARBLED = {  # what the papers' text layers make of some figures

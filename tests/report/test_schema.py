@@ -29,6 +29,7 @@ def test_every_experiment_has_a_sound_report_of_its_own_name(path):
         ({"colour": "red"}, "report.colour"),
         ({"tolerance": "close"}, "report.tolerance"),
         ({"columns": ["scores"]}, "report.columns"),
+        ({"figure": "val_acc_pct"}, "report.figure=val_acc_pct is none of val_score"),
         ({"columns": ["published"]}, "set published"),
         ({"columns": ["within"], "published": "nb201_baselines"}, "set report.tolerance"),
         ({"columns": ["p_value"]}, "set report.against"),

@@ -3,7 +3,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from nasrun.report.shares import block_means, share_found
+from nasrun.report.stats import block_means, share_found
 
 NAN = float("nan")
 

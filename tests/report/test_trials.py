@@ -3,13 +3,13 @@ import pytest
 from sweeps import row, sweep, write_trials
 
 from nasrun.errors import DataError
-from nasrun.report.trials import Problem, by_problem, protocol, read_trials
+from nasrun.report.trials import Problem, as_numbers, by_problem, protocol, read_trials
 
-METRIC = "test_score"
+FIGURE = "test_score"
 
 
 def load(path, order=()):
-    return by_problem(read_trials(path, METRIC), METRIC, order, path)
+    return by_problem(as_numbers(read_trials([path.parent]), FIGURE), FIGURE, order)
 
 
 def test_trials_become_arrays_in_the_order_of_the_seeds(tmp_path):
@@ -36,7 +36,8 @@ def test_a_metric_that_is_empty_everywhere_is_missing_not_wrong(tmp_path):
 
 def test_the_protocol_names_every_value(tmp_path):
     rows = [row("rea", 0, 1.0), row("random", 0, 1.0, run="777")]
-    frame = read_trials(write_trials(tmp_path, rows), METRIC)
+    write_trials(tmp_path, rows)
+    frame = read_trials([tmp_path])
     assert protocol(frame) == [
         "fidelity: val@12", "run: mean, 777", "clock: c", "meta: none",
     ]  # fmt: skip
@@ -44,7 +45,9 @@ def test_the_protocol_names_every_value(tmp_path):
 
 def test_a_doubled_trial_is_refused_by_line_and_name(tmp_path):
     path = write_trials(tmp_path, [row("rea", 0, 1.0), row("rea", 1, 1.0), row("rea", 1, 2.0)])
-    with pytest.raises(DataError, match=r"lines 3, 4: rea on cifar10 with seed 1 stands more than"):
+    with pytest.raises(
+        DataError, match=r"lines 3, 4 of .*trials.csv: rea on cifar10 with seed 1 stands more than"
+    ):
         load(path)
 
 
@@ -62,14 +65,38 @@ def test_an_algorithm_that_lacks_a_whole_task_is_refused(tmp_path):
         load(write_trials(tmp_path, rows))
 
 
+def test_figures_run_from_the_worst_to_the_best_and_hide_the_worst(tmp_path):
+    rows = [row("rea", i, x, metric="perplexity") for i, x in enumerate((5.0, 100.0, 4.0, 3.0))]
+    (trials,) = load(write_trials(tmp_path, rows)).values()
+    ((name, figures),) = trials.known()
+    assert (name, figures.tolist()) == ("rea", [100, 5, 4, 3])
+    np.testing.assert_array_equal(trials.oriented, -trials.figures)
+    assert trials.shown_range(0.5) == (3.0, 4.5)
+    assert trials.metric.title == "test perplexity"
+
+
+def test_a_figure_besides_the_scores_has_its_own_direction(tmp_path):
+    write_trials(tmp_path, [row("rea", 0, 94.0, latency_ms=7)])
+    frame = as_numbers(read_trials([tmp_path]), "latency_ms")
+    (trials,) = by_problem(frame, "latency_ms", ()).values()
+    assert (trials.metric.title, trials.figures.tolist()) == ("latency (ms)", [[7.0]])
+    assert not trials.metric.higher_is_better
+
+
+def test_two_metrics_on_one_task_are_refused(tmp_path):
+    rows = [row("rea", 0, 1.0), row("random", 0, 1.0, metric="error_pct")]
+    with pytest.raises(DataError, match=r"metric is 'accuracy_pct' in .* apart$"):
+        load(write_trials(tmp_path, rows))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         (None, "cannot be read"),
-        ("", "cannot be read"),
+        ("", "no trials in it"),
         ("a,b\n1,2\n", "no column space, search_task"),
         ("CUT", "line 3: not as many cells"),
-        ("LONG", "not as many cells|cannot be read"),
+        ("LONG", "line 2: not as many cells"),
         ("WORD", "must be numbers"),
     ],
 )
@@ -95,11 +122,14 @@ def test_mixed_protocols_are_refused_by_column_line_and_method(tmp_path, column)
     path = write_trials(
         tmp_path, [row("rea", 0, 1.0), row("random", 0, 1.0, **{column: "other"})]
     )  # fmt: skip
-    message = rf"mixes protocols: {column} is .* in line 2 \(rea\) and 'other' in line 3 \(random\)"
+    message = (
+        rf"mixes protocols: {column} is .* in line 2 of \S+ \(rea\) and "
+        r"'other' in line 3 of \S+ \(random\)"
+    )
     with pytest.raises(DataError, match=message):
         load(path)
-    frame = read_trials(path, METRIC)
-    assert by_problem(frame, METRIC, (), path, [column])  # unless the report allows it
+    frame = as_numbers(read_trials([tmp_path]), FIGURE)
+    assert by_problem(frame, FIGURE, (), [column])  # unless the report allows it
 
 
 def test_meta_training_is_the_methods_own_affair(tmp_path):

@@ -8,7 +8,7 @@ from nasrun.report.experiment import write_report
 
 META = {"agents": 2, "cost_s": 7200.0}
 REPORT = {
-    "name": "r", "title": "t", "metric": "val_score", "unit": "validation accuracy, %",
+    "name": "r", "title": "t", "figure": "val_score",
     "columns": ["score", "first", "published", "hours", "published_hours", "meta_hours", "best",
                 "top3", "top10"],
     "first": 2, "published": "catch_table1", "published_only": ["gdas", "optimum", "nobody"],
@@ -126,6 +126,40 @@ def test_a_narrow_terminal_shows_whole_columns_and_names_the_others(folder):
         for task in ("cifar10", "cifar100"):
             assert any(found.strip() == task for found in text.splitlines())
     assert max(map(len, narrow.splitlines())) <= 60
+
+
+def per_metric(folder):
+    """Two tasks: perplexities, of which rea has the lower, and SSIM, where it is random."""
+    rows = [
+        row(name, seed, figure + seed / 8, task, metric=metric)
+        for task, metric, figures in (
+            ("text", "perplexity", {"random": 60.0, "rea": 58.0}),
+            ("images", "ssim", {"random": 0.5, "rea": 0.4}),
+        )
+        for name, figure in figures.items()
+        for seed in range(3)
+    ]
+    write_trials(folder, rows)
+    return {"name": "b", "title": "t", "columns": ["score", "mean_rank", "win"], "against": "best"}
+
+
+def test_tasks_with_metrics_of_their_own_have_headers_and_decimals_of_their_own(tmp_path):
+    shown = at_width(tmp_path, 120, per_metric(tmp_path))
+    assert "text: test perplexity" in shown
+    assert "images: test SSIM" in shown
+    assert line(shown, "rea", after="text:")[1:] == ["58.12", "±", "0.12", "1.00"]
+    assert line(shown, "random", after="images:")[1:] == ["0.6250", "±", "0.1250", "1.00"]
+    page = (tmp_path / "b.md").read_text(encoding="utf-8")
+    assert "| method | test perplexity | mean rank | win vs best |" in page
+    assert "| method | test SSIM | mean rank | win vs best |" in page
+    assert "text: lower is better (test perplexity)" in page
+    text, images = page.split("## images")
+    assert text.index("| rea |") < text.index("| random |")  # the best mean stands first
+    assert images.index("| random |") < images.index("| rea |")
+    kept = table(tmp_path, "b.csv")
+    assert {(r["task"], r["metric"], r["figure"]) for r in kept} == {
+        ("text", "perplexity", "test_score"), ("images", "ssim", "test_score"),
+    }  # fmt: skip
 
 
 def test_square_brackets_of_a_name_are_no_markup(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sweeps import row, write_trials
 
 from nasrun.report.experiment import write_report
-from nasrun.report.latex import escaped
+from nasrun.report.formats import escaped
 
 REPORT = {
     "name": "my_board", "title": "50% of #1 & more",

@@ -2,9 +2,13 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from nasrun.report.aggregate import resamples
-from nasrun.report.improvement import improvement_matrix, improvements, pairwise_p_values
-from nasrun.report.scores import Scores
+from nasrun.report.aggregate import (
+    Scores,
+    improvement_matrix,
+    improvements,
+    pairwise_p_values,
+    resamples,
+)
 from nasrun.report.stats import holm
 
 

@@ -110,7 +110,7 @@ def test_a_box_figure_comes_as_png_and_svg(folder):
     assert (folder / "board.png").read_bytes().startswith(b"\x89PNG")
     drawn = (folder / "board.svg").read_text(encoding="utf-8")
     assert "published mean" in drawn
-    assert "test accuracy, %" in drawn
+    assert "test accuracy (%)" in drawn
 
 
 def test_the_same_trials_give_the_same_bytes(folder):

@@ -1,17 +1,19 @@
+import json
+import re
+
 import numpy as np
 import pytest
 from sweeps import job, row, write_trials
 
 from nasrun.errors import DataError
-from nasrun.report.anytime import by_evaluations, by_hours
-from nasrun.report.canvas import DASHES, PALETTE, line_style
 from nasrun.report.experiment import write_report
-from nasrun.report.jobs import Histories
+from nasrun.report.figures import DASHES, PALETTE, line_style
+from nasrun.report.jobs import Histories, by_evaluations, by_hours
 from nasrun.report.schema import Figure
 
 NAN = np.nan
 REPORT = {
-    "name": "f", "title": "t", "unit": "accuracy, %", "labels": {"rea": "R-EA"},
+    "name": "f", "title": "t", "labels": {"rea": "R-EA"},
     "figures": ["sorted", "anytime", "box"],
 }  # fmt: skip
 
@@ -41,12 +43,32 @@ def test_a_figure_names_its_methods_tasks_and_unit(folder, kind):
     write_report(folder, {**REPORT, "figures": [kind.value]})
     drawn = (folder / "f.svg").read_text(encoding="utf-8")
     said = {
-        Figure.anytime: ("cifar10", "best reward so far"), Figure.box: ("cifar10", "accuracy, %"),
-        Figure.sorted: ("cifar10", "accuracy, %"), Figure.profile: ("score",),
+        Figure.anytime: ("cifar10", "best reward so far"),
+        Figure.box: ("cifar10", "test accuracy (%)"),
+        Figure.sorted: ("cifar10", "test accuracy (%)"), Figure.profile: ("score",),
         Figure.ranks: ("critical difference",),
     }  # fmt: skip
     for text in ("R-EA", "random", *said[kind]):
         assert text in drawn
+
+
+def test_errors_are_drawn_in_their_unit_from_the_worst_to_the_best(tmp_path):
+    rewards = [[-8.0, -6.0], [-9.0, -5.0], [-7.0, -4.0]]
+    job(tmp_path / "rea", "rea", rewards, metric="error_pct")
+    rows = [row("rea", i, -trial[-1], metric="error_pct") for i, trial in enumerate(rewards)]
+    write_trials(tmp_path, rows)
+    write_report(tmp_path, {**REPORT, "figures": ["anytime", "sorted", "box"]})
+    said = {"f": "best validation error (%) so far", "f_sorted": "test error (%)",
+            "f_box": "test error (%)"}  # fmt: skip
+    for name, text in said.items():
+        assert text in (tmp_path / f"{name}.svg").read_text(encoding="utf-8")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    (charts,) = re.findall(r'id="charts">(.*?)</script>', page)
+    anytime, ordered, _ = json.loads(charts)
+    assert anytime["panels"][0]["series"][0]["y"] == [8, 5]
+    drawn = ordered["panels"][0]["series"][0]["y"]
+    assert (drawn[0], drawn[-1]) == (6, 4)
+    assert ordered["panels"][0]["range"] == [4, 5.96]  # the worst 2% may fall outside
 
 
 @pytest.mark.parametrize("kind", [Figure.box, Figure.sorted], ids=lambda kind: kind.value)

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from nasrun.report.ranks import Ranking, critical_difference, rank
+from nasrun.report.overview import Ranking, critical_difference, rank
 
 NAN = float("nan")
 

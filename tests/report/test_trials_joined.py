@@ -3,10 +3,11 @@ import json
 
 import pytest
 from sweeps import COLUMNS, job, row, sweep, write_trials
-from test_report_experiment import SCRIPT
+from test_experiment import SCRIPT
 
 from nasrun.errors import DataError
-from nasrun.report.joined import join_sweeps
+from nasrun.report.experiment import write_report
+from nasrun.report.trials import read_trials
 
 REPORT = {"name": "both", "title": "Both", "figures": ["anytime"]}
 
@@ -63,9 +64,9 @@ def test_without_out_each_sweep_has_its_own(script, two):
 def test_a_trial_in_two_sweeps_is_refused_by_file_and_line(two, tmp_path):
     write_trials(two[1], [row("random", 0, 1.0), row("rea", 1, 1.0)])
     with pytest.raises(
-        DataError, match=r"rea/trials.csv, line 3 and .*random/trials.csv, line 3 b"
+        DataError, match=r"line 3 of .*rea/trials.csv and line 3 of .*random/trials.csv: rea on"
     ):
-        join_sweeps(two, tmp_path / "out")
+        read_trials(two)
 
 
 def test_other_columns_are_refused_by_name(two, tmp_path):
@@ -73,26 +74,37 @@ def test_other_columns_are_refused_by_name(two, tmp_path):
     lines = [line.rpartition(",")[0] for line in path.read_text().splitlines()]
     path.write_text("\n".join(lines) + "\n")
     with pytest.raises(DataError, match=f"they differ in {COLUMNS[-1]}"):
-        join_sweeps(two, tmp_path / "out")
+        read_trials(two)
 
 
 def test_a_sweep_is_not_written_over(two):
     with pytest.raises(DataError, match="choose another folder"):
-        join_sweeps(two, two[0])
+        write_report(two[0], REPORT, two)
 
 
 def test_sweeps_without_trials_are_no_join(two, tmp_path):
     for folder in two:
         write_trials(folder, [])
     with pytest.raises(DataError, match="no trials"):
-        join_sweeps(two, tmp_path / "out")
+        read_trials(two)
 
 
 def test_a_file_that_is_not_nasruns_is_refused(two, tmp_path):
     for folder in two:
         (folder / "trials.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="no column space"):
-        join_sweeps(two, tmp_path / "out")
+        read_trials(two)
+
+
+def test_a_sweep_of_an_earlier_version_is_refused_in_a_sentence(script, two, capsys):
+    path = two[0] / "trials.csv"
+    text = path.read_text(encoding="utf-8").replace(",metric,val_score,", ",val_acc_pct,")
+    path.write_text(text.replace("test_score", "test_acc_pct").replace(",accuracy_pct,", ","))
+    assert script.main([str(two[0])]) == 1
+    message = capsys.readouterr().err
+    assert "is of an earlier nasrun, with val_acc_pct in place of metric and val_score" in message
+    assert message.count("\n") == 1
+    assert not (two[0] / "both.csv").exists()
 
 
 def test_a_refused_joint_report_leaves_nothing(script, two, tmp_path, capsys):

@@ -37,7 +37,7 @@ def lines(path):
 def test_an_experiment_is_a_sweep_by_itself_and_yields_to_the_command_line(tmp_path, cache_dir):
     shown = play(
         tmp_path, cache_dir, "+experiment=nb201_leaderboard", "trials=3", "algorithm=random,rea",
-        "task=cifar10", "evaluator.reward=val@200", "report.metric=val_score",
+        "task=cifar10", "evaluator.reward=val@200", "report.figure=val_score",
     )  # fmt: skip
     assert "NAS-Bench-201, 50 evaluations" in shown
     found = lines(tmp_path / "nb201_leaderboard.csv")

@@ -1,20 +1,21 @@
 import numpy as np
 import pytest
 
-from nasrun.report.claims import judge
 from nasrun.report.jobs import MetaCost, Search
+from nasrun.report.overview import judge
 from nasrun.report.schema import Claim
 from nasrun.report.trials import Problem, Trials
+from nasrun.spec import ACCURACY, metric_named
 
 HERE = Problem("nb201", "cifar10", "cifar10")
 CLAIM = [Claim("catch", "rea")]
 
 
-def trials(catch, rea, seeds=None):
+def trials(catch, rea, seeds=None, metric=ACCURACY):
     figures = np.array([catch, rea], float)
     unknown = np.full(figures.shape, np.nan)
     seeds = np.arange(figures.shape[1]) if seeds is None else seeds
-    return {HERE: Trials(("catch", "rea"), seeds, figures, unknown, unknown)}
+    return {HERE: Trials(("catch", "rea"), seeds, metric, figures, unknown, unknown)}
 
 
 def meta(**agents):
@@ -52,6 +53,12 @@ def test_holm_covers_all_claims_and_absent_algorithms_make_none():
     assert [v.p_value for v in verdicts] == [1 / 16, 1.0]
     assert [v.p_holm for v in verdicts] == [2 / 16, 1.0]
     assert verdicts[1].difference == -2.5
+
+
+def test_where_less_is_better_a_lower_mean_supports_the_claim():
+    errors = trials([1, 1, 1, 1], [2, 3, 4, 5], metric=metric_named("error_pct"))
+    (verdict,) = judge(errors, CLAIM, {})
+    assert (verdict.difference, verdict.p_value) == (2.5, 1 / 16)
 
 
 def test_missing_figures_are_left_out():

@@ -7,17 +7,19 @@ import pytest
 
 from nasrun.errors import DataError
 from nasrun.files import read_csv
-from nasrun.report.published_figures import COLUMNS, FOLDER, read_published
+from nasrun.report.compare import COLUMNS, FOLDER, read_published
+from nasrun.report.schema import SCORES
 
 HEADER = ",".join(COLUMNS)
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.csv")), ids=lambda path: path.stem)
 def test_every_shipped_file_reads_and_names_its_sources(path):
-    for metric in {row["metric"] for row in read_csv(path, COLUMNS)}:
-        found = read_published(path.stem, metric)
+    for figure, metric in {(row["figure"], row["metric"]) for row in read_csv(path, COLUMNS)}:
+        found = read_published(path.stem, figure)
         assert found
-        percent = metric.endswith("_pct")
+        percent = (metric or figure).endswith("_pct")
+        assert (figure in SCORES) == bool(metric)
         assert all(f.source and 0 <= f.mean < (100 if percent else 1e6) for f in found.values())
 
 
@@ -48,7 +50,7 @@ def test_catch_table1_is_the_papers():
     text = paper.read_text(encoding="utf-8")
     table = text[text.index("Algorithm\tCIFAR-10") :].split("Comparison with One-Shot")[0]
     accuracies, hours = (
-        read_published("catch_table1", metric) for metric in ("val_score", "simulated_s")
+        read_published("catch_table1", figure) for figure in ("val_score", "simulated_s")
     )
     printed = [line.split("\t") for line in table.splitlines() if line.strip()][2:]
     assert len(printed) == len(CATCH_NAMES)
@@ -78,7 +80,7 @@ def seconds(published, name, task):
 
 def test_a_users_own_file_and_its_gaps(tmp_path):
     path = tmp_path / "mine.csv"
-    path.write_text(f"{HEADER}\nrea,a,b,acc,,93.5,,me\nrea,a,b,other,1,2,3,me\n")
+    path.write_text(f"{HEADER}\nrea,a,b,acc,,,93.5,,me\nrea,a,b,other,,1,2,3,me\n")
     (figure,) = read_published(str(path), "acc").values()
     assert figure.mean == 93.5
     assert np.isnan([figure.std, figure.n]).all()
@@ -87,10 +89,10 @@ def test_a_users_own_file_and_its_gaps(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n", "the header is"),
-        (f"{HEADER}\nrea,a,b,acc,1,x,3,me\n", "line 2: n, mean and std must be numbers"),
-        (f"{HEADER}\nrea,a,b,acc,1,2\n", "line 2: not as many cells"),
-        (f"{HEADER}\nrea,a,b,acc,1,2,3,me\nrea,a,b,acc,1,2,3,me\n", "line 3: .* a second time"),
+        ("a,b\n", "below the header algorithm,"),
+        (f"{HEADER}\nrea,a,b,acc,,1,x,3,me\n", "line 2: n, mean and std must be numbers"),
+        (f"{HEADER}\nrea,a,b,acc,,1,2\n", "line 2: not as many cells"),
+        (f"{HEADER}\nrea,a,b,acc,,1,2,3,me\nrea,a,b,acc,,1,2,3,me\n", "line 3: .* a second time"),
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path, text, message):

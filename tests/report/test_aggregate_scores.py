@@ -3,8 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from nasrun.report.scores import common_scale, complete_scores
+from nasrun.report.aggregate import common_scale, complete_scores
 from nasrun.report.trials import Problem, Trials
+from nasrun.spec import ACCURACY
 
 NAN = np.nan
 
@@ -12,7 +13,7 @@ NAN = np.nan
 def trials(figures, seeds=None):
     figures = np.array(figures, float)
     seeds = np.arange(figures.shape[1]) if seeds is None else np.array(seeds)
-    return Trials(("a", "b", "c")[: len(figures)], seeds, figures, figures, figures)
+    return Trials(("a", "b", "c")[: len(figures)], seeds, ACCURACY, figures, figures, figures)
 
 
 def problem(task):

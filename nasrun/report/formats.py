@@ -1,0 +1,291 @@
+r"""A report as CSV, as Markdown, as LaTeX to be read by ``\input``, and for the terminal."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from textwrap import fill, wrap
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.markup import escape
+from rich.measure import Measurement
+from rich.table import Table
+
+from nasrun.report.aggregate import Estimate
+from nasrun.report.compare import TOPS, Line
+from nasrun.report.content import Content
+from nasrun.report.overview import Overview
+from nasrun.report.tables import (
+    CLAIM_HEADERS,
+    Sheet,
+    claim_cells,
+    headers,
+    notes,
+    overall,
+    sheets,
+    shown,
+    statistics_notes,
+)
+from nasrun.report.trials import Problem
+
+CSV_COLUMNS = (
+    "space", "search_task", "task", "algorithm", "metric", "figure", "n", "mean", "std", "ci_low",
+    "ci_high", "table_rank_median", "mean_rank", "mean_rank_all_tasks", "against", "p_value",
+    "p_holm", "win_probability", "published_mean", "published_std", "published_n", "difference",
+    "difference_se", "within_tolerance", "published_source", "first_n", "first_mean", "first_std",
+    *(f"top{top}_share{part}" for top in TOPS
+      for part in ("", "_agent_min", "_agent_max", "_agent_std")),
+    "simulated_h", "published_h", "meta_agents", "meta_agent_h",
+)  # fmt: skip
+CLAIM_COLUMNS = (
+    "space", "search_task", "task", "better", "worse", "metric", "difference", "units", "unit",
+    "p_value", "p_holm",
+)  # fmt: skip
+STATISTICS_COLUMNS = (
+    "algorithm", "tasks", "trials", "mean_score", "mean_low", "mean_high", "iqm_score", "iqm_low",
+    "iqm_high", "average_rank", "units", "critical_difference", "friedman_p", "rival",
+    "beats_rival", "beats_low", "beats_high",
+)  # fmt: skip
+PAIR_COLUMNS = ("algorithm", "other", "beats", "p_holm")
+SIGNIFICANT_DIGITS = 6  # of a figure in a CSV file
+
+LATEX = {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "<": "$<$", ">": "$>$", "±": r"$\pm$", "\u00d7": r"$\times$", "·": r"$\cdot$", "→": r"$\to$",
+    "ε": r"$\epsilon$", "β": r"$\beta$",
+}  # fmt: skip
+LATEX_HEADER = 8  # characters to a line of a header
+MANY = 9  # columns that fit a page in small type
+
+INDENT = " "
+TERMINAL_HEADER = 6  # characters to a line of a header, so that figures set a column's width
+
+
+def csv_files(content: Content) -> dict[str, bytes]:
+    """The CSV files by name: the lines, and the claims and statistics where there are some."""
+    name, found = content.report.name, content.overview
+    files = {f"{name}.csv": _csv(CSV_COLUMNS, _lines(content))}
+    if content.verdicts:
+        files[f"{name}_claims.csv"] = _csv(CLAIM_COLUMNS, _claims(content))
+    if found:
+        files[f"{name}_statistics.csv"] = _csv(STATISTICS_COLUMNS, _statistics(found))
+        files[f"{name}_pairs.csv"] = _csv(PAIR_COLUMNS, _pairs(found))
+    return files
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(map(_cell, row) for row in rows)
+    return stream.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    """What stands in the file: None is an empty cell."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, float):
+        return value
+    return None if np.isnan(value) else f"{value:.{SIGNIFICANT_DIGITS}g}"
+
+
+def _lines(content: Content) -> Iterator[list[Any]]:
+    for line in content.lines:
+        ours, theirs = line.summary, line.published
+        total = content.totals.get(line.algorithm)
+        yield [
+            *line.problem, line.algorithm, line.metric.name, content.report.figure,
+            *_fields(ours, "n", "mean", "std", "ci_low", "ci_high"), line.table_rank,
+            line.mean_rank, total.mean_rank if total else None, line.against, line.p_value,
+            line.p_holm, line.win, *_fields(theirs, "mean", "std", "n"), line.difference,
+            line.difference_se, line.within(content.report.tolerance), *_fields(theirs, "source"),
+            *_fields(line.first, "n", "mean", "std"), *_shares(line), line.hours,
+            line.published_hours, *_fields(line.meta, "agents", "agent_h"),
+        ]  # fmt: skip
+
+
+def _fields(found: object, *names: str) -> list[Any]:
+    return [getattr(found, name, None) for name in names]
+
+
+def _shares(line: Line) -> list[float]:
+    names = ("share", "agent_min", "agent_max", "agent_std")
+    return [part for share in line.shares for part in _fields(share, *names)]
+
+
+def _claims(content: Content) -> Iterator[list[Any]]:
+    for v in content.verdicts:
+        names = [*v.problem, v.better, v.worse, v.metric.name]
+        yield [*names, v.difference, v.units, v.unit, v.p_value, v.p_holm]
+
+
+def _statistics(found: Overview) -> Iterator[list[Any]]:
+    """Rows below ``STATISTICS_COLUMNS``, best average rank first."""
+    ranking = found.ranking
+    for i in found.by_rank():
+        yield [
+            found.algorithms[i], found.tasks, found.trials, *_estimate(found.mean[i]),
+            *_estimate(found.iqm[i]), float(ranking.ranks[i]), ranking.blocks,
+            ranking.critical_difference, ranking.friedman_p, found.rival,
+            *_estimate(found.against[i]),
+        ]  # fmt: skip
+
+
+def _pairs(found: Overview) -> Iterator[list[Any]]:
+    """Rows below ``PAIR_COLUMNS``, every ordered pair."""
+    for i in found.by_rank():
+        for j in found.by_rank():
+            if i != j:
+                names = found.algorithms[i], found.algorithms[j]
+                yield [*names, float(found.better[i, j]), float(found.p_holm[i, j])]
+
+
+def _estimate(found: Estimate | None) -> tuple[float | None, ...]:
+    if found is None:
+        return None, None, None
+    # The weakest method's mean score is 0 but for rounding, which six digits would print.
+    return round(found.value, 9), round(found.low, 9), round(found.high, 9)
+
+
+def markdown(content: Content) -> str:
+    """The report as Markdown: its tables and notes."""
+    parts = [f"# {content.report.title}"]
+    for sheet in sheets(content):
+        marks = [":--", *["--:"] * (len(sheet.headers) - 1)]
+        lines = [sheet.headers, marks, *sheet.rows]
+        table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+        parts += [f"## {sheet.title}", table]
+    said = [*notes(content), *statistics_notes(content)]
+    parts.append("\n".join(f"- {note}" for note in said))
+    return "\n\n".join(parts) + "\n"
+
+
+def latex(content: Content) -> str:
+    """The report's tables with booktabs rules; its notes are comments above them.
+
+    Consecutive tables with the same columns are one table with sections.
+    """
+    said = [content.report.title, *notes(content), *statistics_notes(content)]
+    parts = [
+        r"% Needs \usepackage{booktabs}. Written by nasrun; said of it:",
+        *(f"% - {' '.join(note.split())}" for note in said),
+    ]
+    for number, (_, group) in enumerate(groupby(sheets(content), key=lambda s: s.headers)):
+        parts.append(_latex_table(list(group), content, number))
+    return "\n".join(parts) + "\n"
+
+
+def _latex_table(group: Sequence[Sheet], content: Content, number: int) -> str:
+    first = group[0]
+    columns = "l" * first.texts + "r" * (len(first.headers) - first.texts)
+    label = f"tab:{content.report.name}" + (f"-{number + 1}" if number else "")
+    few, many = r"\small\setlength{\tabcolsep}{4pt}", r"\scriptsize\setlength{\tabcolsep}{3pt}"
+    # The caption is the report's title; tables after the first one say besides what they hold.
+    title = content.report.title
+    caption = f"{title}: {'; '.join(sheet.title for sheet in group)}" if number else title
+    lines = [
+        r"\begin{table}", rf"\centering{few if len(columns) <= MANY else many}",
+        rf"\caption{{{escaped(caption)}}}", rf"\label{{{label}}}",
+        rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}", r"\toprule",
+        " & ".join(_latex_header(header) for header in first.headers) + r" \\",
+    ]  # fmt: skip
+    for sheet in group:
+        lines.append(r"\midrule")
+        if len(group) > 1:
+            title = rf"\emph{{{escaped(sheet.title)}}}"
+            lines.append(rf"\multicolumn{{{len(first.headers)}}}{{@{{}}l}}{{{title}}} \\")
+        lines += [" & ".join(map(escaped, row)) + r" \\" for row in sheet.rows]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"])
+
+
+def _latex_header(text: str) -> str:
+    """A long header takes several lines, so that figures set a column's width."""
+    lines = wrap(text.replace("_", "_ "), LATEX_HEADER, break_long_words=False)
+    stacked = r"\\".join(escaped(line.replace("_ ", "_")) for line in lines)
+    if len(lines) < 2:
+        return stacked
+    return rf"\begin{{tabular}}[b]{{@{{}}r@{{}}}}{stacked}\end{{tabular}}"
+
+
+def escaped(text: str) -> str:
+    """Text whose special characters LaTeX prints as they are."""
+    return "".join(LATEX.get(letter, letter) for letter in text.replace("->", "→"))
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """The report's table for the terminal: a section per problem, all tasks, then the claims.
+
+    It shows as many of the columns as fit whole, and names the others: half a figure misleads.
+    """
+
+    content: Content
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        """Yield the widest table that fits, and that of the claims."""
+        names = headers(self.content.report, self.content.metric)
+        unlimited = options.update(max_width=10**4)
+        kept = len(names)
+        table = _terminal_table(self.content, names, kept)
+        while kept > 1 and Measurement.get(console, unlimited, table).maximum > options.max_width:
+            kept -= 1
+            table = _terminal_table(self.content, names, kept)
+        yield table
+        if self.content.verdicts:
+            yield _claims_table(self.content)
+
+
+def _terminal_table(content: Content, names: Sequence[str], kept: int) -> Table:
+    """The table with the first ``kept`` columns."""
+    report = content.report
+    said = notes(content)
+    if left_out := names[kept:]:
+        said = [f"too wide for this terminal, see {report.name}.md: {', '.join(left_out)}", *said]
+    table = Table(
+        title=escape(report.title), caption=escape("\n".join(said)), caption_justify="left",
+        box=box.SIMPLE, show_edge=False, pad_edge=False, collapse_padding=True,
+    )  # fmt: skip
+    titles = {problem: _section(content, problem) for problem in content.problems}
+    lines = [*(INDENT + content.label(line.algorithm) for line in content.lines), *titles.values()]
+    # A task's name must be whole: it is the only thing that tells the sections apart.
+    table.add_column(names[0], min_width=max(map(len, lines), default=0), no_wrap=True)
+    for header in names[1:kept]:
+        wrapped = fill(escape(header), TERMINAL_HEADER, break_long_words=False)
+        table.add_column(wrapped, justify="right", no_wrap=True)
+    for problem, section in content.sections():
+        table.add_row(f"[bold]{escape(titles[problem])}[/bold]")
+        for line in section:
+            _add_row(table, content.label(line.algorithm), shown(line, report)[: kept - 1])
+        table.add_section()
+    for number, (name, *cells) in enumerate(overall(content)):
+        if number == 0:
+            table.add_row("[bold]all tasks[/bold]")
+        _add_row(table, name, cells[: kept - 1])
+    return table
+
+
+def _section(content: Content, problem: Problem) -> str:
+    """The problem, with the metric where no header can name it for all."""
+    metric = content.problems[problem].metric
+    return str(problem) if content.metric else f"{problem}: {metric.title}"
+
+
+def _add_row(table: Table, name: str, cells: Sequence[str]) -> None:
+    table.add_row(INDENT + escape(name), *map(escape, cells))  # rea[population=5] is no markup
+
+
+def _claims_table(content: Content) -> Table:
+    table = Table(title="Claims", box=box.SIMPLE, show_edge=False, collapse_padding=True)
+    for header in CLAIM_HEADERS:
+        table.add_column(header, justify="left" if header in ("claim", "task") else "right")
+    for cells in claim_cells(content):
+        table.add_row(*map(escape, cells))
+    return table

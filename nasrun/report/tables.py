@@ -1,0 +1,284 @@
+"""The tables of a report as headers and cells, whatever they are printed in, and its notes."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from nasrun.report.aggregate import Estimate
+from nasrun.report.compare import Line, Total
+from nasrun.report.content import Content, Winner, missing_last
+from nasrun.report.overview import Overview
+from nasrun.report.schema import BEST, SCORES, Column, Figure, Report
+from nasrun.report.stats import Share
+from nasrun.spec import Metric
+
+CLAIM_HEADERS = ["claim", "task", "better by", "units", "p", "p (Holm)"]
+MATRIX_LIMIT = 12  # algorithms; a larger square fits no page, and stands in the CSV file alone
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table to print: ``texts`` counts the leading columns that hold words, not figures."""
+
+    title: str
+    headers: list[str]
+    rows: list[list[str]]
+    texts: int = 1
+
+
+def headers(report: Report, metric: Metric | None) -> list[str]:
+    """Headers of the shown columns, that of the methods first; None: the metric varies."""
+    against = "best" if report.against == BEST else report.against
+    varying = f"{SCORES[report.figure]} score" if report.figure in SCORES else report.figure
+    names = {
+        Column.trials: "trials",
+        Column.score: metric.title if metric else varying,
+        Column.interval: "95% CI of the mean",
+        Column.table_rank: "table rank",
+        Column.mean_rank: "mean rank",
+        Column.p_value: f"p vs {against}",
+        Column.win: f"win vs {against}",
+        Column.published: "published",
+        Column.difference: "diff",
+        Column.difference_se: "diff / SE",
+        Column.within: f"within {report.tolerance}",
+        Column.first: f"first {report.first} seeds",
+        Column.best: "finds the best, %",
+        Column.top3: "finds a top 3, %",
+        Column.top10: "finds a top 10, %",
+        Column.hours: "sim. hours",
+        Column.published_hours: "publ. hours",
+        Column.meta_hours: "meta hours",
+    }
+    return ["method", *(names[column] for column in report.columns)]
+
+
+def shown(line: Line, report: Report) -> list[str]:
+    """Cells of a line; empty where there is nothing to say."""
+    return [_SHOW[column](line, report) for column in report.columns]
+
+
+def sheets(content: Content) -> Iterator[Sheet]:
+    """A table per task, all tasks, the claims, the statistics over all tasks."""
+    for problem, lines in content.sections():
+        rows = [[content.label(line.algorithm), *shown(line, content.report)] for line in lines]
+        yield Sheet(str(problem), headers(content.report, lines[0].metric), rows)
+    if rows := overall(content):
+        kept = [i for i in range(len(rows[0])) if any(row[i] for row in rows)]
+        names = headers(content.report, content.metric)
+        yield Sheet("All tasks", [names[i] for i in kept], [[row[i] for i in kept] for row in rows])
+    if content.verdicts:
+        yield Sheet("Claims", CLAIM_HEADERS, claim_cells(content), texts=2)
+    if content.overview is not None:
+        yield from _statistics(content, content.overview)
+
+
+def overall(content: Content) -> list[list[str]]:
+    """Cells of the lines on all tasks, best mean rank first; none without such columns."""
+    by_rank = sorted(content.totals.items(), key=lambda item: missing_last(item[1].mean_rank))
+    lines = [(name, _total(total, content.report)) for name, total in by_rank]
+    return [[content.label(name), *cells] for name, cells in lines if any(cells)]
+
+
+def _total(total: Total, report: Report) -> list[str]:
+    """Cells of an algorithm's line on all tasks; all empty if no shown column has a total."""
+    cells = {
+        Column.mean_rank: number(total.mean_rank, 2),
+        Column.hours: number(total.hours, 1),
+        Column.published_hours: number(total.published_hours, 2),
+        Column.meta_hours: number(total.meta_hours, 1),
+    }
+    return [cells.get(column, "") for column in report.columns]
+
+
+def claim_cells(content: Content) -> list[list[str]]:
+    """Cells below ``CLAIM_HEADERS``."""
+    return [
+        [
+            f"{content.label(verdict.better)} > {content.label(verdict.worse)}",
+            str(verdict.problem),
+            number(verdict.difference, verdict.metric.decimals, "+"),
+            f"{verdict.units} {verdict.unit}",
+            p_text(verdict.p_value),
+            p_text(verdict.p_holm),
+        ]
+        for verdict in content.verdicts
+    ]
+
+
+def number(value: float, decimals: int, sign: str = "") -> str:
+    """A figure to so many decimals; empty for NaN."""
+    return "" if np.isnan(value) else f"{value:{sign}.{decimals}f}"
+
+
+def p_text(value: float) -> str:
+    """A p value to three decimals; empty for NaN."""
+    if np.isnan(value):
+        return ""
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def estimate(found: Estimate | None) -> str:
+    """``0.71 [0.69, 0.73]``; empty for None."""
+    if found is None or np.isnan(found.value):
+        return ""
+    # Adding zero makes a rounded -0.0 a plain 0.
+    value, low, high = (round(x, 2) + 0.0 for x in (found.value, found.low, found.high))
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _spread(line: Line, mean: float, std: float) -> str:
+    spread = number(std, line.metric.decimals)
+    return number(mean, line.metric.decimals) + (f" ± {spread}" if spread else "")
+
+
+def _interval(line: Line, _: Report) -> str:
+    if line.summary is None or np.isnan(line.summary.ci_low):
+        return ""
+    ends = (line.summary.ci_low, line.summary.ci_high)
+    return f"[{', '.join(number(end, line.metric.decimals) for end in ends)}]"
+
+
+def _share(share: Share) -> str:
+    """Percent of the trials, and in brackets the least and most successful agent's."""
+    if np.isnan(share.share):
+        return ""
+    percent = "100" if share.share == 1 else f"{100 * share.share:.1f}"
+    if np.isnan(share.agent_min):
+        return percent
+    return f"{percent} [{100 * share.agent_min:.0f}-{100 * share.agent_max:.0f}]"
+
+
+_SHOW: Mapping[Column, Callable[[Line, Report], str]] = {
+    Column.trials: lambda line, _: str(line.summary.n) if line.summary else "",
+    Column.score: lambda line, _: (
+        _spread(line, line.summary.mean, line.summary.std) if line.summary else ""
+    ),
+    Column.interval: _interval,
+    Column.table_rank: lambda line, _: number(line.table_rank, 0),
+    Column.mean_rank: lambda line, _: number(line.mean_rank, 2),
+    Column.p_value: lambda line, _: p_text(line.p_holm),
+    Column.win: lambda line, _: number(line.win, 2),
+    Column.published: lambda line, _: (
+        _spread(line, line.published.mean, line.published.std) if line.published else ""
+    ),
+    Column.difference: lambda line, _: number(line.difference, line.metric.decimals, "+"),
+    Column.difference_se: lambda line, _: number(line.difference_se, 1, "+"),
+    Column.within: lambda line, report: {True: "yes", False: "no", None: ""}[
+        line.within(report.tolerance)
+    ],
+    Column.first: lambda line, _: (
+        _spread(line, line.first.mean, line.first.std) if line.first else ""
+    ),
+    Column.best: lambda line, _: _share(line.shares[0]),
+    Column.top3: lambda line, _: _share(line.shares[1]),
+    Column.top10: lambda line, _: _share(line.shares[2]),
+    Column.hours: lambda line, _: number(line.hours, 1),
+    Column.published_hours: lambda line, _: number(line.published_hours, 2),
+    Column.meta_hours: lambda line, _: number(line.meta.agent_h if line.meta else np.nan, 1),
+}
+
+
+def _statistics(content: Content, found: Overview) -> Iterator[Sheet]:
+    names = ["method", "mean score", "interquartile mean", "average rank"]
+    order = found.by_rank()
+    labels = [content.label(found.algorithms[i]) for i in order]
+    rows = [
+        [
+            label, estimate(found.mean[i]), estimate(found.iqm[i]),
+            number(float(found.ranking.ranks[i]), 2), estimate(found.against[i]),
+        ]
+        for label, i in zip(labels, order, strict=True)
+    ]  # fmt: skip
+    yield Sheet("Statistics", [*names, f"beats {content.label(found.rival)}"], rows)
+    if len(order) <= MATRIX_LIMIT:
+        better, p_holm = found.better[np.ix_(order, order)], found.p_holm[np.ix_(order, order)]
+        chances = [[number(chance, 2) for chance in row] for row in better]
+        p_values = [[p_text(p) for p in row] for row in p_holm]
+        yield _square("Chance that the row beats the column", labels, chances)
+        yield _square("Paired tests, p (Holm)", labels, p_values)
+
+
+def _square(title: str, labels: list[str], cells: list[list[str]]) -> Sheet:
+    rows = [[label, *row] for label, row in zip(labels, cells, strict=True)]
+    return Sheet(title, ["method", *labels], rows)
+
+
+def described(winner: Winner, content: Content) -> list[str]:
+    """What to print beside the drawing of a winner."""
+    metrics = {problem: content.problems[problem].metric for problem in winner.figures}
+    decimals = max(metric.decimals for metric in metrics.values())
+    reward = number(winner.reward, decimals)
+    lines = [f"reward of the search {reward}"] if reward else []
+    for problem, figure in winner.figures.items():
+        if shown_figure := number(figure, metrics[problem].decimals):
+            rank = number(winner.table_rank[problem], 0)
+            place = f", rank {rank} in the table" if rank else ""
+            lines.append(f"{problem.task}: {metrics[problem].title} {shown_figure}{place}")
+    counts = ", ".join(f"{content.label(name)} {count}" for name, count in winner.found.items())
+    return [*lines, f"trials that ended here: {counts}"]
+
+
+def notes(content: Content) -> list[str]:
+    """What a reader must know: the protocol, the tests, the sources, the report's own remarks."""
+    report, columns = content.report, set(content.report.columns)
+    found = ["; ".join(content.protocol), *report.notes]
+    found += [
+        f"{problem}: lower is better ({trials.metric.title})"
+        for problem, trials in content.problems.items()
+        if not trials.metric.higher_is_better
+    ]
+    if all(line.summary is None for line in content.lines):
+        found.append(f"the tables at hand have no {report.figure}, so its cells are empty")
+    if Column.mean_rank in columns:
+        found.append("mean rank: among these methods, seed by seed; 1 is best")
+    rival = "the best of each task" if report.against == BEST else report.against
+    if Column.p_value in columns:
+        found.append(
+            f"p: Wilcoxon's signed-rank test against {rival}, paired by seed, Holm-adjusted over "
+            "the whole report"
+        )
+        if any(line.meta for line in content.lines):
+            found.append("p counts trials, though those of one meta-trained agent are alike")
+    if Column.win in columns:
+        found.append(f"win: probability that a trial beats one of {rival}")
+    spread = any(not np.isnan(s.agent_min) for line in content.lines for s in line.shares)
+    if spread and {Column.best, Column.top3, Column.top10} & columns:
+        found.append("in brackets: the least and the most successful meta-trained agent")
+    if content.verdicts:
+        found.append(
+            "claims: one-sided sign-flip test of the mean difference, Holm-adjusted over all "
+            "claims; trials of one meta-trained agent count as one unit, paired by seed"
+        )
+    if Figure.anytime in report.figures:
+        found.append("bands of the anytime figure: 95% bootstrap intervals of the mean over trials")
+    trained = {str(line.problem.search_task): line.meta for line in content.lines if line.meta}
+    if trained:
+        costs = ", ".join(f"{meta.agent_h:.0f} h for {task}" for task, meta in trained.items())
+        found.append(f"meta-training cost each agent, before its searches, {costs}")
+    sources = dict.fromkeys(line.published.source for line in content.lines if line.published)
+    return [*found, *(f"published: {source}" for source in sources)]
+
+
+def statistics_notes(content: Content) -> list[str]:
+    """What the statistics over all tasks mean; none where there are none."""
+    found = content.overview
+    if found is None:
+        return []
+    tasks = "1 task" if found.tasks == 1 else f"{found.tasks} tasks"
+    ranking = found.ranking
+    p_value = p_text(ranking.friedman_p)
+    friedman = f"; Friedman's test: p {p_value}" if p_value else ""
+    unit = "meta-trained agents" if found.by_agent else "seeds"
+    others = ", seed by seed between methods without agents" if found.by_agent else ""
+    return [
+        f"statistics: {found.trials:,} trials of each method on {tasks}; a score of 0 is the mean "
+        "of the task's weakest method, 1 the best figure of any trial; in brackets 95% bootstrap "
+        f"intervals that draw {unit}, the same on all tasks and for all methods; after Agarwal et "
+        "al. (NeurIPS 2021)",
+        f"paired tests: Wilcoxon's signed-rank test of the mean scores of {ranking.blocks} {unit} "
+        f"over the tasks{others}, Holm-adjusted over all pairs",
+        f"average ranks that lie less than {ranking.critical_difference:.2f} apart do not differ "
+        f"at the 5% level (Nemenyi's test after Demšar, JMLR 2006, counting {unit}){friedman}",
+    ]
