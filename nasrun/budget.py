@@ -23,7 +23,7 @@ class Budget:
     """How much a trial may spend. The first limit that is reached ends the trial.
 
     Raises:
-        ConfigError: a limit that is not positive, or endless.
+        ConfigError: a limit that is not positive, or not finite.
     """
 
     evaluations: int | None = None  # measurements; of a one-shot method: epochs

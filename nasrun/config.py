@@ -177,7 +177,7 @@ def named_task(
     where: str,
     settings: Mapping[str, Any] | None = None,
 ) -> Task:
-    """The task that the file ``name`` in one of ``folders`` describes; ``where`` is who names it.
+    """The task of ``name.yaml`` in one of ``folders``; ``where`` is the config key that names it.
 
     What the run says about folders and downloads holds for it too; ``settings`` replace values of
     the file.
@@ -197,7 +197,7 @@ def named_task(
 
 
 def named_space(name: str, folder: Path, where: str) -> SearchSpace:
-    """The search space that the file ``name`` in ``folder`` describes; ``where`` is who names it.
+    """The search space of ``name.yaml`` in ``folder``; ``where`` is the config key that names it.
 
     Raises:
         ConfigError: there is no such file, or it describes no space.

@@ -46,7 +46,7 @@ def atomic(path: Path) -> Generator[TextIOWrapper]:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file outside a run's folder whole; what a refusal means is for the caller to say.
+    """Write a file outside a run's folder whole; the caller explains a failure.
 
     Raises:
         OSError: the system refuses; nothing is left behind.

@@ -1,4 +1,4 @@
-"""What each trial of a cohort has spent, and who has finished."""
+"""What each trial of a cohort has spent, and which have finished."""
 
 import time
 from dataclasses import replace

@@ -162,7 +162,7 @@ def export(opened: Opened, archs: Archs, seeds: Ints, folder: Path) -> None:
 
 
 def _seconds(opened: Opened, outcome: Outcome) -> tuple[Floats, Floats]:
-    """``simulated_s`` and ``wall_s`` of each trial, as far as they mean anything.
+    """``simulated_s`` and ``wall_s`` of each trial, where they belong to the trial.
 
     How long this machine took to look figures up says nothing about a trial and differs between
     two equal runs; it is kept only where it decided when to stop. A run's own duration stands in

@@ -87,7 +87,7 @@ def _is_by_ours(config: DictConfig) -> bool:
 
 
 def expect(jobs: Iterable[Iterable[str]]) -> None:
-    """Say by its overrides which jobs this sweep is made of, so that ``close`` can miss them."""
+    """Say by their overrides which jobs this sweep has, so that ``close`` notices missing ones."""
     for current in _current:
         current.jobs.update(wording(job) for job in jobs)
 

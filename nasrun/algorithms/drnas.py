@@ -19,7 +19,7 @@ class DrNAS(Mixture):
     Chen et al., "DrNAS: Dirichlet Neural Architecture Search" (ICLR 2021), the progressive version
     for NAS-Bench-201 (the authors' ``train_search_progressive.py``): in the first half a quarter of
     the channels goes through all options, in the second one half of the channels through the
-    ``kept`` best options of each edge; the logits rest in the first fifth of either half.
+    ``kept`` best options of each edge; the logits are frozen in the first fifth of either half.
 
     Departures: the operations of the wider supernet begin anew, and only what keeps its shape
     (stem, residual blocks, classifier) keeps its weights (the authors widen the operations, too);
@@ -36,7 +36,7 @@ class DrNAS(Mixture):
     later_share: ClassVar[int] = 2
 
     def prepare(self) -> None:
-        """Draw the logits; all options are in the game."""
+        """Draw the logits; no option is dropped yet."""
         super().prepare()
         self._allowed = torch.ones_like(self.logits, requires_grad=False)
         self.keep(allowed=self._allowed)
@@ -75,7 +75,7 @@ class DrNAS(Mixture):
         return begun >= self.frozen * self._half
 
     def update(self, x: Tensor, y: Tensor) -> None:
-        """Logits, once their time has come, then weights, each with a sample of its own."""
+        """Logits, after the epochs of weights alone, then weights, each with its own sample."""
         if self.learns_logits:
             self.arch_step(self.loss(*self.valid_batch(), self._sample()))
         self.weight_step(self.loss(x, y, [row.detach() for row in self._sample()]))

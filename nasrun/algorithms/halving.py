@@ -1,4 +1,4 @@
-"""Successive halving in brackets: what Hyperband and its model-based relatives share."""
+"""Successive halving in brackets: what Hyperband and BOHB share."""
 
 from abc import abstractmethod
 from collections.abc import Sequence

@@ -36,7 +36,7 @@ class CategoricalKDE:
         """A density whose bandwidths follow the normal reference rule on the option indices.
 
         The rule, 1.06 * std * n**(-1 / (4 + L)), is statsmodels' ``normal_reference``, which
-        HpBandSter applies to option indices although their order means nothing. Above
+        HpBandSter applies to option indices although they have no order. Above
         (k - 1) / k the kernel favours the options that were *not* seen, above 1 it is negative.
         statsmodels lets both happen, and takes for k the options among the points: if that is one,
         ``miss`` is infinite.

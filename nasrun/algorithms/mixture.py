@@ -22,7 +22,8 @@ class Mixture(OneShot):
     rates 0.5 and 0.999, weight decay 1e-3, logits from N(0, 1e-3^2).
 
     Raises:
-        ConfigError: a value that means nothing.
+        ConfigError: a rate of the logits that is not positive, or ``frozen`` outside [0, 1); see
+            OneShot for the others.
     """
 
     arch_rate: float = 3e-4
@@ -56,7 +57,7 @@ class Mixture(OneShot):
             )
 
     def parameter(self) -> Tensor:
-        """``(rows, most options)`` numbers close to zero; those beyond a row's options are idle."""
+        """``(rows, most options)`` numbers close to zero; unused beyond a row's options."""
         rows = self.network.rows
         shape = len(rows), max(map(len, rows))
         drawn = self.initial_std * torch.randn(shape, generator=self.noise)

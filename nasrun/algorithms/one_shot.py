@@ -40,7 +40,8 @@ class OneShot(Algorithm):
     images of an epoch are drawn without repeats; a derived cell is judged after every epoch.
 
     Raises:
-        ConfigError: a value that means nothing.
+        ConfigError: fewer than 1 epoch or image a batch, a learning rate that is not positive, or
+            a final rate, momentum or weight decay that is negative.
     """
 
     epochs: int = 50
@@ -120,7 +121,7 @@ class OneShot(Algorithm):
         half = self.processor.dtype is torch.float16
         if half and self.precision is Precision.float16:
             raise ConfigError(
-                "algorithm.precision=float16 needs scaled losses, which supernets have not: use "
+                "algorithm.precision=float16 needs scaled losses, which supernets do not have: use "
                 "auto, bfloat16 or float32"
             )
         if self.precision is Precision.auto and (self.exact or half or not self.processor.on_gpu):

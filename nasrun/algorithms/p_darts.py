@@ -57,7 +57,7 @@ class PDARTS(Mixture):
             )
 
     def prepare(self) -> None:
-        """Draw the logits; all options are in the game."""
+        """Draw the logits; no option is dropped yet."""
         super().prepare()
         self._allowed = torch.ones_like(self.logits, requires_grad=False)
         self.keep(allowed=self._allowed)
@@ -136,7 +136,7 @@ class PDARTS(Mixture):
         return [F.softmax(row, dim=-1) for row in self.by_row(logits)]
 
     def update(self, x: Tensor, y: Tensor) -> None:
-        """Logits, once their time has come, then weights."""
+        """Logits, after the epochs of weights alone, then weights."""
         if self.learns_logits:
             self.arch_step(self.loss(*self.valid_batch(), self.softmax()))
         self.weight_step(self.loss(x, y, [row.detach() for row in self.softmax()]))
@@ -157,7 +157,7 @@ class PDARTS(Mixture):
 
 
 def limited_skips(rows: list[Floats], network: SharedNet, limit: int) -> Archs:
-    """``(L,)`` what ``rows`` speak for, with at most ``limit`` skip-connections a normal cell."""
+    """``(L,)`` the architecture of ``rows`` with at most ``limit`` skips in the normal cell."""
     rows = [row.copy() for row in rows]
     while True:
         arch = network.derive(rows)

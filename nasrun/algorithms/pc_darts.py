@@ -60,7 +60,7 @@ class PCDARTS(Mixture):
         return rows
 
     def update(self, x: Tensor, y: Tensor) -> None:
-        """Logits, once their time has come, then weights."""
+        """Logits, after the epochs of weights alone, then weights."""
         if self.learns_logits:
             self.arch_step(self.loss(*self.valid_batch(), self.softmax()))
         self.weight_step(self.loss(x, y, [row.detach() for row in self.softmax()]))

@@ -59,7 +59,7 @@ class UNAS(Mixture):
     by epoch).
 
     Raises:
-        ConfigError: a value that means nothing.
+        ConfigError: a temperature that is not positive; see Mixture for the others.
     """
 
     name: str = "unas"
@@ -110,7 +110,7 @@ class UNAS(Mixture):
         return last + (first - last) * (1.0 + math.cos(math.pi * done)) / 2.0
 
     def update(self, x: Tensor, y: Tensor) -> None:
-        """Architecture, once its time has come, then weights."""
+        """Architecture, after the epochs of weights alone, then weights."""
         drawn = self._draw(len(x))
         if self.learns_logits:
             self._learn(x, y, drawn)

@@ -24,8 +24,8 @@ def read(source: Source, path: Path) -> Frame:
     """
     names = [source.arch_column, *source.columns]
     meaning = {name: Column.parse(text) for name, text in source.columns.items()}
-    if strangers := sorted(source.scale.keys() - source.columns.keys()):
-        raise ConfigError(f"scale of a CSV table names {strangers}, which columns does not map")
+    if unmapped := sorted(source.scale.keys() - source.columns.keys()):
+        raise ConfigError(f"scale of a CSV table names {unmapped}, which columns does not map")
     rows = _rows(path, names)
     figures = {
         column: _numbers([row[i] for row in rows], name, path) * source.scale.get(name, 1.0)

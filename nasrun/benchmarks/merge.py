@@ -1,4 +1,4 @@
-"""Merging what several sources say about one space: the first source wins, conflicts are told."""
+"""Merging several sources of one space: the first one wins, conflicts are reported."""
 
 from collections.abc import Mapping, Sequence
 

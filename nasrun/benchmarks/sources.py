@@ -20,7 +20,7 @@ __all__ = ["Source", "load_table"]
 
 log = logging.getLogger("nasrun")
 
-COMMAND = "the command"  # who names the source of a conversion
+COMMAND = "the command"  # stands for the config key in what ``convert`` refuses
 
 
 @dataclass(frozen=True)

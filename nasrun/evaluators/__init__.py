@@ -1,1 +1,1 @@
-"""Judges of architectures, one class a file."""
+"""Evaluators of architectures, one class a file."""

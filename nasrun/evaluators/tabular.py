@@ -49,7 +49,7 @@ class Tabular(Evaluator):
     table reports, averaged over runs ([A] R_EA.py, [N] api_utils.py; those draw one run's seconds).
 
     Raises:
-        ConfigError: a reward or a number of epochs that means nothing.
+        ConfigError: a reward other than ``val@EPOCHS``, or a number of epochs below 1.
     """
 
     name: str = "tabular"
@@ -98,14 +98,14 @@ class TabularSession(Session):
         self._schedule = settings.schedule
         self._table = load_table(settings.tables, settings.sources, space, Path(settings.cache_dir))
         self._dataset = self._table.datasets(task).search
-        moments = self._find_moments(self._dataset)
-        self._scores = {epoch: self._runs_of(column) for epoch, column in moments.items()}
+        columns = self._mean_columns(self._dataset)
+        self._scores = {epoch: self._runs_of(column) for epoch, column in columns.items()}
         self._counts = {
             epoch: (~np.isnan(runs)).sum(axis=0) for epoch, runs in self._scores.items()
         }
-        self._cost_s = {epoch: self._cost_of(epoch) for epoch in moments}
+        self._cost_s = {epoch: self._cost_of(epoch) for epoch in columns}
 
-    def _find_moments(self, dataset: str) -> dict[int, Column]:
+    def _mean_columns(self, dataset: str) -> dict[int, Column]:
         """Mean-accuracy column of every epoch that can be measured, by epoch.
 
         These are the recorded epochs of the reward's own training, and the ends of shorter ones
@@ -113,13 +113,13 @@ class TabularSession(Session):
         """
         table, schedule = self._table, self._schedule
         shorter = [s for s in table.schedules("val_score", dataset) if s < schedule]
-        moments = {s: Column("val_score", dataset, s, s, "mean") for s in shorter}
-        moments = {epoch: mean for epoch, mean in moments.items() if self._has_run(mean)}
+        columns = {s: Column("val_score", dataset, s, s, "mean") for s in shorter}
+        columns = {epoch: mean for epoch, mean in columns.items() if self._has_run(mean)}
         for epoch in table.epochs("val_score", dataset, schedule):
-            moments[epoch] = Column("val_score", dataset, schedule, epoch, "mean")
-        if schedule not in moments:
+            columns[epoch] = Column("val_score", dataset, schedule, epoch, "mean")
+        if schedule not in columns:
             raise self._lacks_schedule(dataset)
-        return dict(sorted(moments.items()))
+        return dict(sorted(columns.items()))
 
     def _has_run(self, mean: Column) -> bool:
         runs = self._table.runs(*mean[:4])

@@ -29,7 +29,8 @@ class Training(Evaluator):
     network was trained, whoever trained it.
 
     Raises:
-        ConfigError: counts that mean nothing.
+        ConfigError: epochs, networks in parallel, channels or cells below 1; a negative seed, or no
+            final one; epochs to judge after that lie outside the training.
     """
 
     name: str = "training"

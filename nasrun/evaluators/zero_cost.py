@@ -41,7 +41,7 @@ class ZeroCost(Evaluator):
     A final accuracy comes from another evaluator (``scorer``).
 
     Raises:
-        ConfigError: an unknown proxy, or a count that means nothing.
+        ConfigError: a batch below 2, channels or cells below 1, or a negative seed.
     """
 
     name: str = "zero_cost"

@@ -1,4 +1,4 @@
-"""Latencies that somebody measured on real devices, from a CSV file."""
+"""Published latencies of real devices, from a CSV file."""
 
 import csv
 import gzip

@@ -31,7 +31,8 @@ class ImageSubsets(MetaPool):
     record under that name. The source must be other data than the target's.
 
     Raises:
-        ConfigError: no source, or sizes that mean nothing.
+        ConfigError: no source; fewer than 2 classes, or more than the source has; agents, epochs or
+            networks below 1, or a negative seed.
         UnsupportedError: the evaluator looks figures up instead of training.
     """
 

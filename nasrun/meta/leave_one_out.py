@@ -17,7 +17,7 @@ class LeaveOneOut(MetaPool):
     ``ImageSubsets``): it is what a table offers at no cost, and every row says so.
 
     Raises:
-        ConfigError: sizes that mean nothing; no task is left.
+        ConfigError: agents, epochs, networks or others below 1, or a negative seed.
     """
 
     name: str = "leave_one_out"

@@ -23,7 +23,7 @@ class Recorded(MetaPool):
     The target's data set is left out, and with it every task of some of its classes.
 
     Raises:
-        ConfigError: sizes that mean nothing.
+        ConfigError: agents, epochs or networks below 1, or a negative seed.
     """
 
     name: str = "recorded"

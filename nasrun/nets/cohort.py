@@ -90,7 +90,8 @@ def shapes_of(sizes: Sequence[int]) -> list[tuple[int, int]]:
 class CohortMLP:
     """``T`` perceptrons of one shape: inputs ``(T, n, padded(sizes[0]))``, trial by trial.
 
-    Surplus inputs must be zero, and surplus outputs (columns from ``sizes[-1]`` on) mean nothing.
+    Surplus inputs must be zero, and surplus outputs (columns from ``sizes[-1]`` on) are to be
+    ignored.
 
     Args:
         parameters: weights ``(T, in, out)`` and biases ``(T, 1, out)`` in turn, widths padded.

@@ -3,7 +3,7 @@
 An architecture distribution is one row of logits per decision. A loss takes one row of weights per
 decision, ``(B, options)``, and returns ``(B,)`` losses, one for each of ``B`` drawn architectures.
 Every estimator returns a scalar whose *gradient* with respect to the logits is the estimate of the
-gradient of E[loss]; the scalar's own value means nothing more than a mean loss.
+gradient of E[loss]; its own value is no loss to be read or minimised.
 
 ``expected`` of Gumbel-Softmax is biased. REINFORCE, REBAR and RELAX are not: in expectation their
 gradient is that of the expected loss over one-hot rows.

@@ -33,7 +33,7 @@ class Augmentation:
     contrast, saturation and hue.
 
     Raises:
-        ConfigError: a negative size, or an area that is none.
+        ConfigError: a negative size or jitter, or an area outside (0, 1].
     """
 
     flip: bool = False

@@ -104,7 +104,7 @@ class SharedNet(nn.Module, ABC):
         return arch
 
     def derive(self, scores: Sequence[Floats]) -> Ints:
-        """``(L,)`` the architecture that ``scores``, one ``(options,)`` a row, speak for."""
+        """``(L,)`` the architecture with the highest ``scores``, one ``(options,)`` a row."""
         return np.array([int(np.argmax(row)) for row in scores], np.int64)
 
     def branch_overlap(self, mixing: Sequence[Tensor]) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""The one door to torchvision.
+"""Loads torchvision, beside any build of torch; import it through here alone.
 
 A torchvision wheel that was built for CUDA cannot load its compiled operators beside a CPU-only
 torch. It says nothing about that, but while it is imported it gives ``torchvision::nms`` and

@@ -24,7 +24,7 @@ class History:
         self._clock_s: list[Floats] = []
 
     def add(self, phase: Phase, measured: Measured, counted: Mask, clock_s: Floats) -> None:
-        """Append one step: who measured it, ``counted (T,)``, and ``clock_s (T,)`` after it."""
+        """Append one step: its phase, ``counted (T,)``, and ``clock_s (T,)`` after it."""
         self._phases.append(phase.value)
         self._measured.append(measured)
         self._counted.append(counted)

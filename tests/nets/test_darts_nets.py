@@ -127,7 +127,7 @@ def test_equal_branches_in_another_order_are_one_network():
 
 @KINDS
 def test_one_hot_rows_are_the_architecture(kind):
-    """What an architecture's rows speak for is that architecture."""
+    """The architecture derived from an architecture's own rows is that architecture."""
     network = net(kind)
     for arch in some_archs(kind):
         scores = [row.double().numpy() for row in one_hot(network, arch)]
