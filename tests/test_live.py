@@ -154,5 +154,5 @@ def test_watching_changes_no_number():
     plain, _ = search(experiment.opened(), np.array(experiment.seeds), None)
     again = replace(experiment, algorithm=RandomSearch())
     with live(again, 0, sweep=False, console=terminal()) as watch:
-        watched, _ = search(again, np.array(again.seeds), watch)
+        watched, _ = search(again.opened(), np.array(again.seeds), watch)
     assert (plain.archs == watched.archs).all()
