@@ -6,6 +6,7 @@ Hydra scans this module at every start, so it imports nothing beyond Hydra itsel
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from nasrun import sweep
-from nasrun.errors import ConfigError
+from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.sweepers.launcher import make_launcher
 
 if TYPE_CHECKING:
@@ -61,10 +62,15 @@ class OptunaSweeper(Sweeper):
         """Tune, write what was found, and play the reported runs; returns their results.
 
         Raises:
+            UnsupportedError: Optuna is not installed.
             ConfigError: the settings mean nothing, or the reported figures would not be free of
                 what was tuned on.
             DataError: the default, or not one configuration, could be played.
         """
+        if find_spec("optuna") is None:
+            raise UnsupportedError(
+                'tuning needs Optuna, which is not installed: pip install "nasrun[tuning]"'
+            )
         from nasrun.sweepers.tuning import make_tuning
         from nasrun.sweepers.tuning_files import best_of, verdict, write_best
 

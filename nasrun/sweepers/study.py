@@ -9,20 +9,18 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import filelock
+import optuna
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from nasrun.errors import ConfigError, DataError, UnsupportedError
+from nasrun.errors import ConfigError, DataError
 from nasrun.files import unwritable
 from nasrun.sweepers.choosing import Sampling, choose
-from nasrun.sweepers.dimensions import Dimension, Value
-
-if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.trial import FrozenTrial
+from nasrun.sweepers.dimensions import Dimensions, Value
 
 JOURNAL = "journal.log"
 STUDY = "tuning"
@@ -63,7 +61,6 @@ class SharedStudy:
         first: values of the first configuration; None: it is chosen like the others.
 
     Raises:
-        UnsupportedError: Optuna is not installed.
         ConfigError: the folder holds another study.
         DataError: the folder cannot be written, or its journal not be read.
     """
@@ -71,7 +68,7 @@ class SharedStudy:
     def __init__(
         self,
         folder: Path,
-        dimensions: Mapping[str, Dimension],
+        dimensions: Dimensions,
         sampling: Sampling,
         declared: str,
         first: Mapping[str, Value] | None = None,
@@ -81,7 +78,6 @@ class SharedStudy:
         self._sampling = sampling
         self._first = first
         self._claims: dict[int, filelock.BaseFileLock] = {}
-        _require_optuna()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = filelock.FileLock(folder / CLAIM)
@@ -125,8 +121,6 @@ class SharedStudy:
 
     def tell(self, number: int, objective: float | None) -> None:
         """Note what a configuration is worth, None if that cannot be known, and let go of it."""
-        from optuna.trial import TrialState
-
         with self.held():
             if objective is None:
                 self._study.tell(number, state=TrialState.FAIL)
@@ -148,12 +142,10 @@ class SharedStudy:
         with self.held():
             return [self._configuration(trial) for trial in self._trials()]
 
-    def _trials(self) -> "list[FrozenTrial]":
+    def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
 
-    def _running(self) -> "list[FrozenTrial]":
-        from optuna.trial import TrialState
-
+    def _running(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
     def _claim(self, number: int) -> None:
@@ -172,25 +164,23 @@ class SharedStudy:
 
         False: all that are possible were tried.
         """
-        from optuna.trial import TrialState, create_trial
-
         trials = self._trials()
+        # The order of the keys decides what is drawn: that of the command which began the study.
+        dimensions = trials[0].distributions if trials else self._dimensions
         values = self._first if not trials else None
-        values = values or choose(self._dimensions, self._sampling, trials)
+        values = values or choose(dimensions, self._sampling, trials)
         if values is None:
             return False
         trial = create_trial(
             state=TrialState.RUNNING,
             params=dict(values),
-            distributions={key: each.distribution() for key, each in self._dimensions.items()},
+            distributions=dimensions,
         )
         self._study.add_trial(trial)
         self._claim(len(trials))
         return True
 
-    def _configuration(self, trial: "FrozenTrial") -> Configuration:
-        from optuna.trial import TrialState
-
+    def _configuration(self, trial: FrozenTrial) -> Configuration:
         known = trial.state is TrialState.COMPLETE
         state = State.running if not trial.state.is_finished() else State.failed
         return Configuration(
@@ -204,18 +194,8 @@ def place_of(number: int) -> str:
     return f"{number:04d}"
 
 
-def _require_optuna() -> None:
-    if find_spec("optuna") is None:
-        raise UnsupportedError(
-            'tuning needs Optuna, which is not installed: pip install "nasrun[tuning]"'
-        )
-
-
-def _open_study(journal: Path, lock: filelock.BaseFileLock) -> "Study":
+def _open_study(journal: Path, lock: filelock.BaseFileLock) -> optuna.Study:
     """The study of a journal file; the caller holds the lock."""
-    import optuna
-    from optuna.storages.journal import JournalFileBackend
-
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     guard: Any = lock  # acquire() and release() are all that Optuna asks of it
     try:

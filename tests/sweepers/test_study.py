@@ -11,12 +11,17 @@ import pytest
 
 pytest.importorskip("optuna")
 
-from nasrun.errors import ConfigError, DataError, UnsupportedError
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from nasrun.errors import ConfigError, DataError
 from nasrun.sweepers.choosing import Sampling
-from nasrun.sweepers.dimensions import Numbers, Options
 from nasrun.sweepers.study import JOURNAL, SharedStudy, State
 
-DIMENSIONS = {"x": Numbers(0.0, 1.0), "k": Numbers(1, 50, log=True), "how": Options(("a", "b"))}
+DIMENSIONS = {
+    "x": FloatDistribution(0.0, 1.0),
+    "k": IntDistribution(1, 50, log=True),
+    "how": CategoricalDistribution(("a", "b")),
+}
 FIRST = {"x": 0.5, "k": 10, "how": "a"}
 
 
@@ -98,13 +103,6 @@ def test_a_folder_with_another_tuning_is_refused(tmp_path):
     study(tmp_path, "this")
     with pytest.raises(ConfigError, match="holds another tuning"):
         study(tmp_path, "that")
-
-
-def test_without_optuna_no_folder_is_made(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(UnsupportedError, match="tuning needs Optuna"):
-        study(tmp_path / "tuning")
-    assert not (tmp_path / "tuning").exists()
 
 
 def test_a_torn_line_of_a_killed_writer_is_dropped(tmp_path):

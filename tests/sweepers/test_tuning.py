@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 pytest.importorskip("optuna")
 
 from nasrun.__main__ import CONF
-from nasrun.errors import ConfigError
+from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.files import read_csv
 from nasrun.sweepers.optuna_sweeper import OptunaSweeper
 from nasrun.sweepers.study import Configuration, State
@@ -73,6 +73,12 @@ def test_a_tuning_that_proves_nothing_is_refused(settings, arguments, sentence):
 def test_a_reported_task_that_does_not_exist_is_refused_before_anything_is_played():
     with pytest.raises(HydraException, match="task/cifar101"):
         tuning({"report_tasks": ["cifar101"]}, POPULATION)
+
+
+def test_without_optuna_nothing_is_begun(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(UnsupportedError, match="tuning needs Optuna"):
+        OptunaSweeper().sweep([POPULATION])
 
 
 def test_seeds_beside_each_other_are_apart():
