@@ -20,7 +20,9 @@ from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.sweepers.launcher import make_launcher
 
 if TYPE_CHECKING:
-    from nasrun.sweepers.study import Configuration, SharedStudy
+    from optuna.trial import FrozenTrial
+
+    from nasrun.sweepers.study import SharedStudy
     from nasrun.sweepers.tuning import Tuning
 
 log = logging.getLogger(__name__)
@@ -90,7 +92,7 @@ class OptunaSweeper(Sweeper):
         best = best_of(tried, folder)
         write_best(tuning, tried, best)
         log.info("%s", verdict(tuning, tried, best))
-        return self._report(tuning, best.values)
+        return self._report(tuning, best.params)
 
     def _tune(self, tuning: "Tuning", study: "SharedStudy") -> None:
         """Play configurations until all are done, whoever played them."""
@@ -104,9 +106,7 @@ class OptunaSweeper(Sweeper):
             else:
                 return
 
-    def _play(
-        self, tuning: "Tuning", study: "SharedStudy", asked: "Sequence[Configuration]"
-    ) -> None:
+    def _play(self, tuning: "Tuning", study: "SharedStudy", asked: "Sequence[FrozenTrial]") -> None:
         """Play configurations on all tasks, side by side if the launcher can."""
         from nasrun.sweepers.tuning_files import (
             cannot_start,
@@ -117,7 +117,9 @@ class OptunaSweeper(Sweeper):
         )
 
         log.info("playing configurations %s", ", ".join(str(each.number) for each in asked))
-        self._launch([job for each in asked for job in tuning.tuning_jobs(each)])
+        self._launch(
+            [job for each in asked for job in tuning.tuning_jobs(each.number, each.params)]
+        )
         for each in asked:
             places = tuning.places(each.number).values()
             results = [read_result(place) for place in places]

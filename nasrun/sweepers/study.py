@@ -7,8 +7,6 @@ whose process was killed is found, without any waiting time, and played on under
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +24,6 @@ JOURNAL = "journal.log"
 STUDY = "tuning"
 DECLARED = "declared"  # the attribute that holds what the study is about
 CLAIM = ".lock"  # in a configuration's folder, held by the process that plays it
-
-
-class State(Enum):
-    """How far a configuration is."""
-
-    running = "running"
-    complete = "complete"
-    failed = "failed"
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """One set of values, and what it is worth once that is known."""
-
-    number: int
-    values: Mapping[str, Value]
-    objective: float | None
-    state: State
 
 
 class SharedStudy:
@@ -104,7 +84,7 @@ class SharedStudy:
                 "choose another folder with hydra.sweep.dir=..., or delete this one"
             )
 
-    def ask(self, count: int, limit: int) -> list[Configuration]:
+    def ask(self, count: int, limit: int) -> list[FrozenTrial]:
         """Up to ``count`` configurations to play now; they are this process's until told or left.
 
         Those that a dead process left behind come first, then new ones, ``limit`` in all or as
@@ -114,10 +94,11 @@ class SharedStudy:
             for trial in self._running():
                 if len(self._claims) < count:
                     self._claim(trial.number)
-            while len(self._claims) < count and len(self._trials()) < limit:
+            while len(self._claims) < count and len(self._study.trials) < limit:
                 if not self._add():
                     break
-            return [self._configuration(self._trials()[number]) for number in sorted(self._claims)]
+            trials = self._study.trials
+            return [trials[number] for number in sorted(self._claims)]
 
     def tell(self, number: int, objective: float | None) -> None:
         """Note what a configuration is worth, None if that cannot be known, and let go of it."""
@@ -137,16 +118,13 @@ class SharedStudy:
         with self.held():
             return bool(self._running())
 
-    def configurations(self) -> list[Configuration]:
+    def configurations(self) -> list[FrozenTrial]:
         """All configurations so far, by number."""
         with self.held():
-            return [self._configuration(trial) for trial in self._trials()]
-
-    def _trials(self) -> list[FrozenTrial]:
-        return self._study.get_trials(deepcopy=False)
+            return self._study.trials
 
     def _running(self) -> list[FrozenTrial]:
-        return self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return self._study.get_trials(states=(TrialState.RUNNING,))
 
     def _claim(self, number: int) -> None:
         """Take a configuration, unless a living process has it."""
@@ -164,7 +142,7 @@ class SharedStudy:
 
         False: all that are possible were tried.
         """
-        trials = self._trials()
+        trials = self._study.trials
         # The order of the keys decides what is drawn: that of the command which began the study.
         dimensions = trials[0].distributions if trials else self._dimensions
         values = self._first if not trials else None
@@ -179,14 +157,6 @@ class SharedStudy:
         self._study.add_trial(trial)
         self._claim(len(trials))
         return True
-
-    def _configuration(self, trial: FrozenTrial) -> Configuration:
-        known = trial.state is TrialState.COMPLETE
-        state = State.running if not trial.state.is_finished() else State.failed
-        return Configuration(
-            trial.number, trial.params, trial.value if known else None,
-            State.complete if known else state,
-        )  # fmt: skip
 
 
 def place_of(number: int) -> str:

@@ -22,7 +22,7 @@ from nasrun.sweepers.dimensions import (
     values_within,
 )
 from nasrun.sweepers.settings import Settings
-from nasrun.sweepers.study import Configuration, SharedStudy, place_of
+from nasrun.sweepers.study import SharedStudy, place_of
 
 REPORTED = "reported"  # folder of the jobs whose rows are the sweep's
 DEFAULT, TUNED = "default", "tuned"
@@ -57,13 +57,13 @@ class Tuning:
             self.folder / TUNING, self.dimensions, sampling, self.declared, self.first
         )
 
-    def tuning_jobs(self, configuration: Configuration) -> list[list[str]]:
+    def tuning_jobs(self, number: int, values: Mapping[str, Value]) -> list[list[str]]:
         """Overrides of a configuration's jobs, by task."""
         return [
             [
                 *_tuning_overrides(self.fixed, self.settings, task, self.removed[task]),
-                *overrides_of(configuration.values),
-                f"hydra.sweep.subdir={TUNING}/{place_of(configuration.number)}/{task}",
+                *overrides_of(values),
+                f"hydra.sweep.subdir={TUNING}/{place_of(number)}/{task}",
             ]
             for task in self.settings.tasks
         ]

@@ -22,7 +22,6 @@ from nasrun.__main__ import CONF
 from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.files import read_csv
 from nasrun.sweepers.optuna_sweeper import OptunaSweeper
-from nasrun.sweepers.study import Configuration, State
 from nasrun.sweepers.tuning import make_tuning
 
 NASRUN = Path(sys.executable).with_name("nasrun")
@@ -96,7 +95,7 @@ def test_the_default_is_the_first_configuration_where_the_dimensions_hold_it():
 
 def test_a_tuning_never_learns_from_the_reported_task():
     jobs = tuning({}, "algorithm=catch", "algorithm.candidates=range(5,60)").tuning_jobs(
-        Configuration(3, {"algorithm.candidates": 7}, None, State.running)
+        3, {"algorithm.candidates": 7}
     )
     assert [job[1] for job in jobs] == ["task=cifar10", "task=imagenet16_120"]
     for job in jobs:
