@@ -6,20 +6,17 @@ Hydra scans this module at every start, so it imports nothing beyond Hydra itsel
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from hydra.plugins.launcher import Launcher
-from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
-
 from nasrun import sweep
-from nasrun.errors import ConfigError
-from nasrun.sweepers.launcher import make_launcher
+from nasrun.errors import UnsupportedError
+from nasrun.sweepers.base import FolderSweeper, succeeded
 
 if TYPE_CHECKING:
-    from nasrun.sweepers.study import Configuration, SharedStudy
+    from optuna.trial import FrozenTrial
+
+    from nasrun.sweepers.study import SharedStudy
     from nasrun.sweepers.tuning import Tuning
 
 log = logging.getLogger(__name__)
@@ -27,7 +24,7 @@ log = logging.getLogger(__name__)
 POLL_S = 2.0  # between two looks at what other processes are still playing
 
 
-class OptunaSweeper(Sweeper):
+class OptunaSweeper(FolderSweeper):
     """Tunes on some tasks by Optuna's TPE, then reports default and tuned values on another.
 
     Every configuration is played on every tuning task with the same seeds; its objective is the
@@ -47,31 +44,25 @@ class OptunaSweeper(Sweeper):
     def __init__(self, max_batch_size: int | None = None, **settings: Any) -> None:
         super().__init__()
         self._settings = settings
-        self._jobs = 0  # launched so far: Hydra numbers them
-
-    def setup(
-        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
-    ) -> None:
-        """Keep what Hydra hands over, and make the launcher."""
-        self.hydra_context = hydra_context
-        self.config = config
-        self.launcher = make_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Tune, write what was found, and play the reported runs; returns their results.
 
         Raises:
+            UnsupportedError: Optuna is not installed.
             ConfigError: the settings mean nothing, or the reported figures would not be free of
                 what was tuned on.
             DataError: the default, or not one configuration, could be played.
+            NasrunError: the launcher gave up before its jobs ended.
         """
+        if find_spec("optuna") is None:
+            raise UnsupportedError(
+                'tuning needs Optuna, which is not installed: pip install "nasrun[tuning]"'
+            )
         from nasrun.sweepers.tuning import make_tuning
         from nasrun.sweepers.tuning_files import best_of, verdict, write_best
 
-        assert self.config is not None
-        folder = Path(self.config.hydra.sweep.dir)
-        if self.config.get("resume") is not None and not (folder / "multirun.yaml").exists():
-            raise ConfigError(f"resume={self.config.resume} holds no tuning: leave resume out")
+        folder = self._folder()
         tuning = make_tuning(folder, self._settings, arguments, self._compose)
         study = tuning.study()
         self._save_config(folder)
@@ -84,7 +75,7 @@ class OptunaSweeper(Sweeper):
         best = best_of(tried, folder)
         write_best(tuning, tried, best)
         log.info("%s", verdict(tuning, tried, best))
-        return self._report(tuning, best.values)
+        return self._report(tuning, best.params)
 
     def _tune(self, tuning: "Tuning", study: "SharedStudy") -> None:
         """Play configurations until all are done, whoever played them."""
@@ -98,9 +89,7 @@ class OptunaSweeper(Sweeper):
             else:
                 return
 
-    def _play(
-        self, tuning: "Tuning", study: "SharedStudy", asked: "Sequence[Configuration]"
-    ) -> None:
+    def _play(self, tuning: "Tuning", study: "SharedStudy", asked: "Sequence[FrozenTrial]") -> None:
         """Play configurations on all tasks, side by side if the launcher can."""
         from nasrun.sweepers.tuning_files import (
             cannot_start,
@@ -111,7 +100,9 @@ class OptunaSweeper(Sweeper):
         )
 
         log.info("playing configurations %s", ", ".join(str(each.number) for each in asked))
-        self._launch([job for each in asked for job in tuning.tuning_jobs(each)])
+        self._launch(
+            [job for each in asked for job in tuning.tuning_jobs(each.number, each.params)]
+        )
         for each in asked:
             places = tuning.places(each.number).values()
             results = [read_result(place) for place in places]
@@ -130,7 +121,6 @@ class OptunaSweeper(Sweeper):
         """Play default and tuned values on the reported tasks; one process at a time does."""
         import filelock
 
-        from nasrun.sweepers.split import succeeded
         from nasrun.sweepers.tuning_files import set_aside
 
         jobs = tuning.report_jobs(best)
@@ -143,24 +133,3 @@ class OptunaSweeper(Sweeper):
             if not succeeded(returned):
                 sweep.refuse(job)  # its folder may hold the figures of other values
         return returns
-
-    def _launch(self, jobs: Sequence[Sequence[str]]) -> Sequence[Any]:
-        assert isinstance(self.launcher, Launcher)
-        first, self._jobs = self._jobs, self._jobs + len(jobs)
-        batch = [
-            [*job, "hydra.mode=MULTIRUN"] for job in jobs
-        ]  # a job fails without ending the rest
-        return self.launcher.launch(batch, initial_job_idx=first)
-
-    def _compose(self, overrides: Sequence[str]) -> DictConfig:
-        """The config of a job with these overrides."""
-        assert self.hydra_context is not None
-        assert self.config is not None
-        return self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
-
-    def _save_config(self, folder: Path) -> None:
-        """Write ``multirun.yaml`` as Hydra's own sweeper does."""
-        from nasrun.files import atomic
-
-        with atomic(folder / "multirun.yaml") as stream:
-            stream.write(OmegaConf.to_yaml(self.config))

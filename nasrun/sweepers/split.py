@@ -3,29 +3,24 @@
 import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import JobReturn, JobStatus, configure_log
-from hydra.errors import HydraException
-from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, TaskFunction
+from hydra.core.utils import JobReturn, configure_log
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nasrun import sweep
-from nasrun.errors import ConfigError, NasrunError
+from nasrun.errors import ConfigError
 from nasrun.record.request import TRIALS, Found, composed_hash, conf_hash, key_of, wording
-from nasrun.sweepers.launcher import make_launcher
+from nasrun.sweepers.base import MULTIRUN, FolderSweeper, succeeded
 from nasrun.sweepers.plan import Overrides, Plan, Wanted, make_plan
 
 log = logging.getLogger(__name__)
-MULTIRUN = "hydra.mode=MULTIRUN"  # where sweep.split made the command a sweep, jobs must know it
 SPLIT = "sweep.split"
 
 
-class SplitSweeper(Sweeper):
+class SplitSweeper(FolderSweeper):
     """Splits each job's trials over ``sweep.split`` jobs and launches those that are not done.
 
     What differs from Hydra's own sweeper: jobs that differ in their trials alone are composed once
@@ -44,14 +39,6 @@ class SplitSweeper(Sweeper):
         self.params = params or {}
         self.max_batch_size = max_batch_size
 
-    def setup(
-        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
-    ) -> None:
-        """Keep what Hydra hands over, and make the launcher."""
-        self.hydra_context = hydra_context
-        self.config = config
-        self.launcher = make_launcher(hydra_context, task_function, config)
-
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """Launch what is left to do; returns what the launched jobs returned, by batch.
 
@@ -64,23 +51,20 @@ class SplitSweeper(Sweeper):
         from nasrun.record.found import found_jobs
 
         assert self.config is not None
-        folder = Path(self.config.hydra.sweep.dir)
         split = self._split()
-        if self.config.get("resume") is not None and not (folder / "multirun.yaml").exists():
-            raise ConfigError(f"resume={self.config.resume} holds no sweep: leave resume out")
+        folder = self._folder()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         conf = conf_hash((s.schema, s.path) for s in self.config.hydra.runtime.config_sources)
         found = list(found_jobs(folder))
         wanted = self._wanted(arguments, _known(found, conf) if split == 1 else {})
         plan = make_plan(wanted, found, split, conf)
-        folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, folder / "multirun.yaml")
+        self._save_config(folder)
         for stale in plan.stale:
             shutil.rmtree(stale, ignore_errors=True)
         if plan.launch:
             note_earlier_data(folder, found)
         sweep.expect(plan.jobs)
-        return self._launch(plan)
+        return self._launch_all(plan)
 
     def _split(self) -> int:
         assert self.config is not None
@@ -120,42 +104,21 @@ class SplitSweeper(Sweeper):
 
     def _composed(self, overrides: Overrides) -> Wanted:
         """A job with its trials; what they cannot be, the job itself will refuse."""
-        assert self.config is not None
-        assert self.hydra_context is not None
-        loader = self.hydra_context.config_loader
-        config = loader.load_sweep_config(self.config, [*overrides, MULTIRUN])
+        config = self._compose([*overrides, MULTIRUN])
         return Wanted(overrides, trials_of(config), _hash_of(config))
 
-    def _launch(self, plan: Plan) -> list[Sequence[JobReturn]]:
+    def _launch_all(self, plan: Plan) -> list[Sequence[JobReturn]]:
         """Hand the jobs that are left to the launcher, a batch at a time."""
         log.info("%d jobs, %d of them done", len(plan.jobs), len(plan.jobs) - len(plan.launch))
         size = self.max_batch_size or max(1, len(plan.launch))
         returns: list[Sequence[JobReturn]] = []
         for first in range(0, len(plan.launch), size):
             batch = plan.launch[first : first + size]
-            returns.append(self._launch_batch(batch, first))
+            returns.append(self._launch(batch))
             for job, returned in zip(batch, returns[-1], strict=True):
                 if not succeeded(returned):
                     sweep.refuse(job)
         return returns
-
-    def _launch_batch(self, batch: Sequence[Overrides], first: int) -> Sequence[JobReturn]:
-        assert self.launcher is not None
-        try:
-            return self.launcher.launch([[*job, MULTIRUN] for job in batch], initial_job_idx=first)
-        except (NasrunError, HydraException):
-            raise
-        except Exception as error:  # whatever a plug-in, its library or the cluster may raise
-            reason = next(iter(str(error).splitlines()), "")
-            raise NasrunError(
-                f"the launcher gave up ({type(error).__name__}: {reason}); start the same command "
-                "again to go on"
-            ) from error
-
-
-def succeeded(returned: JobReturn) -> bool:
-    """Whether a job was played: one that fails returns None, and has said why itself."""
-    return returned.status is JobStatus.COMPLETED and returned.return_value is not None
 
 
 def _known(found: Sequence[Found], conf: str | None) -> dict[Overrides, range]:

@@ -7,45 +7,23 @@ whose process was killed is found, without any waiting time, and played on under
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from enum import Enum
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import filelock
+import optuna
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from nasrun.errors import ConfigError, DataError, UnsupportedError
+from nasrun.errors import ConfigError, DataError
 from nasrun.files import unwritable
 from nasrun.sweepers.choosing import Sampling, choose
-from nasrun.sweepers.dimensions import Dimension, Value
-
-if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.trial import FrozenTrial
+from nasrun.sweepers.dimensions import Dimensions, Value
 
 JOURNAL = "journal.log"
 STUDY = "tuning"
 DECLARED = "declared"  # the attribute that holds what the study is about
 CLAIM = ".lock"  # in a configuration's folder, held by the process that plays it
-
-
-class State(Enum):
-    """How far a configuration is."""
-
-    running = "running"
-    complete = "complete"
-    failed = "failed"
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """One set of values, and what it is worth once that is known."""
-
-    number: int
-    values: Mapping[str, Value]
-    objective: float | None
-    state: State
 
 
 class SharedStudy:
@@ -63,7 +41,6 @@ class SharedStudy:
         first: values of the first configuration; None: it is chosen like the others.
 
     Raises:
-        UnsupportedError: Optuna is not installed.
         ConfigError: the folder holds another study.
         DataError: the folder cannot be written, or its journal not be read.
     """
@@ -71,7 +48,7 @@ class SharedStudy:
     def __init__(
         self,
         folder: Path,
-        dimensions: Mapping[str, Dimension],
+        dimensions: Dimensions,
         sampling: Sampling,
         declared: str,
         first: Mapping[str, Value] | None = None,
@@ -81,7 +58,6 @@ class SharedStudy:
         self._sampling = sampling
         self._first = first
         self._claims: dict[int, filelock.BaseFileLock] = {}
-        _require_optuna()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = filelock.FileLock(folder / CLAIM)
@@ -108,7 +84,7 @@ class SharedStudy:
                 "choose another folder with hydra.sweep.dir=..., or delete this one"
             )
 
-    def ask(self, count: int, limit: int) -> list[Configuration]:
+    def ask(self, count: int, limit: int) -> list[FrozenTrial]:
         """Up to ``count`` configurations to play now; they are this process's until told or left.
 
         Those that a dead process left behind come first, then new ones, ``limit`` in all or as
@@ -118,15 +94,14 @@ class SharedStudy:
             for trial in self._running():
                 if len(self._claims) < count:
                     self._claim(trial.number)
-            while len(self._claims) < count and len(self._trials()) < limit:
+            while len(self._claims) < count and len(self._study.trials) < limit:
                 if not self._add():
                     break
-            return [self._configuration(self._trials()[number]) for number in sorted(self._claims)]
+            trials = self._study.trials
+            return [trials[number] for number in sorted(self._claims)]
 
     def tell(self, number: int, objective: float | None) -> None:
         """Note what a configuration is worth, None if that cannot be known, and let go of it."""
-        from optuna.trial import TrialState
-
         with self.held():
             if objective is None:
                 self._study.tell(number, state=TrialState.FAIL)
@@ -143,18 +118,13 @@ class SharedStudy:
         with self.held():
             return bool(self._running())
 
-    def configurations(self) -> list[Configuration]:
+    def configurations(self) -> list[FrozenTrial]:
         """All configurations so far, by number."""
         with self.held():
-            return [self._configuration(trial) for trial in self._trials()]
+            return self._study.trials
 
-    def _trials(self) -> "list[FrozenTrial]":
-        return self._study.get_trials(deepcopy=False)
-
-    def _running(self) -> "list[FrozenTrial]":
-        from optuna.trial import TrialState
-
-        return self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    def _running(self) -> list[FrozenTrial]:
+        return self._study.get_trials(states=(TrialState.RUNNING,))
 
     def _claim(self, number: int) -> None:
         """Take a configuration, unless a living process has it."""
@@ -172,31 +142,21 @@ class SharedStudy:
 
         False: all that are possible were tried.
         """
-        from optuna.trial import TrialState, create_trial
-
-        trials = self._trials()
+        trials = self._study.trials
+        # The order of the keys decides what is drawn: that of the command which began the study.
+        dimensions = trials[0].distributions if trials else self._dimensions
         values = self._first if not trials else None
-        values = values or choose(self._dimensions, self._sampling, trials)
+        values = values or choose(dimensions, self._sampling, trials)
         if values is None:
             return False
         trial = create_trial(
             state=TrialState.RUNNING,
             params=dict(values),
-            distributions={key: each.distribution() for key, each in self._dimensions.items()},
+            distributions=dimensions,
         )
         self._study.add_trial(trial)
         self._claim(len(trials))
         return True
-
-    def _configuration(self, trial: "FrozenTrial") -> Configuration:
-        from optuna.trial import TrialState
-
-        known = trial.state is TrialState.COMPLETE
-        state = State.running if not trial.state.is_finished() else State.failed
-        return Configuration(
-            trial.number, trial.params, trial.value if known else None,
-            State.complete if known else state,
-        )  # fmt: skip
 
 
 def place_of(number: int) -> str:
@@ -204,18 +164,8 @@ def place_of(number: int) -> str:
     return f"{number:04d}"
 
 
-def _require_optuna() -> None:
-    if find_spec("optuna") is None:
-        raise UnsupportedError(
-            'tuning needs Optuna, which is not installed: pip install "nasrun[tuning]"'
-        )
-
-
-def _open_study(journal: Path, lock: filelock.BaseFileLock) -> "Study":
+def _open_study(journal: Path, lock: filelock.BaseFileLock) -> optuna.Study:
     """The study of a journal file; the caller holds the lock."""
-    import optuna
-    from optuna.storages.journal import JournalFileBackend
-
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     guard: Any = lock  # acquire() and release() are all that Optuna asks of it
     try:

@@ -1,59 +1,34 @@
-"""What a tuning plays: settings, jobs of the configurations, and jobs of the report."""
+"""What a tuning plays: jobs of the configurations, and jobs of the report."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from optuna.distributions import distribution_to_json
 
 from nasrun.config import build, identity
 from nasrun.errors import ConfigError
 from nasrun.files import TUNING
-from nasrun.ranges import require_at_least, require_not_negative
 from nasrun.sweepers.choosing import Sampling
-from nasrun.sweepers.dimensions import Dimension, Value, split_sweeps
-from nasrun.sweepers.study import Configuration, SharedStudy, place_of
+from nasrun.sweepers.dimensions import (
+    Dimensions,
+    Value,
+    Values,
+    example_of,
+    split_sweeps,
+    values_within,
+)
+from nasrun.sweepers.settings import Settings
+from nasrun.sweepers.study import SharedStudy, place_of
 
 REPORTED = "reported"  # folder of the jobs whose rows are the sweep's
 DEFAULT, TUNED = "default", "tuned"
 CHOICE = "hydra.runtime.choices.algorithm"
 
 Compose = Callable[[Sequence[str]], DictConfig]
-
-
-@dataclass
-class Settings:
-    """The settings of a tuning, ``hydra.sweeper``.
-
-    Raises:
-        ConfigError: no tasks, a task on both sides, counts below 1, or a negative seed.
-    """
-
-    tasks: list[str] = field(default_factory=list[str])  # tuned on
-    report_tasks: list[str] = field(default_factory=list[str])  # none of those tuned on
-    params: dict[str, str] = field(default_factory=dict[str, str])  # key -> Hydra sweep
-    configurations: int = 30
-    parallel: int = 1
-    startup: int = 10
-    sampler_seed: int = 0
-    seed: int = 1_000_000  # first trial seed of every tuning job
-    trials: int = 50  # of every tuning job
-
-    def __post_init__(self) -> None:
-        for key in ("tasks", "report_tasks"):
-            names = getattr(self, key)
-            if not names or len(set(names)) < len(names):
-                raise ConfigError(f"hydra.sweeper.{key} must name tasks, each once, got {names}")
-        if both := sorted(set(self.tasks) & set(self.report_tasks)):
-            raise ConfigError(
-                f"{', '.join(both)} is both tuned on and reported, and figures of a task that the "
-                "values were chosen on prove nothing: name another in hydra.sweeper.report_tasks"
-            )
-        counts = ("configurations", "parallel", "startup", "trials")
-        require_at_least(self, "hydra.sweeper", 1, *counts)
-        require_not_negative(self, "hydra.sweeper", "seed", "sampler_seed")
 
 
 @dataclass(frozen=True)
@@ -67,7 +42,7 @@ class Tuning:
 
     folder: Path
     settings: Settings
-    dimensions: Mapping[str, Dimension]
+    dimensions: Dimensions
     fixed: Sequence[str]
     first: Mapping[str, Value] | None
     removed: Mapping[str, Sequence[str]]
@@ -82,13 +57,13 @@ class Tuning:
             self.folder / TUNING, self.dimensions, sampling, self.declared, self.first
         )
 
-    def tuning_jobs(self, configuration: Configuration) -> list[list[str]]:
+    def tuning_jobs(self, number: int, values: Mapping[str, Value]) -> list[list[str]]:
         """Overrides of a configuration's jobs, by task."""
         return [
             [
                 *_tuning_overrides(self.fixed, self.settings, task, self.removed[task]),
-                *overrides_of(configuration.values),
-                f"hydra.sweep.subdir={TUNING}/{place_of(configuration.number)}/{task}",
+                *overrides_of(values),
+                f"hydra.sweep.subdir={TUNING}/{place_of(number)}/{task}",
             ]
             for task in self.settings.tasks
         ]
@@ -143,7 +118,7 @@ def make_tuning(
         )
     _require_no_task(fixed)
     default = compose(fixed)
-    compose([*fixed, *overrides_of({key: each.example for key, each in dimensions.items()})])
+    compose([*fixed, *overrides_of({key: example_of(each) for key, each in dimensions.items()})])
     _require_own_seeds(own, default)
     if OmegaConf.select(default, "sweep.split", default=1) != 1:
         raise ConfigError("sweep.split means nothing in a tuning: use hydra.sweeper.parallel")
@@ -197,14 +172,11 @@ def _removed(config: DictConfig, report_tasks: Sequence[str]) -> list[str]:
     return [f"~meta.tasks.{task}" for task in report_tasks if task in pool]
 
 
-def _first(dimensions: Mapping[str, Dimension], config: DictConfig) -> dict[str, Value] | None:
+def _first(dimensions: Dimensions, config: DictConfig) -> Values | None:
     """The values without tuning, if the dimensions hold all of them."""
-    values = {
-        key: dimension.holds(_plain(OmegaConf.select(config, key)))
-        for key, dimension in dimensions.items()
-    }
-    found = {key: value for key, value in values.items() if value is not None}
-    return found if len(found) == len(values) else None
+    return values_within(
+        dimensions, {key: _plain(OmegaConf.select(config, key)) for key in dimensions}
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -213,13 +185,13 @@ def _plain(value: Any) -> Any:
 
 def _declared(
     settings: Settings,
-    dimensions: Mapping[str, Dimension],
+    dimensions: Dimensions,
     configs: Mapping[str, DictConfig],
     removed: Mapping[str, Sequence[str]],
 ) -> str:
     """All that decides what the study's figures mean, but for how long it goes on."""
     content = {
-        "dimensions": {key: repr(dimension) for key, dimension in dimensions.items()},
+        "dimensions": {key: distribution_to_json(each) for key, each in dimensions.items()},
         "sampling": [settings.startup, settings.sampler_seed],
         "jobs": {task: _identity(config) for task, config in configs.items()},
         "removed": dict(removed),

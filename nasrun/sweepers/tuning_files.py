@@ -7,6 +7,7 @@ from pathlib import Path
 
 import filelock
 from omegaconf import OmegaConf
+from optuna.trial import FrozenTrial, TrialState
 
 from nasrun.errors import DataError
 from nasrun.files import TUNING, atomic, read_csv, read_json, write_csv
@@ -14,11 +15,13 @@ from nasrun.record.found import found_jobs
 from nasrun.record.recorder import STATUS, read_status
 from nasrun.record.request import wording
 from nasrun.record.rows import DECIMALS
-from nasrun.sweepers.study import Configuration, State
 from nasrun.sweepers.tuning import REPORTED, Tuning, overrides_of
 
 TABLE = "tuning.csv"
 BEST = "best_overrides.yaml"
+STATES = {
+    TrialState.RUNNING: "running", TrialState.COMPLETE: "complete", TrialState.FAIL: "failed",
+}  # fmt: skip
 COSTS = ("evaluations", "simulated_s", "meta_evaluations")
 
 
@@ -77,7 +80,7 @@ def is_being_written(folders: Iterable[Path]) -> bool:
     return False
 
 
-def write_table(tuning: Tuning, configurations: Sequence[Configuration]) -> None:
+def write_table(tuning: Tuning, configurations: Sequence[FrozenTrial]) -> None:
     """Write ``tuning.csv``: values, each task's mean reward, objective, state and costs.
 
     ``evaluations`` and ``simulated_s`` are sums over the trials of all tasks;
@@ -91,16 +94,16 @@ def write_table(tuning: Tuning, configurations: Sequence[Configuration]) -> None
     write_csv(tuning.folder / TABLE, columns, (_row(tuning, each) for each in configurations))
 
 
-def _row(tuning: Tuning, configuration: Configuration) -> list[object]:
+def _row(tuning: Tuning, configuration: FrozenTrial) -> list[object]:
     results = [read_result(folder) for folder in tuning.places(configuration.number).values()]
-    finished = configuration.state is not State.running
+    finished = configuration.state.is_finished()
     reasons = dict.fromkeys(result.reason for result in results if result.reason and finished)
     return [
         configuration.number,
-        *(configuration.values[key] for key in tuning.dimensions),
+        *(configuration.params[key] for key in tuning.dimensions),
         *(_cell(result.reward) for result in results),
-        _cell(configuration.objective),
-        configuration.state.value,
+        _cell(configuration.value),
+        STATES[configuration.state],
         *(_cell(sum(result.costs.get(key, 0.0) for result in results)) for key in COSTS),
         "; ".join(reasons),
     ]
@@ -121,40 +124,35 @@ def cannot_start(results: Iterable[Result]) -> DataError:
     )
 
 
-def best_of(configurations: Sequence[Configuration], folder: Path) -> Configuration:
+def best_of(configurations: Sequence[FrozenTrial], folder: Path) -> FrozenTrial:
     """The configuration with the highest objective, the first among equals.
 
     Raises:
         DataError: none has one.
     """
-    ranked = sorted(
-        (each for each in configurations if each.objective is not None),
-        key=lambda each: (-(each.objective or 0.0), each.number),
-    )
-    if not ranked:
+    objectives = {each.number: each.value for each in configurations if each.value is not None}
+    if not objectives:
         raise DataError(
             f"not one configuration could be played; {folder / TABLE} says why in each case"
         )
-    return ranked[0]
+    return configurations[max(objectives, key=objectives.__getitem__)]
 
 
-def verdict(tuning: Tuning, configurations: Sequence[Configuration], best: Configuration) -> str:
+def verdict(tuning: Tuning, configurations: Sequence[FrozenTrial], best: FrozenTrial) -> str:
     """One sentence on what was found."""
     tasks = " and ".join(tuning.settings.tasks)
-    default = configurations[0].objective if tuning.first is not None else None
+    default = configurations[0].value if tuning.first is not None else None
     beside = "" if default is None else f", the default {default:.3f}"
     return (
         f"best of {len(configurations)} configurations of {tuning.algorithm} on {tasks}: number "
-        f"{best.number}, {' '.join(overrides_of(best.values))}, mean reward {best.objective:.3f}"
+        f"{best.number}, {' '.join(overrides_of(best.params))}, mean reward {best.value:.3f}"
         f"{beside}"
     )
 
 
-def write_best(
-    tuning: Tuning, configurations: Sequence[Configuration], best: Configuration
-) -> None:
+def write_best(tuning: Tuning, configurations: Sequence[FrozenTrial], best: FrozenTrial) -> None:
     """Write the best values as a list of overrides, as Hydra writes its own."""
-    overrides = overrides_of(best.values)
+    overrides = overrides_of(best.params)
     with atomic(tuning.folder / BEST) as stream:
         stream.write(f"# {verdict(tuning, configurations, best)}\n")
         stream.write(f"# nasrun algorithm={tuning.choice} {' '.join(overrides)}\n")

@@ -19,7 +19,7 @@ from nasrun.nets.recipe import Recipe
 from nasrun.spec import Algorithm, Evaluator, Hardware, Retrain, SearchSpace, Task, TaskMaker
 from nasrun.sweepers.optuna_sweeper import OptunaSweeper
 from nasrun.sweepers.register import register_sweepers
-from nasrun.sweepers.tuning import Settings
+from nasrun.sweepers.settings import Settings
 
 CONTRACTS = {
     "space": SearchSpace,

@@ -1,35 +1,36 @@
 import pytest
 from hydra.errors import HydraException
 
+pytest.importorskip("optuna")
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
 from nasrun.errors import ConfigError
-from nasrun.sweepers.dimensions import Numbers, Options, split_sweeps
+from nasrun.sweepers.dimensions import rounded, split_sweeps, values_within
 
 SWEEPS = {
-    "interval(0,1)": Numbers(0.0, 1.0),
-    "int(interval(5,60))": Numbers(5, 60),
-    "tag(log,interval(1e-4,1e-1))": Numbers(1e-4, 1e-1, log=True),
-    "tag(log,int(interval(1,100)))": Numbers(1, 100, log=True),
-    "range(5,8)": Numbers(5, 7, 1),  # Hydra's ranges leave their end out
-    "range(10,1,-2)": Numbers(2, 10, 2),
-    "range(0.1,0.9,0.2)": Numbers(0.1, 0.7, 0.2),
-    "adam,sgd": Options(("adam", "sgd")),
-    "choice([32,32],[64,64])": Options(("[32,32]", "[64,64]")),
+    "interval(0,1)": FloatDistribution(0.0, 1.0),
+    "int(interval(5,60))": IntDistribution(5, 60),
+    "tag(log,interval(1e-4,1e-1))": FloatDistribution(1e-4, 1e-1, log=True),
+    "tag(log,int(interval(1,100)))": IntDistribution(1, 100, log=True),
+    "range(5,8)": IntDistribution(5, 7),  # Hydra's ranges leave their end out
+    "range(10,1,-2)": IntDistribution(2, 10, step=2),
+    "range(0.1,0.9,0.2)": FloatDistribution(0.1, 0.7, step=0.2),
+    "adam,sgd": CategoricalDistribution(("adam", "sgd")),
+    "choice([32,32],[64,64])": CategoricalDistribution(("[32,32]", "[64,64]")),
 }
 
 
 @pytest.mark.parametrize(("text", "dimension"), SWEEPS.items(), ids=SWEEPS)
 def test_hydras_sweeps_are_dimensions(text, dimension):
-    pytest.importorskip("optuna")
     found, fixed = split_sweeps({"key": text}, ["other=3"])
     assert found == {"key": dimension}
     assert fixed == ["other=3"]
-    low = getattr(dimension, "low", None)
-    assert low is None or dimension.distribution().low == low
 
 
 def test_the_command_line_replaces_a_dimension_of_the_file():
     found, fixed = split_sweeps({"a": "interval(0,1)"}, ["a=range(1,4)", "b=1,2", "c=x"])
-    assert found == {"a": Numbers(1, 3, 1), "b": Options(("1", "2"))}
+    assert found == {"a": IntDistribution(1, 3), "b": CategoricalDistribution(("1", "2"))}
     assert fixed == ["c=x"]
 
 
@@ -39,6 +40,8 @@ REFUSED = {
     "a@b=x,y": "only the value of a key",
     "a=interval(1,1)": "nothing to choose",
     "a=range(3,4)": "nothing to choose",
+    "a=interval(2,1)": "cannot be tuned: .*low <= high",
+    "a=tag(log,interval(0,1))": "cannot be tuned: .*low > 0",
 }
 
 
@@ -59,29 +62,43 @@ def test_a_param_that_hydra_cannot_read_is_refused():
 
 
 def test_numbers_are_short_and_stay_within_their_bounds():
-    assert Numbers(0.0, 1.0).rounded(0.123456789) == 0.1235
-    assert Numbers(0.12344, 1.0).rounded(0.123441) == 0.12344
-    assert Numbers(1e-7, 1e-3, log=True).rounded(1.23456e-6) == 1.235e-6
-    assert Numbers(5, 60).rounded(17) == 17
-    assert Numbers(0.0, 1.0, 0.00001).rounded(0.00003 + 1e-17) == 0.00003
+    assert rounded(FloatDistribution(0.0, 1.0), 0.123456789) == 0.1235
+    assert rounded(FloatDistribution(0.12344, 1.0), 0.123441) == 0.12344
+    assert rounded(FloatDistribution(1e-7, 1e-3, log=True), 1.23456e-6) == 1.235e-6
+    assert rounded(IntDistribution(5, 60), 17) == 17
+    assert rounded(FloatDistribution(0.0, 1.0, step=0.00001), 0.00003 + 1e-17) == 0.00003
 
 
 @pytest.mark.parametrize(
     ("dimension", "value", "held"),
     [
-        (Numbers(0.0, 1.0), 0.2, 0.2),
-        (Numbers(0.0, 1.0), 1, 1.0),
-        (Numbers(0.0, 1.0), 1.5, None),
-        (Numbers(5, 60), 20, 20),
-        (Numbers(5, 60), 20.5, None),
-        (Numbers(5, 60), True, None),
-        (Numbers(5, 60), None, None),
-        (Numbers(2, 10, 2), 5, None),
-        (Numbers(0.1, 0.7, 0.2), 0.5, 0.5),
-        (Options(("adam", "sgd")), "sgd", "sgd"),
-        (Options(("[32,32]", "[64,64]")), [64, 64], "[64,64]"),
-        (Options(("1", "2")), 3, None),
+        (FloatDistribution(0.0, 1.0), 0.2, 0.2),
+        (FloatDistribution(0.0, 1.0), 1, 1.0),
+        (FloatDistribution(0.0, 1.0), 1.5, None),
+        (IntDistribution(5, 60), 20, 20),
+        (IntDistribution(5, 60), 20.5, None),
+        (IntDistribution(5, 60), True, None),
+        (IntDistribution(5, 60), None, None),
+        (IntDistribution(2, 10, step=2), 5, None),
+        (FloatDistribution(0.1, 0.7, step=0.2), 0.5, 0.5),
+        (CategoricalDistribution(("adam", "sgd")), "sgd", "sgd"),
+        (CategoricalDistribution(("[32,32]", "[64,64]")), [64, 64], "[64,64]"),
+        (CategoricalDistribution(("1", "2")), 3, None),
     ],
 )
 def test_whether_a_dimension_holds_a_value(dimension, value, held):
-    assert dimension.holds(value) == held
+    found = values_within({"key": dimension}, {"key": value})
+    assert found == (None if held is None else {"key": held})
+
+
+def test_values_are_those_of_the_dimensions_only_if_all_lie_within():
+    dimensions = {"a": IntDistribution(1, 3), "b": CategoricalDistribution(("1", "2"))}
+    assert values_within(dimensions, {"a": 2, "b": 2}) == {"a": 2, "b": "2"}
+    assert values_within(dimensions, {"a": 4, "b": 2}) is None
+    assert values_within(dimensions, {"a": 2, "b": 3}) is None
+
+
+def test_options_that_mean_the_same_are_one():
+    found, _ = split_sweeps({}, ["a=choice(0.1,0.2,1e-1)", "b=choice(1,1.0)"])
+    assert found["a"] == CategoricalDistribution(("0.1", "0.2"))
+    assert found["b"] == CategoricalDistribution(("1", "1.0"))

@@ -19,10 +19,9 @@ from omegaconf import OmegaConf
 pytest.importorskip("optuna")
 
 from nasrun.__main__ import CONF
-from nasrun.errors import ConfigError
+from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.files import read_csv
 from nasrun.sweepers.optuna_sweeper import OptunaSweeper
-from nasrun.sweepers.study import Configuration, State
 from nasrun.sweepers.tuning import make_tuning
 
 NASRUN = Path(sys.executable).with_name("nasrun")
@@ -75,6 +74,12 @@ def test_a_reported_task_that_does_not_exist_is_refused_before_anything_is_playe
         tuning({"report_tasks": ["cifar101"]}, POPULATION)
 
 
+def test_without_optuna_nothing_is_begun(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(UnsupportedError, match="tuning needs Optuna"):
+        OptunaSweeper().sweep([POPULATION])
+
+
 def test_seeds_beside_each_other_are_apart():
     assert tuning({"seed": 10, "trials": 5}, POPULATION, "seed=0", "trials=10")
     assert tuning({"seed": 10, "trials": 5}, POPULATION, "seed=15", "trials=10")
@@ -90,7 +95,7 @@ def test_the_default_is_the_first_configuration_where_the_dimensions_hold_it():
 
 def test_a_tuning_never_learns_from_the_reported_task():
     jobs = tuning({}, "algorithm=catch", "algorithm.candidates=range(5,60)").tuning_jobs(
-        Configuration(3, {"algorithm.candidates": 7}, None, State.running)
+        3, {"algorithm.candidates": 7}
     )
     assert [job[1] for job in jobs] == ["task=cifar10", "task=imagenet16_120"]
     for job in jobs:
