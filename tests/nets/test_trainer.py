@@ -8,7 +8,7 @@ from nasrun.errors import ConfigError, DataError
 from nasrun.nets.checkpoint import load_checkpoint, save_checkpoint
 from nasrun.nets.classification import Classification
 from nasrun.nets.device import Device
-from nasrun.nets.recipe import Precision, Recipe
+from nasrun.nets.recipe import Optimizer, Precision, Recipe
 from nasrun.nets.trainer import Trainer, judged
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Scale, Task
@@ -280,3 +280,27 @@ def test_a_device_gives_back_what_it_changed():
 def test_recipes_that_mean_nothing_are_refused(wrong):
     with pytest.raises(ConfigError, match="recipe"):
         Recipe(**wrong)
+
+
+@pytest.mark.parametrize("optimizer", list(Optimizer))
+def test_every_optimiser_learns_and_goes_on_from_a_checkpoint(tmp_path, optimizer):
+    rate = 0.1 if optimizer is Optimizer.sgd else 0.01
+    recipe = Recipe(batch=32, learning_rate=rate, optimizer=optimizer)
+    whole = fresh(recipe=recipe)
+    rows = whole.train(batches, valid())
+    assert rows[-1].val_score > 60
+    fresh(tmp_path / "one.pt", recipe=recipe).train(batches, valid(), 2)
+    parts = fresh(tmp_path / "one.pt", recipe=recipe)
+    parts.train(batches, valid())
+    assert_same(weights(parts), weights(whole))
+
+
+def test_inherited_weights_stand_in_the_place_of_drawn_ones():
+    parent = fresh()
+    parent.train(batches, valid(), 1)
+    state = weights(parent)
+    heir = Trainer(network, OBJECTIVE, Recipe(batch=32), 4, CPU, 1, inherited=state)
+    assert_same(weights(heir), state)
+    del state["classifier.bias"]
+    with pytest.raises(DataError, match="got those of another one"):
+        Trainer(network, OBJECTIVE, Recipe(batch=32), 4, CPU, 1, inherited=state)
