@@ -1,7 +1,8 @@
-"""Labelled pictures in memory, and the parts that a data set is split into."""
+"""Pictures in memory with what belongs to them, and the parts that a data set is split into."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,14 +11,20 @@ from nasrun.streams import Ints, Streams
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
+Targets = NDArray[Any]
+IGNORED = -100  # in a mask: a pixel that counts for nothing; the number that torch's losses skip
 
 
 @dataclass(frozen=True)
 class Images:
-    """``pixels (n, C, H, W)``, 0 to 255, and ``labels (n,)``, numbered from 0."""
+    """``pixels (n, C, H, W)``, 0 to 255, and ``labels``: what a network is to say of each picture.
+
+    Classes ``(n,)``, numbered from 0; masks ``(n, H, W)`` of a class for each pixel, or
+    ``IGNORED``; or ``(n, k)`` numbers. The task's objective knows which.
+    """
 
     pixels: Pixels
-    labels: Labels
+    labels: Targets
 
     def __len__(self) -> int:
         """Number of pictures."""
@@ -61,12 +68,25 @@ class SearchImages:
     files: Mapping[str, str]
 
 
-def draw(labels: Labels, count: int, seed: int, purpose: str) -> Ints:
+def are_classes(targets: Targets) -> bool:
+    """Whether there is one class for each picture: integers ``(n,)``."""
+    return targets.ndim == 1 and bool(np.issubdtype(targets.dtype, np.integer))
+
+
+def are_masks(targets: Targets) -> bool:
+    """Whether there is a class for each pixel of a picture: integers ``(n, H, W)``."""
+    return targets.ndim == 3 and bool(np.issubdtype(targets.dtype, np.signedinteger))
+
+
+def draw(targets: Targets, count: int, seed: int, purpose: str) -> Ints:
     """``(count,)`` ascending rows, each class with the same share as near as can be.
+
+    Where targets are no classes, any rows.
 
     A larger count draws the same rows and more. ``purpose`` names the use: other uses of a seed,
     other rows.
     """
+    labels = targets if are_classes(targets) else np.zeros(len(targets), np.int64)
     chance = Streams([seed], purpose).uniform(len(labels))[0]
     order = np.lexsort((chance, labels))
     sizes = np.bincount(labels)

@@ -22,6 +22,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nasrun.nets.classification import Classification
 from nasrun.nets.device import Device
 from nasrun.nets.nb201 import Cell, Skeleton, topology_stages
 from nasrun.nets.nb201_supernet import EDGES, NB201Supernet, edge
@@ -31,6 +32,7 @@ from nasrun.spaces.nb201 import NB201, OPERATIONS
 
 TRAIN_IMAGES = 25_000  # of CIFAR-10's search split
 CLASSES = 10
+OBJECTIVE = Classification(CLASSES)
 PATHS = 12  # random architectures that a single-path method is timed on
 
 
@@ -87,8 +89,8 @@ Step = Callable[[], None]
 def steps(setting: Setting) -> dict[str, Step]:
     """The ways to train, each as one step of an epoch: a training and a validation batch."""
     shared = setting.device.place if setting.device.on_gpu else lambda net: net
-    supernet = shared(NB201Supernet(OPERATIONS, setting.channels, setting.cells, CLASSES))
-    plain = Skeleton(lambda _, c: PlainCell(c), setting.stages, CLASSES)
+    supernet = shared(NB201Supernet(OPERATIONS, setting.channels, setting.cells, OBJECTIVE))
+    plain = Skeleton(lambda _, c: PlainCell(c), setting.stages, OBJECTIVE)
     plain = plain.to(setting.device.processor)
     space = NB201()
     rng = np.random.default_rng(0)
@@ -153,7 +155,7 @@ def steps(setting: Setting) -> dict[str, Step]:
 
 def _network(space: NB201, arch: np.ndarray, setting: Setting) -> nn.Module:
     edges = space.graph(arch)
-    made = Skeleton(lambda c_in, c_out: Cell(edges, c_in, c_out), setting.stages, CLASSES)
+    made = Skeleton(lambda c_in, c_out: Cell(edges, c_in, c_out), setting.stages, OBJECTIVE)
     return setting.device.place(made) if setting.device.on_gpu else made
 
 

@@ -23,6 +23,7 @@ from speed.plain_training import CELL, PlainLoop
 from torch import Tensor
 
 from nasrun.images import Images
+from nasrun.nets.classification import Classification
 from nasrun.nets.device import Device
 from nasrun.nets.footprint import footprint
 from nasrun.nets.loader import Augmentation, load_batches
@@ -33,6 +34,7 @@ from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Scale, Task
 
 PX, CLASSES = 32, 10
+OBJECTIVE = Classification(CLASSES)
 MEAN, STD = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)
 ZERO_COST_TARGET_S = 2.0  # all scores of one cell at 32x32
 SPEED_UP_TARGET = {"cpu": 1.3, "cuda": 3.0}
@@ -49,7 +51,7 @@ def made_up(count: int) -> Images:
 def plain_loop(images: Images, batch: int, scale: Scale, device: Device) -> PlainLoop:
     """The reference's way to train the cell."""
     edges = NB201().graph(NB201().parse(CELL))
-    return PlainLoop(edges, CLASSES, images, (MEAN, STD), scale, Recipe(batch=batch), device)
+    return PlainLoop(edges, OBJECTIVE, images, (MEAN, STD), scale, Recipe(batch=batch), device)
 
 
 def our_loop(images: Images, batch: int, scale: Scale, device: Device) -> Callable[[], float]:
@@ -58,7 +60,12 @@ def our_loop(images: Images, batch: int, scale: Scale, device: Device) -> Callab
     space = NB201()
     arch = space.parse(CELL)
     trainer = Trainer(
-        lambda: space.build(arch, task, scale), Recipe(batch=batch), 10_000, device, 777
+        lambda: space.build(arch, task, scale),
+        OBJECTIVE,
+        Recipe(batch=batch),
+        10_000,
+        device,
+        777,
     )
     loader = load_batches(
         images, MEAN, STD, batch, device.processor, Augmentation.standard(PX, flip=True)

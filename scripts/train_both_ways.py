@@ -23,6 +23,7 @@ from train_against_table import experiment
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.evaluators.training import Training
 from nasrun.experiment import Experiment
+from nasrun.nets.classification import objective_of
 from nasrun.nets.device import Device
 from nasrun.nets.recipe import Precision
 from nasrun.spec import Archs, Floats, Scale
@@ -34,7 +35,7 @@ SMALL = (
 
 
 def ours(made: Experiment, arch: Archs) -> tuple[float, str]:
-    """Validation accuracy of a training by the evaluator, and what was trained in words."""
+    """Validation score of a training by the evaluator, and what was trained in words."""
     with TemporaryDirectory() as folder:
         evaluator = replace(training(made), cache_dir=folder).opened(made.space, made.task)
         epochs = np.array([evaluator.fidelities[-1]])
@@ -54,7 +55,7 @@ def training(made: Experiment) -> Training:
 
 
 def plain(made: Experiment, arch: Archs, seed: int) -> float:
-    """Validation accuracy of a training in the reference's style."""
+    """Validation score of a training in the reference's style."""
     evaluator = training(made)
     splits, recipe = made.task.load(), evaluator.recipe
     device = replace(
@@ -62,11 +63,11 @@ def plain(made: Experiment, arch: Archs, seed: int) -> float:
     )
     with device.seeded(seed), device.computing():
         loop = PlainLoop(
-            made.space.graph(arch), made.task.classes, splits.search_train,
+            made.space.graph(arch), objective_of(made.task), splits.search_train,
             (splits.mean, splits.std), Scale(evaluator.channels, evaluator.cells), recipe, device,
         )  # fmt: skip
         loop.train(evaluator.epochs)
-        return loop.accuracy(splits.search_valid)
+        return loop.score(splits.search_valid)
 
 
 def difference(one: Floats, two: Floats) -> tuple[float, float]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from nasrun.images import Images
+from nasrun.nets.classification import Classification
 from nasrun.nets.device import Device
 from nasrun.nets.recipe import Precision, Recipe
 from nasrun.spaces.nb201 import NB201
@@ -41,11 +42,17 @@ def test_the_plain_loop_learns_and_ends_with_the_cosine(scripts):
     recipe, device = Recipe(batch=16), Device("cpu", Precision.float32, threads=1)
     with device.seeded(0):
         loop = scripts["speed.plain_training"].PlainLoop(
-            space.graph(arch), 2, images, ((90.0,) * 3, (60.0,) * 3), Scale(4, 1), recipe, device
+            space.graph(arch),
+            Classification(2),
+            images,
+            ((90.0,) * 3, (60.0,) * 3),
+            Scale(4, 1),
+            recipe,
+            device,
         )
-        assert loop.accuracy(images) < 90.0
+        assert loop.score(images) < 90.0
         loop.train(3)
-    assert loop.accuracy(images) > 90.0
+    assert loop.score(images) > 90.0
     (group,) = loop._optimizer.param_groups
     assert group["lr"] == pytest.approx(recipe.rate(2, 3))
 

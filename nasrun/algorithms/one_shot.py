@@ -127,6 +127,11 @@ class OneShot(Algorithm):
         if self.precision is Precision.auto and (self.exact or half or not self.processor.on_gpu):
             # On a CPU a supernet's channels are too few for bfloat16 to pay.
             self.processor = replace(self.processor, precision=Precision.float32)
+        if problem.task.objective is not None:
+            raise UnsupportedError(
+                f"algorithm={self.name} trains a supernet to classify, which is not what "
+                f"task={problem.task.name} is for: use a sample-based algorithm"
+            )
         self.epoch, self.progress = 0, 0.0
         self._records: list[dict[str, Any]] = []
         self._kept: dict[str, Any] = {}

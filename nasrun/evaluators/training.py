@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Training(Evaluator):
-    """The validation accuracy of a network that is trained for a few epochs: the early stop.
+    """The validation score of a network that is trained for a few epochs: the early stop.
 
     NAS-Bench-201's own protocol (Dong and Yang, ICLR 2020, Section 3): 12 epochs with a cosine
     over these 12; less epochs are points of the same training, so a multi-fidelity search goes on

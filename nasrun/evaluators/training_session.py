@@ -10,25 +10,21 @@ from torch import nn
 from nasrun.benchmarks.trainings import TrainedEpoch
 from nasrun.errors import ConfigError
 from nasrun.evaluators.training import Training
+from nasrun.nets.classification import objective_of
 from nasrun.nets.device import Device
 from nasrun.nets.export import check_formats, export
 from nasrun.nets.footprint import footprint
-from nasrun.nets.recipe import Recipe
+from nasrun.nets.recipe import Recipe, recipe_id
 from nasrun.nets.representatives import representatives
-from nasrun.nets.training_cache import (
-    Part,
-    TrainingCache,
-    TrainingRequest,
-    images_id,
-    missing_requests,
-    recipe_id,
-)
+from nasrun.nets.training_cache import TrainingCache, missing_requests
+from nasrun.nets.training_request import Part, TrainingRequest, images_id
 from nasrun.nets.workers import shared_workers
 from nasrun.spec import (
     Archs,
     Floats,
     Ints,
     Measured,
+    Metric,
     Protocol,
     Scale,
     Scored,
@@ -49,7 +45,7 @@ class TrainingSession(Session):
     """
 
     def __init__(self, settings: Training, space: SearchSpace, task: Task) -> None:
-        self.name, self.metric = settings.name, task.metric
+        self.name, self.metric = settings.name, self.final_metric(task)
         self._settings, self._space, self._task = settings, space, task
         self._scale = Scale(settings.channels, settings.cells)
         device = Device(
@@ -123,6 +119,10 @@ class TrainingSession(Session):
                 self._cache.train(request)
         return [self._cache.known(request) for request in requests]
 
+    def final_metric(self, task: Task) -> Metric:
+        """Of what networks are trained for, whatever tables say of the task."""
+        return objective_of(task).metric
+
     def check_final(self, task: Task) -> None:
         """Read the final task's images before the search.
 
@@ -135,9 +135,9 @@ class TrainingSession(Session):
             self._images[task.name] = images_id(task.load())
 
     def score(self, archs: Archs, task: Task) -> Scored:
-        """Train in full on the final split; last-epoch accuracies, means over ``score_seeds``.
+        """Train in full on the final split; last-epoch scores, means over ``score_seeds``.
 
-        The validation accuracy is that of the same networks, where the final training leaves the
+        The validation score is that of the same networks, where the final training leaves the
         search's validation images out; else it is missing.
         """
         unknown = np.full(len(archs), np.nan)
@@ -185,7 +185,7 @@ class TrainingSession(Session):
 
     def _footprint(self, archs: Archs, task: Task) -> tuple[Floats, Floats]:
         """``(n,)`` parameters and FLOPs in millions, at the scale that is trained."""
-        if self._scale == Scale():
+        if self._scale == Scale() and task.objective is None:  # formulas are those of classifiers
             known = self._space.footprint(archs, task)
             if not np.isnan(known[0]).any():
                 return known

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from nasrun.errors import ConfigError
+from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.ranges import require_at_least, require_not_negative
 from nasrun.spec import (
     Archs,
@@ -73,6 +73,11 @@ class ZeroCost(Evaluator):
         if self.proxy not in PROXIES:
             raise ConfigError(
                 f"evaluator.proxy={self.proxy} is unknown: use one of {', '.join(PROXIES)}"
+            )
+        if task.objective is not None:
+            raise UnsupportedError(
+                f"evaluator={self.name} scores classifiers, which is not what networks for "
+                f"task={task.name} are: use evaluator=training"
             )
         return ZeroCostSession(self, space, task)
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from nasrun.nets.darts_cells import INPUTS, Branch
 from nasrun.nets.darts_operations import darts_operation, drop_path
 from nasrun.nets.operations import HalvedSkip, ReLUConvNorm
+from nasrun.spec import Objective
 
 STEM = 3  # times the channels of the first cells
 
@@ -60,45 +60,10 @@ class EvaluationCell(nn.Module):
         return drop_path(module(x), rate) if drops else module(x)
 
 
-def _halves(x: Tensor) -> Tensor:
-    """``(B, C, 2, 2)`` means over the quarters of ``x (B, C, H, W)``.
-
-    Where they do not overlap by a pooling whose gradient repeats bit by bit on a GPU, too.
-    """
-    height, width = x.shape[2:]
-    if height % 2 or width % 2:
-        return F.adaptive_avg_pool2d(x, 2)
-    return F.avg_pool2d(x, (height // 2, width // 2))
-
-
-class AuxiliaryHead(nn.Module):
-    """A second classifier on the features after two thirds of the cells, for training alone."""
-
-    def __init__(self, channels: int, classes: int) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(channels, 128, 1, bias=False),
-            nn.BatchNorm2d(128),
-            nn.ReLU(),
-            nn.Conv2d(128, 768, 2, bias=False),
-            nn.BatchNorm2d(768),
-            nn.ReLU(),
-        )
-        self.classifier = nn.Linear(768, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, classes)`` logits."""
-        x = F.relu(x)
-        if min(x.shape[2:]) >= 5:
-            x = F.avg_pool2d(x, 5, stride=3, count_include_pad=False)
-        x = _halves(x)  # nothing happens to an image of 32 pixels, which is 2 here
-        return self.classifier(self.features(x).flatten(1))
-
-
 class DARTSNet(nn.Module):
     """Stacked cells on small images (the authors' ``NetworkCIFAR``).
 
-    In training it returns two logits, the second of the auxiliary head, if it has one.
+    In training it returns two outputs, the second of the auxiliary head, if it has one.
     ``drop_path`` is set from outside, epoch by epoch.
 
     Args:
@@ -107,7 +72,7 @@ class DARTSNet(nn.Module):
         operations: names of the operations.
         channels: of the first cells; doubled by each reduction.
         cells: in all.
-        classes: number of logits.
+        objective: what the network is trained for.
         auxiliary: whether there is an auxiliary head.
     """
 
@@ -118,7 +83,7 @@ class DARTSNet(nn.Module):
         operations: Sequence[str],
         channels: int,
         cells: int,
-        classes: int,
+        objective: Objective,
         auxiliary: bool = True,
     ) -> None:
         super().__init__()
@@ -140,16 +105,17 @@ class DARTSNet(nn.Module):
             self.cells.append(cell)
             before, last, halved = last, len(branches) * channels, halves
             widths.append(last)
-        self.auxiliary = AuxiliaryHead(widths[self._branches_off], classes) if auxiliary else None
-        self.classifier = nn.Linear(last, classes)
+        width = widths[self._branches_off]
+        self.auxiliary = objective.auxiliary_head(width) if auxiliary else None
+        self.classifier = objective.head(last)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """``(B, classes)`` logits of ``x (B, 3, H, W)``, in training with the second head's."""
+        """The head's output for ``x (B, 3, H, W)``, in training with the second head's."""
         before = last = self.stem(x)
         second: Tensor | None = None
         for number, cell in enumerate(self.cells):
             before, last = last, cell(before, last, self.drop_path)
             if number == self._branches_off and self.auxiliary is not None and self.training:
                 second = self.auxiliary(last)
-        logits = self.classifier(last.mean(dim=(2, 3)))
-        return logits if second is None else (logits, second)
+        output = self.classifier(last)
+        return output if second is None else (output, second)

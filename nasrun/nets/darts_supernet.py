@@ -9,6 +9,7 @@ from nasrun.nets.darts import STEM, fit, reductions
 from nasrun.nets.darts_cells import CELLS, INPUTS, Layout
 from nasrun.nets.darts_operations import darts_operation
 from nasrun.nets.supernet import NONE, Knobs, Row, SharedNet, add, scatter
+from nasrun.spec import Objective
 from nasrun.streams import Floats, Ints
 
 
@@ -123,7 +124,7 @@ class DARTSSupernet(SharedNet):
         decisions: the space's.
         channels: of the first cells; doubled by each reduction.
         cells: in all.
-        classes: number of logits.
+        objective: what the network is trained for.
         share: one channel in so many goes through the operations.
         track: whether normalisation keeps running statistics.
     """
@@ -135,7 +136,7 @@ class DARTSSupernet(SharedNet):
         decisions: tuple[tuple[str, ...], ...],
         channels: int,
         cells: int,
-        classes: int,
+        objective: Objective,
         share: int = 1,
         track: bool = True,
     ) -> None:
@@ -160,7 +161,7 @@ class DARTSSupernet(SharedNet):
             self.cells.append(cell)
             self.reduces.append(halves)
             before, last, halved = last, layout.nodes * channels, halves
-        self.classifier = nn.Linear(last, classes)
+        self.classifier = objective.head(last)
 
     def _groups(self) -> tuple[tuple[int, ...], ...]:
         layout = self.layout
@@ -193,7 +194,7 @@ class DARTSSupernet(SharedNet):
         for cell, reduces in zip(self.cells, self.reduces, strict=True):
             own = rows[half:] if reduces else rows[:half]
             before, last = last, cell(before, last, own)
-        return self.classifier(last.mean(dim=(2, 3)))
+        return self.classifier(last)
 
     def by_edge(self, mixing: Sequence[Tensor]) -> Sequence[Tensor]:
         """``(operations,)`` or ``(B, operations)`` weights of each edge."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -34,19 +35,32 @@ class LargeLoader(Loader):
         seeds = torch.randint(2**62, (len(batches),), generator=generator).tolist()
         for rows, seed in zip(batches, seeds, strict=True):
             if not self._augments:
-                yield rows, self._normalised(self._plain(rows))
+                yield self._normalised(self._plain(rows)), self._targets(rows)
                 continue
-            altered = self._altered(self._stored(rows), seed)
-            yield rows, self._normalised(altered.permute(0, 2, 3, 1).contiguous())
+            altered, targets = self._altered(self._stored(rows), self._targets(rows), seed)
+            yield self._normalised(altered.permute(0, 2, 3, 1).contiguous()), targets
 
-    def _altered(self, images: Tensor, seed: int) -> Tensor:
-        """Each picture altered by its own draws, which torchvision takes from torch's generator."""
+    def _altered(self, images: Tensor, targets: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        """Each picture altered by its own draws, which torchvision takes from torch's generator.
+
+        A mask is cropped and mirrored by the draws of its picture.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            return torch.stack([self._transform(image) for image in images])
+            if not self._moves:
+                return torch.stack([self._transform(image) for image in images]), targets
+            from torchvision.tv_tensors import Mask
+
+            pairs = [
+                self._transform(image, Mask(mask))
+                for image, mask in zip(images, targets, strict=True)
+            ]
+        return torch.stack([image for image, _ in pairs]), torch.stack(
+            [mask.as_subclass(Tensor) for _, mask in pairs]
+        )
 
     @cached_property
-    def _transform(self) -> Callable[[Tensor], Tensor]:
+    def _transform(self) -> Callable[..., Any]:
         load_torchvision()
         from torchvision.transforms import v2
 

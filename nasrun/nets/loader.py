@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from nasrun.errors import ConfigError
-from nasrun.images import Images, Pixels
+from nasrun.images import IGNORED, Images, Pixels, are_masks
 from nasrun.ranges import require_not_negative, require_within
 
 SMALL_PX = 64  # larger pictures are cropped and resized one by one, as ImageNet's are
@@ -65,7 +65,7 @@ class Loader(ABC):
         channels_last: whether batches are laid out in memory with the channels last.
 
     Raises:
-        ConfigError: a batch below 1.
+        ConfigError: a batch below 1; targets that an augmentation would leave where they are.
     """
 
     def __init__(
@@ -83,6 +83,9 @@ class Loader(ABC):
         self.batch, self.device = batch, torch.device(device)
         self.augmentation = augmentation or Augmentation()
         self._augments, self._channels_last = augmentation is not None, channels_last
+        self._moves = self._augments and are_masks(images.labels)
+        if self._augments:
+            _check_movable(images)
         self._labels = torch.tensor(images.labels, device=self.device)
         width = images.pixels.shape[3]
         # Normalising is one product and one sum over whole lines of interleaved channels.
@@ -96,7 +99,7 @@ class Loader(ABC):
         return -(-len(self._labels) // self.batch)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """All images in their order, unaltered: ``(B, C, H, W)`` floats and ``(B,)`` labels."""
+        """All images in their order, unaltered: floats ``(B, C, H, W)``; targets ``(B, ...)``."""
         for first in range(0, len(self._labels), self.batch):
             rows = torch.arange(first, min(first + self.batch, len(self._labels)))
             yield self._normalised(self._plain(rows)), self._labels[first : first + self.batch]
@@ -105,8 +108,10 @@ class Loader(ABC):
         """All images shuffled and augmented; the same ones whenever this epoch is asked for."""
         generator = Generator().manual_seed(_mixed(seed, number))
         order = torch.randperm(len(self._labels), generator=generator)
-        for rows, x in self._shuffled(order, generator):
-            yield x, self._labels[rows.to(self.device, non_blocking=True)]
+        yield from self._shuffled(order, generator)
+
+    def _targets(self, rows: Tensor) -> Tensor:
+        return self._labels[rows.to(self.device, non_blocking=True)]
 
     @abstractmethod
     def _keep(self, pixels: Pixels) -> None:
@@ -118,7 +123,7 @@ class Loader(ABC):
 
     @abstractmethod
     def _shuffled(self, order: Tensor, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """Rows of each batch of an epoch, and the images altered and normalised."""
+        """Each batch of an epoch: images altered and normalised, and targets that moved along."""
 
     def _normalised(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` floats of ``(B, H, W, C)`` bytes."""
@@ -133,17 +138,19 @@ class SmallLoader(Loader):
     def _keep(self, pixels: Pixels) -> None:
         interleaved = torch.from_numpy(np.array(pixels.transpose(0, 2, 3, 1), order="C"))
         self._px, self._pad = pixels.shape[2], self.augmentation.pad
-        margins = (0, 0, *4 * (self._pad,))
-        self._pixels = F.pad(interleaved.to(self.device), margins).contiguous()
-        self._windows = self._all_windows()
+        self._windows = self._all_windows(interleaved.to(self.device), 0)
+        if self._moves:
+            self._masks = self._all_windows(self._labels[..., None], IGNORED)
 
-    def _all_windows(self) -> Tensor:
-        """``(n, shifts, shifts, H, W * C)`` crops of the pictures: views of one store."""
-        n, _, _, channels = self._pixels.shape
-        image, row, column, _ = self._pixels.stride()
+    def _all_windows(self, pictures: Tensor, border: int) -> Tensor:
+        """``(n, shifts, shifts, H, W * C)`` crops of ``(n, H, W, C)``: views of one store."""
+        margins = (0, 0, *4 * (self._pad,))
+        store = F.pad(pictures, margins, value=border).contiguous()
+        n, _, _, channels = store.shape
+        image, row, column, _ = store.stride()
         shifts = 2 * self._pad + 1
         size = (n, shifts, shifts, self._px, self._px * channels)
-        return self._pixels.as_strided(size, (image, row, column, row, 1))
+        return store.as_strided(size, (image, row, column, row, 1))
 
     def _plain(self, rows: Tensor) -> Tensor:
         crops = self._windows[rows.to(self.device, non_blocking=True), self._pad, self._pad]
@@ -152,7 +159,7 @@ class SmallLoader(Loader):
     def _shuffled(self, order: Tensor, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
         if not self._augments:
             for rows in order.split(self.batch):
-                yield rows, self._normalised(self._plain(rows))
+                yield self._normalised(self._plain(rows)), self._targets(rows)
             return
         n = len(order)
         mirrored = torch.rand(n, generator=generator) < 0.5 * self.augmentation.flip
@@ -161,9 +168,14 @@ class SmallLoader(Loader):
         drawn = [t.to(self.device, non_blocking=True) for t in (order, mirrored, *shifts, *centres)]
         for part in zip(*(t.split(self.batch) for t in drawn), strict=True):
             rows, flip, down, along, y, x = part
-            crops = self._windows[rows, down, along].view(len(rows), self._px, self._px, -1)
-            images = self._normalised(self._flipped(crops, flip))
-            yield rows, self._cut_out(images, y, x)
+            shape = (len(rows), self._px, self._px, -1)
+            crops = self._windows[rows, down, along].view(shape)
+            images = self._cut_out(self._normalised(self._flipped(crops, flip)), y, x)
+            if not self._moves:
+                yield images, self._labels[rows]
+                continue
+            masks = self._masks[rows, down, along].view(shape)
+            yield images, self._flipped(masks, flip)[..., 0]
 
     def _flipped(self, crops: Tensor, flip: Tensor) -> Tensor:
         if not self.augmentation.flip:
@@ -186,6 +198,21 @@ class SmallLoader(Loader):
         ]
         hole = inside[0][:, :, None] & inside[1][:, None, :]
         return images.masked_fill_(hole[:, None], 0.0)
+
+
+def _check_movable(images: Images) -> None:
+    """Refuse targets that belong to places in a picture and cannot be moved with it.
+
+    Raises:
+        ConfigError: they are neither masks of the picture's size nor numbers without a place.
+    """
+    shape, picture = images.labels.shape[1:], images.pixels.shape[2:]
+    if len(shape) > 1 and not (are_masks(images.labels) and shape == picture):
+        raise ConfigError(
+            f"augmented pictures of {picture[0]}x{picture[1]} pixels are moved, and targets of "
+            f"shape {shape} and type {images.labels.dtype} cannot move along: use integer masks "
+            "of the pictures' size, or set evaluator.recipe.augment=false"
+        )
 
 
 def _mixed(seed: int, number: int) -> int:

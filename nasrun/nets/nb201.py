@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nasrun.nets.operations import ReLUConvNorm, operation
-from nasrun.spec import Edges
+from nasrun.spec import Edges, Objective
 
 # Makes the cell from c_in to c_out channels; a supernet's is called with more than the image.
 CellFactory = Callable[[int, int], nn.Module]
@@ -95,12 +95,12 @@ class Residual(nn.Module):
 
 
 class Skeleton(nn.Module):
-    """Stem, stages of cells with halving blocks between them, and a linear classifier.
+    """Stem, stages of cells with halving blocks between them, and the objective's head.
 
     Args:
         cell: makes the cells.
         stages: for each stage the channels that its cells return, one by one.
-        classes: number of logits.
+        objective: what the network is trained for.
         stem: channels of the first convolution; None: those of the first cell.
         reductions: channels of each halving block; None: those of the next stage's first cell.
         image_channels: 3 for colour images.
@@ -110,7 +110,7 @@ class Skeleton(nn.Module):
         self,
         cell: CellFactory,
         stages: Sequence[Sequence[int]],
-        classes: int,
+        objective: Objective,
         stem: int | None = None,
         reductions: Sequence[int] | None = None,
         image_channels: int = 3,
@@ -130,18 +130,18 @@ class Skeleton(nn.Module):
                 self.cells.append(cell(c_in, c_out))
             width = stage[-1]
         self.norm = nn.BatchNorm2d(width)
-        self.classifier = nn.Linear(width, classes)
+        self.classifier = objective.head(width)
 
     def forward(self, x: Tensor, *shared: object) -> Tensor:
-        """``(B, classes)`` logits of ``x (B, C, H, W)``; cells are called with ``shared`` too."""
+        """The head's output for ``x (B, C, H, W)``; cells are called with ``shared`` too."""
         return self.classifier(self.features(x, *shared))
 
     def features(self, x: Tensor, *shared: object) -> Tensor:
-        """``(B, channels)`` what the classifier reads."""
+        """``(B, channels, H', W')`` the feature maps that the head reads."""
         x = self.stem(x)
         for part in self.cells:
             x = part(x) if isinstance(part, Residual) else part(x, *shared)
-        return F.relu(self.norm(x)).mean(dim=(2, 3))
+        return F.relu(self.norm(x))
 
 
 def topology_stages(channels: int, cells: int) -> list[list[int]]:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from nasrun.nets.nb201 import Skeleton, topology_stages
 from nasrun.nets.pooling import AveragePool
 from nasrun.nets.supernet import NONE, Knobs, Row, SharedNet, add, scatter
+from nasrun.spec import Objective
 
 NODES = 4
 KERNELS = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}
@@ -206,7 +207,7 @@ class NB201Supernet(SharedNet):
         options: Sequence[str],
         channels: int,
         cells: int,
-        classes: int,
+        objective: Objective,
         share: int = 1,
         track: bool = True,
     ) -> None:
@@ -220,7 +221,7 @@ class NB201Supernet(SharedNet):
         self.skeleton = Skeleton(
             lambda _, c_out: SharedCell(c_out, options, share, track, knobs),
             topology_stages(channels, cells),
-            classes,
+            objective,
         )
 
     def logits(self, x: Tensor, rows: Sequence[Row]) -> Tensor:

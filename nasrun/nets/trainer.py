@@ -4,24 +4,25 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from nasrun.errors import DataError
 from nasrun.nets.checkpoint import load_checkpoint, save_checkpoint
 from nasrun.nets.device import Device
 from nasrun.nets.graphs import Forward, fast_forward
+from nasrun.nets.optimizers import make_optimizer
 from nasrun.nets.recipe import Recipe
+from nasrun.spec import Objective
 
 log = logging.getLogger("nasrun")
 
-Batches = Iterable[tuple[Tensor, Tensor]]  # images (B, C, H, W), normalised, and labels (B,)
+Batches = Iterable[tuple[Tensor, Tensor]]  # images (B, C, H, W), normalised, and targets (B, ...)
 EpochBatches = Callable[[int], Batches]  # of an epoch, counted from 0: the same ones each time
 PARTS = 2  # into which a batch is cut that does not fit the memory
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
@@ -29,7 +30,7 @@ NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch (counted from 1) gave and took; an accuracy is NaN where none was measured."""
+    """What an epoch (counted from 1) gave and took; a score is NaN where none was measured."""
 
     epoch: int
     loss: float
@@ -47,43 +48,41 @@ class Trainer:
 
     Args:
         make: returns the network; its weights are drawn under ``seed``.
+        objective: what it is trained for, and judged by.
         recipe: how it is trained.
         epochs: length of the training, over which the learning rate falls.
         device: where.
         seed: of the weights, and of what networks draw while they are trained.
         checkpoint: file that is written after every epoch; None: nothing is kept.
+        inherited: a state dict to begin with in the place of weights that are drawn.
+
+    Raises:
+        DataError: a checkpoint or inherited weights of another network.
     """
 
     def __init__(
         self,
         make: Callable[[], nn.Module],
+        objective: Objective,
         recipe: Recipe,
         epochs: int,
         device: Device,
         seed: int,
         checkpoint: Path | None = None,
+        inherited: Mapping[str, Any] | None = None,
     ) -> None:
-        self.recipe, self.epochs, self.device, self.seed = recipe, epochs, device, seed
+        self.objective, self.recipe, self.epochs = objective, recipe, epochs
+        self.device, self.seed = device, seed
         self.rows: list[Epoch] = []
         self.failure = ""  # in words, once the training has failed
         self.parts = 1  # into which each batch is cut
         with device.seeded(seed):
             self.network = device.place(make())
-        self._optimizer = torch.optim.SGD(
-            self.network.parameters(),
-            recipe.learning_rate,
-            recipe.momentum,
-            nesterov=recipe.nesterov,
-            weight_decay=recipe.weight_decay,
-            fused=True,
-        )
+        if inherited is not None:
+            self._inherit(inherited)
         scales = device.dtype is torch.float16
+        self._optimizer = make_optimizer(self.network, recipe, scales)
         self._scaler = torch.amp.GradScaler(device.processor.type, enabled=scales)
-        if scales and recipe.momentum:
-            # A scale too large skips the first step, after which the optimiser would go on from
-            # momentum that it never set. Zero is what it begins with otherwise.
-            for parameter in self.network.parameters():
-                self._optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         self._checkpoint = checkpoint
         self._forward: Forward | None = None
         if checkpoint is not None and checkpoint.exists():
@@ -128,7 +127,9 @@ class Trainer:
         self.device.wait()
         trained = time.perf_counter()
         self.failure = self.failure or self._fault(loss, epoch + 1)
-        val_score = math.nan if self.failure else accuracy(self.network, valid, self.device)
+        val_score = math.nan
+        if not self.failure:
+            val_score = judged(self.network, self.objective, valid, self.device)
         ended = time.perf_counter()
         return Epoch(epoch + 1, loss, train_score, val_score, trained - began, ended - trained)
 
@@ -149,7 +150,7 @@ class Trainer:
             network.drop_path = self.recipe.drop_path * epoch / self.epochs
 
     def _pass_with_halving(self, train: EpochBatches, epoch: int) -> tuple[float, float]:
-        """Loss and accuracy over an epoch; begun anew with halved batches if memory is short."""
+        """Loss and score over an epoch; begun anew with halved batches if memory is short."""
         before = copy.deepcopy(self._state())
         try:
             return self._pass(train(epoch), epoch)
@@ -174,50 +175,49 @@ class Trainer:
         return self._pass_with_halving(train, epoch)
 
     def _pass(self, batches: Batches, epoch: int) -> tuple[float, float]:
-        """Mean loss and accuracy of one pass over the training images."""
+        """Mean loss and score of one pass over the training images."""
         self.network.train()
-        device = self.device.processor
-        loss_sum, right = torch.zeros((), device=device), torch.zeros((), device=device)
-        count = 0
+        loss_sum = torch.zeros((), device=self.device.processor)
+        score = RunningScore(self.objective)
         with self.device.seeded(self.seed, epoch):
             for x, y in batches:
-                loss, hits = self._step(x, y)
-                loss_sum += loss
-                right += hits
-                count += len(y)
-        return float(loss_sum) / max(count, 1), 100.0 * float(right) / max(count, 1)
+                loss_sum += self._step(x, y, score)
+        return float(loss_sum) / max(score.images, 1), score.value
 
-    def _step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """One update; returns the batch's summed loss and number of hits."""
+    def _step(self, x: Tensor, y: Tensor, score: "RunningScore") -> Tensor:
+        """One update; returns the batch's summed loss and adds to the score."""
         if self._forward is None:
             self._forward = fast_forward(self.network, self.recipe, self.device, x, self.parts)
         self._optimizer.zero_grad()
-        loss_sum, right = x.new_zeros(()), x.new_zeros(())
-        for part, labels in zip(x.chunk(self.parts), y.chunk(self.parts), strict=True):
+        loss_sum = x.new_zeros(())
+        for part, target in zip(x.chunk(self.parts), y.chunk(self.parts), strict=True):
             with self.device.autocast():
-                output = self._forward(part)
-                loss, logits = self._loss(output, labels)
+                outputs = self._forward(part)
+                output, *second = outputs if isinstance(outputs, tuple) else (outputs,)
+                loss = self._loss(output, target)
+                for other in second:
+                    loss = loss + self.recipe.auxiliary * self._loss(other, target)
             self._scaler.scale(loss / len(y)).backward()
             loss_sum += loss.detach()
-            right += (logits.detach().argmax(dim=1) == labels).sum()
+            score.add(output.detach(), target)
         if self.recipe.max_gradient is not None:
             self._scaler.unscale_(self._optimizer)
             nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.max_gradient)
         self._scaler.step(self._optimizer)
         self._scaler.update()
-        return loss_sum, right
+        return loss_sum
 
-    def _loss(self, output: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Summed cross-entropy, a second head's included, and the logits of the first."""
-        smoothing = self.recipe.label_smoothing
-        if isinstance(output, Tensor):
-            loss = F.cross_entropy(
-                output.float(), labels, reduction="sum", label_smoothing=smoothing
-            )
-            return loss, output
-        logits, second = output
-        loss, _ = self._loss(logits, labels)
-        return loss + self.recipe.auxiliary * self._loss(second, labels)[0], logits
+    def _loss(self, output: Tensor, target: Tensor) -> Tensor:
+        return self.objective.loss(output.float(), target, self.recipe.label_smoothing)
+
+    def _inherit(self, state: Mapping[str, Any]) -> None:
+        try:
+            self.network.load_state_dict(state)
+        except RuntimeError as error:
+            raise DataError(
+                "expected inherited weights of all parts of this network, got those of another "
+                "one: see SearchSpace.morph"
+            ) from error
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -249,15 +249,34 @@ class Trainer:
             ) from None
 
 
-def accuracy(network: nn.Module, batches: Batches, device: Device) -> float:
-    """Percentage of images that the network gets right; NaN without images."""
+class RunningScore:
+    """The objective's metric of the batches so far."""
+
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+        self._sums: Tensor | None = None
+        self.images = 0
+
+    def add(self, output: Tensor, target: Tensor) -> None:
+        """Count a batch's outputs."""
+        sums = self._objective.sums(output.float(), target)
+        self._sums = sums if self._sums is None else self._sums + sums
+        self.images += len(target)
+
+    @property
+    def value(self) -> float:
+        """The score; NaN without images."""
+        return math.nan if self._sums is None else self._objective.score(self._sums, self.images)
+
+
+def judged(network: nn.Module, objective: Objective, batches: Batches, device: Device) -> float:
+    """Score of a network on some images; NaN without images."""
     network.eval()
-    right, count = torch.zeros((), device=device.processor), 0
+    score = RunningScore(objective)
     with torch.inference_mode(), device.autocast():
         for x, y in batches:
-            right += (network(x).argmax(dim=1) == y).sum()
-            count += len(y)
-    return 100.0 * float(right) / count if count else math.nan
+            score.add(network(x), y)
+    return score.value
 
 
 def _lacks_memory(error: RuntimeError) -> bool:

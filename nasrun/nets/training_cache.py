@@ -1,17 +1,12 @@
-"""Trainings that are asked for, done once, in this process or in several."""
+"""Trainings on record: each is done once, by this process or another, and looked up after that."""
 
-import hashlib
-import json
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
-from enum import Enum
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import filelock
-import numpy as np
 import torch
 from torch import nn
 
@@ -19,98 +14,15 @@ from nasrun.benchmarks.trainings import TrainedEpoch, TrainingLog
 from nasrun.errors import DataError
 from nasrun.files import unwritable
 from nasrun.images import Images, Splits
+from nasrun.nets.checkpoint import load_checkpoint
 from nasrun.nets.device import Device
 from nasrun.nets.footprint import footprint
 from nasrun.nets.loader import Augmentation, Loader, load_batches
-from nasrun.nets.recipe import Recipe
-from nasrun.nets.trainer import Epoch, Trainer, accuracy
-from nasrun.spec import Archs, Scale, SearchSpace, Task
+from nasrun.nets.trainer import Epoch, Trainer, judged
+from nasrun.nets.training_request import Part, TrainingRequest
 
-FORMAT = "nasrun-training-1"  # to be raised whenever the same request would give other figures
 JUDGE_BATCH = 1000  # images judged at a time: more than are trained on, as no gradients are kept
-
 SMALL_MFLOPS = 2000.0  # of a batch's forward pass, up to which one CPU thread does it
-
-
-class Part(Enum):
-    """Which images are trained on, and which ones judge."""
-
-    search = "search"
-    final = "final"
-
-
-@dataclass(frozen=True)
-class TrainingRequest:
-    """A training that is asked for; picklable, so that another process may do it.
-
-    ``images`` stands for the pictures; ``until`` is how many of ``epochs`` are wanted now;
-    ``judged`` lists the epochs after which to judge, none for each of them.
-    """
-
-    space: SearchSpace
-    arch: tuple[int, ...]
-    task: Task
-    images: str
-    part: Part
-    scale: Scale
-    recipe: Recipe
-    epochs: int
-    until: int
-    judged: tuple[int, ...]
-    seed: int
-
-    def build(self) -> nn.Module:
-        """The network; its weights are torch's own random ones."""
-        return self.space.build(self._choices, self.task, self.scale)
-
-    @property
-    def text(self) -> str:
-        """The architecture's text."""
-        return self.space.text(self._choices)
-
-    @property
-    def _choices(self) -> Archs:
-        return np.array(self.arch, np.int64)
-
-    @cached_property
-    def recipe_id(self) -> str:
-        """Eight hex digits of the recipe."""
-        return recipe_id(self.recipe)
-
-    def name(self, device: Device) -> str:
-        """Sixteen hex digits of everything that decides the figures."""
-        what = [FORMAT, self.images, self.part.value, self.space.name, self.text, self.recipe_id]
-        how = [asdict(self.scale), self.epochs, self.judged, self.seed, device.label]
-        # An architecture's text does not say all: a DARTS network may have an auxiliary head.
-        settings = {key: value for key, value in self._space_settings.items() if key != "name"}
-        return _digest([what, how, settings] if settings else [what, how])[:16]
-
-    @property
-    def _space_settings(self) -> dict[str, Any]:
-        """Fields of the space's dataclass."""
-        space: Any = self.space
-        return (
-            {f.name: getattr(space, f.name) for f in fields(space)} if is_dataclass(space) else {}
-        )
-
-
-def _digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def recipe_id(recipe: Recipe) -> str:
-    """Eight hex digits of all that a recipe says."""
-    return _digest(asdict(recipe))[:8]
-
-
-def images_id(splits: Splits) -> str:
-    """Twelve hex digits of all pictures and labels, and of how they are normalised and mirrored."""
-    digest = hashlib.sha256(repr((splits.mean, splits.std, splits.flip)).encode())
-    parts = (splits.search_train, splits.search_valid, splits.final_train, splits.final_test)
-    for part in parts:
-        digest.update(np.ascontiguousarray(part.pixels).data)
-        digest.update(np.ascontiguousarray(part.labels).data)
-    return digest.hexdigest()[:12]
 
 
 def judged_unseen(splits: Splits) -> bool:
@@ -119,7 +31,9 @@ def judged_unseen(splits: Splits) -> bool:
 
 
 class TrainingCache:
-    """Trains what is asked for, unless the log knows it; the images of one task are kept at hand.
+    """The log of trainings, which does those that it does not know yet.
+
+    The images of the task that was asked for last stay in memory.
 
     Args:
         folder: of the log and the checkpoints; other processes may use it at the same time.
@@ -133,22 +47,30 @@ class TrainingCache:
         self._loaders: dict[str, Loader] = {}
 
     def known(self, request: TrainingRequest) -> list[TrainedEpoch]:
-        """The epochs that were asked for, if all are on record or the training failed."""
+        """The epochs asked for, if all are on record, with weights to keep, or the training failed.
+
+        Weights that an earlier request did not keep are trained anew; their figures stay.
+        """
         curve = self.log.curve(request.name(self.device))
-        failed = bool(curve) and bool(curve[-1].failure)
-        return curve[: request.until] if failed or len(curve) >= request.until else []
+        if curve and curve[-1].failure:
+            return curve[: request.until]
+        gone = request.keep and not self.checkpoint(request).exists()
+        return curve[: request.until] if len(curve) >= request.until and not gone else []
 
     def checkpoint(self, request: TrainingRequest) -> Path:
-        """Where the training's weights are kept: between its parts, and for good if it is final."""
-        return self.folder / "checkpoints" / f"{request.name(self.device)}.pt"
+        """Where the training's weights are until it is over, and for good if they are to stay."""
+        return self._weights(request.name(self.device))
+
+    def _weights(self, name: str) -> Path:
+        return self.folder / "checkpoints" / f"{name}.pt"
 
     def train(self, request: TrainingRequest) -> None:
-        """Train as far as is asked for and put the epochs on record.
+        """Train as far as the request asks, and put the epochs on record.
 
         Of several processes that want the same training, one does it and the others wait.
 
         Raises:
-            DataError: the folder cannot be written; a checkpoint is damaged.
+            DataError: the folder cannot be written; a checkpoint is damaged, or a parent's gone.
         """
         path = self.checkpoint(request)
         try:
@@ -160,7 +82,7 @@ class TrainingCache:
             raise unwritable(path, error) from error
 
     def network(self, request: TrainingRequest) -> nn.Module:
-        """The trained network of a final request, on the CPU.
+        """The trained network of a request that keeps its weights, on the CPU.
 
         Raises:
             DataError: its checkpoint is gone, or damaged.
@@ -172,7 +94,28 @@ class TrainingCache:
 
     def _trainer(self, request: TrainingRequest, path: Path) -> Trainer:
         device = self._device_for(request)
-        return Trainer(request.build, request.recipe, request.epochs, device, request.seed, path)
+        return Trainer(
+            request.build,
+            request.objective,
+            request.recipe,
+            request.epochs,
+            device,
+            request.seed,
+            path,
+            self._inherited(request) if request.parent and not path.exists() else None,
+        )
+
+    def _inherited(self, request: TrainingRequest) -> Mapping[str, Any]:
+        """The parent's weights, made into those of the request's architecture."""
+        path, curve = self._weights(request.parent), self.log.curve(request.parent)
+        state = load_checkpoint(path) if curve and path.exists() else None
+        if state is None or len(state["rows"]) < curve[-1].epochs:
+            raise DataError(
+                f"{path}: expected the weights of a whole training, with which {request.text} is "
+                "to begin, and found none: ask for the parent's training first, with keep"
+            )
+        parent = request.space.parse(curve[-1].arch)
+        return request.space.morph(parent, request.choices, state["network"])
 
     def _device_for(self, request: TrainingRequest) -> Device:
         """The device, with one thread for a small network unless a number was asked for.
@@ -204,8 +147,8 @@ class TrainingCache:
         if final and judged_unseen(splits) and trainer.done == request.epochs:
             valid = self._loader(request, "valid", splits.search_valid, splits)
             with self.device.computing():
-                val_score = accuracy(trainer.network, valid, self.device)
-        if not final and trainer.done == request.epochs:
+                val_score = judged(trainer.network, request.objective, valid, self.device)
+        if trainer.done == request.epochs and not request.keeps:
             path.unlink(missing_ok=True)
         return [
             self._record(request, row, trainer, val_score if row is rows[-1] else math.nan)
@@ -260,7 +203,7 @@ class TrainingCache:
             device=self.device.label + ("; halved batches" if trainer.parts > 1 else ""),
             epoch=row.epoch,
             loss=row.loss,
-            metric=request.task.metric.name,
+            metric=request.objective.metric.name,
             train_score=row.train_score,
             val_score=val_score if final else row.val_score,
             test_score=row.val_score if final else math.nan,
@@ -273,7 +216,7 @@ class TrainingCache:
 def missing_requests(
     requests: Sequence[TrainingRequest], cache: TrainingCache
 ) -> list[TrainingRequest]:
-    """Those that the log does not answer; of equal trainings the longest alone."""
+    """Those that are not on record; of several for one training, the longest alone."""
     longest: dict[str, TrainingRequest] = {}
     for request in requests:
         name = request.name(cache.device)

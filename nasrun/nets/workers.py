@@ -1,4 +1,4 @@
-"""Several trainings side by side, each in a process of its own."""
+"""Several trainings at a time, each in a process of its own."""
 
 import os
 import threading
@@ -15,21 +15,22 @@ import torch
 
 from nasrun.errors import DataError
 from nasrun.nets.device import Device
-from nasrun.nets.training_cache import TrainingCache, TrainingRequest
+from nasrun.nets.training_cache import TrainingCache
+from nasrun.nets.training_request import TrainingRequest
 
 WATCH_S = 1.0  # how often a worker looks whether its parent is there
 _cache: list[TrainingCache] = []  # a worker process's own
 
 
 class Workers:
-    """``count`` processes that train what is asked for; a CPU's threads are shared out among them.
+    """``count`` processes that answer training requests; they share a CPU's threads.
 
     Processes, not threads of one: small networks keep Python busy more than the device. They are
     started when first needed and end with this process, whatever ends it.
 
     Args:
         count: number of processes.
-        folder: of their caches.
+        folder: of the cache of trainings, which all of them use.
         device: where they train.
     """
 
@@ -42,13 +43,13 @@ class Workers:
         self._pool = ProcessPoolExecutor(count, get_context("spawn"), _begin, arguments)
 
     def train(self, requests: Sequence[TrainingRequest]) -> None:
-        """Do all of them; an error of one ends the rest.
+        """Do all of these trainings; an error in one ends the others.
 
         Raises:
             DataError: a process was killed.
         """
         try:
-            list(self._pool.map(_do, requests))
+            list(self._pool.map(_train, requests))
         except BrokenProcessPool:
             raise DataError(
                 "a process that trained a network was killed, most likely for lack of memory: "
@@ -58,7 +59,7 @@ class Workers:
 
 @cache
 def shared_workers(count: int, folder: Path, device: Device) -> Workers:
-    """The processes for a folder and a device: those of one task serve the next one's, too."""
+    """The processes for a folder and a device; every evaluator with the same ones shares them."""
     return Workers(count, folder, device)
 
 
@@ -75,5 +76,5 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _do(request: TrainingRequest) -> None:
+def _train(request: TrainingRequest) -> None:
     _cache[0].train(request)

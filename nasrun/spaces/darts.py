@@ -146,15 +146,15 @@ class DARTS(CategoricalSpace):
 
     def build(self, arch: Archs, task: Task, scale: Scale) -> "nn.Module":
         """The network of 20 stacked cells and 36 channels by default, with its auxiliary head."""
+        from nasrun.nets.classification import objective_of
         from nasrun.nets.darts import DARTSNet
 
         normal, reduce = self.layout.branches(arch)
         channels, cells = scale.channels or FINAL.channels, scale.cells or FINAL.cells
         assert channels is not None
         assert cells is not None
-        return DARTSNet(
-            normal, reduce, self.operations, channels, cells, task.classes, self.auxiliary
-        )
+        objective = objective_of(task)
+        return DARTSNet(normal, reduce, self.operations, channels, cells, objective, self.auxiliary)
 
     def supernet(self, task: Task, scale: Scale, *, share: int = 1, track: bool = True) -> Supernet:
         """All operations on all edges: 8 cells and 16 channels by default.
@@ -162,6 +162,7 @@ class DARTS(CategoricalSpace):
         Raises:
             ConfigError: channels that cannot be shared out.
         """
+        from nasrun.nets.classification import objective_of
         from nasrun.nets.darts_supernet import DARTSSupernet
 
         channels, cells = scale.channels or SEARCH.channels, scale.cells or SEARCH.cells
@@ -178,7 +179,7 @@ class DARTS(CategoricalSpace):
             self.decisions,
             channels,
             cells,
-            task.classes,
+            objective_of(task),
             share,
             track,
         )

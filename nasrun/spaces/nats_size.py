@@ -79,6 +79,7 @@ class NATSSize(CategoricalSpace):
         Raises:
             UnsupportedError: a scale, which would change what the space is made of.
         """
+        from nasrun.nets.classification import objective_of
         from nasrun.nets.nb201 import Cell, Skeleton
 
         if scale != Scale():
@@ -90,7 +91,7 @@ class NATSSize(CategoricalSpace):
         return Skeleton(
             lambda c_in, c_out: Cell(list(CELL), c_in, c_out),
             [widths[:1], widths[2:3], widths[4:]],
-            task.classes,
+            objective_of(task),
             reductions=[widths[1], widths[3]],
         )
 

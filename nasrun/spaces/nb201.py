@@ -180,11 +180,12 @@ class NB201(CategoricalSpace):
 
     def build(self, arch: Archs, task: Task, scale: Scale) -> "nn.Module":
         """The benchmark's network of ``arch (6,)``: 16 channels and 5 cells a stage by default."""
+        from nasrun.nets.classification import objective_of
         from nasrun.nets.nb201 import Cell, Skeleton, topology_stages
 
         edges = self.graph(arch)
         stages = topology_stages(scale.channels or WIDTHS[0], scale.cells or CELLS)
-        return Skeleton(lambda c_in, c_out: Cell(edges, c_in, c_out), stages, task.classes)
+        return Skeleton(lambda c_in, c_out: Cell(edges, c_in, c_out), stages, objective_of(task))
 
     def supernet(self, task: Task, scale: Scale, *, share: int = 1, track: bool = True) -> Supernet:
         """All operations on all edges; 16 channels and 5 cells a stage by default.
@@ -192,6 +193,7 @@ class NB201(CategoricalSpace):
         Raises:
             ConfigError: channels that cannot be shared out.
         """
+        from nasrun.nets.classification import objective_of
         from nasrun.nets.nb201_supernet import NB201Supernet
 
         channels, cells = scale.channels or WIDTHS[0], scale.cells or CELLS
@@ -200,7 +202,7 @@ class NB201(CategoricalSpace):
                 f"this algorithm gives one channel in {share} to the operations: set "
                 f"scale.channels to a multiple of it, not {channels}"
             )
-        return NB201Supernet(OPERATIONS, channels, cells, task.classes, share, track)
+        return NB201Supernet(OPERATIONS, channels, cells, objective_of(task), share, track)
 
     def graph(self, arch: Archs) -> Edges:
         """The six edges, ``none`` included."""

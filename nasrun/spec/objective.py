@@ -1,7 +1,8 @@
 """What training a network for a task needs: an output layer, a loss, and sums for the metric."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nasrun.spec.metric import Metric
 
@@ -10,22 +11,45 @@ if TYPE_CHECKING:
 
 
 class Objective(ABC):
-    """What a network is trained for. ``output`` is what its head returns, ``target`` a batch's."""
+    """What a network is trained for.
 
-    metric: Metric
+    Its dataclass fields are its settings. An ``output`` is what the head returns for ``B`` images,
+    in float32; a ``target`` holds what ``Images.labels`` has for the same images: classes ``(B,)``,
+    masks ``(B, H, W)`` whose pixels may be ``IGNORED``, or numbers ``(B, k)``.
+    """
+
+    metric: ClassVar[Metric]
 
     @abstractmethod
     def head(self, channels: int) -> "nn.Module":
-        """The layer that turns feature maps ``(B, channels, h, w)`` into an output."""
+        """The last part of a network: from feature maps ``(B, channels, h, w)`` to an output."""
+
+    def auxiliary_head(self, channels: int) -> "nn.Module":
+        """A second head on earlier feature maps, in training alone, for spaces that have one."""
+        return self.head(channels)
 
     @abstractmethod
     def loss(self, output: "Tensor", target: "Tensor", smoothing: float = 0.0) -> "Tensor":
-        """``()`` the loss summed over the batch; ``smoothing`` of labels, where there are any."""
+        """``()`` the images' losses, summed over the batch.
+
+        That of an image is a mean over its pixels, so that the same learning rates serve.
+        ``smoothing`` is that of labels, where there are any.
+        """
 
     @abstractmethod
     def sums(self, output: "Tensor", target: "Tensor") -> "Tensor":
-        """``(k,)`` what a batch adds to the sums that the metric is made of."""
+        """``(k,)`` what a batch adds to the sums that the metric is made of.
+
+        Integers where they count: float32 loses count beyond 16 million pixels.
+        """
 
     @abstractmethod
-    def score(self, sums: "Tensor") -> float:
-        """The metric, of sums over all batches; NaN without images."""
+    def score(self, sums: "Tensor", images: int) -> float:
+        """The metric, of sums over all batches and the number of ``images`` in them."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its kind and its fields: what tells the trainings of two objectives apart."""
+        own: Any = self
+        said = {f.name: getattr(own, f.name) for f in fields(own)} if is_dataclass(own) else {}
+        return {"objective": type(self).__name__, **said}

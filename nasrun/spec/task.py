@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from nasrun.errors import UnsupportedError
 from nasrun.images import Splits
@@ -46,8 +46,6 @@ class Task(TaskMaker):
     valid_images: int  # size of the validation part of search_split
     train_images: int  # size of the training part of search_split
 
-    metric: ClassVar[Metric] = ACCURACY
-
     def __post_init__(self) -> None:
         require_at_least(self, "task", 1, "classes", "image_px", "valid_images", "train_images")
 
@@ -56,14 +54,20 @@ class Task(TaskMaker):
         return self
 
     @property
-    def objective(self) -> "Objective":
-        """What networks are trained for."""
-        raise UnsupportedError(f"task={self.name} has nothing to train on: use evaluator=tabular")
+    def objective(self) -> "Objective | None":
+        """What networks are trained for; None: to tell ``classes`` apart."""
+        return None
+
+    @property
+    def metric(self) -> Metric:
+        """Of the scores: the objective's, unless the task is judged by something else."""
+        return ACCURACY if self.objective is None else self.objective.metric
 
     @property
     def described(self) -> "Task":
         """The task in numbers, without anything that could be read."""
-        return Task(**{field.name: getattr(self, field.name) for field in fields(Task)})
+        numbers = {field.name: getattr(self, field.name) for field in fields(Task)}
+        return TaskInNumbers(**numbers, own_metric=self.metric, own_objective=self.objective)
 
     def load(self) -> Splits:
         """The task's images. Read where they are needed: a search by a table needs none."""
@@ -77,3 +81,21 @@ class Task(TaskMaker):
     def subset(self, classes: Sequence[int]) -> "Task":
         """The same images, of these classes alone, numbered anew in the order given."""
         raise UnsupportedError(f"task={self.name} has no images to take classes from")
+
+
+@dataclass
+class TaskInNumbers(Task):
+    """A task without its images, which knows what it is judged by and what networks learn."""
+
+    own_metric: Metric
+    own_objective: "Objective | None"
+
+    @property
+    def objective(self) -> "Objective | None":
+        """That of the task which it describes."""
+        return self.own_objective
+
+    @property
+    def metric(self) -> Metric:
+        """That of the task which it describes."""
+        return self.own_metric

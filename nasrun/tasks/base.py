@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from nasrun.errors import ConfigError, DataError
-from nasrun.images import Images, Labels, Splits, draw
+from nasrun.errors import ConfigError, DataError, UnsupportedError
+from nasrun.images import Images, Splits, Targets, are_classes, draw
 from nasrun.ranges import require_at_least, require_not_negative
 from nasrun.spec import Task
 from nasrun.streams import Ints
@@ -98,7 +98,10 @@ class ImageTask(Task):
 
         Raises:
             ConfigError: a class twice, or one that there is not.
+            UnsupportedError: its pictures are of no class.
         """
+        if self.objective is not None:
+            raise UnsupportedError(f"task={self.name} has no classes of pictures to choose from")
         return ClassSubset.of(self, classes)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -127,7 +130,7 @@ class ImageTask(Task):
             search_train, search_valid, final_train, final_test, mean, std, self.flip, source, files
         )
 
-    def _pieces(self, labels: Labels, cut: tuple[Ints, Ints] | None) -> tuple[Ints, Ints, str]:
+    def _pieces(self, labels: Targets, cut: tuple[Ints, Ints] | None) -> tuple[Ints, Ints, str]:
         """Rows of the two pieces of the part that is cut, and in words how it was cut."""
         of_train = self.valid_from is ValidFrom.train
         path = self._list_path()
@@ -156,12 +159,12 @@ class ImageTask(Task):
             )
         return first, second
 
-    def _uncut(self, labels: Labels, of_train: bool) -> Ints:
+    def _uncut(self, labels: Targets, of_train: bool) -> Ints:
         """Rows of the part that is not cut; fewer if fewer are asked for."""
         count = self.test_images if of_train else self.train_images
         return self._some(labels, np.arange(len(labels)), count)
 
-    def _some(self, labels: Labels, rows: Ints, count: int) -> Ints:
+    def _some(self, labels: Targets, rows: Ints, count: int) -> Ints:
         """``(count,)`` of these rows."""
         self._check_count(count, len(rows))
         if count == len(rows):
@@ -183,7 +186,13 @@ class ImageTask(Task):
 
     def _take(self, part: Part, rows: Ints) -> Images:
         images = part.take(rows)
-        return Images(in_colour(resized(images.pixels, self.image_px)), images.labels)
+        pixels = in_colour(resized(images.pixels, self.image_px))
+        if images.labels.ndim > 2 and pixels.shape[2:] != images.pixels.shape[2:]:
+            raise DataError(
+                f"task={self.name} has pictures of {images.pixels.shape[2]} pixels whose masks "
+                f"cannot be resized to task.image_px={self.image_px}: set it to the pictures' size"
+            )
+        return Images(pixels, images.labels)
 
     def _moments(self, images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
         return (tuple(self.mean), tuple(self.std)) if self.mean else channel_moments(images.pixels)
@@ -200,7 +209,9 @@ class ImageTask(Task):
         path = self._list_path()
         return self.places.hashes({path.name: path}) if path else {}
 
-    def _check_classes(self, labels: Labels) -> None:
+    def _check_classes(self, labels: Targets) -> None:
+        if not are_classes(labels):
+            return
         counts = np.bincount(labels, minlength=self.classes)
         if len(counts) > self.classes:
             raise DataError(

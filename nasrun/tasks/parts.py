@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nasrun.images import Images, Labels, Pixels
+from nasrun.images import Images, Pixels, Targets
 from nasrun.streams import Ints
 
 
 @dataclass(frozen=True)
 class Part:
-    """``labels (n,)`` of the pictures, and how to get the pixels of some rows, in their order."""
+    """``labels (n, ...)`` of pictures, and how to get the pixels of some rows, in their order."""
 
-    labels: Labels
+    labels: Targets
     pixels: Callable[[Ints], Pixels]
 
     def take(self, rows: Ints) -> Images:

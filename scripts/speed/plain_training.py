@@ -18,7 +18,7 @@ from nasrun.nets.device import Device
 from nasrun.nets.nb201 import Cell, Skeleton, topology_stages
 from nasrun.nets.recipe import Recipe
 from nasrun.nets.vision import load_torchvision
-from nasrun.spec import Edges, Scale
+from nasrun.spec import Edges, Objective, Scale
 
 Moments = tuple[Sequence[float], Sequence[float]]  # mean and deviation by channel, of 0 to 255
 
@@ -93,7 +93,7 @@ class PlainLoop:
 
     Args:
         edges: of the cell.
-        classes: number of them.
+        objective: what the network is trained for.
         images: to train on.
         moments: mean and deviation by channel.
         scale: of the network.
@@ -104,7 +104,7 @@ class PlainLoop:
     def __init__(
         self,
         edges: Edges,
-        classes: int,
+        objective: Objective,
         images: Images,
         moments: Moments,
         scale: Scale,
@@ -112,14 +112,14 @@ class PlainLoop:
         device: Device,
     ) -> None:
         stages = topology_stages(scale.channels or 16, scale.cells or 5)
-        network = Skeleton(lambda c_in, c_out: PlainCell(edges, c_in, c_out), stages, classes)
+        network = Skeleton(lambda c_in, c_out: PlainCell(edges, c_in, c_out), stages, objective)
         self._network = network.to(device.processor)
         self._optimizer = torch.optim.SGD(
             network.parameters(), recipe.learning_rate, recipe.momentum, nesterov=recipe.nesterov,
             weight_decay=recipe.weight_decay, foreach=False,
         )  # fmt: skip
         self._recipe, self._moments, self._device = recipe, moments, device.processor
-        self._loss = nn.CrossEntropyLoss()
+        self._objective = objective
         self._loader = DataLoader(
             Pictures(images, moments, alter=True), recipe.batch, shuffle=True, num_workers=WORKERS,
             persistent_workers=True, pin_memory=device.on_gpu,
@@ -132,7 +132,7 @@ class PlainLoop:
         for x, y in self._loader:
             x, y = x.to(self._device), y.to(self._device)
             self._optimizer.zero_grad()
-            loss = self._loss(self._network(x), y)
+            loss = self._objective.loss(self._network(x), y) / len(y)
             loss.backward()
             self._optimizer.step()
             loss.item()  # the reference logs it
@@ -145,13 +145,13 @@ class PlainLoop:
                 group["lr"] = self._recipe.rate(epoch, epochs)
             self.epoch()
 
-    def accuracy(self, images: Images) -> float:
-        """Percentage of images that the network gets right."""
+    def score(self, images: Images) -> float:
+        """The objective's metric of the network."""
         loader = DataLoader(Pictures(images, self._moments, alter=False), self._recipe.batch)
         self._network.eval()
-        right = 0
         with torch.no_grad():
-            for x, y in loader:
-                found = self._network(x.to(self._device)).argmax(dim=1).cpu()
-                right += int((found == y).sum())
-        return 100.0 * right / len(images)
+            sums = sum(
+                self._objective.sums(self._network(x.to(self._device)), y.to(self._device))
+                for x, y in loader
+            )
+        return self._objective.score(torch.as_tensor(sums), len(images))

@@ -21,6 +21,7 @@ from nasrun.algorithms.unas import UNAS, Objective
 from nasrun.config import check
 from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.hardware.none import NoDevice
+from nasrun.nets.classification import Classification
 from nasrun.nets.estimators import draw, uniforms
 from nasrun.nets.nb201_supernet import NB201Supernet
 from nasrun.pipeline import search
@@ -43,7 +44,7 @@ def test_most_probable_architectures_are_those_of_an_enumeration():
 def nb201_net():
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        return NB201Supernet(OPERATIONS, 4, 1, 3)
+        return NB201Supernet(OPERATIONS, 4, 1, Classification(3))
 
 
 def test_weakest_skip_connections_go_first():

@@ -10,10 +10,9 @@ from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.evaluators.training import Training
 from nasrun.nets import workers
 from nasrun.nets.footprint import footprint
-from nasrun.nets.recipe import Precision, Recipe
+from nasrun.nets.recipe import Precision, Recipe, recipe_id
 from nasrun.nets.representatives import representatives
 from nasrun.nets.trainer import Trainer
-from nasrun.nets.training_cache import recipe_id
 from nasrun.spaces.darts import DARTS
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Protocol, Scale, Task

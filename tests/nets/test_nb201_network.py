@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from nasrun.nets.classification import Classification
 from nasrun.nets.nb201 import Cell, Skeleton
 from nasrun.nets.operations import AvgPool, ReLUConvNorm, operation
 from nasrun.nets.resnet import ResNet
@@ -173,7 +174,7 @@ def test_a_skeleton_hands_what_is_shared_to_every_cell():
         def forward(self, x, factor):
             return x * factor
 
-    network = Skeleton(lambda c_in, c_out: Scaled(), [[4], [8]], 5).eval()
+    network = Skeleton(lambda c_in, c_out: Scaled(), [[4], [8]], Classification(5)).eval()
     x = torch.randn(2, 3, 8, 8)
     assert network(x, 1.0).shape == (2, 5)
     assert not torch.equal(network(x, 1.0), network(x, 3.0))

@@ -7,12 +7,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from nasrun.nets.classification import Classification
 from nasrun.nets.nb201 import Skeleton, topology_stages
 from nasrun.nets.nb201_supernet import EDGES, NB201Supernet, SharedCell, edge
 from nasrun.nets.operations import operation
 from nasrun.spaces.nb201 import OPERATIONS
 
 CHANNELS, CELLS, CLASSES, BATCH = 4, 1, 3, 6
+OBJECTIVE = Classification(CLASSES)
 
 
 class PlainCell(nn.Module):
@@ -42,8 +44,8 @@ class PlainCell(nn.Module):
 def nets():
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        ours = NB201Supernet(OPERATIONS, CHANNELS, CELLS, CLASSES)
-        plain = Skeleton(lambda _, c: PlainCell(c), topology_stages(CHANNELS, CELLS), CLASSES)
+        ours = NB201Supernet(OPERATIONS, CHANNELS, CELLS, OBJECTIVE)
+        plain = Skeleton(lambda _, c: PlainCell(c), topology_stages(CHANNELS, CELLS), OBJECTIVE)
     for name in ("stem", "norm", "classifier"):
         getattr(plain, name).load_state_dict(getattr(ours.skeleton, name).state_dict())
     for one, two in zip(ours.skeleton.cells, plain.cells, strict=True):
@@ -175,7 +177,7 @@ def test_a_straight_through_row_is_the_single_path_with_a_gradient_for_all_logit
 def test_channels_that_bypass_the_operations_get_the_weight_of_the_row():
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        cell = NB201Supernet(OPERATIONS, 8, 1, CLASSES, share=4).skeleton.cells[0]
+        cell = NB201Supernet(OPERATIONS, 8, 1, OBJECTIVE, share=4).skeleton.cells[0]
     from nasrun.nets.supernet import plan
 
     x = torch.randn(2, 8, 4, 4, generator=torch.Generator().manual_seed(0))

@@ -16,6 +16,7 @@ from nasrun.config import check
 from nasrun.evaluators.training import Training
 from nasrun.images import Images
 from nasrun.nets import trainer as trainer_module
+from nasrun.nets.classification import Classification
 from nasrun.nets.device import Device
 from nasrun.nets.footprint import footprint
 from nasrun.nets.graphs import fast_forward
@@ -33,6 +34,7 @@ from nasrun.tasks.synthetic_images import SyntheticImages
 
 PX, CLASSES = 8, 3
 TASK = Task("toy", CLASSES, PX, "toy", "toy", 100, 100)
+THREE_CLASSES = Classification(3)
 SPACE = NB201()
 CELL = SPACE.parse(
     "|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|none~0|nor_conv_1x1~1|skip_connect~2|"
@@ -136,7 +138,7 @@ def test_a_training_waits_once_an_epoch_however_many_batches_there_are(pretended
     waits = []
     for count in (8, 16):
         loader = load_batches(pictures(count), *MOMENTS, 4, PLACE, Augmentation(flip=True))
-        trainer = Trainer(build, recipe, 2, PretendedDevice("cuda"), 777)
+        trainer = Trainer(build, THREE_CLASSES, recipe, 2, PretendedDevice("cuda"), 777)
         pretended.waits.clear()
         functools.partial(trainer.train, valid=loader)(lambda at, own=loader: own.epoch(0, at))
         waits.append(len(pretended.waits))
@@ -229,7 +231,9 @@ def loader_of(device, count=100, batch=32):
 
 def trained(device, build=cell, epochs=3, until=None, checkpoint=None, **recipe):
     loader = loader_of(device)
-    made = Trainer(build, Recipe(batch=32, **recipe), epochs, device, 777, checkpoint)
+    made = Trainer(
+        build, THREE_CLASSES, Recipe(batch=32, **recipe), epochs, device, 777, checkpoint
+    )
     made.train(lambda epoch: loader.epoch(1, epoch), loader, until)
     assert not made.failure
     return made
@@ -294,7 +298,9 @@ def test_a_stopped_training_ends_with_the_same_weights(tmp_path, precision):
 def test_a_checkpoint_of_a_gpu_is_read_on_a_cpu(tmp_path):
     path = tmp_path / "one.pt"
     theirs = trained(exact(), until=1, checkpoint=path)
-    ours = Trainer(cell, Recipe(batch=32), 3, Device("cpu", Precision.float32), 777, path)
+    ours = Trainer(
+        cell, THREE_CLASSES, Recipe(batch=32), 3, Device("cpu", Precision.float32), 777, path
+    )
     theirs.network.cpu()
     same(ours, theirs)
 
@@ -311,7 +317,7 @@ def test_a_batch_is_halved_after_a_graph_was_recorded(caplog):
                 raise torch.OutOfMemoryError("CUDA out of memory")
             yield pair
 
-    made = Trainer(cell, Recipe(batch=32), 3, device, 777)
+    made = Trainer(cell, THREE_CLASSES, Recipe(batch=32), 3, device, 777)
     made.train(batches, loader)
     assert "computed in 2 parts" in caplog.text
     assert (made.parts, made.failure, made.done) == (2, "", 3)

@@ -6,9 +6,10 @@ import torch
 
 from nasrun.errors import ConfigError, DataError
 from nasrun.nets.checkpoint import load_checkpoint, save_checkpoint
+from nasrun.nets.classification import Classification
 from nasrun.nets.device import Device
-from nasrun.nets.recipe import Precision, Recipe
-from nasrun.nets.trainer import Trainer, accuracy
+from nasrun.nets.recipe import Optimizer, Precision, Recipe
+from nasrun.nets.trainer import Trainer, judged
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Scale, Task
 
@@ -16,6 +17,7 @@ TASK = Task("toy", 3, 8, "toy", "toy", 100, 100)
 ARCH = NB201().parse(
     "|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|none~0|nor_conv_1x1~1|skip_connect~2|"
 )
+OBJECTIVE = Classification(3)
 CPU = Device("cpu", Precision.float32, threads=1)
 
 
@@ -52,7 +54,7 @@ def assert_same(first, second):
 
 
 def fresh(checkpoint=None, device=CPU, recipe=None, epochs=4):
-    return Trainer(network, recipe or Recipe(batch=32), epochs, device, 777, checkpoint)
+    return Trainer(network, OBJECTIVE, recipe or Recipe(batch=32), epochs, device, 777, checkpoint)
 
 
 def test_it_learns_and_counts():
@@ -61,7 +63,7 @@ def test_it_learns_and_counts():
     assert [row.epoch for row in rows] == [1, 2, 3, 4]
     assert rows[-1].loss < rows[0].loss
     assert rows[-1].val_score > 80
-    assert rows[-1].val_score == accuracy(trainer.network, valid(), CPU)
+    assert rows[-1].val_score == judged(trainer.network, OBJECTIVE, valid(), CPU)
     assert all(row.train_s > 0 and row.valid_s > 0 for row in rows)
 
 
@@ -108,7 +110,7 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_global_random_numbers_a
     torch.random.set_rng_state(before)
     fresh().train(batches, valid(), 1)
     assert torch.equal(torch.random.get_rng_state(), before)
-    other = Trainer(network, Recipe(), 4, CPU, 888)
+    other = Trainer(network, OBJECTIVE, Recipe(), 4, CPU, 888)
     assert not torch.equal(other.network.classifier.weight, fresh().network.classifier.weight)
 
 
@@ -176,7 +178,7 @@ class Hungry(torch.nn.Module):
 
 
 def test_batches_that_do_not_fit_are_halved_once_and_it_is_said(caplog):
-    trainer = Trainer(lambda: Hungry(16), Recipe(batch=32), 2, CPU, 777)
+    trainer = Trainer(lambda: Hungry(16), OBJECTIVE, Recipe(batch=32), 2, CPU, 777)
     rows = trainer.train(batches, valid())
     assert "computed in 2 parts of 16" in caplog.text
     assert trainer.parts == 2
@@ -186,7 +188,7 @@ def test_batches_that_do_not_fit_are_halved_once_and_it_is_said(caplog):
 
 
 def test_batches_that_do_not_fit_even_when_halved_end_the_training():
-    trainer = Trainer(lambda: Hungry(8), Recipe(batch=32), 2, CPU, 777)
+    trainer = Trainer(lambda: Hungry(8), OBJECTIVE, Recipe(batch=32), 2, CPU, 777)
     rows = trainer.train(batches, valid())
     assert trainer.failure == "out of memory in epoch 1 even with halved batches"
     assert math.isnan(rows[0].val_score)
@@ -196,8 +198,8 @@ def test_halved_batches_learn_what_whole_ones_learn_without_batch_normalisation(
     def plain():
         return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 3))
 
-    whole = Trainer(plain, Recipe(batch=32), 2, CPU, 1)
-    halved = Trainer(plain, Recipe(batch=32), 2, CPU, 1)
+    whole = Trainer(plain, OBJECTIVE, Recipe(batch=32), 2, CPU, 1)
+    halved = Trainer(plain, OBJECTIVE, Recipe(batch=32), 2, CPU, 1)
     halved.parts = 2
     whole.train(batches, [])
     halved.train(batches, [])
@@ -217,7 +219,7 @@ def test_a_second_head_and_dropped_paths_are_served():
             return (self.first(x), self.second(x)) if self.training else self.first(x)
 
     recipe = Recipe(batch=96, drop_path=0.4, max_gradient=5.0, label_smoothing=0.1)
-    trainer = Trainer(TwoHeads, recipe, 4, CPU, 1)
+    trainer = Trainer(TwoHeads, OBJECTIVE, recipe, 4, CPU, 1)
     start = trainer.network.second.weight.detach().clone()
     rows = trainer.train(batches, valid(), judged=[4])
     assert sorted(set(trainer.network.seen)) == pytest.approx([0.0, 0.1, 0.2, 0.3])
@@ -278,3 +280,27 @@ def test_a_device_gives_back_what_it_changed():
 def test_recipes_that_mean_nothing_are_refused(wrong):
     with pytest.raises(ConfigError, match="recipe"):
         Recipe(**wrong)
+
+
+@pytest.mark.parametrize("optimizer", list(Optimizer))
+def test_every_optimiser_learns_and_goes_on_from_a_checkpoint(tmp_path, optimizer):
+    rate = 0.1 if optimizer is Optimizer.sgd else 0.01
+    recipe = Recipe(batch=32, learning_rate=rate, optimizer=optimizer)
+    whole = fresh(recipe=recipe)
+    rows = whole.train(batches, valid())
+    assert rows[-1].val_score > 60
+    fresh(tmp_path / "one.pt", recipe=recipe).train(batches, valid(), 2)
+    parts = fresh(tmp_path / "one.pt", recipe=recipe)
+    parts.train(batches, valid())
+    assert_same(weights(parts), weights(whole))
+
+
+def test_inherited_weights_stand_in_the_place_of_drawn_ones():
+    parent = fresh()
+    parent.train(batches, valid(), 1)
+    state = weights(parent)
+    heir = Trainer(network, OBJECTIVE, Recipe(batch=32), 4, CPU, 1, inherited=state)
+    assert_same(weights(heir), state)
+    del state["classifier.bias"]
+    with pytest.raises(DataError, match="got those of another one"):
+        Trainer(network, OBJECTIVE, Recipe(batch=32), 4, CPU, 1, inherited=state)
