@@ -12,7 +12,7 @@ import argparse
 import copy
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,10 @@ from hydra import compose, initialize_config_dir
 
 from nasrun import config as configs
 from nasrun.__main__ import CONF
-from nasrun.algorithms.catch import CATCH, normalised
-from nasrun.algorithms.context_networks import Context, Lesson, Networks, Settings
-from nasrun.algorithms.slots import Slots
+from nasrun.algorithms.catch import CATCH, Context
+from nasrun.algorithms.catch_networks import Pairs
+from nasrun.draws import OneHot
+from nasrun.algorithms.memory import normalised
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import write_bytes, write_csv
 from nasrun.pipeline import Experiment, practise, prepare
@@ -148,18 +149,16 @@ def make_probe(experiment: Experiment, agents: int) -> Probe:
 
 def read(algorithm: CATCH, space: SearchSpace, probe: Probe, task: str) -> Reading:
     """What the agents of ``algorithm`` know after a task's histories, z being its mean."""
-    slots = Slots(space)
-    settings = Settings(**{f.name: getattr(algorithm, f.name) for f in fields(Settings)})
-    networks = Networks(settings, slots, algorithm.learnt(), probe.streams, slice(None))
-    rewards = probe.rewards[task]
+    reader = replace(algorithm)
+    reader.load_learnt(algorithm.learnt())
+    agents = reader.catcher(space, probe.streams, slice(0, len(probe.streams)))
+    rewards, history = probe.rewards[task], probe.archs[:, :LENGTH]
     score = normalised(rewards[:, :LENGTH], algorithm.normalisation)
     known = ~np.isnan(rewards[:, :LENGTH])
-    lesson = Lesson(slots, algorithm.latent, probe.archs[:, :LENGTH], score, known, [])
-    z, kl = networks.context(lesson, np.zeros((len(rewards), algorithm.latent)))
-    told = networks.blank(z.detach(), ASKED)
-    for place, first in enumerate(slots.first):
-        networks.take(told, first + probe.archs[:, LENGTH:, place])
-    rho = rank_correlation(networks.predict(told), rewards[:, LENGTH:])
+    pairs = Pairs(OneHot(space), algorithm.latent, history, score, known)
+    z, kl = agents.encoder.draw(pairs, np.zeros((len(rewards), algorithm.latent)))
+    predicted = agents.evaluator.predict(probe.archs[:, LENGTH:], z.detach())
+    rho = rank_correlation(predicted, rewards[:, LENGTH:])
     return Reading(z.detach().double().numpy(), kl.detach().double().numpy(), rho)
 
 

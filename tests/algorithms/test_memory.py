@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nasrun.algorithms.replay import Replay
+from nasrun.algorithms.memory import Replay
 from nasrun.streams import Streams
 
 
