@@ -46,6 +46,16 @@ def redrawn(space: SearchSpace, logits: Floats, streams: Streams) -> tuple[Archs
     return archs, probabilities
 
 
+def probabilities_of(space: SearchSpace, logits: Floats, archs: Archs) -> Floats:
+    """``(n, L, K)`` probabilities of all options on the way to ``archs (n, L)``; see ``draw``."""
+    probabilities = np.zeros_like(logits)
+    for place, options in enumerate(space.decisions):
+        legal = space.legal(archs[:, :place])
+        masked = np.where(legal, logits[:, place, : len(options)], -np.inf)
+        probabilities[:, place, : len(options)] = softmax(masked)
+    return probabilities
+
+
 def softmax(logits: Floats) -> Floats:
     """``(..., k)`` probabilities along the last axis."""
     weights = np.exp(logits - logits.max(axis=-1, keepdims=True))

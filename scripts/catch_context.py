@@ -23,8 +23,8 @@ from nasrun import config as configs
 from nasrun.__main__ import CONF
 from nasrun.algorithms.catch import CATCH, Context
 from nasrun.algorithms.catch_networks import Pairs
-from nasrun.draws import OneHot
 from nasrun.algorithms.memory import normalised
+from nasrun.draws import OneHot
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import write_bytes, write_csv
 from nasrun.pipeline import Experiment, practise, prepare

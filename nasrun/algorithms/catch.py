@@ -18,8 +18,8 @@ from nasrun.algorithms.catch_networks import (
     Pairs,
     Uninformed,
 )
-from nasrun.draws import OneHot
 from nasrun.algorithms.memory import History, Normalisation, Replay, normalised
+from nasrun.draws import OneHot
 from nasrun.errors import DataError
 from nasrun.nets.cohort import CohortMLP, blocks, side_by_side
 from nasrun.ranges import require_at_least, require_not_negative, require_positive, require_within

@@ -9,8 +9,8 @@ from toys import TASK, ToySpace, unknown_latency
 
 from nasrun.algorithms.catch import CATCH, Context
 from nasrun.algorithms.catch_networks import Pairs
-from nasrun.draws import OneHot
 from nasrun.algorithms.memory import normalised
+from nasrun.draws import OneHot
 from nasrun.hardware.none import NoHardware
 from nasrun.spec import Measured, Phase, Problem
 from nasrun.streams import Streams
