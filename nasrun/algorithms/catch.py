@@ -86,6 +86,7 @@ class CATCH(SampleBased):
 
     name: str = "catch"
     learns_to_search: ClassVar[bool] = True
+    learns_in_floats: ClassVar[bool] = True
     context: Context = Context.encoder
     latent: int = 10
     encoder_widths: list[int] = field(default_factory=lambda: [64, 64])

@@ -1,6 +1,7 @@
 """REINFORCE: a policy of independent categorical decisions, trained by policy gradient."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -34,6 +35,8 @@ class Reinforce(SampleBased):
     learning_rate: float = 0.5
     baseline_decay: float = 0.9
     initial_std: float = 1e-3
+
+    learns_in_floats: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_positive(self, "algorithm", "learning_rate")

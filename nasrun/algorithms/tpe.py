@@ -44,6 +44,7 @@ class TPE(SampleBased):
     multivariate: bool = True
 
     cohort: ClassVar[bool] = False
+    learns_in_floats: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_at_least(self, "algorithm", 1, "startup", "candidates")
