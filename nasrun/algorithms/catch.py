@@ -80,7 +80,7 @@ class CATCH(SampleBased):
     almost every answer is such a one.
 
     Raises:
-        ConfigError: a field that means nothing.
+        ConfigError: a field out of its range.
         DataError: an infinite reward; agents that were trained for another space.
     """
 

@@ -232,7 +232,7 @@ def test_it_searches_the_size_space():
         ({"strangers": -1}, "strangers"),
     ],
 )
-def test_fields_that_mean_nothing_are_refused(fields, named):
+def test_fields_out_of_range_are_refused(fields, named):
     with pytest.raises(ConfigError, match=named):
         CATCH(**fields)
 
