@@ -2,37 +2,23 @@ import numpy as np
 import pytest
 import torch
 from composed import make, nb201_experiment, trace
-from toys import TASK, ToySpace, unknown_latency
+from toys import Rewarding, ToySpace, toy_problem
 
 from nasrun.algorithms.catch import CATCH, Context
 from nasrun.algorithms.catch_agent import CATCHer
 from nasrun.algorithms.memory import Normalisation
 from nasrun.budget import Budget
 from nasrun.errors import ConfigError, DataError
-from nasrun.hardware.none import NoHardware
 from nasrun.spaces.nats_size import NATSSize
-from nasrun.spec import Measured, Phase, Problem
+from nasrun.spec import Phase
 from nasrun.streams import Streams
 
 SMALL = {"encoder_widths": [16], "controller_widths": [16], "evaluator_widths": [16]}
 
 
-def problem(reward, trials, space=None):
-    """A task whose reward is a function of the architectures."""
-
-    def measure(archs, epochs):
-        value = np.asarray(reward(archs), float)
-        return Measured(
-            archs, epochs, value, np.ones(len(archs)), np.full(len(archs), np.nan), value
-        )
-
-    rewarded = NoHardware().reward
-    return Problem(space or ToySpace(), TASK, trials, (12,), measure, unknown_latency, rewarded)
-
-
 def played(reward, *, steps=15, trials=3, space=None, phase=Phase.SEARCH, algorithm=None, **fields):
     algorithm = algorithm or CATCH(**{**SMALL, **fields})
-    algorithm.start(problem(reward, trials, space), Streams(range(trials)), phase)
+    algorithm.start(toy_problem(reward, trials, space), Streams(range(trials)), phase)
     archs = [algorithm.step().archs for _ in range(steps)]
     return algorithm, np.array(archs)
 
@@ -121,10 +107,11 @@ def test_the_policy_learns_what_was_measured_with_its_own_probability(monkeypatc
     space, other, lessons = ToySpace((3, 3, 3)), np.array([2, 2, 2]), []
     algorithm = CATCH(**SMALL)
 
-    def measure(archs, epochs):
-        archs, nan = archs.copy(), np.full(2, np.nan)
-        archs[0] = other
-        return Measured(archs, epochs, archs[:, 0] * 1.0, np.ones(2), nan, archs[:, 0] * 1.0)
+    class Answering(Rewarding):
+        def evaluate(self, archs, *, epochs, streams, parents=None):
+            archs = archs.copy()
+            archs[0] = other
+            return super().evaluate(archs, epochs=epochs, streams=streams)
 
     def optimise(catcher, pairs, actions, noise):
         if actions is not None:  # the networks are still those that proposed
@@ -137,8 +124,7 @@ def test_the_policy_learns_what_was_measured_with_its_own_probability(monkeypatc
 
     learn = CATCHer.optimise
     monkeypatch.setattr(CATCHer, "optimise", optimise)
-    reward = NoHardware().reward
-    made = Problem(space, TASK, 2, (12,), measure, unknown_latency, reward)
+    made = toy_problem(Answering(lambda archs: archs[:, 0]), 2, space)
     algorithm.start(made, Streams(range(2)), Phase.SEARCH)
     for _ in range(9):
         algorithm.step()
@@ -160,7 +146,7 @@ def test_a_context_without_encoder_has_no_encoder_weights():
 def meta_trained(agents=3):
     algorithm, _ = played(lambda a: a.sum(axis=1), trials=agents, phase=Phase.META_TRAIN, steps=8)
     algorithm.start(
-        problem(lambda a: -a.sum(axis=1), agents), Streams(range(agents)), Phase.META_TRAIN
+        toy_problem(lambda a: -a.sum(axis=1), agents), Streams(range(agents)), Phase.META_TRAIN
     )
     for _ in range(8):
         algorithm.step()
@@ -170,7 +156,7 @@ def meta_trained(agents=3):
 def test_meta_training_keeps_the_networks_and_forgets_the_history():
     algorithm, _ = played(lambda a: a.sum(axis=1), trials=2, phase=Phase.META_TRAIN, steps=8)
     learnt = algorithm.learnt()
-    algorithm.start(problem(lambda a: a[:, 0], 2), Streams(range(2)), Phase.META_TRAIN)
+    algorithm.start(toy_problem(lambda a: a[:, 0], 2), Streams(range(2)), Phase.META_TRAIN)
     for key, array in algorithm.learnt().items():
         assert np.array_equal(array, learnt[key])
     assert len(algorithm._history) == 0
@@ -181,7 +167,7 @@ def test_trial_s_adapts_agent_s_mod_agents():
     learnt = meta_trained(agents=3)
     algorithm = CATCH(**SMALL)
     algorithm.load_learnt(learnt)
-    algorithm.start(problem(lambda a: a[:, 0], 4), Streams([7, 3, 8, 9]), Phase.SEARCH)
+    algorithm.start(toy_problem(lambda a: a[:, 0], 4), Streams([7, 3, 8, 9]), Phase.SEARCH)
     assert algorithm._epsilon == algorithm.epsilon_adapted
     for key, array in algorithm.learnt().items():
         assert np.array_equal(array, learnt[key][[1, 0, 2, 0]])
@@ -195,7 +181,7 @@ def test_an_adapted_trial_is_the_same_in_any_cohort(seeds):
         algorithm = CATCH(**SMALL)
         algorithm.load_learnt(learnt)
         goal = lambda archs: (archs * [3, 1, -1]).sum(axis=1)  # noqa: E731
-        algorithm.start(problem(goal, len(seeds)), Streams(seeds), Phase.SEARCH)
+        algorithm.start(toy_problem(goal, len(seeds)), Streams(seeds), Phase.SEARCH)
         return np.array([algorithm.step().archs for _ in range(20)])
 
     everything = adapted(list(range(4, 10)))

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from toys import TASK, ToySpace, unknown_latency
+from toys import ToySpace, toy_problem
 
 from nasrun.algorithms.catch import CATCH, Context
 from nasrun.algorithms.catch_networks import Pairs
 from nasrun.algorithms.memory import normalised
 from nasrun.draws import OneHot
-from nasrun.hardware.none import NoHardware
-from nasrun.spec import Measured, Phase, Problem
+from nasrun.spec import Phase
 from nasrun.streams import Streams
 
 SPACE = ToySpace((4, 4, 4))
@@ -44,12 +43,7 @@ def rewards(family, number):
 
 
 def problem(reward):
-    def measure(archs, epochs):
-        value, nan = reward[SPACE.index(archs)], np.full(len(archs), np.nan)
-        return Measured(archs, epochs, value, np.ones(len(archs)), nan, value)
-
-    rewarded = NoHardware().reward
-    return Problem(SPACE, TASK, AGENTS, (12,), measure, unknown_latency, rewarded)
+    return toy_problem(lambda archs: reward[SPACE.index(archs)], AGENTS, SPACE)
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from nasrun.draws import OneHot
 from scipy.stats import spearmanr
 from toys import ToySpace
 
 from nasrun.algorithms.catch import CATCH, Context
 from nasrun.algorithms.catch_networks import Actions, Pairs, clipped_surrogate, huber, kl_to_prior
 from nasrun.algorithms.memory import FLOOR, Replay
+from nasrun.draws import OneHot
 from nasrun.streams import Streams
 
 SMALL = {"encoder_widths": [16], "controller_widths": [16], "evaluator_widths": [16]}

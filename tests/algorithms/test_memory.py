@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -105,7 +107,8 @@ def test_a_history_knows_what_each_trial_has_measured():
     history = History(2, 2)
     nan = np.full(2, np.nan)
     for archs, reward in (([[0, 1], [1, 0]], [1.0, np.nan]), ([[2, 2], [1, 1]], [3.0, 4.0])):
-        history.add(Measured(np.array(archs), nan, nan, nan, nan, np.array(reward)))
+        measured = Measured.scored(np.array(archs), nan, nan, nan)
+        history.add(replace(measured, reward=np.array(reward)))
     assert len(history) == 2
     assert history.known.tolist() == [[True, True], [False, True]]
     asked = np.array([[[0, 1], [1, 0], [2, 2], [0, 2]], [[0, 1], [1, 0], [2, 2], [1, 1]]])

@@ -45,7 +45,7 @@ class Mirrored(ToyEvaluator):
         super().__init__(noise=3.0)
         self.asked = []
 
-    def evaluate(self, archs, *, epochs, streams):
+    def evaluate(self, archs, *, epochs, streams, parents=None):
         self.asked.append(archs)
         return super().evaluate(self.space.arity - 1 - archs, epochs=epochs, streams=streams)
 
@@ -53,7 +53,7 @@ class Mirrored(ToyEvaluator):
 class Rounding(ToyEvaluator):
     """Answers with a neighbour where the first decision is odd."""
 
-    def evaluate(self, archs, *, epochs, streams):
+    def evaluate(self, archs, *, epochs, streams, parents=None):
         return super().evaluate(
             archs - archs % 2 * (np.arange(archs.shape[1]) == 0), epochs=epochs, streams=streams
         )

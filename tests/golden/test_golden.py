@@ -80,9 +80,12 @@ def test_there_are_no_golden_rows_of_unknown_algorithms(golden):
     assert {row[0] for row in golden} <= set(ALGORITHMS)
 
 
-def test_golden_architectures_are_worth_their_reward(golden, cache_dir):
-    for _, task, _, _, arch, reward, _ in golden:
-        experiment = nb201_experiment(task, cache_dir)
-        archs = experiment.space.parse(arch)[None]
-        score = experiment.evaluator.score(archs, experiment.task)
-        assert np.isclose(score.val_score[0], float(reward), atol=1e-4)
+@pytest.mark.parametrize("task", TASKS)
+def test_golden_architectures_are_worth_their_reward(task, golden, cache_dir):
+    experiment = nb201_experiment(task, cache_dir)
+    session = experiment.evaluator.opened(experiment.space, experiment.task)
+    kept = [row for row in golden if row[1] == task]
+    archs = np.array([experiment.space.parse(row[4]) for row in kept])
+    reward = np.array([float(row[5]) for row in kept])
+    score = session.score(archs, experiment.task)
+    np.testing.assert_allclose(score.val_score, reward, atol=1e-4)
