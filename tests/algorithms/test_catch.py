@@ -136,6 +136,21 @@ def test_the_policy_learns_what_was_measured_with_its_own_probability(monkeypatc
     np.testing.assert_array_equal(algorithm._history.archs[0], np.tile(other, (9, 1)))
 
 
+def test_a_failed_measurement_is_no_lesson_of_the_policy(monkeypatch):
+    lessons, learn = [], CATCHer.optimise
+
+    def optimise(catcher, pairs, actions, noise):
+        lessons.append(actions)
+        learn(catcher, pairs, actions, noise)
+
+    monkeypatch.setattr(CATCHer, "optimise", optimise)
+    algorithm, _ = played(REWARDS["some failed"], steps=11, space=ToySpace((3, 3, 3)))
+    failed = np.isnan(algorithm._history.rewards[:, -8:])
+    assert failed.any()
+    taught = lessons[-1].weight.numpy().reshape(3, 8, 3) > 0
+    np.testing.assert_array_equal(taught, np.repeat(~failed[:, :, None], 3, axis=2))
+
+
 def test_a_context_without_encoder_has_no_encoder_weights():
     for context in (Context.zero, Context.prior):
         algorithm, _ = played(lambda archs: archs.sum(axis=1), context=context)
