@@ -79,7 +79,7 @@ class OneHot:
 
     def __init__(self, space: SearchSpace) -> None:
         self._space = space
-        self.options: Ints = np.array([len(options) for options in space.decisions], np.int64)
+        self.options: Ints = space.arity
         self.first: Ints = np.concatenate([[0], np.cumsum(self.options)[:-1]])
         self.width = int(self.options.sum())
 

@@ -62,14 +62,14 @@ class CATCH(SampleBased):
     steps, with gradients of both losses into the encoder: PPO's clipped surrogate on the last
     ``window`` architectures and the Huber loss on prioritised batches of the history.
 
-    Departures, and why: the context is the whole history, as in Section 3.1, not C drawn pairs;
-    the head gives the variance (eq. 1 is ambiguous), as in PEARL; illegal options are masked
-    before the softmax (the paper masks probabilities, which would leak); z is encoded anew in every
-    update, because a stored one is stale once the encoder has moved; ``mutants`` of the best
-    network and ``strangers`` from anywhere in the space compete with the policy's candidates,
-    because a policy that meta-training drew into a worse mode never draws the better one (PPO
-    takes all candidates for the policy's, with the probability that it gives them: which one is
-    measured is the evaluator's choice in any case); candidates measured before are
+    Departures, and why: the context is the whole history, as in Section 3.1, not C drawn pairs; the
+    head gives the variance (eq. 1 is ambiguous), as in PEARL; illegal options are masked before the
+    softmax (the paper masks probabilities, which would leak); z is encoded anew in every update,
+    because a stored one is stale once the encoder has moved; ``mutants`` of the best network and
+    ``strangers`` from anywhere in the space compete with the policy's candidates, because a policy
+    that meta-training drew into a worse mode never draws the better one (PPO takes all candidates
+    for the policy's, with the probability that it gives them: which one is measured is the
+    evaluator's choice in any case); candidates that do not exist or were measured before are
     dropped and the policy is smoothed by a uniform one, because a collapsed policy would spend the
     budget on repeats; rewards are normalised by rank, because one network that did not learn at all
     makes all others look alike to a z-score. A failed measurement (NaN) enters neither context nor
@@ -159,7 +159,7 @@ class CATCH(SampleBased):
             catcher.begin(self._replay(catcher.rows))
         adapts = phase is Phase.SEARCH and bool(self._learnt)
         self._epsilon = self.epsilon_adapted if adapts else self.epsilon
-        self._history = History(problem.trials, len(problem.space.decisions))
+        self._history = History(problem.trials, len(self._one_hot.options))
         # Of the last measurements: log-probabilities of the decisions, and whether they count.
         self._recent: deque[tuple[Floats, Mask]] = deque(maxlen=self.window)
 
@@ -229,7 +229,9 @@ class CATCH(SampleBased):
 
     def _choose(self, archs: Archs, log_chance: Floats, score: Floats) -> Archs:
         """``(T, L)`` the best new candidate, or any new one with probability epsilon."""
-        fresh = ~self._history.has(archs)
+        shape = archs.shape[:2]
+        exists = self.problem.space.exists(archs.reshape(-1, archs.shape[2])).reshape(shape)
+        fresh = exists & ~self._history.has(archs)
         explores = self.streams.uniform() < self._epsilon
         worth = np.where(explores, self.streams.uniform(score.shape[1]), score)
         chosen = np.argmax(np.where(fresh, worth, -np.inf), axis=1)
