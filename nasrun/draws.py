@@ -1,8 +1,8 @@
-"""Architectures drawn decision by decision from a policy, among the options that are legal."""
+"""Architectures as decisions: drawn one by one from a policy, or as one-hot columns."""
 
 import numpy as np
 
-from nasrun.spec import Archs, Floats, SearchSpace, Streams
+from nasrun.spec import Archs, Floats, Ints, Mask, SearchSpace, Streams
 
 TRIES = 100  # draws, after which an architecture that does not exist is left as it is
 
@@ -46,6 +46,16 @@ def redrawn(space: SearchSpace, logits: Floats, streams: Streams) -> tuple[Archs
     return archs, probabilities
 
 
+def probabilities_of(space: SearchSpace, logits: Floats, archs: Archs) -> Floats:
+    """``(n, L, K)`` probabilities of all options on the way to ``archs (n, L)``; see ``draw``."""
+    probabilities = np.zeros_like(logits)
+    for place, options in enumerate(space.decisions):
+        legal = space.legal(archs[:, :place])
+        masked = np.where(legal, logits[:, place, : len(options)], -np.inf)
+        probabilities[:, place, : len(options)] = softmax(masked)
+    return probabilities
+
+
 def softmax(logits: Floats) -> Floats:
     """``(..., k)`` probabilities along the last axis."""
     weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
@@ -59,3 +69,40 @@ def pick(chances: Floats, uniforms: Floats) -> Archs:
     below = np.nextafter(edges[:, -1], 0.0)
     marks = np.minimum(uniforms * edges[:, -1], below)
     return (marks[:, None] >= edges).sum(axis=-1)
+
+
+class OneHot:
+    """Architectures as ``F`` columns of zeros and ones: one block of columns a decision.
+
+    ``options (L,)`` of each decision, ``first (L,)`` column of each, ``width`` is F.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+        self.options: Ints = space.arity
+        self.first: Ints = np.concatenate([[0], np.cumsum(self.options)[:-1]])
+        self.width = int(self.options.sum())
+
+    def columns(self, place: int) -> slice:
+        """Columns of one decision."""
+        return slice(self.first[place], self.first[place] + self.options[place])
+
+    def __call__(self, archs: Archs, upto: int | None = None) -> Floats:
+        """``(..., F)`` of ``archs (..., L)``; decisions from ``upto`` on stay zero."""
+        features = np.zeros((*archs.shape[:-1], self.width))
+        np.put_along_axis(features, (self.first + archs)[..., :upto], 1.0, axis=-1)
+        return features
+
+    def prefixes(self, archs: Archs) -> tuple[Floats, Mask]:
+        """What a policy met on its way to ``archs (n, L)``, decision by decision.
+
+        Returns:
+            ``(n, L, F)`` columns of the decisions before each one, and ``(n, L, F)`` which columns
+            were open to it.
+        """
+        places = range(len(self.options))
+        taken = np.stack([self(archs, upto=place) for place in places], axis=1)
+        allowed = np.zeros(taken.shape, np.bool_)
+        for place in places:
+            allowed[:, place, self.columns(place)] = self._space.legal(archs[:, :place])
+        return taken, allowed

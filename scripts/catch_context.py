@@ -12,7 +12,7 @@ import argparse
 import copy
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +21,16 @@ from hydra import compose, initialize_config_dir
 
 from nasrun import config as configs
 from nasrun.__main__ import CONF
-from nasrun.algorithms.catch import CATCH, normalised
-from nasrun.algorithms.context_networks import Context, Lesson, Networks, Settings
-from nasrun.algorithms.slots import Slots
+from nasrun.algorithms.catch import CATCH, Context
+from nasrun.algorithms.catch_networks import Pairs
+from nasrun.algorithms.memory import normalised
+from nasrun.draws import OneHot
 from nasrun.errors import ConfigError, NasrunError
+from nasrun.experiment import Experiment, Opened
 from nasrun.files import write_bytes, write_csv
-from nasrun.pipeline import Experiment, practise, prepare
+from nasrun.meta_training import meta_epochs
 from nasrun.report.figures import STYLE, legend_below, line_style, pictures
-from nasrun.spec import Archs, Floats, SearchSpace
+from nasrun.spec import Archs, Floats, Measuring, SearchSpace
 from nasrun.streams import Streams
 
 if TYPE_CHECKING:
@@ -117,29 +119,31 @@ def observe(experiment: Experiment) -> Target:
     """Meta-train the agents of an experiment, and let them read the probe after every epoch."""
     assert experiment.meta is not None
     assert isinstance(experiment.algorithm, CATCH)
-    prepare(experiment)
-    pool = experiment.meta.pool
+    opened, agents = experiment.opened(), experiment.meta.pool.agents
     algorithm = copy.deepcopy(experiment.algorithm)
-    probe = make_probe(experiment, pool.agents)
+    probe = make_probe(opened, agents)
     readings = [
         {task: read(algorithm, experiment.space, probe, task) for task in probe.rewards}
-        for _ in practise(experiment, pool, algorithm)
+        for _ in meta_epochs(opened, algorithm)
     ]
-    return Target(experiment.task.name, pool.agents, readings)
+    return Target(experiment.task.name, agents, readings)
 
 
-def make_probe(experiment: Experiment, agents: int) -> Probe:
+def make_probe(opened: Opened, agents: int) -> Probe:
     """Random architectures and their rewards on the target and on the tasks of the pool."""
+    experiment, pool = opened.experiment, opened.pool
     assert experiment.meta is not None
-    pool, streams = experiment.meta.pool, Streams(range(agents * HISTORIES), "probe")
+    assert pool is not None
+    streams = Streams(range(agents * HISTORIES), "probe")
     archs = np.stack([experiment.space.sample(streams) for _ in range(LENGTH + ASKED)], axis=1)
-    evaluators = {experiment.task.name: experiment.evaluator}
-    evaluators |= {task.name: e for task, e in map(pool.problem, range(pool.epochs))}
+    sessions: dict[str, Measuring] = {experiment.task.name: opened.measuring}
+    for task, measuring in map(pool.problem, range(experiment.meta.pool.epochs)):
+        sessions[task.name] = measuring
     rewards: dict[str, Floats] = {}
-    for task, evaluator in sorted(evaluators.items()):
-        epochs = np.full(len(archs), evaluator.fidelities[-1], np.int64)
+    for task, measuring in sorted(sessions.items()):
+        epochs = np.full(len(archs), measuring.fidelities[-1], np.int64)
         columns = [
-            evaluator.evaluate(archs[:, i], epochs=epochs, streams=streams).val_score
+            measuring.evaluate(archs[:, i], epochs=epochs, streams=streams).score
             for i in range(archs.shape[1])
         ]
         rewards[task] = np.stack(columns, axis=1)
@@ -148,18 +152,16 @@ def make_probe(experiment: Experiment, agents: int) -> Probe:
 
 def read(algorithm: CATCH, space: SearchSpace, probe: Probe, task: str) -> Reading:
     """What the agents of ``algorithm`` know after a task's histories, z being its mean."""
-    slots = Slots(space)
-    settings = Settings(**{f.name: getattr(algorithm, f.name) for f in fields(Settings)})
-    networks = Networks(settings, slots, algorithm.learnt(), probe.streams, slice(None))
-    rewards = probe.rewards[task]
+    reader = replace(algorithm)
+    reader.load_learnt(algorithm.learnt())
+    agents = reader.catcher(space, probe.streams, slice(0, len(probe.streams)))
+    rewards, history = probe.rewards[task], probe.archs[:, :LENGTH]
     score = normalised(rewards[:, :LENGTH], algorithm.normalisation)
     known = ~np.isnan(rewards[:, :LENGTH])
-    lesson = Lesson(slots, algorithm.latent, probe.archs[:, :LENGTH], score, known, [])
-    z, kl = networks.context(lesson, np.zeros((len(rewards), algorithm.latent)))
-    told = networks.blank(z.detach(), ASKED)
-    for place, first in enumerate(slots.first):
-        networks.take(told, first + probe.archs[:, LENGTH:, place])
-    rho = rank_correlation(networks.predict(told), rewards[:, LENGTH:])
+    pairs = Pairs(OneHot(space), algorithm.latent, history, score, known)
+    z, kl = agents.encoder.draw(pairs, np.zeros((len(rewards), algorithm.latent)))
+    predicted = agents.evaluator.predict(probe.archs[:, LENGTH:], z.detach())
+    rho = rank_correlation(predicted, rewards[:, LENGTH:])
     return Reading(z.detach().double().numpy(), kl.detach().double().numpy(), rho)
 
 

@@ -1,6 +1,7 @@
 """BOHB: Hyperband whose new architectures come from a density model."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -50,6 +51,8 @@ class BOHB(SuccessiveHalving):
     min_points: int | None = None
     kernel: Kernel = Kernel.capped
     merge_rungs: bool = True
+
+    learns_in_floats: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self._check_ladder()

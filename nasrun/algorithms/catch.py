@@ -1,31 +1,50 @@
-"""CATCH: a policy, a predictor and a task context that are meta-trained together."""
+"""CATCH: context-based meta reinforcement learning of architecture search."""
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar
 
 import numpy as np
 
-from nasrun.algorithms.agents import Agents
 from nasrun.algorithms.base import SampleBased
-from nasrun.algorithms.context_networks import Context, Networks, Settings
-from nasrun.algorithms.replay import Replay
-from nasrun.algorithms.slots import Decided, Slots
+from nasrun.algorithms.catch_agent import OPTIONS, CATCHer, make_nets
+from nasrun.algorithms.catch_networks import (
+    Actions,
+    Controller,
+    Encoder,
+    Evaluator,
+    Pairs,
+    Uninformed,
+)
+from nasrun.algorithms.memory import History, Normalisation, Replay, normalised
+from nasrun.draws import OneHot
 from nasrun.errors import DataError
-from nasrun.nets.cohort import blocks, side_by_side
+from nasrun.nets.cohort import CohortMLP, blocks, side_by_side
 from nasrun.ranges import require_at_least, require_not_negative, require_positive, require_within
 from nasrun.spec import Archs, Floats, Mask, Measured, Phase, Problem, SearchSpace, Streams
 
-STD_FLOOR = 1e-6  # of the rewards that are normalised
+
+class Context(Enum):
+    """What the networks are told about the task."""
+
+    encoder = "encoder"  # z ~ q(z | history)
+    zero = "zero"  # z = 0
+    prior = "prior"  # z ~ N(0, I)
 
 
-class Normalisation(Enum):
-    """How rewards are made comparable over tasks, within the history of a trial."""
+@dataclass(frozen=True)
+class Asked:
+    """What a step asked to be measured.
 
-    zscore = "zscore"
-    rank = "rank"
+    ``archs (T, L)``, the policy's ``log_chance (T, L)`` of their decisions, and ``proposed (T,)``:
+    whether they were among the candidates, so that the policy may learn from them.
+    """
+
+    archs: Archs
+    log_chance: Floats
+    proposed: Mask
 
 
 @dataclass
@@ -43,26 +62,31 @@ class CATCH(SampleBased):
     steps, with gradients of both losses into the encoder: PPO's clipped surrogate on the last
     ``window`` architectures and the Huber loss on prioritised batches of the history.
 
-    Departures, and why: the context is the whole history, as in Section 3.1, not C drawn pairs;
-    the head gives the variance (eq. 1 is ambiguous), as in PEARL; illegal options are masked
-    before the softmax (the paper masks probabilities, which would leak); z is encoded anew in every
-    update, because a stored one is stale once the encoder has moved; ``mutants`` of the best
-    network and ``strangers`` from anywhere in the space compete with the policy's candidates,
-    because a policy that meta-training drew into a worse mode never draws the better one (PPO
-    takes all candidates for the policy's, with the probability that it gives them: which one is
-    measured is the evaluator's choice in any case); candidates measured before are
+    Departures, and why: the context is the whole history, as in Section 3.1, not C drawn pairs; the
+    head gives the variance (eq. 1 is ambiguous), as in PEARL; illegal options are masked before the
+    softmax (the paper masks probabilities, which would leak); z is encoded anew in every update,
+    because a stored one is stale once the encoder has moved; ``mutants`` of the best network and
+    ``strangers`` from anywhere in the space compete with the policy's candidates, because a policy
+    that meta-training drew into a worse mode never draws the better one (PPO takes all candidates
+    for the policy's, with the probability that it gives them: which one is measured is the
+    evaluator's choice in any case); candidates that do not exist or were measured before are
     dropped and the policy is smoothed by a uniform one, because a collapsed policy would spend the
     budget on repeats; rewards are normalised by rank, because one network that did not learn at all
     makes all others look alike to a z-score. A failed measurement (NaN) enters neither context nor
-    losses.
+    losses. Where an evaluator answers with another architecture than the one asked for
+    (``Measured.archs``), history and losses get the one measured, with the probability that the
+    proposing policy gave to its decisions given the same z. It is a candidate that was given, as a
+    stranger is; left out, it would leave the policy nothing to learn under ``meta=recorded``, where
+    almost every answer is such a one.
 
     Raises:
-        ConfigError: a field that means nothing.
+        ConfigError: a field out of its range.
         DataError: an infinite reward; agents that were trained for another space.
     """
 
     name: str = "catch"
     learns_to_search: ClassVar[bool] = True
+    learns_in_floats: ClassVar[bool] = True
     context: Context = Context.encoder
     latent: int = 10
     encoder_widths: list[int] = field(default_factory=lambda: [64, 64])
@@ -94,7 +118,7 @@ class CATCH(SampleBased):
 
     def __post_init__(self) -> None:
         self._learnt: Mapping[str, Any] = {}
-        self._agents: list[Agents] = []
+        self._catchers: list[CATCHer] = []
         counts = ("latent", "initial", "candidates", "updates", "window")
         widths = ("encoder_widths", "controller_widths", "evaluator_widths")
         rates = ("encoder_rate", "controller_rate", "evaluator_rate", "clip", "max_gradient")
@@ -112,41 +136,62 @@ class CATCH(SampleBased):
 
     def learnt(self) -> dict[str, Any]:
         """Weights of the agents, agents first; those loaded, if no search has begun."""
-        if not self._agents:
+        if not self._catchers:
             return dict(self._learnt)
-        states = [agents.networks.state() for agents in self._agents]
-        return {key: np.concatenate([state[key] for state in states]) for key in states[0]}
+        states = [catcher.state() for catcher in self._catchers]
+        options = np.tile(self._one_hot.options, (self.problem.trials, 1))
+        joined = {key: np.concatenate([state[key] for state in states]) for key in states[0]}
+        return {OPTIONS: options, **joined}
 
     def load_learnt(self, state: Mapping[str, Any]) -> None:
         """Begin later searches with these agents: trial seed s takes agent s mod agents."""
-        self._learnt, self._agents = dict(state), []
+        self._learnt, self._catchers = dict(state), []
 
     def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
         """Begin a history; meta-training goes on with its networks, a search with the learnt."""
         super().start(problem, streams, phase)
-        self._slots = Slots(problem.space)
-        fresh = phase is Phase.SEARCH or not self._agents
-        networks = self._fresh(streams) if fresh else [agents.networks for agents in self._agents]
-        self._agents = [
-            Agents(rows, problem.space, nets, self._memory(rows), self.latent, self.smoothing)
-            for rows, nets in zip(blocks(problem.trials), networks, strict=True)
-        ]
+        self._one_hot = OneHot(problem.space)
+        if phase is Phase.SEARCH or not self._catchers:
+            self._catchers = [
+                self.catcher(problem.space, streams, rows) for rows in blocks(problem.trials)
+            ]
+        for catcher in self._catchers:
+            catcher.begin(self._replay(catcher.rows))
         adapts = phase is Phase.SEARCH and bool(self._learnt)
-        self._greed = self.epsilon_adapted if adapts else self.epsilon
-        self._archs: Archs = np.zeros((problem.trials, 0, len(self._slots.arity)), np.int64)
-        self._rewards: Floats = np.zeros((problem.trials, 0))
-        self._recent: deque[Decided] = deque(maxlen=self.window)
-        self._asked: Decided | None = None
+        self._epsilon = self.epsilon_adapted if adapts else self.epsilon
+        self._history = History(problem.trials, len(self._one_hot.options))
+        # Of the last measurements: log-probabilities of the decisions, and whether they count.
+        self._recent: deque[tuple[Floats, Mask]] = deque(maxlen=self.window)
 
-    def _fresh(self, streams: Streams) -> list[Networks]:
-        """Networks by block of trials, with what was learnt or newly drawn."""
-        settings = Settings(**{f.name: getattr(self, f.name) for f in fields(Settings)})
-        return [
-            Networks(settings, self._slots, self._learnt, streams, rows)
-            for rows in blocks(len(streams))
-        ]
+    def catcher(self, space: SearchSpace, streams: Streams, rows: slice) -> CATCHer:
+        """The three networks of the trials ``rows``, with what was learnt or newly drawn."""
+        one_hot = OneHot(space)
+        inputs = one_hot.width + self.latent
+        sizes = {
+            "controller": [inputs, *self.controller_widths, one_hot.width],
+            "evaluator": [inputs, *self.evaluator_widths, 1],
+        }
+        if self.context is Context.encoder:
+            sizes["encoder"] = [one_hot.width + 1, *self.encoder_widths, 2 * self.latent]
+        nets = make_nets(sizes, one_hot.options, self._learnt, streams, rows)
+        policy = (self.smoothing, self.clip, self.entropy)
+        return CATCHer(
+            rows,
+            nets,
+            {name: getattr(self, f"{name}_rate") for name in nets},
+            self._encoder(nets),
+            Controller(nets["controller"], space, *policy),
+            Evaluator(nets["evaluator"], space),
+            self.beta,
+            self.max_gradient,
+        )
 
-    def _memory(self, rows: slice) -> Replay:
+    def _encoder(self, nets: Mapping[str, CohortMLP]) -> Encoder | Uninformed:
+        if self.context is Context.encoder:
+            return Encoder(nets["encoder"], self.latent)
+        return Uninformed(1.0 if self.context is Context.prior else 0.0)
+
+    def _replay(self, rows: slice) -> Replay:
         alpha, beta, step = self.replay_alpha, self.replay_beta, self.replay_beta_step
         return Replay(rows.stop - rows.start, alpha, beta, step, self.replay_share)
 
@@ -154,24 +199,23 @@ class CATCH(SampleBased):
         """``(T, L)`` random architectures at first, then each trial's most promising candidate."""
         if self.steps < self.initial:
             return self.problem.space.sample(self.streams)
-        noise = self.streams.normal(self.latent)
+        # Drawn for all trials beforehand: streams are no business of threads.
+        self._noise: Floats = self.streams.normal(self.latent)
         archs, given = self._blank()
         uniforms = self.streams.uniform(archs[0].size).reshape(archs.shape)
         self._give(archs)
-        parts = side_by_side(
-            lambda own: own.propose(noise[own.rows], uniforms[own.rows], archs[own.rows], given),
-            self._agents,
-        )
-        joined = (
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("archs", "log_chance", "score")
-        )
-        return self._choose(*joined)
+
+        def propose(catcher: CATCHer) -> tuple[Archs, Floats, Floats]:
+            at = catcher.rows
+            return catcher.propose(archs[at], given, self._noise[at], uniforms[at])
+
+        parts = zip(*side_by_side(propose, self._catchers), strict=True)
+        return self._choose(*map(np.concatenate, parts))
 
     def _blank(self) -> tuple[Archs, Mask]:
         """``(T, M, L)`` candidates without decisions; ``(M,)`` which are not left to the policy."""
         proposed = self.candidates + self.mutants + self.strangers
-        shape = (self.problem.trials, proposed, len(self._slots.arity))
+        shape = (self.problem.trials, proposed, len(self._one_hot.options))
         return np.zeros(shape, np.int64), np.arange(proposed) >= self.candidates
 
     def _give(self, archs: Archs) -> None:
@@ -185,14 +229,16 @@ class CATCH(SampleBased):
 
     def _choose(self, archs: Archs, log_chance: Floats, score: Floats) -> Archs:
         """``(T, L)`` the best new candidate, or any new one with probability epsilon."""
-        fresh = np.logical_not(_among(self.problem.space, archs, self._archs))
-        explores = self.streams.uniform() < self._greed
+        shape = archs.shape[:2]
+        exists = self.problem.space.exists(archs.reshape(-1, archs.shape[2])).reshape(shape)
+        fresh = exists & ~self._history.has(archs)
+        explores = self.streams.uniform() < self._epsilon
         worth = np.where(explores, self.streams.uniform(score.shape[1]), score)
         chosen = np.argmax(np.where(fresh, worth, -np.inf), axis=1)
         trials = np.arange(len(archs))
-        stuck = np.logical_not(fresh.any(axis=1))
-        asked = np.where(stuck[:, None], self._spare(), archs[trials, chosen])
-        self._asked = self._slots.decided(asked, log_chance[trials, chosen], ~stuck)
+        proposed = np.logical_or.reduce(fresh, axis=1)
+        asked = np.where(proposed[:, None], archs[trials, chosen], self._spare())
+        self._asked = Asked(asked, log_chance[trials, chosen], proposed)
         return asked
 
     def _spare(self) -> Archs:
@@ -200,19 +246,18 @@ class CATCH(SampleBased):
         # Drawn whether needed or not, so that a trial's numbers do not depend on the policy.
         space = self.problem.space
         mutant, anyone = space.mutate(self._best, self.streams), space.sample(self.streams)
-        return np.where(_among(space, mutant[:, None], self._archs), anyone, mutant)
+        return np.where(self._history.has(mutant[:, None]), anyone, mutant)
 
     def tell(self, measured: Measured) -> None:
         """Add the pair to the history, and train the networks."""
         self._require_finite(measured)
-        self._archs = np.concatenate([self._archs, measured.archs[:, None]], axis=1)
-        self._rewards = np.column_stack([self._rewards, measured.reward])
         known = ~np.isnan(measured.reward)
-        for agents in self._agents:
-            agents.replay.add(known[agents.rows])
-        if self._asked is not None:
-            self._recent.append(self._asked.only(known))
-            self._greed = max(self._greed * self.epsilon_decay, self.epsilon_floor)
+        self._history.add(measured)
+        for catcher in self._catchers:
+            catcher.memory.add(known[catcher.rows])
+        if self.steps >= self.initial:
+            self._recent.append((self._chance_of(measured.archs), self._asked.proposed & known))
+            self._epsilon = max(self._epsilon * self.epsilon_decay, self.epsilon_floor)
         if self.steps + 1 >= self.initial:
             self._learn()
 
@@ -224,38 +269,35 @@ class CATCH(SampleBased):
                 "failed"
             )
 
+    def _chance_of(self, archs: Archs) -> Floats:
+        """``(T, L)`` log-probabilities that the proposing policy gave to what was measured."""
+        other = (archs != self._asked.archs).any(axis=1)
+        if not other.any():
+            return self._asked.log_chance
+        parts = [c.log_chance(archs[c.rows], self._noise[c.rows]) for c in self._catchers]
+        return np.where(other[:, None], np.concatenate(parts), self._asked.log_chance)
+
     def _learn(self) -> None:
-        score = normalised(self._rewards, self.normalisation)
-        known = ~np.isnan(self._rewards)
-        # Drawn for all beforehand: streams are no business of threads.
+        past = self._history
+        score = normalised(past.rewards, self.normalisation)
         noise = [
-            (self.streams.gumbel(score.shape[1]), self.streams.normal(self.latent))
+            (self.streams.gumbel(len(past)), self.streams.normal(self.latent))
             for _ in range(self.updates)
         ]
 
-        def learn(own: Agents) -> None:
-            at = own.rows
-            recent = [decided.of(at) for decided in self._recent]
-            own_noise = [(gumbel[at], normal[at]) for gumbel, normal in noise]
-            own.learn(self._archs[at], score[at], known[at], recent, own_noise)
+        def learn(catcher: CATCHer) -> None:
+            at, last = catcher.rows, slice(len(past) - len(self._recent), None)
+            archs, own = past.archs[at], score[at]
+            pairs = Pairs(self._one_hot, self.latent, archs, own, past.known[at])
+            actions = None
+            if self._recent:
+                log_chance, counts = (
+                    np.stack([part[at] for part in parts], axis=1)
+                    for parts in zip(*self._recent, strict=True)
+                )
+                actions = Actions(
+                    self._one_hot, self.latent, archs[:, last], own[:, last], log_chance, counts
+                )
+            catcher.optimise(pairs, actions, [(gumbel[at], z[at]) for gumbel, z in noise])
 
-        side_by_side(learn, self._agents)
-
-
-def normalised(rewards: Floats, how: Normalisation) -> Floats:
-    """``(T, N)`` rewards with mean 0 and variance 1 in each row; 0 where missing or all alike."""
-    known = ~np.isnan(rewards)
-    count = np.maximum(known.sum(axis=1, keepdims=True), 1)
-    values = np.where(known, rewards, 0.0)
-    if how is Normalisation.rank:
-        worse = (rewards[:, None, :] < rewards[:, :, None]).sum(axis=2)
-        equal = (rewards[:, None, :] == rewards[:, :, None]).sum(axis=2)
-        values = np.where(known, worse + 0.5 * equal, 0.0)
-    centred = np.where(known, values - values.sum(axis=1, keepdims=True) / count, 0.0)
-    std = np.sqrt((centred**2).sum(axis=1, keepdims=True) / count)
-    return np.where(std > STD_FLOOR, centred / np.maximum(std, STD_FLOOR), 0.0)
-
-
-def _among(space: SearchSpace, archs: Archs, measured: Archs) -> Mask:
-    """``(T, M)`` whether the trial has measured the candidate ``archs (T, M, L)`` before."""
-    return (archs[:, :, None] == measured[:, None]).all(axis=-1).any(axis=2)
+        side_by_side(learn, self._catchers)

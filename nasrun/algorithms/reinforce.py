@@ -1,11 +1,12 @@
 """REINFORCE: a policy of independent categorical decisions, trained by policy gradient."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from nasrun.algorithms.base import SampleBased
-from nasrun.draws import redrawn
+from nasrun.draws import probabilities_of, redrawn
 from nasrun.ranges import require_not_negative, require_positive, require_within
 from nasrun.spec import Archs, Floats, Ints, Measured, Phase, Problem, Streams
 
@@ -25,13 +26,17 @@ class Reinforce(SampleBased):
 
     Departures: options that the space forbids are masked and what does not exist is drawn again
     (the gradient takes no account of that), which changes nothing in a space of independent
-    decisions; a failed measurement leaves policy, optimiser and baseline untouched.
+    decisions; a failed measurement leaves policy, optimiser and baseline untouched; where an
+    evaluator answers with another architecture than the one asked for, the policy learns the one
+    measured, as if it had drawn that.
     """
 
     name: str = "reinforce"
     learning_rate: float = 0.5
     baseline_decay: float = 0.9
     initial_std: float = 1e-3
+
+    learns_in_floats: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_positive(self, "algorithm", "learning_rate")
@@ -45,6 +50,7 @@ class Reinforce(SampleBased):
         shape = (problem.trials, len(arity), int(arity.max()))
         noise = streams.normal(shape[1] * shape[2]).reshape(shape)
         self._logits: Floats = self.initial_std * noise
+        self._asked: Archs = self._best.copy()
         self._probabilities: Floats = np.zeros(shape)
         self._moment_1: Floats = np.zeros(shape)
         self._moment_2: Floats = np.zeros(shape)
@@ -53,8 +59,8 @@ class Reinforce(SampleBased):
 
     def ask(self) -> Archs:
         """``(T, L)`` architectures drawn from the policies."""
-        archs, self._probabilities = redrawn(self.problem.space, self._logits, self.streams)
-        return archs
+        self._asked, self._probabilities = redrawn(self.problem.space, self._logits, self.streams)
+        return self._asked.copy()
 
     def tell(self, measured: Measured) -> None:
         """One policy-gradient step of every trial whose measurement succeeded."""
@@ -64,6 +70,11 @@ class Reinforce(SampleBased):
         advantage = reward - self._update_baseline(rows, reward)
         # The gradient of -log p(arch): the probabilities, less 1 at the options drawn.
         gradient = self._probabilities[rows]
+        other = (measured.archs[rows] != self._asked[rows]).any(axis=1)
+        if other.any():
+            at = rows[other]
+            logits, archs = self._logits[at], measured.archs[at]
+            gradient[other] = probabilities_of(self.problem.space, logits, archs)
         drawn = measured.archs[rows][:, :, None]
         np.put_along_axis(gradient, drawn, np.take_along_axis(gradient, drawn, 2) - 1.0, 2)
         self._adam(rows, gradient * advantage[:, None, None])

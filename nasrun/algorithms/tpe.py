@@ -31,7 +31,8 @@ class TPE(SampleBased):
     parameter of its own; what does not exist is told as a failure and not measured, and after
     some such suggestions in a row, which are much alike, a random architecture is. Optuna's sampler
     is not written for cohorts, so the pipeline plays the trials one after the other; each sampler
-    is seeded from its trial's stream.
+    is seeded from its trial's stream. Where an evaluator answers with another architecture than the
+    one asked for, the study learns the one measured.
 
     Raises:
         UnsupportedError: Optuna is not installed.
@@ -43,6 +44,7 @@ class TPE(SampleBased):
     multivariate: bool = True
 
     cohort: ClassVar[bool] = False
+    learns_in_floats: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_at_least(self, "algorithm", 1, "startup", "candidates")
@@ -91,15 +93,27 @@ class TPE(SampleBased):
 
     def tell(self, measured: Measured) -> None:
         """Hand each study its reward; a failed measurement is a failed trial."""
-        from optuna.trial import TrialState
+        for row, reward in enumerate(measured.reward.tolist()):
+            self._tell(self._studies[row], self._asked[row], measured.archs[row].tolist(), reward)
 
-        for study, trial, reward in zip(
-            self._studies, self._asked, measured.reward.tolist(), strict=True
-        ):
-            if np.isnan(reward):
-                study.tell(trial, state=TrialState.FAIL)
-            else:
-                study.tell(trial, reward)
+    def _tell(
+        self, study: "optuna.Study", asked: "optuna.Trial", arch: list[int], reward: float
+    ) -> None:
+        from optuna.distributions import BaseDistribution, CategoricalDistribution
+        from optuna.trial import TrialState, create_trial
+
+        space, places = self.problem.space, range(len(arch))
+        choices = dict(_parameter(space, arch[:place]) for place in places)
+        params = dict(zip(choices, arch, strict=True))
+        if params == asked.params and not np.isnan(reward):
+            study.tell(asked, reward)
+            return
+        study.tell(asked, state=TrialState.FAIL)
+        if not np.isnan(reward):  # the evaluator answered with another architecture
+            distributions: dict[str, BaseDistribution] = {
+                name: CategoricalDistribution(options) for name, options in choices.items()
+            }
+            study.add_trial(create_trial(params=params, distributions=distributions, value=reward))
 
 
 def _suggest(

@@ -6,8 +6,6 @@ than one of them (a single product is given to another routine, which adds up in
 Hence ``WIDTH`` and ``together``.
 """
 
-import ctypes
-import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -23,8 +21,6 @@ from nasrun.streams import Ints, Streams
 
 WIDTH = 16  # float32 numbers of a 64-byte cache line: every width is rounded up to whole lines
 BLOCK = 128  # trials; larger ones wait for memory, smaller ones for Python
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
-KEPT_BYTES = 1 << 30
 Activation = Callable[[Tensor], Tensor]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -46,7 +42,6 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> list[
     Small matrices gain little from threads inside an operation, and much from having a core to
     themselves. No result depends on it.
     """
-    _keep_freed_memory()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # of this thread and of those that are made below
     try:
@@ -55,19 +50,6 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> list[
         return list(_pool(threads).map(work, items))
     finally:
         torch.set_num_threads(threads)
-
-
-@cache
-def _keep_freed_memory() -> None:
-    """Let glibc keep the memory of freed arrays instead of giving it back to the system at once.
-
-    A step makes and frees the same gradients as the one before it. Asked for anew, their pages cost
-    a third of a search's time. Elsewhere than on glibc nothing happens.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
-        for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
-            libc.mallopt(parameter, KEPT_BYTES)
 
 
 @cache

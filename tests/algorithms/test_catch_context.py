@@ -5,17 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from toys import TASK, ToySpace, unknown_latency
+from toys import ToySpace, toy_problem
 
-from nasrun.algorithms.catch import CATCH, normalised
-from nasrun.algorithms.context_networks import Context, Lesson
-from nasrun.algorithms.slots import Slots
-from nasrun.hardware.none import NoHardware
-from nasrun.spec import Measured, Phase, Problem
+from nasrun.algorithms.catch import CATCH, Context
+from nasrun.algorithms.catch_networks import Pairs
+from nasrun.algorithms.memory import normalised
+from nasrun.draws import OneHot
+from nasrun.spec import Phase
 from nasrun.streams import Streams
 
 SPACE = ToySpace((4, 4, 4))
-SLOTS = Slots(SPACE)
+ONE_HOT = OneHot(SPACE)
 AGENTS, META_EPOCHS, NETWORKS = 10, 150, 10
 TARGETS, EVALUATIONS = 8, 6
 HISTORY = 8  # measured pairs that the encoder reads to tell the family
@@ -35,20 +35,15 @@ SETTING = {
 
 def rewards(family, number):
     """``(size,)`` of a task: its family's preferences or their opposite, and some of its own."""
-    shared = np.random.default_rng(7).normal(size=SLOTS.width)
-    own = np.random.default_rng([11, number]).normal(size=SLOTS.width)
+    shared = np.random.default_rng(7).normal(size=ONE_HOT.width)
+    own = np.random.default_rng([11, number]).normal(size=ONE_HOT.width)
     sign = 1.0 if family == 0 else -1.0
-    value = SLOTS.one_hot(SPACE.at(np.arange(SPACE.size))) @ (sign * shared + OWN * own)
+    value = ONE_HOT(SPACE.at(np.arange(SPACE.size))) @ (sign * shared + OWN * own)
     return (value - value.mean()) / value.std()
 
 
 def problem(reward):
-    def measure(archs, epochs):
-        value, nan = reward[SPACE.index(archs)], np.full(len(archs), np.nan)
-        return Measured(archs, epochs, value, np.ones(len(archs)), nan, value)
-
-    rewarded = NoHardware().reward
-    return Problem(SPACE, TASK, AGENTS, (12,), measure, unknown_latency, rewarded)
+    return toy_problem(lambda archs: reward[SPACE.index(archs)], AGENTS, SPACE)
 
 
 @dataclass(frozen=True)
@@ -95,11 +90,9 @@ def posterior_means(algorithm, family):
         archs = SPACE.at(streams.integers(SPACE.size, HISTORY))
         reward = rewards(family, META_EPOCHS + TARGETS + history)[SPACE.index(archs)]
         score = normalised(reward, algorithm.normalisation)
-        lesson = Lesson(SLOTS, algorithm.latent, archs, score, np.ones(score.shape, bool), [])
+        pairs = Pairs(ONE_HOT, algorithm.latent, archs, score, np.ones(score.shape, bool))
         with torch.no_grad():
-            z, _ = algorithm._agents[0].networks.context(
-                lesson, np.zeros((AGENTS, algorithm.latent))
-            )
+            z, _ = algorithm._catchers[0].encoder.draw(pairs, np.zeros((AGENTS, algorithm.latent)))
         means.append(z.numpy())
     return np.array(means)
 

@@ -9,7 +9,7 @@ def weights(seeds):
     """Weights after a search, trials first: they hold what no architecture shows yet."""
     algorithm = CATCH(updates=2)
     experiment = toy_experiment(algorithm, evaluations=12)
-    search(experiment, np.array(seeds), None)
+    search(experiment.opened(), np.array(seeds), None)
     return algorithm.learnt()
 
 

@@ -38,6 +38,27 @@ class Failing(ToyEvaluator):
         return replace(measured, score=score)
 
 
+class Mirrored(ToyEvaluator):
+    """Answers with the opposite of what it is asked for: options counted from the other end."""
+
+    def __init__(self):
+        super().__init__(noise=3.0)
+        self.asked = []
+
+    def evaluate(self, archs, *, epochs, streams, parents=None):
+        self.asked.append(archs)
+        return super().evaluate(self.space.arity - 1 - archs, epochs=epochs, streams=streams)
+
+
+class Rounding(ToyEvaluator):
+    """Answers with a neighbour where the first decision is odd."""
+
+    def evaluate(self, archs, *, epochs, streams, parents=None):
+        return super().evaluate(
+            archs - archs % 2 * (np.arange(archs.shape[1]) == 0), epochs=epochs, streams=streams
+        )
+
+
 def toy_trace(name, *, algorithm=None, seeds=SEEDS, space=None, evaluator=None, **limits):
     experiment = toy_experiment(
         algorithm or make(name), space=space, evaluator=evaluator or Uneven(noise=3.0)
@@ -170,3 +191,27 @@ def test_startup_steps_fit_a_budget(name):
     assert 0 <= steps < 50
     played = toy_trace(name, evaluations=3, charge_startup=False)
     assert (played.counted.sum(axis=0) == 3 + steps).all()
+
+
+def test_what_is_learnt_and_recommended_is_what_was_measured(name):
+    """An evaluator may answer with another architecture (``Measured.archs``).
+
+    Whoever learnt the rewards as those of what it *asked for* would come to ask for the worst:
+    one-sided, 4 standard errors of uniform proposals.
+    """
+    space, evaluator = ToySpace((4, 4, 4)), Mirrored()
+    played = toy_trace(name, space=space, evaluator=evaluator, seeds=range(10), evaluations=36)
+    measured = played.archs == played.outcome.archs
+    assert measured.all(axis=2).any(axis=0).all()
+    late = space.index(np.array(evaluator.asked[-12:]))
+    uniform, spread = (space.size - 1) / 2, space.size / np.sqrt(12)
+    assert late.mean() > uniform - 4 * spread / np.sqrt(late.size), late.mean()
+
+
+def test_other_trials_answers_change_nothing(name):
+    def played(seeds):
+        evaluator, space = Rounding(noise=3.0), ToySpace((4, 2, 3))
+        return toy_trace(name, space=space, evaluator=evaluator, seeds=seeds, evaluations=14)
+
+    together = played(range(100, 103)).trials()
+    assert together == [played(range(seed, seed + 1)).trial(0) for seed in range(100, 103)]

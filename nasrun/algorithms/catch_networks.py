@@ -1,0 +1,239 @@
+"""CATCH's three networks and their losses: Sections 3.1 to 3.4 of the paper.
+
+Every weight has the trials as its leading axis. Shapes: ``T`` trials, ``R`` rows computed (T, but
+at least two, see ``nets.cohort``), ``N`` measured pairs, ``M`` candidates, ``L`` decisions, ``W``
+recent networks, ``F`` one-hot columns of an architecture, ``P`` a width padded to cache lines.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nasrun.draws import OneHot, pick, softmax
+from nasrun.nets.cohort import CohortMLP, padded, together
+from nasrun.spec import Archs, Floats, Mask, SearchSpace
+
+VARIANCE_FLOOR = 1e-7  # of a pair's Gaussian; [P]
+TINY = 1e-12  # probabilities below it count as equal
+
+
+class Pairs:
+    """The context c_1..N: all network-reward pairs of the search history (Section 3.1).
+
+    Args:
+        one_hot: columns of the space.
+        latent: dimensions of z.
+        archs: ``(T, N, L)`` measured networks.
+        score: ``(T, N)`` their normalised rewards.
+        known: ``(T, N)`` whether the measurement succeeded.
+    """
+
+    def __init__(
+        self, one_hot: OneHot, latent: int, archs: Archs, score: Floats, known: Mask
+    ) -> None:
+        rows = together(len(score))
+        networks = one_hot(archs)[rows]
+        self.networks = _widened(networks, latent)
+        self.with_reward = _widened(np.concatenate([networks, score[rows][..., None]], axis=2), 0)
+        self.reward = tensor(score[rows])
+        self.known = tensor(known[rows])[..., None]
+
+
+class Actions:
+    """The decisions that led to the last ``W`` networks, ``(R, W * L, ...)``, for PPO.
+
+    Args:
+        one_hot: columns of the space.
+        latent: dimensions of z.
+        archs: ``(T, W, L)`` measured networks, oldest first.
+        score: ``(T, W)`` their normalised rewards, the advantage of each of their decisions.
+        log_chance: ``(T, W, L)`` of each decision under the policy that proposed.
+        counts: ``(T, W)`` which networks the policy learns from.
+    """
+
+    def __init__(
+        self,
+        one_hot: OneHot,
+        latent: int,
+        archs: Archs,
+        score: Floats,
+        log_chance: Floats,
+        counts: Mask,
+    ) -> None:
+        trials, rows, length = len(archs), together(len(archs)), archs.shape[2]
+        shape = (trials, -1, one_hot.width)
+        taken, allowed = one_hot.prefixes(archs.reshape(-1, length))
+        taken, allowed = taken.reshape(shape)[rows], allowed.reshape(shape)[rows]
+        self.taken = _widened(taken, latent)
+        surplus = padded(one_hot.width) - one_hot.width
+        self.barred = torch.from_numpy(~np.pad(allowed, ((0, 0), (0, 0), (0, surplus))))
+        self.even = tensor(1.0 / allowed.sum(axis=2))
+        self.column = torch.from_numpy((one_hot.first + archs).reshape(trials, -1)[rows])[..., None]
+        self.log_chance = tensor(log_chance.reshape(trials, -1)[rows])
+        weight = np.repeat(counts[rows], length, axis=1)
+        self.weight = tensor(weight / np.maximum(weight.sum(axis=1, keepdims=True), 1))
+        self.advantage = tensor(np.repeat(score[rows], length, axis=1))
+
+
+class Encoder:
+    """q(z | c_1..N), the product of one diagonal Gaussian for each pair (eq. 1)."""
+
+    def __init__(self, net: CohortMLP, latent: int) -> None:
+        self._net, self._latent = net, latent
+
+    def posterior(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """``(R, latent)`` mean and variance of q(z | c_1..N); the prior's without any pair."""
+        head = self._net(pairs.with_reward)
+        spread = head[..., self._latent : 2 * self._latent]
+        # torch's own softplus differs in the last bit with the place of a number in memory.
+        variance = torch.relu(spread) + torch.log1p(torch.exp(-spread.abs()))
+        precision = pairs.known / variance.clamp(min=VARIANCE_FLOOR)
+        total = precision.sum(dim=1)
+        variance = 1.0 / (total + (total == 0).float())
+        return variance * (precision * head[..., : self._latent]).sum(dim=1), variance
+
+    def draw(self, pairs: Pairs, noise: Floats) -> tuple[Tensor, Tensor]:
+        """``(R, latent)`` z ~ q(z | c_1..N), and ``(R,)`` the KL divergence of q from the prior.
+
+        ``noise (T, latent)`` are standard normal numbers (the reparameterisation trick).
+        """
+        mean, variance = self.posterior(pairs)
+        kl = kl_to_prior(mean, variance)  # before z: the order decides the last bits of gradients
+        z = mean + variance.sqrt() * tensor(noise[together(len(noise))])
+        return z, kl
+
+
+class Uninformed:
+    """No encoder: z ~ N(0, scale^2 I) whatever the history says (Section 5, -zero and -random)."""
+
+    def __init__(self, scale: float) -> None:
+        self._scale = scale
+
+    def draw(self, pairs: Pairs, noise: Floats) -> tuple[Tensor, Tensor]:
+        """The same, without a look at the history."""
+        z = self._scale * tensor(noise[together(len(noise))])
+        return z, torch.zeros(len(z))
+
+
+class Controller:
+    """pi(a_l | a_1..l-1, z), the policy that decides one action after the other (Section 3.2).
+
+    Args:
+        net: from the decisions taken so far and z to the logits of all options.
+        space: says which options are legal.
+        smoothing: share of a uniform policy in every decision.
+        clip: of PPO's probability ratio.
+        entropy: weight of the entropy in the loss.
+    """
+
+    def __init__(
+        self, net: CohortMLP, space: SearchSpace, smoothing: float, clip: float, entropy: float
+    ) -> None:
+        self._net, self._space, self._one_hot = net, space, OneHot(space)
+        self._smoothing, self._clip, self._entropy = smoothing, clip, entropy
+
+    @torch.no_grad()
+    def sample_networks(
+        self, z: Tensor, archs: Archs, given: Mask, uniforms: Floats
+    ) -> tuple[Archs, Floats]:
+        """``(T, M, L)`` networks, and the log-probability that the policy gives each decision.
+
+        Args:
+            z: ``(R, latent)``.
+            archs: ``(T, M, L)`` filled in where they are not the policy's.
+            given: ``(M,)`` which those are.
+            uniforms: ``(T, M, L)`` that the policy's options are drawn with.
+        """
+        (trials, candidates, length), rows = archs.shape, together(len(archs))
+        width = self._one_hot.width
+        blank = torch.zeros(len(z), candidates, padded(width + z.shape[1]))
+        told = _beside(blank, z, width)
+        archs, uniforms = archs.reshape(-1, length), uniforms.reshape(-1, length)
+        log_chance, theirs = np.zeros(archs.shape), np.tile(given, trials)
+        for place in range(length):
+            columns = self._one_hot.columns(place)
+            legal = self._space.legal(archs[:, :place])
+            logits = self._net(told)[:trials, :, columns].double().numpy().reshape(legal.shape)
+            chances = softmax(np.where(legal, logits, -np.inf))
+            even = legal / legal.sum(axis=1, keepdims=True)
+            chances = (1.0 - self._smoothing) * chances + self._smoothing * even
+            option = np.where(theirs, archs[:, place], pick(chances, uniforms[:, place]))
+            archs[:, place] = option
+            picked = np.take_along_axis(chances, option[:, None], axis=1)[:, 0]
+            log_chance[:, place] = np.log(np.maximum(picked, TINY))
+            column = (columns.start + option).reshape(trials, candidates)[rows]
+            told.scatter_(2, torch.from_numpy(column)[..., None], 1.0)
+        shape = (trials, candidates, length)
+        return archs.reshape(shape), log_chance.reshape(shape)
+
+    def loss(self, actions: Actions, z: Tensor) -> Tensor:
+        """``(R,)`` L_c: PPO's clipped surrogate with an entropy bonus, to be minimised."""
+        head = self._net(_beside(actions.taken, z, self._one_hot.width))
+        log_policy = torch.log_softmax(head.masked_fill(actions.barred, -torch.inf), dim=-1)
+        log_policy = log_policy.masked_fill(actions.barred, 0.0)
+        policy = log_policy.exp().masked_fill(actions.barred, 0.0)
+        entropy = -(policy * log_policy).sum(dim=-1)
+        picked = policy.gather(-1, actions.column)[..., 0]
+        chance = (1.0 - self._smoothing) * picked + self._smoothing * actions.even
+        ratio = torch.exp(chance.clamp(min=TINY).log() - actions.log_chance)
+        gain = clipped_surrogate(ratio, actions.advantage, self._clip)
+        return -(actions.weight * (gain + self._entropy * entropy)).sum(dim=1)
+
+
+class Evaluator:
+    """f(m, z), the predicted score of a network on the task that z describes (Section 3.3)."""
+
+    def __init__(self, net: CohortMLP, space: SearchSpace) -> None:
+        self._net, self._one_hot = net, OneHot(space)
+
+    @torch.no_grad()
+    def predict(self, archs: Archs, z: Tensor) -> Floats:
+        """``(T, M)`` predicted scores of ``archs (T, M, L)``, given ``z (R, latent)``."""
+        networks = _widened(self._one_hot(archs)[together(len(archs))], z.shape[1])
+        told = _beside(networks, z, self._one_hot.width)
+        return self._net(told)[: len(archs), :, 0].double().numpy()
+
+    def loss(self, pairs: Pairs, weight: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """``(R,)`` L_e: the mean Huber loss of the pairs drawn; and ``(R, N)`` errors of all.
+
+        ``weight (R, N)`` are their importance weights, 0 where not drawn.
+        """
+        told = _beside(pairs.networks, z, self._one_hot.width)
+        error = self._net(told)[..., 0] - pairs.reward
+        drawn = (weight > 0).sum(dim=1).clamp(min=1)
+        return (weight * huber(error)).sum(dim=1) / drawn, error.detach()
+
+
+def kl_to_prior(mean: Tensor, variance: Tensor) -> Tensor:
+    """``(R,)`` KL divergence of N(mean, diag(variance)), ``(R, latent)`` each, from N(0, I)."""
+    return 0.5 * (variance + mean.square() - 1.0 - variance.log()).sum(dim=1)
+
+
+def clipped_surrogate(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
+    """PPO's objective, to be maximised (Schulman et al., 2017, eq. 7), element by element."""
+    return torch.minimum(ratio * advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * advantage)
+
+
+def huber(error: Tensor) -> Tensor:
+    """Huber's loss with delta = 1, element by element."""
+    size = error.abs()
+    return torch.where(size <= 1.0, 0.5 * error.square(), size - 0.5)
+
+
+def tensor(array: Floats | Mask) -> Tensor:
+    """The same numbers as float32."""
+    return torch.from_numpy(np.ascontiguousarray(array, np.float32))
+
+
+def _widened(features: Floats, more: int) -> Tensor:
+    """``(R, n, P)`` inputs of a network with room for ``more`` columns; the surplus is zero."""
+    rows, n, width = features.shape
+    wide = np.zeros((rows, n, padded(width + more)), np.float32)
+    wide[..., :width] = features
+    return torch.from_numpy(wide)
+
+
+def _beside(features: Tensor, z: Tensor, width: int) -> Tensor:
+    """Inputs of controller and evaluator: ``width`` columns of decisions, beside them z."""
+    surplus = features.shape[2] - width - z.shape[1]
+    return features + torch.nn.functional.pad(z, (width, surplus))[:, None]
