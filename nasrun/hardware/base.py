@@ -68,10 +68,14 @@ class WeighingDevice(Device):
     def reward(self, score: Floats, latency_ms: Floats, metric: Metric) -> Floats:
         """``(n,)`` R = P * (LAT / T_target)^w; NaN where either is unknown.
 
+        With w = 0 it is the score alone, negative where less is better.
+
         Raises:
             ConfigError: a score of zero or below, or one of which less is better: the product would
                 reward the slower of two networks.
         """
+        if self._settings.exponent == 0:
+            return metric.oriented(score)
         if not metric.higher_is_better or (score <= 0).any():
             what = (
                 f"scores such as {float(np.nanmin(score)):.4g}"
@@ -80,7 +84,8 @@ class WeighingDevice(Device):
             )
             raise ConfigError(
                 f"P * (LAT / T)^w needs positive scores of which more is better, and {metric.name} "
-                f"has {what}: set hardware=none, or algorithm=nsga2 for both objectives at once"
+                f"has {what}: set hardware.exponent=0 for the score alone (algorithm=nsga2 goes "
+                "on optimising both), or hardware=none"
             )
         return score * (latency_ms / self._target_ms) ** self._settings.exponent
 
