@@ -22,9 +22,10 @@ class Archive:
     def add(self, archs: Archs, values: Floats) -> None:
         """Take in ``archs (T, L)`` with ``values (T, K)``, each to be maximised; NaN: it failed."""
         new = values[:, None]
-        beaten = (self._taken & (self._values >= new).all(axis=-1)).any(axis=1)
-        joins = ~np.isnan(values).any(axis=1) & ~beaten
-        self._taken &= ~((new >= self._values).all(axis=-1) & joins[:, None])
+        as_good: Mask = (self._values >= new).all(axis=-1)
+        worse: Mask = (self._values <= new).all(axis=-1)
+        joins: Mask = ~np.isnan(values).any(axis=1) & ~(self._taken & as_good).any(axis=1)
+        self._taken &= ~(worse & joins[:, None])
         if (joins & self._taken.all(axis=1)).any():
             self._widen()
         trial = np.flatnonzero(joins)
