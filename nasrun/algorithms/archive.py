@@ -22,9 +22,9 @@ class Archive:
     def add(self, archs: Archs, values: Floats) -> None:
         """Take in ``archs (T, L)`` with ``values (T, K)``, each to be maximised; NaN: it failed."""
         new = values[:, None]
-        as_good: Mask = (self._values >= new).all(axis=-1)
-        worse: Mask = (self._values <= new).all(axis=-1)
-        joins: Mask = ~np.isnan(values).any(axis=1) & ~(self._taken & as_good).any(axis=1)
+        as_good = np.asarray((self._values >= new).all(axis=-1))
+        worse = np.asarray((self._values <= new).all(axis=-1))
+        joins = np.asarray(~np.isnan(values).any(axis=1) & ~(self._taken & as_good).any(axis=1))
         self._taken &= ~(worse & joins[:, None])
         if (joins & self._taken.all(axis=1)).any():
             self._widen()

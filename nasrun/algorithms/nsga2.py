@@ -127,7 +127,7 @@ def non_dominated_rank(values: Floats) -> Ints:
     ``values (T, n, K)`` are to be maximised. Section III-A; fronts are peeled off one by one, in
     all trials at once.
     """
-    as_good: Mask = (values[:, :, None] >= values[:, None]).all(axis=-1)
+    as_good = np.asarray((values[:, :, None] >= values[:, None]).all(axis=-1))
     dominates = as_good & ~as_good.swapaxes(1, 2)
     rank: Ints = np.zeros(values.shape[:2], np.int64)
     left: Mask = np.ones(values.shape[:2], np.bool_)
