@@ -82,6 +82,19 @@ def test_what_failed_ranks_last_and_is_not_far_from_anybody():
     assert crowding_distance(values, rank)[0, 2] == 0
 
 
+def test_what_failed_survives_only_while_too_little_has_not():
+    score = lambda archs: np.where(archs[:, 0] == 0, np.nan, 1 + archs.sum(axis=1))  # noqa: E731
+    problem = toy_problem(score, 4, SPACE, Latency().opened(SPACE, None))
+    algorithm = NSGA2(population=10)
+    algorithm.start(problem, Streams(range(4)), Phase.SEARCH)
+    known = []
+    for _ in range(4):
+        known.extend(~np.isnan(algorithm.step().score) for _ in range(10))
+        alive = np.isfinite(algorithm._values[:, :10]).all(axis=-1).sum(axis=1)
+        assert alive.tolist() == np.minimum(np.sum(known, axis=0), 10).tolist()
+    assert 0 < np.sum(known) < 160
+
+
 def test_the_best_of_parents_and_children_survive():
     """By hand: which of 40 members stand first by (rank, crowding), in every trial."""
     algorithm = started()
