@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from nasrun.experiment import Opened, problem_of
+from nasrun.fronts import pareto_rows
 from nasrun.meta_training import adapt
 from nasrun.play import Outcome, Watch, play
 from nasrun.record.history import History, texts
-from nasrun.record.pareto import hypervolume, pareto_front
 from nasrun.record.recorder import Part, Recorder
-from nasrun.record.rows import ParetoRow, TrialRow, cells
-from nasrun.spec import Archs, Clock, Floats, Ints, Phase, Scored, Streams, Task
+from nasrun.record.rows import TrialRow, cells
+from nasrun.spec import Archs, Clock, Floats, Ints, Phase, Scored, Streams
 
 log = logging.getLogger("nasrun")
 MOSTLY = 0.5  # share of failed measurements from which a run says so
@@ -72,83 +72,6 @@ def _final_figures(score: Scored) -> dict[str, list[Any]]:
     names = ("val_score", "test_score", "params_m", "flops_m")
     figures: dict[str, list[Any]] = {name: cells(getattr(score, name)) for name in names}
     return {**figures, "rank": [None if np.isnan(rank) else int(rank) for rank in score.rank]}
-
-
-def pareto_rows(opened: Opened, outcome: Outcome, history: History) -> Iterator[ParetoRow]:
-    """Each trial's best compromises between the device's objectives.
-
-    Those that the algorithm names, scored on every final task; else all of its measurements that
-    none other beats, as they were measured.
-    """
-    if outcome.fronts is None and len(opened.device.objectives) < 2:
-        return
-    tasks = opened.experiment.final_tasks if outcome.fronts else [opened.experiment.task]
-    for trial in range(len(history.seeds)):
-        steps = _front_steps(opened, outcome, history, trial)
-        found = history.of_trial(trial, steps)
-        for task in tasks:
-            scored = opened.judge.score(found["archs"], task) if outcome.fronts else None
-            yield from _front_rows(opened, int(history.seeds[trial]), task, found, scored)
-
-
-def _front_steps(opened: Opened, outcome: Outcome, history: History, trial: int) -> Ints:
-    """``(k,)`` steps at which a trial measured its best compromises."""
-    if outcome.fronts is not None:
-        members = outcome.fronts[trial]
-        every = [np.broadcast_to(member, outcome.archs.shape) for member in members]
-        steps = np.array([history.last_step_of(archs)[trial] for archs in every], np.int64)
-        steps = steps[steps >= 0]  # one measured after the budget's end does not count
-    else:
-        steps = history.usable_steps(trial)
-    found = history.of_trial(trial, steps)
-    values = _values(opened, found["score"], found["latency_ms"])
-    return steps[pareto_front(values)]
-
-
-def _values(opened: Opened, score: Floats, latency_ms: Floats) -> Floats:
-    return opened.device.objective_values(score, latency_ms, opened.measuring.metric)
-
-
-def _front_rows(
-    opened: Opened, seed: int, task: Task, found: dict[str, Any], scored: Scored | None
-) -> Iterator[ParetoRow]:
-    experiment, archs = opened.experiment, found["archs"]
-    params_m, flops_m = experiment.space.footprint(archs, task)
-    test = np.full(len(archs), np.nan)
-    if scored is not None:
-        params_m, flops_m, test = scored.params_m, scored.flops_m, scored.test_score
-    columns: dict[str, list[Any]] = {
-        "arch": texts(experiment.space, archs),
-        "epochs": found["epochs"].tolist(),
-        "val_score": cells(found["score"]),
-        "test_score": cells(test),
-        "latency_ms": cells(found["latency_ms"]),
-        "reward": cells(found["reward"]),
-        "params_m": cells(params_m),
-        "flops_m": cells(flops_m),
-    }
-    values = _values(opened, found["score"], found["latency_ms"])
-    [covered] = cells(np.array([hypervolume(values, _reference(opened))]))
-    for member in range(len(archs)):
-        yield ParetoRow(
-            space=experiment.space.name,
-            search_task=experiment.task.name,
-            task=task.name,
-            algorithm=experiment.algorithm.name,
-            seed=seed,
-            metric=opened.measuring.metric.name,
-            hypervolume=covered,
-            **{name: column[member] for name, column in columns.items()},
-        )
-
-
-def _reference(opened: Opened) -> Floats:
-    """``(K,)`` the worst value of each objective; NaN where there is none."""
-    worst, device = opened.measuring.metric.worst, opened.device
-    score = np.array([np.nan if worst is None else worst])
-    return device.objective_values(score, np.array([device.reference_ms]), opened.measuring.metric)[
-        0
-    ]
 
 
 def export(opened: Opened, archs: Archs, seeds: Ints, folder: Path) -> None:

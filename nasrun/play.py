@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nasrun.budget import Budget
+from nasrun.budget import Budget, Edge
 from nasrun.errors import ConfigError
 from nasrun.meter import Meter
 from nasrun.record.history import History
@@ -53,6 +53,8 @@ def play(
     fronts: list[Archs] | None = None
     best = -np.inf
     while not meter.finished.all():
+        # A measurement that is dropped must not be in a front, nor keep those out that it beats.
+        before = algorithm.front() if budget.edge is Edge.drop and len(history) else None
         measured = algorithm.step()
         _require_cost(measured, budget)
         finished = meter.finished
@@ -64,8 +66,10 @@ def play(
         ended = meter.finished & ~finished
         if ended.any() and (found := algorithm.front()) is not None:
             # A trial that has finished goes on being stepped: what it finds then does not count.
-            both = zip(found, fronts or found, ended, strict=True)
-            fronts = [new if end else old for new, old, end in both]
+            fronts = list(found) if fronts is None else fronts
+            for trial in np.flatnonzero(ended):
+                last = found if before is None or counted[trial] else before
+                fronts[trial] = last[trial]
         if watch is not None:
             best = float(np.fmax.reduce(np.append(measured.reward[counted], best)))
             watch(int(meter.finished.sum()), int(meter.evaluations.sum()), best)

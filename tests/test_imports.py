@@ -24,7 +24,7 @@ LAYERS = (
     {"meter"},
     {"play"},
     {"experiment"},
-    {"meta_training"},
+    {"meta_training", "fronts"},
     {"pipeline"},
     {"config"},
     {"console", "cells", "live", "traces"},

@@ -8,6 +8,7 @@ import numpy as np
 
 from nasrun.budget import Budget
 from nasrun.experiment import Experiment, problem_of
+from nasrun.hardware.base import KnownDevice, Weighing
 from nasrun.hardware.none import NoDevice, NoHardware
 from nasrun.spaces.base import CategoricalSpace
 from nasrun.spec import (
@@ -116,6 +117,25 @@ class Having(NoHardware):
         return self.device
 
 
+@dataclass
+class Latency(Weighing):
+    """Latencies that no order of the options explains, so that a front has several members."""
+
+    name: str = "toy_latency"
+    target_ms: float | None = 4.0
+
+    def opened(self, space, task):
+        latencies_ms = 1.0 + 5 * (1 + np.arange(space.size)) % 11
+        return KnownDevice(self, space, None, latencies_ms, {})
+
+
+class Scoring(Rewarding):
+    """Scores above zero, higher for a later architecture."""
+
+    def __init__(self, space):
+        super().__init__(lambda archs: 1 + number(space, archs))
+
+
 def toy_problem(score, trials, space=None, device=None):
     """A task whose score is a function of the architectures."""
     streams = Streams(range(trials), "toy problem")
@@ -125,7 +145,16 @@ def toy_problem(score, trials, space=None, device=None):
 
 
 def toy_experiment(
-    algorithm, *, seed=0, trials=3, cohort=500, space=None, evaluator=None, **budget
+    algorithm,
+    *,
+    seed=0,
+    trials=3,
+    cohort=500,
+    space=None,
+    evaluator=None,
+    hardware=None,
+    final_tasks=(TASK,),
+    **budget,
 ):
     space, evaluator = space or ToySpace(), evaluator or ToyEvaluator()
     return Experiment(
@@ -133,9 +162,9 @@ def toy_experiment(
         task=TASK,
         algorithm=algorithm,
         evaluator=evaluator,
-        hardware=NoHardware(),
+        hardware=hardware or NoHardware(),
         budget=Budget(**(budget or {"evaluations": 6})),
-        final_tasks=[TASK],
+        final_tasks=list(final_tasks),
         seeds=range(seed, seed + trials),
         cohort=cohort,
     )

@@ -68,19 +68,22 @@ class WeighingDevice(Device):
     def reward(self, score: Floats, latency_ms: Floats, metric: Metric) -> Floats:
         """``(n,)`` R = P * (LAT / T_target)^w; NaN where either is unknown.
 
+        With w = 0 it is the score alone, negative where less is better.
+
         Raises:
             ConfigError: a score of zero or below, or one of which less is better: the product would
                 reward the slower of two networks.
         """
+        if self._settings.exponent == 0:
+            return metric.oriented(score)
         if not metric.higher_is_better or (score <= 0).any():
-            what = (
-                f"scores such as {float(np.nanmin(score)):.4g}"
-                if metric.higher_is_better
-                else "less is better"
-            )
+            found = "less is better"
+            if metric.higher_is_better:
+                found = f"one is {float(np.nanmin(score)):.4g}"
             raise ConfigError(
-                f"P * (LAT / T)^w needs positive scores of which more is better, and {metric.name} "
-                f"has {what}: set hardware=none, or algorithm=nsga2 for both objectives at once"
+                "P * (LAT / T)^w needs scores above zero of which more is better, and of "
+                f"{metric.name} {found}: set hardware.exponent=0 for the score alone "
+                "(algorithm=nsga2 goes on optimising latency as well), or hardware=none"
             )
         return score * (latency_ms / self._target_ms) ** self._settings.exponent
 

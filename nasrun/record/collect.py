@@ -15,8 +15,7 @@ from nasrun.record.request import Request, asked_for, request_of
 from nasrun.record.rows import PARETO_COLUMNS, TRIAL_COLUMNS
 from nasrun.record.summary import PROTOCOL, Row, write_summary
 
-FRONT_GROUP = ("space", "search_task", "algorithm")
-GROUP = (*FRONT_GROUP, *PROTOCOL)
+GROUP = ("space", "search_task", "algorithm", *PROTOCOL)
 LOCK_TIMEOUT_S = 600.0
 MISTAKE = ConfigError.exit_code
 
@@ -35,7 +34,7 @@ class Collected:
 
 
 def collect(folder: Path) -> Collected:
-    """Write ``trials.csv``, ``summary.csv`` and ``failed.csv`` of a sweep folder.
+    """Write ``trials.csv``, ``summary.csv``, ``pareto.csv`` and ``failed.csv`` of a sweep folder.
 
     Rows stand in the order of their group and seed, so they do not depend on how the trials were
     split over jobs.
@@ -134,7 +133,7 @@ def _joined(jobs: Sequence[Path]) -> tuple[list[Row], list[Row]]:
             f"algorithm.name='{row['algorithm']}-${{KEY}}' with the key in which they differ, or "
             "delete one"
         )
-    return _sorted(by_job, GROUP), _sorted(fronts, FRONT_GROUP)
+    return _sorted(by_job), _sorted(fronts)
 
 
 def _fronts(job: Path) -> list[dict[str, str]]:
@@ -142,9 +141,9 @@ def _fronts(job: Path) -> list[dict[str, str]]:
     return read_csv(path, PARETO_COLUMNS) if path.exists() else []
 
 
-def _sorted(by_job: JobRows, group: Sequence[str]) -> list[Row]:
+def _sorted(by_job: JobRows) -> list[Row]:
     rows = [row for found in by_job.values() for row in found]
-    return sorted(rows, key=lambda row: (*(row[key] for key in group), int(row["seed"])))
+    return sorted(rows, key=lambda row: (*(row[key] for key in GROUP), int(row["seed"])))
 
 
 def _clash(by_job: JobRows) -> tuple[Path, Path, Row] | None:

@@ -60,11 +60,7 @@ class History:
         Of equally long ones that with the highest reward.
         """
         same = (self._stack("archs") == archs).all(axis=-1) & self.counted
-        epochs = np.where(same, self._stack("epochs"), -1)
-        longest = same & (epochs == epochs.max(axis=0))
-        reward = np.where(longest, np.nan_to_num(self._stack("reward"), nan=-np.inf), -np.inf)
-        step = np.where(longest & (reward == reward.max(axis=0)), 1, 0).argmax(axis=0)
-        return np.where(same.any(axis=0), step, -1)
+        return longest(same, self._stack("epochs"), self._stack("reward"))
 
     def reward_of(self, archs: Archs) -> Floats:
         """``(T,)`` reward at which each trial measured ``archs (T, L)`` longest; NaN if never."""
@@ -90,15 +86,24 @@ class History:
             **{name: [text] * len(trial) for name, text in words.items()},
         }
 
-    def of_trial(self, trial: int, steps: Ints) -> dict[str, Any]:
-        """Fields of ``Measured`` at some ``steps (n,)`` of a trial."""
-        names = ("archs", "epochs", "score", "latency_ms", "reward")
-        return {name: self._stack(name)[steps, trial] for name in names}
+    def of_trial(self, trial: int) -> Measured:
+        """What a trial measured that counts: ``(n,)`` measurements instead of one a trial."""
+        steps = zip(self._measured, self._counted, strict=True)
+        counted = [measured for measured, mask in steps if mask[trial]]
+        names = ("archs", "epochs", "score", "cost_s", "latency_ms", "reward")
+        return Measured(*(np.array([getattr(m, name)[trial] for m in counted]) for name in names))
 
-    def usable_steps(self, trial: int) -> Ints:
-        """``(n,)`` steps that count, with both score and latency known."""
-        known = ~np.isnan(self._stack("score")) & ~np.isnan(self._stack("latency_ms"))
-        return np.flatnonzero((self.counted & known)[:, trial])
+
+def longest(same: Mask, epochs: Ints, reward: Floats) -> Ints:
+    """``(k,)`` the longest of the ``n`` measurements that ``same (n, k)`` marks; -1 if none.
+
+    Of equally long ones that with the highest reward. ``epochs`` and ``reward`` broadcast to it.
+    """
+    epochs = np.where(same, epochs, -1)
+    last = same & (epochs == epochs.max(axis=0))
+    reward = np.where(last, np.nan_to_num(reward, nan=-np.inf), -np.inf)
+    best = (last & (reward == reward.max(axis=0))).argmax(axis=0)
+    return np.where(same.any(axis=0), best, -1)
 
 
 def texts(space: SearchSpace, archs: Archs) -> list[str]:

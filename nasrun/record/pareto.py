@@ -10,10 +10,14 @@ def pareto_front(values: Floats) -> Ints:
 
     Of equal rows the first one stays. In the order of the last objective, best first.
     """
-    kept: list[int] = []
     # Sorted by the last objective, then the one before it, ..., so that no later row can dominate
     # an earlier one.
-    for row in np.lexsort((np.arange(len(values)), *(-values.T))).tolist():
+    order = np.lexsort(-values.T)
+    if values.shape[1] == 2:
+        best_before = np.maximum.accumulate(np.append(-np.inf, values[order, 0]))[:-1]
+        return order[values[order, 0] > best_before]
+    kept: list[int] = []
+    for row in order.tolist():
         if not (values[kept] >= values[row]).all(axis=1).any():
             kept.append(row)
     return np.array(kept, np.int64)

@@ -50,9 +50,10 @@ class TrialRow:
 class ParetoRow:
     """One of a trial's best compromises: a row of ``pareto.csv``. None is an empty cell.
 
-    ``val_score`` is the search's own; ``test_score`` is there if the algorithm names its front,
-    whose members the retrain stage scores. ``hypervolume`` is the trial's: the area that its front
-    covers, from the metric's worst value and the slowest latency that the device knows.
+    ``val_score``, in ``metric``, is the search's own, on the search task. ``test_score``, in
+    ``test_metric``, is on ``task``, and is there if the algorithm names its front, whose members
+    the retrain stage scores. ``hypervolume`` is the trial's, from the search's own figures: what
+    its front covers, from the metric's worst value and the slowest latency that the device knows.
     """
 
     space: str
@@ -64,12 +65,19 @@ class ParetoRow:
     epochs: int
     metric: str
     val_score: float | None
+    test_metric: str | None
     test_score: float | None
     latency_ms: float | None
     reward: float | None
     params_m: float | None
     flops_m: float | None
     hypervolume: float | None
+    split: str
+    fidelity: str
+    run: str
+    clock: str
+    meta: str
+    final: str | None
 
 
 TRIAL_COLUMNS = tuple(field.name for field in fields(TrialRow))

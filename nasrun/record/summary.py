@@ -30,7 +30,7 @@ def write_summary(path: Path, trials: Sequence[Row], pareto: Sequence[Row] = ())
 
     The hypervolume of the trials' fronts is one of the figures, where there are ``pareto`` rows.
     """
-    covered = {_trial(row): row["hypervolume"] for row in pareto}
+    covered = {_search(row): row["hypervolume"] for row in pareto}
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in trials:
         groups.setdefault(tuple(row[key] for key in KEY), []).append(row)
@@ -38,13 +38,14 @@ def write_summary(path: Path, trials: Sequence[Row], pareto: Sequence[Row] = ())
     write_csv(path, SUMMARY_COLUMNS, [[line[name] for name in SUMMARY_COLUMNS] for line in lines])
 
 
-def _trial(row: Row) -> tuple[str, ...]:
-    return tuple(row[key] for key in (*GROUP, "seed"))
+def _search(row: Row) -> tuple[str, ...]:
+    """The trial of a row, whatever task it is scored on: a front is that of the search."""
+    return tuple(row[key] for key in ("space", "search_task", "algorithm", "seed", *PROTOCOL))
 
 
 def _lines(rows: Sequence[Row], covered: Mapping[tuple[str, ...], str]) -> Iterator[dict[str, Any]]:
     key = {name: rows[0][name] for name in KEY}
-    texts = [[*(row[name] for name in FIGURES), covered.get(_trial(row), "")] for row in rows]
+    texts = [[*(row[name] for name in FIGURES), covered.get(_search(row), "")] for row in rows]
     figures = np.array([[float(text or "nan") for text in own] for own in texts])
     names = (*FIGURES, "hypervolume")
     for figure, summary in zip(names, summarise_columns(figures), strict=True):

@@ -99,7 +99,8 @@ class Algorithm(ABC):
     def front(self) -> list[Archs] | None:
         """``T`` arrays ``(k, L)``: each trial's best compromises between several objectives.
 
-        Each member is scored by the retrain stage. None: what is recommended is all there is.
+        All of them have been measured. Each is scored by the retrain stage. None: what is
+        recommended is all there is. Must leave earlier answers as they are.
         """
         return None
 

@@ -10,8 +10,11 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command import NASRUN, environment, rows
+
+from nasrun.spaces.nb201 import NB201
 
 PLUGINS = {
     "joblib": "hydra_plugins.hydra_joblib_launcher",
@@ -73,6 +76,33 @@ def test_a_split_goes_with_experiments_and_other_swept_values(nasrun, tmp_path):
     answer = nasrun(*experiment, "hydra.sweep.dir=split", "sweep.split=2")
     assert "8 rows of 4 finished jobs" in answer.stdout
     assert joined(tmp_path / "split") == joined(tmp_path / "one")
+
+
+def test_fronts_of_several_algorithms_are_joined_however_the_trials_are_split(nasrun, tmp_path):
+    space = NB201()
+    lines = [f"{space.text(space.at(np.array(n)))},{1 + n % 97}" for n in range(0, 15625, 2)]
+    (tmp_path / "latency.csv").write_text("\n".join(["arch,toy", *lines]))
+    arguments = [
+        "-m", "algorithm=nsga2,rea", "hardware=latency_table", "hardware.device=toy",
+        f"hardware.path={tmp_path}/latency.csv", "trials=5", "retrain.tasks=[cifar10,cifar100]",
+    ]  # fmt: skip
+    nasrun(*arguments, "hydra.sweep.dir=one")
+    nasrun(*arguments, "hydra.sweep.dir=split", "sweep.split=2")
+    for name in (*FILES, "pareto.csv"):
+        assert (tmp_path / "split" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+    fronts = rows(tmp_path / "one/pareto.csv")
+    # The table that comes with pip has no test figures, hence by the words for their origin.
+    scored = {(row["algorithm"], row["task"], row["final"] != "") for row in fronts}
+    assert scored == {
+        ("nsga2", "cifar10", True), ("nsga2", "cifar100", True), ("rea", "cifar10", False),
+    }  # fmt: skip
+    covered = [
+        (row["algorithm"], row["task"], row["n"])
+        for row in rows(tmp_path / "one/summary.csv")
+        if row["figure"] == "hypervolume"
+    ]
+    tasks = ("cifar10", "cifar100")
+    assert covered == [(name, task, "5") for name in ("nsga2", "rea") for task in tasks]
 
 
 def test_globs_ranges_and_lists_make_jobs(nasrun, tmp_path):

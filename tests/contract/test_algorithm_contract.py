@@ -6,11 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from composed import ALGORITHMS, make, nb201_experiment, trace
-from toys import ToyEvaluator, ToySpace, toy_experiment
+from toys import Latency, ToyEvaluator, ToySpace, number, toy_experiment
 
 from nasrun.algorithms.base import SampleBased
 from nasrun.budget import Budget, Edge
 from nasrun.errors import UnsupportedError
+from nasrun.record.pareto import pareto_front
+from nasrun.spec import metric_named
 
 pytestmark = pytest.mark.parametrize("name", ALGORITHMS)
 SEEDS = range(100, 105)
@@ -59,9 +61,22 @@ class Rounding(ToyEvaluator):
         )
 
 
-def toy_trace(name, *, algorithm=None, seeds=SEEDS, space=None, evaluator=None, **limits):
+class Positive(ToyEvaluator):
+    """No score is zero, so that a latency can weigh in the reward."""
+
+    def evaluate(self, archs, *, epochs, streams, parents=None):
+        measured = super().evaluate(archs, epochs=epochs, streams=streams)
+        return replace(measured, score=measured.score + 1)
+
+
+def toy_trace(
+    name, *, algorithm=None, seeds=SEEDS, space=None, evaluator=None, hardware=None, **limits
+):
     experiment = toy_experiment(
-        algorithm or make(name), space=space, evaluator=evaluator or Uneven(noise=3.0)
+        algorithm or make(name),
+        space=space,
+        evaluator=evaluator or Uneven(noise=3.0),
+        hardware=hardware,
     )
     return trace(experiment, seeds=seeds, budget=Budget(**(limits or {"evaluations": 23})))
 
@@ -159,12 +174,49 @@ def test_failed_measurements_are_survived_and_never_recommended(name):
 
 
 def test_what_is_recommended_has_the_best_reward_at_the_longest_training(name):
-    if not isinstance(make(name), SampleBased):
-        pytest.skip("recommends what it has not measured")
-    played = toy_trace(name, evaluations=40)
-    longest = played.epochs == played.epochs.max(axis=0)
-    best = np.where(longest, played.reward, -np.inf).max(axis=0)
+    played = toy_trace(name, algorithm=sample_based(name), evaluations=40)
+    best = longest(played, played.reward).max(axis=0)
     assert played.outcome.reward.tolist() == best.tolist()
+
+
+def sample_based(name):
+    algorithm = make(name)
+    if not isinstance(algorithm, SampleBased):
+        pytest.skip("recommends what it has not measured")
+    return algorithm
+
+
+def longest(played, figure):
+    """``figure`` where a trial trained longest, worst elsewhere: steps x trials."""
+    return np.where(played.epochs == played.epochs.max(axis=0), figure, -np.inf)
+
+
+def test_a_lower_score_can_be_better(name):
+    error = ToyEvaluator(metric=metric_named("error_pct"))
+    played = toy_trace(name, algorithm=sample_based(name), evaluator=error, seeds=range(3))
+    errors = number(ToySpace(), played.archs) * played.epochs / 12
+    assert (played.reward == -errors).all()
+    best = -longest(played, -errors).max(axis=0)
+    assert number(ToySpace(), played.outcome.archs).tolist() == best.tolist()
+
+
+def test_two_objectives(name):
+    """The reward weighs both, whoever searches; who names a front names what nothing beats."""
+    algorithm = sample_based(name)
+    device = Latency(target_ms=4.0, exponent=-0.5)
+    played = toy_trace(
+        name, algorithm=algorithm, evaluator=Positive(), hardware=device, seeds=range(3)
+    )
+    archs, scores = played.archs, 1 + number(ToySpace(), played.archs) * played.epochs / 12
+    session = device.opened(ToySpace(), None)
+    latency_ms = session.latency_ms(archs.reshape(-1, 3)).reshape(scores.shape)
+    rewards = scores * (latency_ms / 4.0) ** -0.5
+    np.testing.assert_allclose(played.reward, rewards)
+    np.testing.assert_allclose(played.outcome.reward, longest(played, rewards).max(axis=0))
+    for trial, front in enumerate(played.outcome.fronts or []):
+        values = np.stack([scores[:, trial], -latency_ms[:, trial]], axis=1)
+        expected = archs[pareto_front(values), trial]
+        assert sorted(front.tolist()) == sorted(expected.tolist())
 
 
 def test_training_lengths_can_be_measured(name):

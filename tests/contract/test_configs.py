@@ -168,9 +168,11 @@ def test_a_whole_config_is_checked():
 
 
 def test_another_evaluator_may_give_the_final_figures():
-    scorer = ["evaluator.reward=val@12", "+evaluator@scorer=tabular", "scorer.score_run=777"]
+    scorer = ["+evaluator@scorer=tabular", "scorer.score_run=777"]
     experiment = check(composed(*scorer), [CONF / "task"])
-    assert experiment.judge is experiment.scorer is not experiment.evaluator
-    assert experiment.judge.score_run == "777"
-    plain = check(composed(), [CONF / "task"])
-    assert plain.judge is plain.evaluator
+    opened = experiment.opened()
+    assert opened.judge is not opened.measuring
+    assert opened.judge.name == experiment.scorer.name
+    assert experiment.scorer.score_run == "777"
+    plain = check(composed(), [CONF / "task"]).opened()
+    assert plain.judge is plain.measuring

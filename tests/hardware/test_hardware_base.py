@@ -9,10 +9,11 @@ from nasrun.errors import ConfigError
 from nasrun.hardware.base import KnownDevice, Weighing
 from nasrun.hardware.none import NoHardware
 from nasrun.spaces.nb201 import NB201
-from nasrun.spec import ACCURACY, Task
+from nasrun.spec import ACCURACY, Task, metric_named
 
 SPACE = NB201()
 TASK = Task("cifar10", 10, 32, "cifar10-valid", "cifar10", 25_000, 25_000)
+ERROR = metric_named("error_pct")
 POSITIVE = st.floats(0.1, 1e3)
 
 
@@ -61,6 +62,40 @@ def test_exponent_zero_is_accuracy_alone():
     accuracy = np.array([1.0, 2.0])
     reward = started(exponent=0.0).reward(accuracy, np.array([3.0, 4.0]), ACCURACY)
     np.testing.assert_array_equal(reward, accuracy)
+
+
+@pytest.mark.parametrize("score", [0.0, -0.6])
+def test_scores_without_a_meaning_in_the_product_are_refused(score):
+    """-0.6 would be worth -0.85 at 5 ms and -0.42 at 20 ms: more for the slower network."""
+    device = started(target_ms=10.0, exponent=-0.5)
+    with pytest.raises(ConfigError, match=rf"of accuracy_pct one is {score:.4g}: set"):
+        device.reward(np.array([90.0, np.nan, score]), np.array([5.0, 5.0, 20.0]), ACCURACY)
+
+
+def test_a_metric_of_which_less_is_better_is_refused():
+    with pytest.raises(ConfigError, match=r"of error_pct less is better: set hardware.exponent=0"):
+        started().reward(np.array([7.0]), np.array([5.0]), ERROR)
+
+
+def test_a_failed_measurement_is_no_reason_to_refuse():
+    assert np.isnan(started().reward(np.array([np.nan]), np.array([5.0]), ACCURACY)).all()
+
+
+def test_exponent_zero_serves_every_metric():
+    score, latency_ms = np.array([-0.6, 0.0, 7.0, np.nan]), np.array([5.0, 20.0, np.nan, 5.0])
+    device = started(exponent=0.0)
+    np.testing.assert_array_equal(device.reward(score, latency_ms, ACCURACY), score)
+    np.testing.assert_array_equal(device.reward(score, latency_ms, ERROR), -score)
+
+
+def test_objectives_are_all_to_be_maximised_and_the_slowest_is_the_reference():
+    device, score, latency_ms = started(), np.array([90.0, np.nan]), np.array([5.0, 7.0])
+    assert device.objectives == ("score", "latency_ms")
+    found = device.objective_values(score, latency_ms, ACCURACY)
+    np.testing.assert_array_equal(found, [[90, -5], [np.nan, -7]])
+    found = device.objective_values(score, latency_ms, ERROR)
+    np.testing.assert_array_equal(found, [[-90, -5], [np.nan, -7]])
+    assert device.reference_ms == SPACE.size - 1
 
 
 def test_without_a_target_it_is_the_median_of_the_space_and_is_said(caplog):

@@ -4,7 +4,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
-from toys import toy_experiment
+from toys import ToyEvaluator, toy_experiment
 
 from nasrun.algorithms.random_search import RandomSearch
 from nasrun.errors import DataError
@@ -16,21 +16,25 @@ from nasrun.record.request import Request
 from nasrun.record.rows import PARETO_COLUMNS, ParetoRow, values
 
 FRONT = ParetoRow(
-    "toy",
-    "toy",
-    "toy",
-    "random",
-    0,
-    "000",
-    12,
-    "accuracy_pct",
-    1.0,
-    None,
-    2.0,
-    1.0,
-    None,
-    None,
-    0.0,
+    space="toy",
+    search_task="toy",
+    task="toy",
+    algorithm="random",
+    seed=0,
+    arch="000",
+    epochs=12,
+    metric="accuracy_pct",
+    val_score=1.0,
+    test_metric=None,
+    test_score=None,
+    latency_ms=2.0,
+    reward=1.0,
+    params_m=None,
+    flops_m=None,
+    hypervolume=0.0,
+    **vars(ToyEvaluator().protocol),
+    meta="none",
+    final=None,
 )
 
 
