@@ -1,0 +1,222 @@
+"""Change one thing in a module and see a test of its own area fail; report what no test notices.
+
+Usage: ``python scripts/mutants.py [AREA ...] [--count N] [--seed N] [--timeout S]``. An area of
+``scripts/mutants.yaml`` names files and the tests that guard them. Of each file ``--count`` mutants
+are drawn by ``--seed`` (a comparison, an operator, a sign, a factor, a constant, an axis, a
+``detach``, the order of ``where``, what a function returns, ...); after them come those written
+``by_hand``. Each is written into a temporary copy of the package, never into the checkout, and the
+area's tests run there until one fails. Survivors that are not listed as ``equivalent``, with a
+reason, make the exit status 1, and so does a listed one that a test does catch.
+"""
+
+import argparse
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice, zip_longest
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from mutations import Place, places
+from omegaconf import OmegaConf
+
+from nasrun.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+PLAN = Path(__file__).with_suffix(".yaml")
+COPIED = ("nasrun", "conf", "tests", "scripts", "pyproject.toml", "README.md", "CONTRIBUTING.md")
+PYTEST = ("-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--hypothesis-seed=0")
+SURVIVED = "SURVIVED"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A file with one place changed; ``old`` and ``new`` are its line before and after."""
+
+    file: str
+    line: int
+    old: str
+    new: str
+    source: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Area:
+    """Files, the tests that guard them, and what the plan says of their mutants."""
+
+    files: list[str]
+    tests: list[str]
+    drawn: bool = True
+    by_hand: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    equivalent: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+
+    def mutants(self, root: Path, count: int, seed: int) -> Iterator[Mutant]:
+        """Those that are drawn, file by file, and those that were written by hand."""
+        files = sorted({f.relative_to(root).as_posix() for g in self.files for f in root.glob(g)})
+        sources = {file: (root / file).read_text() for file in files}
+        for file in files if self.drawn else ():
+            yield from draw(file, sources[file], count, seed)
+        for entry in self.by_hand:
+            yield written(entry["old"].strip(), entry["new"].strip(), sources)
+
+    def reason(self, mutant: Mutant) -> str | None:
+        """Why a survivor may live; None: it may not."""
+        found = [
+            e["why"] for e in self.equivalent if (e["old"], e["new"]) == (mutant.old, mutant.new)
+        ]
+        return found[0] if found else None
+
+
+def draw(file: str, source: str, count: int, seed: int) -> list[Mutant]:
+    """``count`` mutants of a file, of as many kinds as it has."""
+    found = list(places(source))
+    random.Random(f"{seed} {file}").shuffle(found)
+    kinds: dict[str, list[Place]] = {}
+    for place in found:
+        kinds.setdefault(place.kind, []).append(place)
+    turns = (place for turn in zip_longest(*kinds.values()) for place in turn if place)
+    return [_mutant(file, source, place) for place in islice(turns, count)]
+
+
+def written(old: str, new: str, sources: Mapping[str, str]) -> Mutant:
+    """The mutant that replaces ``old``, which stands once in the files.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    holders = [file for file, source in sources.items() for _ in range(source.count(old))]
+    if len(holders) != 1:
+        raise ConfigError(f"expected {old!r} once in {', '.join(sources)}, found {len(holders)}")
+    source = sources[holders[0]]
+    start = source.index(old)
+    return _mutant(holders[0], source, Place("by hand", start, start + len(old), new))
+
+
+def _mutant(file: str, source: str, place: Place) -> Mutant:
+    first = source.rfind("\n", 0, place.start) + 1
+    last = (source + "\n").index("\n", place.end)
+    before, after = source[first : place.start], source[place.end : last]
+    old, new = (
+        " ".join(text.split()) for text in (source[first:last], before + place.text + after)
+    )
+    mutated = source[: place.start] + place.text + source[place.end :]
+    return Mutant(file, source.count("\n", 0, place.start) + 1, old, new, mutated)
+
+
+class Copy:
+    """A copy of the package and its tests, in which mutants live."""
+
+    def __init__(self, root: Path, folder: Path, timeout_s: float) -> None:
+        self.folder, self._timeout_s = folder, timeout_s
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": str(folder),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        for name in COPIED:
+            if (root / name).is_dir():
+                ignore = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(root / name, folder / name, ignore=ignore)
+            elif (root / name).exists():
+                shutil.copy(root / name, folder / name)
+
+    def require_green(self, tests: Sequence[str]) -> None:
+        """Refuse tests that fail without a mutant, or that run on another copy of the package.
+
+        Raises:
+            ConfigError: they do.
+        """
+        code = "import nasrun; print(nasrun.__file__)"
+        place = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+            cwd=self.folder, env=self._environment,
+        ).stdout.strip()  # fmt: skip
+        if not Path(place).is_relative_to(self.folder):
+            raise ConfigError(f"expected the copy in {self.folder} to be imported, got {place}")
+        if (failed := self._failure(tests)) is not None:
+            raise ConfigError(f"{failed} fails (or takes too long) without a mutant: mend it first")
+
+    def verdict(self, mutant: Mutant, tests: Sequence[str]) -> str:
+        """The test that catches the mutant, or ``SURVIVED``."""
+        path = self.folder / mutant.file
+        sound = path.read_text()
+        path.write_text(mutant.source)
+        try:
+            return self._failure(tests) or SURVIVED
+        finally:
+            path.write_text(sound)
+
+    def _failure(self, tests: Sequence[str]) -> str | None:
+        """The first test that fails; None if all pass."""
+        process = subprocess.Popen(
+            [sys.executable, *PYTEST, *tests], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, cwd=self.folder, env=self._environment, start_new_session=True,
+        )  # fmt: skip
+        try:
+            output, _ = process.communicate(timeout=self._timeout_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            return f"timeout of {self._timeout_s:g} s"
+        if process.returncode == 0:
+            return None
+        found = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
+        return found[1] if found else f"pytest's exit status {process.returncode}"
+
+
+def judge(area: Area, copy: Copy, mutants: Sequence[Mutant]) -> int:
+    """Print a row for each mutant; returns how many are not as they should be."""
+    copy.require_green(area.tests)
+    wrong = 0
+    for mutant in mutants:
+        verdict, reason = copy.verdict(mutant, area.tests), area.reason(mutant)
+        if reason is not None:
+            verdict = (
+                f"equivalent: {reason}" if verdict == SURVIVED else f"not equivalent: {verdict}"
+            )
+        wrong += verdict == SURVIVED or verdict.startswith("not equivalent")
+        cells = f"{mutant.file}:{mutant.line}", f"`{mutant.old}`", f"`{mutant.new}`", verdict
+        print("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |", flush=True)
+    return wrong
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns 1 if a mutant survived that should not have."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("areas", nargs="*", help="areas of the plan; all, if none is given")
+    parser.add_argument("--count", type=int, default=5, help="mutants drawn of each file")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--timeout", type=float, default=60.0, help="seconds for a mutant's tests")
+    parser.add_argument("--plan", type=Path, default=PLAN)
+    parser.add_argument("--root", type=Path, default=ROOT, help="folder that holds the package")
+    given = parser.parse_args(arguments)
+    try:
+        plan: Any = OmegaConf.to_container(OmegaConf.load(given.plan))
+        if unknown := set(given.areas) - set(plan):
+            raise ConfigError(f"expected areas among {', '.join(plan)}, got {', '.join(unknown)}")
+        areas = [Area(**plan[name]) for name in given.areas or plan]
+        total = wrong = 0
+        print("| place | original | mutant | caught by |\n| --- | --- | --- | --- |", flush=True)
+        for area in areas:
+            mutants = list(area.mutants(given.root, given.count, given.seed))
+            with TemporaryDirectory() as folder:
+                wrong += judge(
+                    area, Copy(given.root, Path(folder).resolve(), given.timeout), mutants
+                )
+            total += len(mutants)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"\n{total} mutants, {wrong} of them neither caught nor equivalent")
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
