@@ -19,6 +19,7 @@ _PAIRS = (
     ("amin", "amax"), ("any", "all"),
 )  # fmt: skip
 NAMES = dict(_PAIRS) | {two: one for one, two in _PAIRS}
+AXES = ("axis", "dim")
 LOOSE = ast.BinOp | ast.BoolOp | ast.UnaryOp | ast.Compare | ast.IfExp
 Located = ast.expr | ast.stmt | ast.keyword
 
@@ -75,7 +76,8 @@ def _nodes(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
             if _is_left_alone(child, isinstance(node, ast.ClassDef)):
                 continue
             yield child, node
-            yield from _nodes(child)
+            if not (isinstance(child, ast.keyword) and child.arg in AXES):
+                yield from _nodes(child)
 
 
 def _is_left_alone(node: ast.AST, in_class: bool) -> bool:
@@ -110,7 +112,7 @@ def variants(node: Located) -> Iterator[tuple[str, ast.AST]]:
             yield from (("constant", ast.Constant(other)) for other in sorted(others))
         case ast.Return(value=ast.expr()):
             yield "return", ast.Return(ast.Constant(None))
-        case ast.keyword(arg="axis" | "dim", value=value):
+        case ast.keyword(arg=name, value=value) if name in AXES:
             other = ast.Constant(int(ast.unparse(value) == "0"))
             yield "axis", _with(node, value=other)
         case ast.Call(func=ast.Attribute(attr="detach", value=value)):
