@@ -10,30 +10,35 @@ reason, make the exit status 1, and so does a listed one that a test does catch.
 """
 
 import argparse
+import importlib
 import os
 import random
 import re
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from mutations import Place, places
 from omegaconf import OmegaConf
-
-from nasrun.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
 PLAN = Path(__file__).with_suffix(".yaml")
 COPIED = ("nasrun", "conf", "tests", "scripts", "pyproject.toml", "README.md", "CONTRIBUTING.md")
-PYTEST = ("-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--hypothesis-seed=0")
+OPTIONS = ("-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--hypothesis-seed=0")
 SURVIVED = "SURVIVED"
+Process = get_context("fork").Process
+
+
+class PlanError(Exception):
+    """What the plan says cannot be played; nasrun's own errors must not be imported here."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +94,11 @@ def written(old: str, new: str, sources: Mapping[str, str]) -> Mutant:
     """The mutant that replaces ``old``, which stands once in the files.
 
     Raises:
-        ConfigError: it does not.
+        PlanError: it does not.
     """
     holders = [file for file, source in sources.items() for _ in range(source.count(old))]
     if len(holders) != 1:
-        raise ConfigError(f"expected {old!r} once in {', '.join(sources)}, found {len(holders)}")
+        raise PlanError(f"expected {old!r} once in {', '.join(sources)}, found {len(holders)}")
     source = sources[holders[0]]
     start = source.index(old)
     return _mutant(holders[0], source, Place("by hand", start, start + len(old), new))
@@ -115,11 +120,6 @@ class Copy:
 
     def __init__(self, root: Path, folder: Path, timeout_s: float) -> None:
         self.folder, self._timeout_s = folder, timeout_s
-        self._environment = {
-            **os.environ,
-            "PYTHONPATH": str(folder),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
         for name in COPIED:
             if (root / name).is_dir():
                 ignore = shutil.ignore_patterns("__pycache__")
@@ -127,56 +127,55 @@ class Copy:
             elif (root / name).exists():
                 shutil.copy(root / name, folder / name)
 
-    def require_green(self, tests: Sequence[str]) -> None:
-        """Refuse tests that fail without a mutant, or that run on another copy of the package.
-
-        Raises:
-            ConfigError: they do.
-        """
-        code = "import nasrun; print(nasrun.__file__)"
-        place = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True,
-            cwd=self.folder, env=self._environment,
-        ).stdout.strip()  # fmt: skip
-        if not Path(place).is_relative_to(self.folder):
-            raise ConfigError(f"expected the copy in {self.folder} to be imported, got {place}")
-        if (failed := self._failure(tests)) is not None:
-            raise ConfigError(f"{failed} fails (or takes too long) without a mutant: mend it first")
-
-    def verdict(self, mutant: Mutant, tests: Sequence[str]) -> str:
-        """The test that catches the mutant, or ``SURVIVED``."""
-        path = self.folder / mutant.file
-        sound = path.read_text()
-        path.write_text(mutant.source)
-        try:
-            return self._failure(tests) or SURVIVED
-        finally:
+    def verdict(self, tests: Sequence[str], mutant: Mutant | None = None) -> str:
+        """The first test that fails, with the mutant in its place; ``SURVIVED`` if all pass."""
+        path, sound = None, ""
+        if mutant is not None:
+            path = self.folder / mutant.file
+            sound = path.read_text()
+            path.write_text(mutant.source)
+        log = self.folder / "output.txt"
+        process = Process(target=_test, args=(self.folder, tests, log))
+        process.start()
+        process.join(self._timeout_s)
+        if path is not None:
             path.write_text(sound)
-
-    def _failure(self, tests: Sequence[str]) -> str | None:
-        """The first test that fails; None if all pass."""
-        process = subprocess.Popen(
-            [sys.executable, *PYTEST, *tests], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, cwd=self.folder, env=self._environment, start_new_session=True,
-        )  # fmt: skip
-        try:
-            output, _ = process.communicate(timeout=self._timeout_s)
-        except subprocess.TimeoutExpired:
+        if process.exitcode is None:
+            assert process.pid is not None
             os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            process.join()
             return f"timeout of {self._timeout_s:g} s"
-        if process.returncode == 0:
-            return None
-        found = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
-        return found[1] if found else f"pytest's exit status {process.returncode}"
+        if process.exitcode == 0:
+            return SURVIVED
+        found = re.search(r"^(?:FAILED|ERROR) (\S+)", log.read_text(), re.MULTILINE)
+        return found[1] if found else f"pytest's exit status {process.exitcode}"
+
+
+def _test(folder: Path, tests: Sequence[str], log: Path) -> None:
+    """Run tests on the package in ``folder``; a fork's work, so that torch is imported once."""
+    os.setsid()
+    os.chdir(folder)
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(folder))
+    os.environ |= {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    with log.open("w") as stream:
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+    place = importlib.import_module("nasrun").__file__
+    assert place is not None
+    assert Path(place).is_relative_to(folder), f"{place} is not the copy in {folder}"
+    code = pytest.main([*OPTIONS, *tests])
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def judge(area: Area, copy: Copy, mutants: Sequence[Mutant]) -> int:
     """Print a row for each mutant; returns how many are not as they should be."""
-    copy.require_green(area.tests)
+    if (failed := copy.verdict(area.tests)) != SURVIVED:
+        raise PlanError(f"{failed} fails without a mutant: mend it first")
     wrong = 0
     for mutant in mutants:
-        verdict, reason = copy.verdict(mutant, area.tests), area.reason(mutant)
+        verdict, reason = copy.verdict(area.tests, mutant), area.reason(mutant)
         if reason is not None:
             verdict = (
                 f"equivalent: {reason}" if verdict == SURVIVED else f"not equivalent: {verdict}"
@@ -194,13 +193,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=5, help="mutants drawn of each file")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds for a mutant's tests")
+    parser.add_argument(
+        "--preload", nargs="*", default=["torch._dynamo", "scipy.stats"],
+        help="modules that are imported once, before each mutant's tests are forked",
+    )  # fmt: skip
     parser.add_argument("--plan", type=Path, default=PLAN)
     parser.add_argument("--root", type=Path, default=ROOT, help="folder that holds the package")
     given = parser.parse_args(arguments)
+    for name in given.preload:
+        importlib.import_module(name)
     try:
         plan: Any = OmegaConf.to_container(OmegaConf.load(given.plan))
         if unknown := set(given.areas) - set(plan):
-            raise ConfigError(f"expected areas among {', '.join(plan)}, got {', '.join(unknown)}")
+            raise PlanError(f"expected areas among {', '.join(plan)}, got {', '.join(unknown)}")
         areas = [Area(**plan[name]) for name in given.areas or plan]
         total = wrong = 0
         print("| place | original | mutant | caught by |\n| --- | --- | --- | --- |", flush=True)
@@ -211,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     area, Copy(given.root, Path(folder).resolve(), given.timeout), mutants
                 )
             total += len(mutants)
-    except ConfigError as error:
+    except PlanError as error:
         print(error, file=sys.stderr)
         return 2
     print(f"\n{total} mutants, {wrong} of them neither caught nor equivalent")

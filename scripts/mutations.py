@@ -37,8 +37,8 @@ class Place:
 def places(source: str) -> Iterator[Place]:
     """Every mutation of a module that is known here, in the order of its text.
 
-    Left alone: annotations, docstrings and messages, what is raised, asserted or logged, and the
-    defaults of settings, which are an experiment's choice (their YAML says them again).
+    Left alone: annotations, docstrings and messages; what is raised, asserted or logged; the
+    ``strict`` of a zip; the defaults of settings, which are an experiment's choice.
     """
     starts = [0]
     for line in source.splitlines(keepends=True):
@@ -76,7 +76,7 @@ def _nodes(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
             if _is_left_alone(child, isinstance(node, ast.ClassDef)):
                 continue
             yield child, node
-            if not (isinstance(child, ast.keyword) and child.arg in AXES):
+            if not (isinstance(child, ast.keyword) and child.arg in (*AXES, "strict")):
                 yield from _nodes(child)
 
 
