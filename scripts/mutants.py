@@ -194,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds for a mutant's tests")
     parser.add_argument(
-        "--preload", nargs="*", default=["torch._dynamo", "scipy.stats"],
+        "--preload", nargs="*", default=["torch._dynamo", "torchvision", "scipy.stats", "pandas"],
         help="modules that are imported once, before each mutant's tests are forked",
     )  # fmt: skip
     parser.add_argument("--plan", type=Path, default=PLAN)
