@@ -19,6 +19,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import cache_from_source
 from itertools import islice, zip_longest
 from multiprocessing import get_context
 from pathlib import Path
@@ -133,11 +134,12 @@ class Copy:
         if mutant is not None:
             path = self.folder / mutant.file
             sound = path.read_text()
+            Path(cache_from_source(str(path))).unlink(missing_ok=True)
             path.write_text(mutant.source)
         log = self.folder / "output.txt"
-        process = Process(target=_test, args=(self.folder, tests, log))
+        process = Process(target=_test, args=(self.folder, tests, log, mutant is None))
         process.start()
-        process.join(self._timeout_s)
+        process.join(self._timeout_s if mutant else None)
         if path is not None:
             path.write_text(sound)
         if process.exitcode is None:
@@ -151,13 +153,13 @@ class Copy:
         return found[1] if found else f"pytest's exit status {process.exitcode}"
 
 
-def _test(folder: Path, tests: Sequence[str], log: Path) -> None:
+def _test(folder: Path, tests: Sequence[str], log: Path, sound: bool) -> None:
     """Run tests on the package in ``folder``; a fork's work, so that torch is imported once."""
     os.setsid()
     os.chdir(folder)
-    sys.dont_write_bytecode = True
+    sys.dont_write_bytecode = not sound  # what the mutants' tests import is compiled once
     sys.path.insert(0, str(folder))
-    os.environ |= {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    os.environ |= {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "" if sound else "1"}
     with log.open("w") as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
@@ -194,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds for a mutant's tests")
     parser.add_argument(
-        "--preload", nargs="*", default=["torch._dynamo", "torchvision", "scipy.stats", "pandas"],
+        "--preload", nargs="*", default=["torch._dynamo", "scipy.stats", "pandas"],
         help="modules that are imported once, before each mutant's tests are forked",
     )  # fmt: skip
     parser.add_argument("--plan", type=Path, default=PLAN)

@@ -287,13 +287,28 @@ def test_unas_learns_logits_and_then_weights_from_the_same_relaxed_architectures
 
 
 def test_unas_has_training_loss_plus_half_the_gap():
+    """Of four images: both orders of the losses, and an architecture of either sign."""
     method = tiny_unas(estimator=Estimator.gumbel, objective=Objective.gen)
+    learnt, judged = torch.tensor([1.0, 3.0, 1.0, 3.0]), torch.tensor([2.0, 2.0, 2.0, 2.0])
+    method.valid_batch = lambda: (judged, torch.zeros(4))
+    drawn = method._draw(4)
+    found = gradient_of(method.objective_of(learnt, torch.zeros(4), drawn), method)
+    soft = [row.detach() for row in drawn.soft]
+    sign = torch.sign((judged - learnt) * worth(soft))
+    assert len(set(sign.tolist())) == 2
+    factor = 2.0 * (learnt + 0.5 * sign * (judged - learnt))
+    torch.testing.assert_close(found, (factor[:, None] * slope(soft) / 0.4).mean(0), **CLOSE)
+
+
+def test_unas_learns_to_keep_branches_apart():
+    method = tiny_unas(estimator=Estimator.gumbel, objective=Objective.train)
+    method.network.branch_overlap = lambda rows: 7.0 * rows[0][:, 0]
     drawn = method._draw(2)
     found = gradient_of(method.objective_of(PAIR, LABELS, drawn), method)
     soft = [row.detach() for row in drawn.soft]
-    sign = torch.sign(worth(soft))  # of judged - learnt, as images that validate weigh more
-    factor = 2.0 * (PAIR + 0.5 * sign * (JUDGED - PAIR))
-    torch.testing.assert_close(found, (factor[:, None] * slope(soft) / 0.4).mean(0), **CLOSE)
+    overlap = slope(soft, (torch.tensor([7.0, 0.0]), torch.zeros(3)))
+    wanted = (2.0 * PAIR[:, None] * slope(soft) + 0.2 * overlap) / 0.4
+    torch.testing.assert_close(found, wanted.mean(0), **CLOSE)
 
 
 def test_unas_takes_rebar_by_default():
