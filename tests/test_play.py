@@ -20,15 +20,15 @@ class Priced(ToyEvaluator):
 
     prices: tuple[float, ...] = (5.0, 50.0)
 
-    def evaluate(self, archs, *, epochs, streams):
-        measured = super().evaluate(archs, epochs=epochs, streams=streams)
+    def evaluate(self, archs, **more):
+        measured = super().evaluate(archs, **more)
         return replace(measured, cost_s=np.array(self.prices))
 
 
 def play_at(prices, watch=None, fails_below=0, **budget):
     evaluator = Priced(prices=prices, fails_below=fails_below)
     made = toy_experiment(RandomSearch(), evaluator=evaluator, trials=len(prices), **budget)
-    return search(made, np.array(made.seeds), watch)
+    return search(made.opened(), np.array(made.seeds), watch)
 
 
 def test_every_trial_spends_its_own_budget_to_the_end():
@@ -69,9 +69,7 @@ def test_the_watch_sees_the_trials_that_ended_the_measurements_and_the_best_so_f
     seen = []
     watch = lambda *state: seen.append(state)  # noqa: E731
     _, history = play_at((10.0, 20.0), watch, fails_below, simulated_s=60.0)
-    rewards = [
-        step.reward[on] for step, on in zip(history._measured, history._counted, strict=True)
-    ]
+    rewards = [step.reward[on] for step, on in zip(history._measured, history.counted, strict=True)]
     best, bests = -np.inf, []
     for reward in rewards:
         best = max([best, *reward[~np.isnan(reward)]])
@@ -87,3 +85,23 @@ def test_the_watch_sees_the_trials_that_ended_the_measurements_and_the_best_so_f
     assert [best for *_, best in seen] == bests
     assert bests[0] < bests[-1]
     assert (bests[0] == -np.inf) == (fails_below > 0)
+
+
+class Fronted(RandomSearch):
+    """The front of a trial is what it measured in this step."""
+
+    def front(self):
+        return [arch[None] for arch in self.measured.archs]
+
+    def tell(self, measured):
+        super().tell(measured)
+        self.measured = measured
+
+
+def test_the_front_of_a_trial_is_that_of_the_step_in_which_it_ended():
+    evaluator = Priced(prices=(5.0, 50.0, 20.0))
+    made = toy_experiment(Fronted(), evaluator=evaluator, simulated_s=100.0)
+    outcome, history = search(made.opened(), np.array(made.seeds), None)
+    ends = [19, 1, 4]
+    wanted = [history._measured[end].archs[trial].tolist() for trial, end in enumerate(ends)]
+    assert [front.tolist() for front in outcome.fronts] == [[arch] for arch in wanted]

@@ -10,22 +10,26 @@ import torch
 from tiny_supernet import LABEL, ROWS, TRAIN, carry_gradients, tiny
 from torch.nn import functional as F
 
+from nasrun.algorithms import one_shot
 from nasrun.algorithms.gdas import GDAS
 from nasrun.algorithms.one_shot import OneShot
 from nasrun.algorithms.reduction import Optimizer, Reduction
-from nasrun.errors import ConfigError
+from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.nets.recipe import Precision
+from nasrun.spec import Phase
+from nasrun.streams import Streams
 
 
 @pytest.mark.parametrize("key", ["epochs", "batch", "learning_rate"])
 def test_what_must_be_positive(key):
-    with pytest.raises(ConfigError, match=f"algorithm.{key} must be positive, got 0"):
+    with pytest.raises(ConfigError, match=rf"algorithm\.{key} must be .*, got 0"):
         GDAS(**{key: 0})
 
 
 @pytest.mark.parametrize("key", ["final_rate", "momentum", "weight_decay"])
 def test_what_must_not_be_negative(key):
     GDAS(**{key: 0.0})
-    with pytest.raises(ConfigError, match=f"algorithm.{key} must not be negative, got -0.1"):
+    with pytest.raises(ConfigError, match=rf"algorithm\.{key} must .*, got -0\.1"):
         GDAS(**{key: -0.1})
 
 
@@ -211,3 +215,64 @@ def test_a_step_of_the_logits_teaches_no_weight():
     assert method.network.weight.item() == before
     assert method.network.weight.grad is None
     assert len(ROWS) == len(method.logits)
+
+
+def test_a_random_architecture_is_drawn_from_the_epochs_own_numbers():
+    method = tiny(GDAS())
+    method.draws = np.array([[1, 2]])
+    method.problem.space.sample = lambda draws: draws
+    assert method.random_arch().tolist() == [1, 2]
+
+
+# Start
+
+
+class Started(GDAS):
+    """Builds nothing."""
+
+    def build(self, scale, share):
+        self.built = scale.channels, scale.cells, share, self.processor.precision
+
+    def prepare(self):
+        self.keep(own="kept")
+
+    def _refresh(self, purpose):
+        self.purpose = purpose
+
+    def _load(self):
+        assert self._kept == {"own": "kept"}
+
+
+@pytest.fixture
+def start(monkeypatch):
+    monkeypatch.setattr(one_shot, "SharedData", lambda *given: given)
+
+    def begin(trials=1, **fields):
+        method = Started(device="cpu", batch=3, scale=Reduction(channels=4, cells=2), **fields)
+        problem = SimpleNamespace(trials=trials, images=lambda: "images")
+        method.start(problem, Streams([7]), Phase.SEARCH)
+        return method
+
+    return begin
+
+
+@pytest.mark.parametrize(
+    ("asked", "used"),
+    [
+        (Precision.auto, Precision.float32),
+        (Precision.float32, Precision.float32),
+        (Precision.bfloat16, Precision.bfloat16),
+    ],
+)
+def test_a_search_on_a_cpu_is_exact_unless_it_is_told_otherwise(start, asked, used):
+    method = start(precision=asked)
+    assert method.built == (4, 2, 1, used)
+    assert (method.epoch, method.progress, method._records, method.purpose) == (0, 0.0, [], "start")
+    assert method.data[:3] == ("images", method.scale, 3)
+
+
+def test_what_cannot_start_is_refused(start):
+    with pytest.raises(UnsupportedError, match="plays one trial at a time, got 2"):
+        start(trials=2)
+    with pytest.raises(ConfigError, match="float16 needs scaled losses"):
+        start(precision=Precision.float16)

@@ -4,12 +4,16 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from nasrun import sweep
+from nasrun.__main__ import CONF
 from nasrun.errors import ConfigError, NasrunError
+from nasrun.record import earlier_data
 from nasrun.record.request import Found, Request
 from nasrun.sweepers import split as split_module
 from nasrun.sweepers.plan import Plan
@@ -158,3 +162,62 @@ def test_nothing_to_do_launches_nothing():
 def test_a_launcher_that_gives_up_is_one_sentence(error, kind, words):
     with pytest.raises(kind, match=words):
         sweeper(Launcher(error=error))._launch(Plan(JOBS, JOBS, []))
+
+
+def test_jobs_are_the_product_of_what_is_swept_without_the_split():
+    made = sweeper()
+    made.params = {"algorithm": "rea,random"}
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        made.hydra_context.config_loader = GlobalHydra.instance().config_loader()
+        jobs = made._jobs(["trials=2", "budget.evaluations=3,4", "sweep.split=5"])
+        with pytest.raises(ConfigError, match=r"sweep\.split cannot be swept over"):
+            made._jobs(["sweep.split=1,2"])
+    pairs = [("rea", 3), ("rea", 4), ("random", 3), ("random", 4)]
+    wanted = [(f"algorithm={a}", "trials=2", f"budget.evaluations={n}") for a, n in pairs]
+    assert jobs == wanted
+
+
+@pytest.fixture
+def in_folder(tmp_path, monkeypatch):
+    """A sweeper that writes into a folder, and the notes of what it did there."""
+    notes = []
+    monkeypatch.setattr(split_module, "configure_log", lambda *given: None)
+    monkeypatch.setattr(sweep, "expect", lambda jobs: notes.append(("expect", jobs)))
+    note = lambda folder, found: notes.append("earlier data")  # noqa: E731
+    monkeypatch.setattr(earlier_data, "note_earlier_data", note)
+
+    def make(launch, stale=(), **config):
+        plan = Plan(JOBS, launch, list(stale))
+        monkeypatch.setattr(split_module, "make_plan", lambda *given: plan)
+        hydra = {
+            "sweep": {"dir": str(tmp_path / "sweep")}, "hydra_logging": None, "verbose": False,
+            "runtime": {"config_sources": []},
+        }  # fmt: skip
+        made = sweeper(Launcher(), hydra=hydra, **config)
+        made._jobs = lambda arguments: []
+        return made, notes
+
+    return make
+
+
+def test_a_sweep_writes_its_config_clears_what_is_stale_and_launches(in_folder, tmp_path):
+    (stale := tmp_path / "sweep" / "stale").mkdir(parents=True)
+    made, notes = in_folder(JOBS[:1], [stale])
+    assert len(made.sweep([])) == 1
+    assert not stale.exists()
+    assert OmegaConf.load(tmp_path / "sweep" / "multirun.yaml") == made.config
+    assert notes == ["earlier data", ("expect", JOBS)]
+
+
+def test_a_sweep_that_is_done_launches_nothing_and_looks_at_no_data(in_folder):
+    made, notes = in_folder([])
+    assert made.sweep([]) == []
+    assert notes == [("expect", JOBS)]
+
+
+def test_a_sweep_is_resumed_only_where_there_is_one(in_folder):
+    made, _ = in_folder([], resume="here")
+    with pytest.raises(ConfigError, match="resume=here holds no sweep"):
+        made.sweep([])
+    in_folder([])[0].sweep([])
+    assert made.sweep([]) == []
