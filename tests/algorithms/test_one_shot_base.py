@@ -271,8 +271,6 @@ def test_a_search_on_a_cpu_is_exact_unless_it_is_told_otherwise(start, asked, us
     assert method.data[:3] == ("images", method.scale, 3)
 
 
-def test_what_cannot_start_is_refused(start):
+def test_several_trials_cannot_start(start):
     with pytest.raises(UnsupportedError, match="plays one trial at a time, got 2"):
         start(trials=2)
-    with pytest.raises(ConfigError, match="float16 needs scaled losses"):
-        start(precision=Precision.float16)
