@@ -247,9 +247,10 @@ class Started(GDAS):
 def start(monkeypatch):
     monkeypatch.setattr(one_shot, "SharedData", lambda *given: given)
 
-    def begin(trials=1, **fields):
+    def begin(trials=1, objective=None, **fields):
         method = Started(device="cpu", batch=3, scale=Reduction(channels=4, cells=2), **fields)
-        problem = SimpleNamespace(trials=trials, images=lambda: "images")
+        task = SimpleNamespace(name="drawing", objective=objective)
+        problem = SimpleNamespace(trials=trials, task=task, images=lambda: "images")
         method.start(problem, Streams([7]), Phase.SEARCH)
         return method
 
@@ -269,6 +270,11 @@ def test_a_search_on_a_cpu_is_exact_unless_it_is_told_otherwise(start, asked, us
     assert method.built == (4, 2, 1, used)
     assert (method.epoch, method.progress, method._records, method.purpose) == (0, 0.0, [], "start")
     assert method.data[:3] == ("images", method.scale, 3)
+
+
+def test_what_is_no_classification_cannot_start(start):
+    with pytest.raises(UnsupportedError, match="not what task=drawing is for"):
+        start(objective="of pixels")
 
 
 def test_several_trials_cannot_start(start):

@@ -173,6 +173,8 @@ def test_drnas_rests_its_logits_in_the_first_fifth_of_either_half():
 
 # ENAS
 
+LEGAL = "what the space allows"
+
 
 class Policy(nn.Module):
     """Draws each option of one decision once; its entropy is a function of the logits, too."""
@@ -181,7 +183,8 @@ class Policy(nn.Module):
         super().__init__()
         self.theta = nn.Parameter(torch.tensor([0.0, 0.0, 1.0]))
 
-    def forward(self, count, generator):
+    def forward(self, count, generator, legal):
+        assert legal == LEGAL
         log_p = F.log_softmax(self.theta, -1)
         entropy = torch.tensor([1.0, 2.0, 4.0]) * (1.0 + self.theta)
         return Drawn(torch.arange(3)[:, None], log_p, entropy)
@@ -190,6 +193,7 @@ class Policy(nn.Module):
 def tiny_enas(start=math.nan, **fields):
     method = tiny(ENAS(**{"updates": 1, "entropy": 0.1} | fields))
     method.problem.task = SimpleNamespace(train_images=1000)
+    method.problem.space.legal = LEGAL
     method.controller, method.baseline = Policy(), torch.tensor(start)
     method.optimizer_c = torch.optim.SGD(method.controller.parameters(), 1.0)
     method._reward = lambda arch: [0.2, 0.9, 0.4][int(arch[0])]

@@ -8,6 +8,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
 from omegaconf import OmegaConf
 
 from nasrun import sweep
@@ -16,8 +17,9 @@ from nasrun.errors import ConfigError, NasrunError
 from nasrun.record import earlier_data
 from nasrun.record.request import Found, Request
 from nasrun.sweepers import split as split_module
+from nasrun.sweepers.base import MULTIRUN, succeeded
 from nasrun.sweepers.plan import Plan
-from nasrun.sweepers.split import MULTIRUN, SplitSweeper, _known, succeeded, trials_of
+from nasrun.sweepers.split import SplitSweeper, _known, trials_of
 
 
 def found(*words, conf, seed=0, trials=10):
@@ -68,7 +70,7 @@ def sweeper(launcher=None, max_batch_size=None, **config):
     made = SplitSweeper(max_batch_size=max_batch_size)
     made.config = OmegaConf.create({"sweep": {"split": 1}} | config)
     made.hydra_context = SimpleNamespace(config_loader=Composer())
-    made.launcher = launcher
+    made.launcher, made._launched = launcher, 0
     return made
 
 
@@ -110,11 +112,14 @@ def test_a_split_is_a_number_of_jobs(split):
 
 
 @dataclass
-class Launcher:
+class Batches(Launcher):
     """Plays jobs at once; those of ``x=2`` fail."""
 
     batches: list = field(default_factory=list)
     error: Exception | None = None
+
+    def setup(self, **more):
+        pass
 
     def launch(self, job_overrides, initial_job_idx):
         self.batches.append((initial_job_idx, job_overrides))
@@ -136,8 +141,8 @@ JOBS = [("x=1",), ("x=2",), ("x=3",)]
 def test_jobs_are_launched_by_batches_and_those_that_fail_are_told(monkeypatch, size, batches):
     refused = []
     monkeypatch.setattr(sweep, "refuse", refused.append)
-    launcher = Launcher()
-    returns = sweeper(launcher, size)._launch(Plan(JOBS, JOBS, []))
+    launcher = Batches()
+    returns = sweeper(launcher, size)._launch_all(Plan(JOBS, JOBS, []))
     wanted = [(first, [[f"x={x}", MULTIRUN] for x in jobs]) for first, jobs in batches]
     assert launcher.batches == wanted
     assert [len(batch) for batch in returns] == [len(jobs) for _, jobs in batches]
@@ -145,8 +150,8 @@ def test_jobs_are_launched_by_batches_and_those_that_fail_are_told(monkeypatch, 
 
 
 def test_nothing_to_do_launches_nothing():
-    launcher = Launcher()
-    assert sweeper(launcher)._launch(Plan(JOBS, [], [])) == []
+    launcher = Batches()
+    assert sweeper(launcher)._launch_all(Plan(JOBS, [], [])) == []
     assert not launcher.batches
 
 
@@ -161,7 +166,7 @@ def test_nothing_to_do_launches_nothing():
 )
 def test_a_launcher_that_gives_up_is_one_sentence(error, kind, words):
     with pytest.raises(kind, match=words):
-        sweeper(Launcher(error=error))._launch(Plan(JOBS, JOBS, []))
+        sweeper(Batches(error=error))._launch_all(Plan(JOBS, JOBS, []))
 
 
 def test_jobs_are_the_product_of_what_is_swept_without_the_split():
@@ -193,7 +198,7 @@ def in_folder(tmp_path, monkeypatch):
             "sweep": {"dir": str(tmp_path / "sweep")}, "hydra_logging": None, "verbose": False,
             "runtime": {"config_sources": []},
         }  # fmt: skip
-        made = sweeper(Launcher(), hydra=hydra, **config)
+        made = sweeper(Batches(), hydra=hydra, **config)
         made._jobs = lambda arguments: []
         return made, notes
 
