@@ -140,6 +140,16 @@ def test_wall_seconds_end_a_trial():
     assert meter.wall_s[0] > 0
 
 
+def test_the_wall_seconds_of_a_trial_are_those_of_its_end():
+    meter = Meter(Budget(simulated_s=10.0), 2, 0)
+    meter.charge(measured(20.0, 4.0))
+    first, open_still = meter.wall_s
+    assert first > 0
+    assert np.isnan(open_still)
+    meter.charge(measured(20.0, 20.0))
+    assert meter.wall_s[0] == first < meter.wall_s[1]
+
+
 def test_no_limit_at_all_means_fifty_evaluations():
     assert Budget().within(None).evaluations == 50
     assert Budget(simulated_s=1.0).within(None).evaluations is None

@@ -75,3 +75,25 @@ def test_no_choice_has_no_entropy():
     assert (drawn.archs == 1).all()
     torch.testing.assert_close(drawn.log_p, torch.zeros(4000))
     torch.testing.assert_close(drawn.entropy, torch.zeros(4000))
+
+
+def test_log_probabilities_entropies_and_gradients_by_hand():
+    """A head of biases alone: every decision has the softmax of 2.5 tanh(bias / 5)."""
+    policy = controller()
+    with torch.no_grad():
+        policy.head.weight.zero_()
+        policy.head.bias.copy_(bias := torch.tensor([0.5, -1.0, 2.0, 7.0, -3.0]))
+    drawn = policy(6, torch.Generator().manual_seed(3), all_legal)
+    logits = 2.5 * torch.tanh(bias / 5.0)
+    rows = [torch.softmax(logits[:n], dim=0) for n in ARITY]
+    log_p = sum(row.log()[options] for row, options in zip(rows, drawn.archs.T, strict=True))
+    torch.testing.assert_close(drawn.log_p, log_p)
+    entropy = sum(-(row * row.log()).sum() for row in rows)
+    torch.testing.assert_close(drawn.entropy, entropy.expand(6))
+    (found,) = torch.autograd.grad(drawn.log_p.sum(), policy.head.bias)
+    inner = 2.5 * (1 - torch.tanh(bias / 5.0) ** 2) / 5.0
+    wanted = torch.zeros(5)
+    for row, options in zip(rows, drawn.archs.T, strict=True):
+        score = torch.nn.functional.one_hot(options, len(row)) - row
+        wanted[: len(row)] += score.sum(0)
+    torch.testing.assert_close(found, wanted * inner, atol=1e-5, rtol=1e-4)

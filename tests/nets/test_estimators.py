@@ -100,6 +100,84 @@ def test_rebar_is_unbiased_at_any_temperature(temperature):
     assert z_scores(samples, exact(smooth)).abs().max() < Z
 
 
+# By hand: log p of the options drawn has the gradient "one-hot minus probabilities", and a linear
+# loss of relaxed rows s with weights w has s (w - s w) / temperature.
+
+WEIGHTS = [torch.tensor([1.0, -1.0]), torch.tensor([0.5, 2.0, -1.0, 3.0])]
+
+
+def linear(rows):
+    return sum(row @ weights for row, weights in zip(rows, WEIGHTS, strict=True))
+
+
+def few(estimate, count=5):
+    """Value and gradient of an estimate, and the one-hot and relaxed rows that it saw."""
+    leaves = [row.clone().requires_grad_() for row in LOGITS]
+    noise = uniforms(ARITY, count, seeded(11))
+    value = estimate(draw(leaves, noise, TEMPERATURE))
+    gradient = torch.cat(torch.autograd.grad(value, leaves))
+    pairs = zip(LOGITS, noise, strict=True)
+    perturbed = [F.log_softmax(row, -1) - torch.log(-torch.log(u)) for row, u in pairs]
+    hard = [F.one_hot(row.argmax(-1), row.shape[-1]).float() for row in perturbed]
+    return value, gradient, hard, [F.softmax(row / TEMPERATURE, -1) for row in perturbed]
+
+
+def score_of(hard):
+    """(B, 6) the gradients of log p."""
+    pairs = zip(hard, LOGITS, strict=True)
+    return torch.cat([rows - F.softmax(logits, -1) for rows, logits in pairs], dim=1)
+
+
+def test_the_relaxed_loss_has_the_gradient_of_the_softmax():
+    value, gradient, _, soft = few(lambda drawn: estimators.gumbel_softmax(drawn, linear))
+    pairs = zip(soft, WEIGHTS, strict=True)
+    slopes = [s * (w - (s @ w)[:, None]) / TEMPERATURE for s, w in pairs]
+    torch.testing.assert_close(value, linear(soft).mean())
+    torch.testing.assert_close(gradient, torch.cat(slopes, dim=1).mean(0))
+
+
+@pytest.mark.parametrize("baseline", [0.0, 3.0])
+def test_reinforce_is_the_mean_of_advantage_times_score(baseline):
+    _, gradient, hard, _ = few(lambda drawn: estimators.reinforce(drawn, jumps, baseline))
+    wanted = (jumps(hard) - baseline)[:, None] * score_of(hard)
+    torch.testing.assert_close(gradient, wanted.mean(0))
+
+
+def test_relax_without_a_gradient_of_the_surrogate_is_the_score_of_what_that_misses():
+    def blind(rows):
+        return surrogate([row.detach() for row in rows])
+
+    _, gradient, hard, soft = few(lambda drawn: estimators.relax(drawn, jumps, blind))
+    wanted = (jumps(hard) - surrogate(soft))[:, None] * score_of(hard)
+    torch.testing.assert_close(gradient, wanted.mean(0), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "more"), [("reinforce", ()), ("relax", (surrogate,))])
+def test_one_hot_rows_are_judged_without_a_graph(name, more):
+    """Of a supernet's loss that is most of the memory."""
+    scale, judged = torch.ones((), requires_grad=True), []
+
+    def loss(rows):
+        judged.append(scale * jumps(rows))
+        return judged[-1]
+
+    few(lambda drawn: getattr(estimators, name)(drawn, loss, *more))
+    assert [losses.requires_grad for losses in judged] == [False]
+
+
+def test_the_log_probability_of_a_draw_is_that_of_its_options():
+    drawn = draw(LOGITS, uniforms(ARITY, 20, seeded(12)), TEMPERATURE)
+    pairs = zip(LOGITS, drawn.hard, strict=True)
+    one, two = (F.softmax(row, -1)[hard.argmax(-1)] for row, hard in pairs)
+    torch.testing.assert_close(drawn.log_p, (one * two).log())
+
+
+def test_uniforms_keep_their_distance_from_the_edges():
+    drawn = torch.cat(uniforms(ARITY, DRAWS, seeded(13)), dim=1)
+    assert drawn.shape == (DRAWS, 6)
+    assert (float(drawn.min()), float(drawn.max())) == pytest.approx((0.001, 0.999))
+
+
 def test_gumbel_softmax_alone_is_biased():
     samples = per_draw(lambda drawn: estimators.gumbel_softmax(drawn, smooth))
     scores = z_scores(samples, exact(smooth))
@@ -166,9 +244,9 @@ def test_straight_through_rows_are_one_hot_with_the_gradient_of_the_relaxation()
     leaves = [row.clone().requires_grad_() for row in LOGITS]
     noise = uniforms(ARITY, 1, seeded(6))
     rows = straight_through(leaves, noise, TEMPERATURE)
-    relaxed = draw(leaves, noise, TEMPERATURE).soft
-    for leaf, row, soft in zip(leaves, rows, relaxed, strict=True):
-        assert sorted(row.detach()[0].tolist()) == [0.0] * (row.shape[1] - 1) + [1.0]
+    drawn = draw(leaves, noise, TEMPERATURE)
+    for leaf, row, soft, hard in zip(leaves, rows, drawn.soft, drawn.hard, strict=True):
+        assert row.tolist() == hard.tolist()
         weights = torch.arange(row.shape[1], dtype=torch.float32)
         ours = torch.autograd.grad((row * weights).sum(), leaf)
         theirs = torch.autograd.grad((soft * weights).sum(), leaf)

@@ -6,6 +6,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nasrun.report import stats
 from nasrun.report.stats import (
     block_means,
     bootstrap_ci,
@@ -15,6 +16,7 @@ from nasrun.report.stats import (
     one_sided_p_value,
     paired_p_value,
     probability_of_improvement,
+    resampled_counts,
     share_found,
     summarise_columns,
 )
@@ -80,6 +82,39 @@ def test_the_interval_covers_the_mean_about_as_often_as_it_says():
 def test_the_interval_of_many_figures_is_as_wide_as_the_normal_one():
     low, high = bootstrap_ci(normals(5000, 1))
     assert high[0] - low[0] == pytest.approx(2 * 1.96 / np.sqrt(5000), rel=0.06)
+
+
+def test_the_interval_of_two_figures_is_from_one_to_the_other():
+    low, high = bootstrap_ci(np.array([[1.0], [3.0]]))  # a quarter of the resamples holds one alone
+    assert (low[0], high[0]) == (1.0, 3.0)
+
+
+def test_an_interval_of_a_lower_level_has_its_own_quantiles():
+    figures = np.arange(100.0)[:, None]
+    low, high = bootstrap_ci(figures, 0.5)
+    # The mean's standard error is 28.87 / 10; half of a normal law lies within 0.6745 of them.
+    assert (low[0], high[0]) == pytest.approx((49.5 - 1.947, 49.5 + 1.947), abs=0.15)
+
+
+@pytest.mark.parametrize("batch", [1, 999, 10**9])
+def test_how_much_is_resampled_at_a_time_changes_nothing(monkeypatch, batch):
+    figures, differences = normals(20, 2), normals(20) - 69.8
+    interval, p_value = bootstrap_ci(figures), one_sided_p_value(differences)
+    resamples = []
+    counts = stats.resampled_counts
+    seen = lambda *given: resamples.append(given[1]) or counts(*given)  # noqa: E731
+    monkeypatch.setattr(stats, "resampled_counts", seen)
+    monkeypatch.setattr(stats, "BATCH", batch)
+    np.testing.assert_allclose(bootstrap_ci(figures), interval, rtol=1e-12)
+    assert one_sided_p_value(differences) == p_value
+    assert sum(resamples) == 2000
+    assert max(resamples) <= max(1, batch // 20)
+
+
+def test_resampled_rows_are_counted():
+    found = resampled_counts(np.random.default_rng(3), 500, 7)
+    drawn = np.random.default_rng(3).integers(7, size=(500, 7))
+    np.testing.assert_array_equal(found, [np.bincount(row, minlength=7) for row in drawn])
 
 
 def test_mean_ranks_share_ties_and_skip_incomplete_trials():
@@ -159,6 +194,26 @@ def test_the_sign_flip_test_counts_all_signs():
     assert one_sided_p_value(np.ones(10)) == 1 / 1024
     assert one_sided_p_value(-np.ones(10)) == 1.0
     assert one_sided_p_value(np.zeros(4)) == 1.0
+
+
+@pytest.mark.parametrize("unit", [1e-10, 1.0, 1e10])
+def test_the_sign_flip_test_counts_sums_that_only_rounding_parts(unit):
+    """Of 0.1, 0.2 and -0.3: 0.6, 0.4, 0.2 and twice 0 are as high as their sum."""
+    assert one_sided_p_value(unit * np.array([0.1, 0.2, -0.3])) == 5 / 8
+
+
+def test_draws_of_signs_count_equal_sums_too():
+    assert one_sided_p_value(np.zeros(20)) == 1.0
+
+
+def test_drawn_and_counted_signs_agree():
+    """Seventeen differences are drawn; the seventeenth is nothing, so that sixteen are the same."""
+    differences = normals(16, seed=4) - 69.5
+    counted = one_sided_p_value(differences)
+    assert 0.01 < counted < 0.2
+    drawn = one_sided_p_value(np.append(differences, 0.0))
+    error = np.sqrt(counted * (1 - counted) / 2**16)
+    assert abs(drawn - counted) < 3.3 * error  # two-sided chance of LEVEL
 
 
 def test_the_sign_flip_test_leaves_missing_differences_out():

@@ -1,0 +1,394 @@
+"""Losses and steps of the one-shot methods, by hand: sign, factors, and what learns from what."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from tiny_supernet import (
+    ARITY,
+    LABEL,
+    LOGITS,
+    ROWS,
+    TRAIN,
+    VALID,
+    carry_gradients,
+    joined,
+    noise,
+    slope,
+    tiny,
+    worth,
+)
+from torch import nn
+from torch.nn import functional as F
+
+from nasrun.algorithms.drnas import DrNAS
+from nasrun.algorithms.enas import ENAS
+from nasrun.algorithms.gdas import GDAS
+from nasrun.algorithms.latency_loss import LatencyLoss
+from nasrun.algorithms.reduction import Reduction
+from nasrun.algorithms.snas import SNAS
+from nasrun.algorithms.unas import UNAS, Estimator, Objective
+from nasrun.nets import estimators
+from nasrun.nets.controller import Drawn
+from nasrun.nets.estimators import uniforms
+
+CLOSE = {"atol": 1e-5, "rtol": 1e-4}
+
+
+def logits():
+    return [torch.tensor(row[:n]) for row, n in zip(LOGITS, ARITY, strict=True)]
+
+
+def relaxed(generator, temperature, count=1):
+    """Gumbel-Softmax rows ``(count, options)``."""
+    pairs = zip(logits(), uniforms(ARITY, count, generator), strict=True)
+    perturbed = [F.log_softmax(row, -1) - torch.log(-torch.log(u)) for row, u in pairs]
+    return [F.softmax(row / temperature, -1) for row in perturbed]
+
+
+def one_hot(soft):
+    return [F.one_hot(row.argmax(-1), row.shape[-1]).float() for row in soft]
+
+
+def moved(method):
+    """What a step at rate 1 took from the logits that belong to options."""
+    return joined(torch.tensor(LOGITS) - method.logits.detach())
+
+
+# GDAS
+
+
+def test_gdas_learns_weights_and_then_logits_from_paths_of_their_own():
+    method = tiny(GDAS(epochs=11), epoch=3)
+    method.update(TRAIN, LABEL)
+    generator, temperature = noise(), 10.0 - 0.3 * 9.9
+    first, second = relaxed(generator, temperature), relaxed(generator, temperature)
+    weight = 2.0 - worth(one_hot(first))[0]
+    torch.testing.assert_close(method.network.weight.detach(), weight, **CLOSE)
+    gradient = 10.0 * weight * slope(second)[0] / temperature
+    torch.testing.assert_close(moved(method), gradient, **CLOSE)
+    assert carry_gradients(method) == [False, True]
+    assert [row.tolist() for row in method.seen[0]] == [row[0].tolist() for row in one_hot(first)]
+
+
+def test_gdas_ends_at_its_final_temperature():
+    temperatures = [tiny(GDAS(epochs=11), epoch)._temperature for epoch in (0, 5, 10)]
+    assert temperatures == pytest.approx([10.0, 5.05, 0.1])
+
+
+# SNAS
+
+
+def tiny_snas(epoch=0, **fields):
+    method = tiny(SNAS(epochs=11, **fields), epoch)
+    rates, start = method.arch_optimizer, method.logits
+    method.prepare()
+    assert method.network.drop_path == 0.3
+    method.arch_optimizer, method.logits, method.noise = rates, start, noise()
+    return method
+
+
+def test_snas_starts_around_the_initial_mean():
+    method = tiny(SNAS(initial_mean=0.5, initial_std=0.0))
+    method.prepare()
+    assert method.logits.tolist() == [[0.5] * 3] * 2
+
+
+def test_snas_learns_both_from_one_loss_and_the_logits_from_the_resources_too():
+    method = tiny_snas(epoch=5, resource_weight=0.2)
+    method.update(TRAIN, LABEL)
+    temperature = 1.0 - 0.5 * 0.97
+    soft = [row[0] for row in relaxed(noise(), temperature)]
+    sizes = [torch.tensor([1.0, 3.0]) / 7.0, torch.tensor([0.0, 2.0, 4.0]) / 7.0]
+    used = sum(row @ size for row, size in zip(soft, sizes, strict=True))
+    resources = slope(soft, sizes) / (used + 1e-3)
+    gradient = (2.0 * slope(soft) + 0.2 * resources) / temperature
+    torch.testing.assert_close(moved(method), gradient, **CLOSE)
+    torch.testing.assert_close(method.network.weight.detach(), 2.0 - worth(soft), **CLOSE)
+    torch.testing.assert_close(method._resources(soft), torch.log(used + 1e-3), **CLOSE)
+
+
+def test_snas_leaves_the_logits_alone_while_they_are_frozen():
+    method = tiny_snas(epoch=5, frozen=0.6)
+    method.update(TRAIN, LABEL)
+    assert not moved(method).any()
+    soft = [row[0] for row in relaxed(noise(), 1.0 - 0.5 * 0.97)]
+    torch.testing.assert_close(method.network.weight.detach(), 2.0 - worth(soft), **CLOSE)
+
+
+# DrNAS
+
+
+def tiny_drnas(epoch, dropped=None, **fields):
+    method = tiny(DrNAS(epochs=10, **fields), epoch)
+    method._allowed = torch.ones(2, 3)
+    if dropped is not None:
+        method._allowed[dropped] = 0.0
+    return method
+
+
+def concentration():
+    """elu(logit) + 1: of positive ones one more, of negative ones the exponential."""
+    leaf = torch.tensor(LOGITS, requires_grad=True)
+    return leaf, torch.where(leaf > 0, leaf + 1.0, leaf.exp())
+
+
+@pytest.mark.parametrize("dropped", [None, (1, 0)])
+def test_drnas_learns_logits_and_then_weights_from_samples_of_their_own(dropped):
+    method = tiny_drnas(1, dropped)
+    method.update(TRAIN, LABEL)
+    generator, (leaf, positive) = noise(), concentration()
+    kept = [0, 1, 2] if dropped is None else [1, 2]
+
+    def sample(values):
+        one = estimators.dirichlet(values[0, :2], generator)
+        two = estimators.dirichlet(values[1, kept], generator)
+        return [one, torch.zeros(3).index_copy(0, torch.tensor(kept), two)]
+
+    gradient = torch.autograd.grad(2.0 * 10.0 * worth(sample(positive)), leaf)[0]
+    torch.testing.assert_close(moved(method), joined(gradient), **CLOSE)
+    after = method.logits.detach()
+    rows = sample(torch.where(after > 0, after + 1.0, after.exp()).clamp(min=1e-6))
+    torch.testing.assert_close(method.network.weight.detach(), 2.0 - worth(rows), **CLOSE)
+    assert carry_gradients(method) == [True, False]
+
+
+def test_drnas_samples_lean_to_the_concentration_and_its_mean_is_derived():
+    method = tiny_drnas(1, dropped=(1, 2))
+    found = method.softmax()
+    one, two = 1.3, math.exp(-0.5)
+    assert found[0].tolist() == pytest.approx([one / (one + two), two / (one + two)])
+    assert found[1].tolist() == pytest.approx([1.2 / 3.1, 1.9 / 3.1, 0.0])
+
+
+def test_drnas_rests_its_logits_in_the_first_fifth_of_either_half():
+    learns = [tiny_drnas(epoch).learns_logits for epoch in range(10)]
+    assert learns == [False, True, True, True, True] * 2
+    method = tiny_drnas(5)
+    method.update(TRAIN, LABEL)
+    assert not moved(method).any()
+
+
+# ENAS
+
+LEGAL = "what the space allows"
+
+
+class Policy(nn.Module):
+    """Draws each option of one decision once; its entropy is a function of the logits, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.theta = nn.Parameter(torch.tensor([0.0, 0.0, 1.0]))
+
+    def forward(self, count, generator, legal):
+        assert legal == LEGAL
+        log_p = F.log_softmax(self.theta, -1)
+        entropy = torch.tensor([1.0, 2.0, 4.0]) * (1.0 + self.theta)
+        return Drawn(torch.arange(3)[:, None], log_p, entropy)
+
+
+def tiny_enas(start=math.nan, **fields):
+    method = tiny(ENAS(**{"updates": 1, "entropy": 0.1} | fields))
+    method.problem.task = SimpleNamespace(train_images=1000)
+    method.problem.space.legal = LEGAL
+    method.controller, method.baseline = Policy(), torch.tensor(start)
+    method.optimizer_c = torch.optim.SGD(method.controller.parameters(), 1.0)
+    method._reward = lambda arch: [0.2, 0.9, 0.4][int(arch[0])]
+    return method
+
+
+@pytest.mark.parametrize("start", [math.nan, 0.3])
+def test_the_controller_follows_the_score_of_reward_and_entropy_over_the_baseline(start):
+    method = tiny_enas(start)
+    method.end_epoch()
+    reward = np.array([0.2 + 0.1 * 1.0, 0.9 + 0.1 * 2.0, 0.4 + 0.1 * 8.0])
+    mean = reward.mean()
+    baseline = mean if math.isnan(start) else 0.3 - 0.01 * (0.3 - mean)
+    assert float(method.baseline) == pytest.approx(baseline)
+    p = np.exp([0.0, 0.0, 1.0]) / np.exp([0.0, 0.0, 1.0]).sum()
+    ascent = ((reward - baseline)[:, None] * (np.eye(3) - p)).mean(axis=0)
+    found = method.controller.theta.detach().numpy() - [0.0, 0.0, 1.0]
+    np.testing.assert_allclose(found, ascent, rtol=1e-4, atol=1e-6)
+
+
+def test_the_baseline_of_an_epoch_moves_from_where_the_epoch_began():
+    method = tiny_enas(0.3, updates=3, entropy=0.0)
+    rewards = iter([0.2, 0.9, 0.4] * 2 + [0.0, 0.0, 0.0])
+    method._reward = lambda arch: next(rewards)
+    method.end_epoch()
+    assert float(method.baseline) == pytest.approx(0.3 - 0.01 * 0.3)
+
+
+@pytest.mark.parametrize(("images", "updates"), [(None, 8), (250, 2), (1, 1), (4000, 8)])
+def test_updates_of_the_controller_go_down_with_the_training_images(images, updates):
+    method, asked = tiny_enas(updates=8, scale=Reduction(train_images=images)), []
+    method._reward = lambda arch: asked.append(arch) or 0.5
+    method.end_epoch()
+    assert len(asked) == 3 * updates
+
+
+def test_the_controllers_gradient_is_clipped():
+    method = tiny_enas(0.0)
+    method._reward = lambda arch: [2000.0, -1000.0, 0.0][int(arch[0])]
+    method.end_epoch()
+    step = method.controller.theta.detach() - torch.tensor([0.0, 0.0, 1.0])
+    assert float(step.norm()) == pytest.approx(5.0, rel=1e-4)
+
+
+def test_a_reward_is_the_share_of_a_validation_batch():
+    method, judged = tiny(ENAS()), []
+    method.accuracy = lambda arch, batches: judged.extend(batches) or 40.0
+    assert method._reward(np.array([0])) == pytest.approx(0.4)
+    assert judged == [(VALID, LABEL)]
+
+
+def test_enas_teaches_the_weights_by_the_path_that_its_controller_drew():
+    method = tiny_enas()
+    method.single_path = lambda arch: [torch.eye(2)[0], torch.eye(3)[int(arch[0])]]
+    method.update(TRAIN, LABEL)
+    assert float(method.network.weight.detach()) == pytest.approx(2.0 - (1.0 + 0.5))
+
+
+# UNAS
+
+PAIR = torch.tensor([1.0, 3.0])  # two training images, and below two that validate
+JUDGED = torch.tensor([10.0, 20.0])
+LABELS = torch.zeros(2, dtype=torch.int64)
+
+
+def tiny_unas(**fields):
+    method = tiny(UNAS(epochs=10, frozen=0.0, **fields))
+    method._latency, method._gradients = None, []
+    method._baseline = torch.full((), torch.nan)
+    method._steps = torch.zeros((), dtype=torch.int64)
+    method.valid_batch = lambda: (JUDGED, LABELS)
+    return method
+
+
+def gradient_of(scalar, method):
+    return joined(torch.autograd.grad(scalar, method.logits)[0])
+
+
+def score_of(hard):
+    pairs = zip(hard, logits(), strict=True)
+    return torch.cat([row - F.softmax(each, -1) for row, each in pairs], dim=1)
+
+
+def test_unas_learns_logits_and_then_weights_from_the_same_relaxed_architectures():
+    method = tiny_unas(estimator=Estimator.gumbel, objective=Objective.val)
+    method.update(PAIR, LABELS)
+    soft = relaxed(noise(), 0.4, 2)
+    gradient = (2.0 * JUDGED[:, None] * slope(soft) / 0.4).mean(0)
+    torch.testing.assert_close(moved(method), gradient, **CLOSE)
+    torch.testing.assert_close(joined(method._gradients[0]), gradient, **CLOSE)
+    weight = 2.0 - (PAIR * worth(soft)).mean()
+    torch.testing.assert_close(method.network.weight.detach(), weight, **CLOSE)
+    assert carry_gradients(method) == [True, False]
+    assert int(method._steps) == 1
+
+
+def test_unas_has_training_loss_plus_half_the_gap():
+    """Of four images: both orders of the losses, and an architecture of either sign."""
+    method = tiny_unas(estimator=Estimator.gumbel, objective=Objective.gen)
+    learnt, judged = torch.tensor([1.0, 3.0, 1.0, 3.0]), torch.tensor([2.0, 2.0, 2.0, 2.0])
+    method.valid_batch = lambda: (judged, torch.zeros(4))
+    drawn = method._draw(4)
+    found = gradient_of(method.objective_of(learnt, torch.zeros(4), drawn), method)
+    soft = [row.detach() for row in drawn.soft]
+    sign = torch.sign((judged - learnt) * worth(soft))
+    assert len(set(sign.tolist())) == 2
+    factor = 2.0 * (learnt + 0.5 * sign * (judged - learnt))
+    torch.testing.assert_close(found, (factor[:, None] * slope(soft) / 0.4).mean(0), **CLOSE)
+
+
+def test_unas_learns_to_keep_branches_apart():
+    method = tiny_unas(estimator=Estimator.gumbel, objective=Objective.train)
+    method.network.branch_overlap = lambda rows: 7.0 * rows[0][:, 0]
+    drawn = method._draw(2)
+    found = gradient_of(method.objective_of(PAIR, LABELS, drawn), method)
+    soft = [row.detach() for row in drawn.soft]
+    overlap = slope(soft, (torch.tensor([7.0, 0.0]), torch.zeros(3)))
+    wanted = (2.0 * PAIR[:, None] * slope(soft) + 0.2 * overlap) / 0.4
+    torch.testing.assert_close(found, wanted.mean(0), **CLOSE)
+
+
+def test_unas_takes_rebar_by_default():
+    method = tiny_unas(objective=Objective.train)
+    found = gradient_of(method.objective_of(PAIR, LABELS, method._draw(2)), method)
+    other = tiny_unas()
+    loss = lambda rows: 2.0 * PAIR * worth(rows)  # noqa: E731
+    torch.testing.assert_close(
+        found, gradient_of(estimators.rebar(other._draw(2), loss), other), **CLOSE
+    )
+
+
+def test_the_baseline_of_unas_is_a_moving_mean_that_starts_at_the_first_batch():
+    method = tiny_unas(estimator=Estimator.reinforce, objective=Objective.train)
+    baseline = None
+    for _ in range(2):
+        drawn = method._draw(2)
+        losses, score = 2.0 * PAIR * worth(drawn.hard), score_of(drawn.hard)
+        baseline = losses.mean() if baseline is None else baseline
+        found = gradient_of(method.objective_of(PAIR, LABELS, drawn), method)
+        torch.testing.assert_close(found, ((losses - baseline)[:, None] * score).mean(0), **CLOSE)
+        baseline = 0.1 * baseline + 0.9 * losses.mean()
+        torch.testing.assert_close(method._baseline, baseline)
+        baseline = method._baseline.fill_(5.0).clone()
+
+
+@pytest.mark.parametrize(("steps", "share"), [(0, 0.0), (250, 0.25), (5000, 1.0)])
+def test_the_latency_term_of_unas_is_relax_of_an_architecture_of_its_own(steps, share):
+    fields = {"estimator": Estimator.gumbel, "objective": Objective.train}
+    fields |= {"latency_weight": 0.2, "latency_ramp": 1000}
+    plain, method = tiny_unas(**fields), tiny_unas(**fields)
+    measured = lambda rows: worth(one_hot(rows)) ** 2  # noqa: E731
+    predicted = lambda rows: 3.0 * worth(rows)  # noqa: E731
+    method._latency = SimpleNamespace(measured=measured, predicted=predicted)
+    method._steps.fill_(steps)
+    without = gradient_of(plain.objective_of(PAIR, LABELS, plain._draw(2)), plain)
+    found = gradient_of(method.objective_of(PAIR, LABELS, method._draw(2)), method)
+    term = estimators.relax(plain._draw(1), measured, predicted)
+    wanted = without + 0.2 * share * gradient_of(term, plain)
+    torch.testing.assert_close(found, wanted, **CLOSE)
+
+
+# The latency loss itself
+
+ARCHS = np.array([[0, 0], [0, 1], [1, 2], [1, 0], [0, 2], [1, 1]])
+MS = np.array([1.0, 2.5, 7.0, 4.0, 3.0, 6.0])
+
+
+def latency_loss(target_ms):
+    known = {tuple(arch): ms for arch, ms in zip(ARCHS, MS, strict=True)}
+    latency_ms = lambda archs: np.array([known[tuple(arch)] for arch in archs])  # noqa: E731
+    return LatencyLoss(latency_ms, target_ms, ARCHS, SimpleNamespace(decisions=ROWS))
+
+
+def ridge_weights():
+    """Least squares with a row of its own for each weight's square: ridge regression."""
+    features = np.concatenate([np.eye(2)[ARCHS[:, 0]], np.eye(3)[ARCHS[:, 1]], np.ones((6, 1))], 1)
+    stacked = np.concatenate([features, np.eye(6)])
+    return np.linalg.lstsq(stacked, np.append(MS, np.zeros(6)))[0]
+
+
+def test_the_surrogate_is_the_ridge_regression():
+    weights = ridge_weights()
+    rows = [torch.tensor([[0.3, 0.7]]), torch.tensor([[0.2, 0.5, 0.3]])]
+    wanted = np.array([0.3, 0.7, 0.2, 0.5, 0.3, 1.0]) @ weights
+    assert float(latency_loss(0.0).latency(rows)) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_the_latency_loss_is_what_exceeds_the_target_and_so_is_its_gradient():
+    rows = [torch.eye(2)[[0, 1]].requires_grad_(), torch.eye(3)[[0, 2]].requires_grad_()]
+    weights = ridge_weights()
+    predicted = weights[[0, 1]] + weights[[2, 4]] + weights[5]
+    assert predicted[0] < 3.5 < predicted[1]
+    loss = latency_loss(3.5)
+    found = loss.predicted(rows)
+    assert found.tolist() == pytest.approx([0.0, predicted[1] - 3.5], rel=1e-5)
+    gradient = torch.cat(torch.autograd.grad(found.sum(), rows), dim=1).numpy()
+    np.testing.assert_allclose(gradient, [np.zeros(5), weights[:5]], rtol=1e-5)
+    assert loss.measured(rows).tolist() == pytest.approx([0.0, 7.0 - 3.5])

@@ -1,0 +1,228 @@
+"""The sweeper behind ``nasrun -m``: what it composes, counts and hands to a launcher."""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
+from omegaconf import OmegaConf
+
+from nasrun import sweep
+from nasrun.__main__ import CONF
+from nasrun.errors import ConfigError, NasrunError
+from nasrun.record import earlier_data
+from nasrun.record.request import Found, Request
+from nasrun.sweepers import split as split_module
+from nasrun.sweepers.base import MULTIRUN, succeeded
+from nasrun.sweepers.plan import Plan
+from nasrun.sweepers.split import SplitSweeper, _known, trials_of
+
+
+def found(*words, conf, seed=0, trials=10):
+    request = Request(words, conf, "composed", "data", seed, trials)
+    return Found(f"folder of {words}", request, True, False)
+
+
+def test_a_job_was_played_if_it_completed_and_returned_something():
+    played = lambda status, value: succeeded(JobReturn(status=status, _return_value=value))  # noqa: E731
+    assert played(JobStatus.COMPLETED, 0.0)
+    assert not played(JobStatus.COMPLETED, None)
+    assert not succeeded(JobReturn(status=JobStatus.UNKNOWN, _return_value=0.0))
+
+
+def test_jobs_of_the_same_words_and_files_are_known():
+    jobs = [found("algorithm=rea", conf="these"), found("algorithm=tpe", conf="others")]
+    assert _known(jobs, "these") == {("algorithm=rea",): range(10)}
+    assert _known(jobs, None) == {}
+    assert _known([found("x=1", conf=None)], None) == {}
+
+
+@pytest.mark.parametrize(
+    ("seed", "trials", "wanted"),
+    [
+        (0, 1, range(1)), (3, 4, range(3, 7)), (-1, 4, None), (3, 0, None), (True, 4, None),
+        (3, True, None), ("3", 4, None), (3, None, None),
+    ],
+)  # fmt: skip
+def test_trials_are_a_range_or_the_jobs_own_trouble(seed, trials, wanted):
+    assert trials_of(OmegaConf.create({"seed": seed, "trials": trials})) == wanted
+
+
+@dataclass
+class Composer:
+    """In Hydra's place: keeps the words that it was asked to compose."""
+
+    composed: list = field(default_factory=list)
+
+    def load_sweep_config(self, config, overrides):
+        self.composed.append(overrides)
+        values = {"seed": 5, "trials": 10} | dict(
+            text.split("=") for text in overrides if text.startswith(("seed", "trials"))
+        )
+        return OmegaConf.create({key: int(value) for key, value in values.items()})
+
+
+def sweeper(launcher=None, max_batch_size=None, **config):
+    made = SplitSweeper(max_batch_size=max_batch_size)
+    made.config = OmegaConf.create({"sweep": {"split": 1}} | config)
+    made.hydra_context = SimpleNamespace(config_loader=Composer())
+    made.launcher, made._launched = launcher, 0
+    return made
+
+
+def test_jobs_that_differ_in_their_trials_alone_are_composed_once(monkeypatch):
+    monkeypatch.setattr(split_module, "_hash_of", lambda config: f"hash {config.seed}")
+    made = sweeper()
+    jobs = [
+        ("x=1", "seed=3"), ("x=1", "trials=2"), ("x=1", "seed=4", "trials=6"), ("x=2",),
+        ("x=1", "trials=0"), ("x=3",), ("x=1", "seed=-1"),
+    ]  # fmt: skip
+    made._jobs = lambda arguments: jobs
+    wanted = list(made._wanted([], {("x=3",): range(7)}))
+    assert [each.overrides for each in wanted] == jobs
+    assert made.hydra_context.config_loader.composed == [
+        ["x=1", "seed=3", MULTIRUN], ["x=2", MULTIRUN], ["x=1", "seed=-1", MULTIRUN],
+    ]  # fmt: skip
+    seeds = [range(3, 13), range(3, 5), range(4, 10), range(5, 15), None, range(7), None]
+    assert [each.seeds for each in wanted] == seeds
+    assert [each.composed for each in wanted[:4]] == ["hash 3"] * 3 + ["hash 5"]
+
+
+def test_a_shape_whose_example_has_no_trials_is_composed_again(monkeypatch):
+    monkeypatch.setattr(split_module, "_hash_of", lambda config: "hash")
+    made = sweeper()
+    made._jobs = lambda arguments: [("trials=0",), ("trials=2",), ("trials=3",)]
+    assert [each.seeds for each in made._wanted([], {})] == [None, range(5, 7), range(5, 8)]
+    assert len(made.hydra_context.config_loader.composed) == 2
+
+
+@pytest.mark.parametrize("split", [0, -1, True, 1.0, "2", None])
+def test_a_split_that_is_no_number_of_jobs_is_refused(split):
+    with pytest.raises(ConfigError, match=r"sweep\.split must be a whole number of at least 1"):
+        sweeper(sweep={"split": split})._split()
+
+
+@pytest.mark.parametrize("split", [1, 7])
+def test_a_split_is_a_number_of_jobs(split):
+    assert sweeper(sweep={"split": split})._split() == split
+
+
+@dataclass
+class Batches(Launcher):
+    """Plays jobs at once; those of ``x=2`` fail."""
+
+    batches: list = field(default_factory=list)
+    error: Exception | None = None
+
+    def setup(self, **more):
+        pass
+
+    def launch(self, job_overrides, initial_job_idx):
+        self.batches.append((initial_job_idx, job_overrides))
+        if self.error is not None:
+            raise self.error
+        return [
+            JobReturn(status=JobStatus.COMPLETED, _return_value=None if "x=2" in job else 1.0)
+            for job in job_overrides
+        ]
+
+
+JOBS = [("x=1",), ("x=2",), ("x=3",)]
+
+
+@pytest.mark.parametrize(
+    ("size", "batches"),
+    [(None, [(0, [1, 2, 3])]), (2, [(0, [1, 2]), (2, [3])]), (1, [(0, [1]), (1, [2]), (2, [3])])],
+)
+def test_jobs_are_launched_by_batches_and_those_that_fail_are_told(monkeypatch, size, batches):
+    refused = []
+    monkeypatch.setattr(sweep, "refuse", refused.append)
+    launcher = Batches()
+    returns = sweeper(launcher, size)._launch_all(Plan(JOBS, JOBS, []))
+    wanted = [(first, [[f"x={x}", MULTIRUN] for x in jobs]) for first, jobs in batches]
+    assert launcher.batches == wanted
+    assert [len(batch) for batch in returns] == [len(jobs) for _, jobs in batches]
+    assert refused == [("x=2",)]
+
+
+def test_nothing_to_do_launches_nothing():
+    launcher = Batches()
+    assert sweeper(launcher)._launch_all(Plan(JOBS, [], [])) == []
+    assert not launcher.batches
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (ValueError("no node\nTraceback"), NasrunError, r"gave up \(ValueError: no node\); start"),
+        (ValueError(), NasrunError, r"gave up \(ValueError: \)"),
+        (ConfigError("our own"), ConfigError, "^our own$"),
+        (HydraException("Hydra's"), HydraException, "^Hydra's$"),
+    ],
+)
+def test_a_launcher_that_gives_up_is_one_sentence(error, kind, words):
+    with pytest.raises(kind, match=words):
+        sweeper(Batches(error=error))._launch_all(Plan(JOBS, JOBS, []))
+
+
+def test_jobs_are_the_product_of_what_is_swept_without_the_split():
+    made = sweeper()
+    made.params = {"algorithm": "rea,random"}
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        made.hydra_context.config_loader = GlobalHydra.instance().config_loader()
+        jobs = made._jobs(["trials=2", "budget.evaluations=3,4", "sweep.split=5"])
+        with pytest.raises(ConfigError, match=r"sweep\.split cannot be swept over"):
+            made._jobs(["sweep.split=1,2"])
+    pairs = [("rea", 3), ("rea", 4), ("random", 3), ("random", 4)]
+    wanted = [(f"algorithm={a}", "trials=2", f"budget.evaluations={n}") for a, n in pairs]
+    assert jobs == wanted
+
+
+@pytest.fixture
+def in_folder(tmp_path, monkeypatch):
+    """A sweeper that writes into a folder, and the notes of what it did there."""
+    notes = []
+    monkeypatch.setattr(split_module, "configure_log", lambda *given: None)
+    monkeypatch.setattr(sweep, "expect", lambda jobs: notes.append(("expect", jobs)))
+    note = lambda folder, found: notes.append("earlier data")  # noqa: E731
+    monkeypatch.setattr(earlier_data, "note_earlier_data", note)
+
+    def make(launch, stale=(), **config):
+        plan = Plan(JOBS, launch, list(stale))
+        monkeypatch.setattr(split_module, "make_plan", lambda *given: plan)
+        hydra = {
+            "sweep": {"dir": str(tmp_path / "sweep")}, "hydra_logging": None, "verbose": False,
+            "runtime": {"config_sources": []},
+        }  # fmt: skip
+        made = sweeper(Batches(), hydra=hydra, **config)
+        made._jobs = lambda arguments: []
+        return made, notes
+
+    return make
+
+
+def test_a_sweep_writes_its_config_clears_what_is_stale_and_launches(in_folder, tmp_path):
+    (stale := tmp_path / "sweep" / "stale").mkdir(parents=True)
+    made, notes = in_folder(JOBS[:1], [stale])
+    assert len(made.sweep([])) == 1
+    assert not stale.exists()
+    assert OmegaConf.load(tmp_path / "sweep" / "multirun.yaml") == made.config
+    assert notes == ["earlier data", ("expect", JOBS)]
+
+
+def test_a_sweep_that_is_done_launches_nothing_and_looks_at_no_data(in_folder):
+    made, notes = in_folder([])
+    assert made.sweep([]) == []
+    assert notes == [("expect", JOBS)]
+
+
+def test_a_sweep_is_resumed_only_where_there_is_one(in_folder):
+    made, _ = in_folder([], resume="here")
+    with pytest.raises(ConfigError, match="resume=here holds no sweep"):
+        made.sweep([])
+    in_folder([])[0].sweep([])
+    assert made.sweep([]) == []
