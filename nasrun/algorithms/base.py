@@ -1,7 +1,6 @@
 """What sample-based algorithms share: ask, evaluate, tell, and the best one seen."""
 
 from abc import abstractmethod
-from typing import ClassVar
 
 import numpy as np
 
@@ -13,13 +12,7 @@ class SampleBased(Algorithm):
 
     ``ask`` must not change what the algorithm knows; only ``tell`` does. Among measurements of
     several training lengths the longest count: an accuracy after 4 epochs never beats one after 12.
-
-    ``learns_in_floats``: its proposals hang on a model in floating point, whose last bits differ
-    between kinds of processors. A trial of such a method repeats to the byte on one kind of
-    processor; that of any other method on all of them.
     """
-
-    learns_in_floats: ClassVar[bool] = False
 
     def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
         """Forget the last problem."""

@@ -83,6 +83,9 @@ class Algorithm(ABC):
     learns_to_search: ClassVar[bool] = False  # True: meta-training leaves something to ``learnt``
     trains: ClassVar[bool] = False  # True: it trains by itself, and its costs are measured ones
     reads_images: ClassVar[bool] = False  # True: it looks at the task's images itself
+    # True: what it proposes hangs on a model in floating point, whose last bits differ between
+    # kinds of processors. Its trials repeat to the byte on one kind; those of the others on all.
+    learns_in_floats: ClassVar[bool] = False
 
     @abstractmethod
     def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
