@@ -23,6 +23,7 @@ from nasrun.spec import (
     Measuring,
     MetaPool,
     MetaSession,
+    Metric,
     Problem,
     Protocol,
     SearchImages,
@@ -109,6 +110,12 @@ class Opened:
         return {**self.judging.files, **self.measuring.files, **self.device.files, **images}
 
     @property
+    def metric(self) -> Metric:
+        """Of the search's scores: a method that trains by itself has the task's."""
+        experiment = self.experiment
+        return experiment.task.metric if experiment.algorithm.trains else self.measuring.metric
+
+    @property
     def images(self) -> Mapping[str, str]:
         """Where the images that were read come from and how they were split, by task."""
         tasks = (self.experiment.task, *self.experiment.final_tasks)
@@ -136,10 +143,14 @@ def problem_of(
     device: Device,
     streams: Streams,
     folder: Path | None = None,
+    metric: Metric | None = None,
 ) -> Problem:
-    """The task as an algorithm may see it: measurements come with reward, without test figures."""
+    """The task as an algorithm may see it: measurements come with reward, without test figures.
+
+    ``metric`` is that of what ``measuring`` returns, unless the algorithm measures by itself.
+    """
     draws = streams.fork("evaluator")  # so that a look-up never shifts the search's own numbers
-    metric = measuring.metric
+    metric = metric or measuring.metric
 
     def reward(score: Floats, latency_ms: Floats) -> Floats:
         return device.reward(score, latency_ms, metric)

@@ -41,7 +41,7 @@ def pareto_rows(opened: Opened, outcome: Outcome, history: History) -> Iterator[
                     task=task.name,
                     algorithm=opened.experiment.algorithm.name,
                     seed=int(history.seeds[trial]),
-                    metric=opened.measuring.metric.name,
+                    metric=opened.metric.name,
                     **{name: figures[member] for name, figures in column.items()},
                     **protocol,
                 )
@@ -67,7 +67,7 @@ def _taken(found: Measured, rows: Ints) -> Measured:
 
 def _values(opened: Opened, found: Measured) -> Floats:
     """``(n, K)`` the objectives, each to be maximised."""
-    metric = opened.measuring.metric
+    metric = opened.metric
     return opened.device.objective_values(found.score, found.latency_ms, metric)
 
 
@@ -106,7 +106,7 @@ def _columns(
 
 def _reference(opened: Opened) -> Floats:
     """``(K,)`` the worst value of each objective; NaN where there is none."""
-    metric, device = opened.measuring.metric, opened.device
+    metric, device = opened.metric, opened.device
     worst = np.array([np.nan if metric.worst is None else metric.worst])
     [reference] = device.objective_values(worst, np.array([device.reference_ms]), metric)
     return reference

@@ -26,8 +26,9 @@ def search(
 ) -> tuple[Outcome, History]:
     """Play the search of the trials with these seeds; checkpoints go to ``folder``."""
     experiment, streams = opened.experiment, Streams(seeds.tolist())
+    space, task = experiment.space, experiment.task
     problem = problem_of(
-        experiment.space, experiment.task, opened.measuring, opened.device, streams, folder
+        space, task, opened.measuring, opened.device, streams, folder, opened.metric
     )
     history = History(seeds)
     outcome = play(
@@ -122,8 +123,7 @@ def run(
         trials = list(retrain(opened, outcome, history))
         front = list(pareto_rows(opened, outcome, history))
         export(opened, outcome.archs, seeds, recorder.folder / "networks")
-        metric, protocol = opened.measuring.metric, opened.protocol
-        measured = history.columns(experiment.space, metric, protocol)
+        measured = history.columns(experiment.space, opened.metric, opened.protocol)
         recorder.keep(Part(int(seeds.min()), trials, measured, front))
     tally.tell(f"{experiment.algorithm.name} on {experiment.task.name}")
     about = {"meta": learnt or None, "images": opened.images or None}

@@ -16,7 +16,7 @@ from nasrun.hardware.none import NoDevice
 from nasrun.pipeline import retrain, run, search
 from nasrun.record.recorder import Recorder
 from nasrun.record.rows import EVALUATION_COLUMNS, TRIAL_COLUMNS
-from nasrun.spec import ACCURACY, Protocol, Task
+from nasrun.spec import ACCURACY, Metric, Protocol, Task
 from nasrun.streams import Streams
 from nasrun.tasks.synthetic_images import SyntheticImages
 
@@ -271,3 +271,16 @@ def test_old_folders_are_refused_in_one_sentence(tmp_path):
     (folder / "trials.csv").write_text(text.replace("val_score", "val_acc_pct"))
     with pytest.raises(DataError, match=r"without \['val_score'\]: play it again in a new folder"):
         read_csv(folder / "trials.csv", TRIAL_COLUMNS)
+
+
+class TrainsByItself(RandomSearch):
+    """Says that it measures accuracies of its own."""
+
+    trains = True
+
+
+def test_a_method_that_trains_by_itself_scores_in_the_metric_of_the_task():
+    made_up = Metric("proxy", "proxy")
+    evaluator = ToyEvaluator(metric=made_up)
+    assert toy_experiment(RandomSearch(), evaluator=evaluator).opened().metric is made_up
+    assert toy_experiment(TrainsByItself(), evaluator=evaluator).opened().metric is ACCURACY
