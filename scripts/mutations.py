@@ -110,7 +110,7 @@ def variants(node: Located) -> Iterator[tuple[str, ast.AST]]:
         case ast.Constant(value=int() | float() as value):
             others = {value + 1, 1 - value if value in (0, 1) else value * 2}
             yield from (("constant", ast.Constant(other)) for other in sorted(others))
-        case ast.Return(value=ast.expr()):
+        case ast.Return(value=ast.expr() as value) if ast.unparse(value) != "None":
             yield "return", ast.Return(ast.Constant(None))
         case ast.keyword(arg=name, value=value) if name in AXES:
             other = ast.Constant(int(ast.unparse(value) == "0"))

@@ -16,6 +16,7 @@ from nasrun.__main__ import CONF
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.record import earlier_data
 from nasrun.record.request import Found, Request
+from nasrun.sweepers import base
 from nasrun.sweepers import split as split_module
 from nasrun.sweepers.base import MULTIRUN, succeeded
 from nasrun.sweepers.plan import Plan
@@ -66,8 +67,8 @@ class Composer:
         return OmegaConf.create({key: int(value) for key, value in values.items()})
 
 
-def sweeper(launcher=None, max_batch_size=None, **config):
-    made = SplitSweeper(max_batch_size=max_batch_size)
+def sweeper(launcher=None, max_batch_size=None, params=None, **config):
+    made = SplitSweeper(params, max_batch_size)
     made.config = OmegaConf.create({"sweep": {"split": 1}} | config)
     made.hydra_context = SimpleNamespace(config_loader=Composer())
     made.launcher, made._launched = launcher, 0
@@ -170,8 +171,7 @@ def test_a_launcher_that_gives_up_is_one_sentence(error, kind, words):
 
 
 def test_jobs_are_the_product_of_what_is_swept_without_the_split():
-    made = sweeper()
-    made.params = {"algorithm": "rea,random"}
+    made = sweeper(params={"algorithm": "rea,random"})
     with initialize_config_dir(str(CONF), version_base="1.3"):
         made.hydra_context.config_loader = GlobalHydra.instance().config_loader()
         jobs = made._jobs(["trials=2", "budget.evaluations=3,4", "sweep.split=5"])
@@ -220,9 +220,31 @@ def test_a_sweep_that_is_done_launches_nothing_and_looks_at_no_data(in_folder):
     assert notes == [("expect", JOBS)]
 
 
-def test_a_sweep_is_resumed_only_where_there_is_one(in_folder):
+def test_a_sweep_is_resumed_only_where_there_is_one(in_folder, tmp_path):
     made, _ = in_folder([], resume="here")
+    (tmp_path / "sweep").mkdir()
     with pytest.raises(ConfigError, match="resume=here holds no sweep"):
         made.sweep([])
     in_folder([])[0].sweep([])
     assert made.sweep([]) == []
+
+
+@pytest.mark.parametrize(("name", "known"), [("joblib", True), ("joblib", False), ("basic", False)])
+def test_a_launcher_without_its_plug_in_is_refused(monkeypatch, name, known):
+    plugins = SimpleNamespace(
+        class_name_to_class={"its.Class": object} if known else {},
+        instantiate_launcher=lambda **given: given["task_function"],
+    )
+    monkeypatch.setattr(base.Plugins, "instance", lambda: plugins)
+    config = {
+        "runtime": {"choices": {"hydra/launcher": name}},
+        "launcher": {"_target_": "its.Class"},
+    }
+    given = {"hydra_context": "context", "config": OmegaConf.create({"hydra": config})}
+    made = SplitSweeper()
+    if name == "joblib" and not known:
+        with pytest.raises(ConfigError, match="joblib needs a plug-in that is not installed"):
+            made.setup(task_function="task", **given)
+    else:
+        made.setup(task_function="task", **given)
+        assert made.launcher == "task"
