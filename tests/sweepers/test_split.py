@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import pytest
-from hydra import initialize_config_dir
+from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
@@ -20,7 +20,7 @@ from nasrun.sweepers import base
 from nasrun.sweepers import split as split_module
 from nasrun.sweepers.base import MULTIRUN, succeeded
 from nasrun.sweepers.plan import Plan
-from nasrun.sweepers.split import SplitSweeper, _known, trials_of
+from nasrun.sweepers.split import SplitSweeper, _hash_of, _known, trials_of
 
 
 def found(*words, conf, seed=0, trials=10):
@@ -248,3 +248,14 @@ def test_a_launcher_without_its_plug_in_is_refused(monkeypatch, name, known):
     else:
         made.setup(task_function="task", **given)
         assert made.launcher == "task"
+
+
+def test_a_config_is_known_by_what_is_its_own():
+    whole = lambda **values: _hash_of(OmegaConf.create({"hydra": {"a": 1}} | values))  # noqa: E731
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        plain, same, other = (
+            compose("config", overrides=more) for more in ([], ["seed=0"], ["algorithm=random"])
+        )
+    assert _hash_of(plain) == _hash_of(same) != _hash_of(other)
+    assert _hash_of(plain) is not None
+    assert whole(broken="${nowhere}") is None
