@@ -83,14 +83,14 @@ class CATCHer:
             uniforms: ``(T, M, L)`` that the policy's options are drawn with.
         """
         assert self._pairs is not None
-        z = self.encoder.draw(self._pairs, noise)[0].detach()
+        z = self.encoder.draw(self._pairs, noise)[0]
         archs, log_chance = self.controller.sample_networks(z, archs, given, uniforms)
         return archs, log_chance, self.evaluator.predict(archs, z)
 
     def log_chance(self, archs: Archs, noise: Floats) -> Floats:
         """``(T, L)`` of ``archs (T, L)`` under the policy that ``propose`` used with ``noise``."""
         assert self._pairs is not None
-        z = self.encoder.draw(self._pairs, noise)[0].detach()
+        z = self.encoder.draw(self._pairs, noise)[0]
         given, uniforms = np.ones(1, np.bool_), np.zeros((len(archs), 1, archs.shape[1]))
         return self.controller.sample_networks(z, archs[:, None].copy(), given, uniforms)[1][:, 0]
 

@@ -356,3 +356,18 @@ def test_without_an_encoder_z_is_noise_or_nothing(context, scale):
     z, kl = agent(context=Context[context]).encoder.draw(history(), noise())
     np.testing.assert_allclose(z, scale * noise(), rtol=1e-6)
     assert not kl.any()
+
+
+@pytest.mark.parametrize("space", [SPACE, Ascending()], ids=["independent", "dependent"])
+def test_before_the_first_step_every_decision_is_as_likely_as_when_it_was_drawn(space):
+    """PPO's ratio is 1 then: the loss of advantages of 1 is -1, whatever the clipping."""
+    made = agent(space, entropy=0.0)
+    z = torch.from_numpy(noise()).float()
+    drawn = np.zeros((TRIALS, 4, len(space.decisions)), np.int64)
+    uniforms = Streams(range(TRIALS), "drawn").uniform(drawn[0].size).reshape(drawn.shape)
+    archs, log_chance = made.controller.sample_networks(z, drawn, np.zeros(4, bool), uniforms)
+    counts = np.ones(archs.shape[:2], bool)
+    advantage = np.ones(archs.shape[:2])
+    actions = Actions(OneHot(space), LATENT, archs, advantage, log_chance, counts)
+    loss = made.controller.loss(actions, z)
+    np.testing.assert_allclose(loss.detach().numpy(), -1.0, atol=1e-5)
