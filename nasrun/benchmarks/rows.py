@@ -92,8 +92,10 @@ def _keys(space: SearchSpace, archs: Archs) -> NDArray[np.void] | Ints:
     """``(n,)`` sortable keys that two encodings share only if they are equal."""
     if isinstance(space, CountableSpace) and space.size < INT64:
         return np.asarray(space.index(archs), np.int64)
-    packed = np.ascontiguousarray(archs, np.int64)
-    return packed.view([("", np.int64)] * packed.shape[1])[:, 0] if packed.size else packed[:, 0]
+    whole = np.dtype([("", np.int64)] * archs.shape[1])
+    if not len(archs):  # which cannot be seen as another type
+        return np.empty(0, whole)
+    return np.ascontiguousarray(archs, np.int64).view(whole)[:, 0]
 
 
 def figures_at(figures: NDArray[np.floating], rows: Ints) -> Floats:

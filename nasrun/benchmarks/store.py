@@ -6,7 +6,7 @@ because a flipped bit would otherwise be read as a measurement.
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from nasrun.benchmarks.table import Column, Column32, DatasetNames, Table
 from nasrun.errors import ConfigError, DataError
 from nasrun.files import write_whole
-from nasrun.spec import SearchSpace
+from nasrun.spec import Archs, CountableSpace, SearchSpace
 
 FORMAT = "nasrun-table-2"  # to be raised whenever the same files would give another table
-ARCHS = "archs"  # the architectures of the rows, where they are not the whole space
+# The architectures of the rows, where they are not the whole space: as decisions, or as texts where
+# the numbers of decisions are those of one process (spaces/genome.py).
+ARCHS, TEXTS = "archs", "texts"
 
 
 def space_id(space: SearchSpace) -> str:
@@ -40,7 +42,7 @@ class StoredColumns(Mapping[Column, Column32]):
         self._handle = handle
         self._checksums = checksums
         names: list[str] = list(handle.keys())
-        self._names = [Column.parse(name) for name in names if name != ARCHS]
+        self._names = [Column.parse(name) for name in names if name not in (ARCHS, TEXTS)]
 
     def __getitem__(self, column: Column) -> Column32:
         return self.array(str(column))
@@ -72,7 +74,7 @@ def write_table(path: Path, table: Table, space: SearchSpace) -> None:
     columns = {str(c): np.ascontiguousarray(table[c], np.float32) for c in table.columns}
     arrays: dict[str, NDArray[Any]] = dict(columns)
     if table.archs is not None:
-        arrays[ARCHS] = np.ascontiguousarray(table.archs, np.int16)
+        arrays |= _listed(table.archs, space)
     about = {
         "format": FORMAT,
         "space": space_id(space),
@@ -98,7 +100,7 @@ def open_table(path: Path, space: SearchSpace) -> Table:
         about = json.loads((handle.metadata() or {})["nasrun"])
         stored = StoredColumns(path, handle, about["crc32"])
         names = {task: DatasetNames(*own) for task, own in about["names"].items()}
-        archs = stored.array(ARCHS).astype(np.int64) if ARCHS in about["crc32"] else None
+        archs = _archs(stored, about["crc32"], space)
         known = (about["files"], about["sources"], about["conflicts"])
         table = Table(space, archs, stored, *known, names)
     except (OSError, SafetensorError, ConfigError, KeyError, ValueError, TypeError) as error:
@@ -109,3 +111,21 @@ def open_table(path: Path, space: SearchSpace) -> Table:
             f"{about.get('space')}; convert the source again with scripts/convert_table.py"
         )
     return table
+
+
+def _listed(archs: Archs, space: SearchSpace) -> dict[str, NDArray[Any]]:
+    """``archs (rows, L)`` as an array to store, by its name."""
+    if isinstance(space, CountableSpace):
+        kind = np.int16 if space.arity.max() <= np.iinfo(np.int16).max else np.int64
+        return {ARCHS: np.ascontiguousarray(archs, kind)}
+    texts = json.dumps([space.text(arch) for arch in archs])
+    return {TEXTS: np.frombuffer(texts.encode(), np.uint8)}
+
+
+def _archs(stored: StoredColumns, names: Container[str], space: SearchSpace) -> Archs | None:
+    """``(rows, L)`` the architectures listed in a file; None: the whole space, by its numbers."""
+    if TEXTS in names:
+        texts: list[str] = json.loads(stored.array(TEXTS).tobytes())
+        found = np.array([space.parse(text) for text in texts], np.int64)
+        return found.reshape(len(texts), len(space.decisions))
+    return stored.array(ARCHS).astype(np.int64) if ARCHS in names else None

@@ -78,6 +78,28 @@ def test_genomes_are_found_by_their_texts():
     assert rows.of(archs("111.", "0101010.", "01.", space=space)).tolist() == [1, -1, 0]
 
 
+LONG = ToySpace((8,) * 25)  # more encodings than 64 bits can count
+
+
+@pytest.mark.parametrize("make", [Bits, lambda: LONG], ids=["genomes", "too large for 64 bits"])
+def test_a_table_without_numbers_of_its_encodings_is_built_and_read_again(make, tmp_path):
+    """Also where a process has met its genomes in another order than the one that built it."""
+    space = make()
+    listed = [space.text(arch) for arch in np.unique(space.sample(Streams(range(9))), axis=0)]
+    figures = {text: float(number) for number, text in enumerate(listed)}
+    lines = "".join(f'"{text}",{figure}\n' for text, figure in figures.items())
+    file = tmp_path / "table.csv"
+    file.write_text(f"arch,acc\n{lines}")
+    tables = {"own": Source("csv", space.name, paths=[str(file)], columns={"acc": str(VALID)})}
+    for wanted in (listed, listed[::-1]):
+        own = make()
+        asked = archs(*wanted, space=own)
+        table = load_table(tables, ["own"], own, tmp_path)
+        found = figures_at(table[VALID], table.row(asked)).tolist()
+        assert found == [figures[text] for text in wanted]
+        assert table.row(np.empty((0, asked.shape[1]), np.int64)).tolist() == []
+
+
 def test_figures_of_rows():
     figures = np.array([1.5, 2.5], np.float32)
     np.testing.assert_array_equal(figures_at(figures, np.array([1, -1, 0])), [2.5, np.nan, 1.5])
