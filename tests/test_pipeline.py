@@ -16,7 +16,7 @@ from nasrun.hardware.none import NoDevice
 from nasrun.pipeline import retrain, run, search
 from nasrun.record.recorder import Recorder
 from nasrun.record.rows import EVALUATION_COLUMNS, TRIAL_COLUMNS
-from nasrun.spec import ACCURACY, Metric, Protocol, Task
+from nasrun.spec import ACCURACY, Measured, Metric, Protocol, Task
 from nasrun.streams import Streams
 from nasrun.tasks.synthetic_images import SyntheticImages
 
@@ -225,6 +225,28 @@ def test_rows_are_written_by_name():
     assert set(columns) == set(EVALUATION_COLUMNS)
     assert {columns["split"][0], columns["run"][0], columns["clock"][0]} == {"S", "R", "C"}
     assert columns["clock_s"][:2] == [12.0, 24.0]
+
+
+class Proposes(RandomSearch):
+    """Evaluates nothing before the third step, and names an architecture in every step."""
+
+    planned_steps = 4
+
+    def step(self):
+        if self.steps > 1:
+            return super().step()
+        self.steps += 1
+        archs, unknown = self.ask(), np.full(self.problem.trials, np.nan)
+        none = np.zeros(self.problem.trials, np.int64)
+        return Measured.scored(archs, none, unknown, unknown, count=none)
+
+
+def test_a_step_that_evaluates_nothing_is_no_failure(tmp_path, caplog):
+    with caplog.at_level("WARNING", logger="nasrun"):
+        record(toy_experiment(Proposes()), tmp_path)
+    assert not caplog.messages
+    rows = read_csv(tmp_path / "trials.csv")
+    assert {(row["failed"], row["evaluations"]) for row in rows} == {("0", "2")}
 
 
 def test_a_search_whose_measurements_mostly_fail_says_so(tmp_path, caplog):

@@ -40,13 +40,20 @@ class History:
 
     @property
     def counted(self) -> Mask:
-        """``(steps, T)`` which measurements count."""
+        """``(steps, T)`` which steps count."""
         return np.array(self._counted)
+
+    @property
+    def evaluated(self) -> Mask:
+        """``(steps, T)`` those of them that evaluated anything: not a mere proposal."""
+        some = [np.ones(len(self.seeds), np.bool_) if m.count is None else m.count > 0
+                for m in self._measured]  # fmt: skip
+        return self.counted & np.array(some)
 
     @property
     def failed(self) -> Ints:
         """``(T,)`` measurements that count and gave no score."""
-        return (self.counted & np.isnan(self._stack("score"))).sum(axis=0)
+        return (self.evaluated & np.isnan(self._stack("score"))).sum(axis=0)
 
     @property
     def without_cost(self) -> Ints:
