@@ -55,7 +55,7 @@ class TrainingSession(Session):
             settings.compile,
             settings.threads,
         )
-        self._build(np.zeros(len(space.decisions), np.int64), task)
+        self._build(space.sample(Streams([0], "example"))[0], task)  # refused before the search
         self._files = dict(task.load().files)
         self._images = {task.name: images_id(task.load())}
         self._represent = representatives(space)

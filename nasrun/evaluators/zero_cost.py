@@ -109,7 +109,7 @@ class ZeroCostSession(Session):
         self._represent = representatives(space)
         self._files: Mapping[str, str] = {}
         self._scores: dict[bytes, tuple[float, float]] = {}
-        self._network(np.zeros(len(space.decisions), np.int64))
+        self._network(space.sample(Streams([0], "example"))[0])  # refused before the search
         self._batch = self._images() if settings.proxy in TRAINED else self._blank()
 
     def final_metric(self, task: Task) -> Metric:

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -8,11 +8,13 @@ from toys import ToyEvaluator
 from nasrun.benchmarks.trainings import TrainingLog
 from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.evaluators.training import Training
+from nasrun.evaluators.zero_cost import ZeroCost
 from nasrun.nets import workers
 from nasrun.nets.footprint import footprint
 from nasrun.nets.recipe import Precision, Recipe, recipe_id
 from nasrun.nets.representatives import representatives
 from nasrun.nets.trainer import Trainer
+from nasrun.spaces.constrained import ConstrainedSpace
 from nasrun.spaces.darts import DARTS
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Protocol, Scale, Task
@@ -51,6 +53,25 @@ def measured(evaluator, archs, epochs=None):
 
 def archs(*numbers):
     return SPACE.at(np.array(numbers))
+
+
+@dataclass
+class NotEmpty(ConstrainedSpace, NB201):
+    """Cells with an operation; the first encoding, of zeros, has none and cannot be built."""
+
+    def exists(self, archs):
+        return super().exists(archs) & (archs > 0).any(axis=1)
+
+    def build(self, arch, task, scale):
+        assert self.exists(arch[None])[0]
+        return super().build(arch, task, scale)
+
+
+def test_a_space_whose_first_encoding_does_not_exist(tmp_path):
+    found = measured(training(tmp_path, NotEmpty(), epochs=1), archs(9000))
+    assert found.score[0] >= 0
+    score = ZeroCost(channels=2, cells=1, device="cpu").opened(NotEmpty(), task_of())
+    assert np.isfinite(score.features(archs(9000), ["synflow"])).all()
 
 
 def test_it_trains_and_measures_the_cost(tmp_path):
