@@ -21,7 +21,7 @@ class DARTSV2(Mixture):
     then the weights on the training batch.
 
     Departures: the unrolled step runs on the live network and moves its running statistics (the
-    authors take the step in a copy); and those of OneShot.
+    authors take the step in a copy); and the departures of ``OneShot``.
     """
 
     name: str = "darts_v2"

@@ -26,7 +26,7 @@ class ENAS(OneShot):
     augmented ones of the training's batch size); the baseline moves by an update's mean reward, and
     begins with that of the first update (the authors': by each architecture's own reward, and in
     the first epoch it is the architecture's own accuracy); where a scale reduces the training
-    images, the controller's updates are reduced in proportion; and those of OneShot.
+    images, the controller's updates are reduced in proportion; and the departures of ``OneShot``.
     """
 
     name: str = "enas"

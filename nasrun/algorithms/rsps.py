@@ -18,7 +18,7 @@ class RSPS(OneShot):
     ``candidates`` random ones are each judged on one batch of 512 validation images.
 
     Departures: candidates compete after every epoch, so that a run shows how the choice would have
-    changed; and those of OneShot.
+    changed; and the departures of ``OneShot``.
     """
 
     name: str = "rsps"

@@ -20,7 +20,7 @@ class SETN(Mixture):
     ``candidates`` most probable architectures of the whole space are each judged on one batch of
     512 validation images.
 
-    Departures: candidates compete after every epoch; and those of OneShot.
+    Departures: candidates compete after every epoch; and the departures of ``OneShot``.
     """
 
     name: str = "setn"
