@@ -141,8 +141,13 @@ def _build(found: Sequence[_Found], space: SearchSpace, path: Path) -> Table:
     merge = Merge(space)
     for entry in found:
         merge.add(entry.name, entry.reader.read(entry.source, entry.files, space, None))
-    files = {name: digest for entry in found for name, digest in entry.sha256.items()}
     names = [entry.name for entry in found]
+    if merge.archs is not None and not len(merge.archs):
+        raise DataError(
+            f"tables {', '.join(names)}: expected figures of some architectures of "
+            f"space={space.name}, found none: get other files, or use evaluator=training"
+        )
+    files = {name: digest for entry in found for name, digest in entry.sha256.items()}
     datasets = {task: own for entry in reversed(found) for task, own in _names(entry.source)}
     table = Table(space, merge.archs, merge.columns(), files, names, merge.conflicts, datasets)
     try:

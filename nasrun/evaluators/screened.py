@@ -33,8 +33,8 @@ class Screened(Evaluator):
     The bar is that quantile over ``sample`` random architectures, drawn by ``seed`` before the
     search and free of charge. An architecture below it scores NaN, as a failed training does, and
     costs the screening; one that passes costs both. Abdelfattah et al., "Zero-Cost Proxies for
-    Lightweight NAS" (ICLR 2021), Section 5.1, warm a search up in the same spirit. Where the clock
-    of ``then`` is a table's, screening costs nothing: the two clocks cannot be added.
+    Lightweight NAS" (ICLR 2021), Section 5.1, warm a search up in the same spirit. Where either
+    clock is a table's, screening costs nothing: measured and simulated seconds cannot be added.
 
     Raises:
         ConfigError: no evaluators, a share outside (0, 1), or no sample.
@@ -82,7 +82,8 @@ class ScreenedSession(Session):
         self._settings = settings
         self._screen: Session = settings.screen.opened(space, task)
         self._then: Session = settings.then.opened(space, task)
-        self._adds_cost = settings.clock is Clock.MEASURED
+        clocks = {settings.screen.clock, settings.then.clock}
+        self._adds_cost = clocks == {Clock.MEASURED}
         self.name, self.metric = settings.name, self._then.metric
         streams = Streams(range(settings.seed, settings.seed + settings.sample), "screened")
         scores = self._screened(space.sample(streams), streams).score

@@ -101,6 +101,14 @@ def test_no_table_at_all_is_a_config_error(tables, tmp_path):
         load_table(left, [], SPACE, tmp_path)
 
 
+def test_a_file_without_architectures_is_a_data_error(tmp_path):
+    empty = csv_source(tmp_path, "empty.csv", {})
+    with pytest.raises(DataError, match="tables empty: expected figures of some architectures"):
+        load_table({"empty": empty}, ["empty"], SPACE, tmp_path)
+    other = csv_source(tmp_path, "other.csv", {"00": 50})
+    assert len(load_table({"empty": empty, "other": other}, [], SPACE, tmp_path)) == 1
+
+
 def test_an_unknown_reader_is_a_config_error(tmp_path):
     with pytest.raises(ConfigError, match=r"tables\.x\.reader=excel is unknown: use one of"):
         load_table({"x": Source("excel", "toy")}, ["x"], SPACE, tmp_path)

@@ -56,6 +56,12 @@ def test_screening_is_charged_where_both_clocks_are_this_machines():
     assert (found.cost_s == np.where(np.isnan(found.score), 12.0, 24.0)).all()
 
 
+def test_a_screen_by_a_table_adds_no_simulated_seconds_to_measured_ones():
+    made = Screened(screen=Counting(), then=Cheap()).opened(ToySpace(), TASK)
+    found = judge(made, range(24))
+    assert (found.cost_s == np.where(np.isnan(found.score), 0.0, 12.0)).all()
+
+
 def test_a_trials_draws_do_not_depend_on_the_others():
     whole = judge(screened(then=Counting(noise=1.0)), range(24), range(24))
     for row in (2, 20, 23):
