@@ -1,17 +1,11 @@
 """Reader of plain CSV files, gzipped or not; the configuration says what their columns are."""
 
-import csv
-import gzip
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
-
-import numpy as np
 
 from nasrun.benchmarks.source import Source
-from nasrun.benchmarks.table import Column, Floats, Frame
+from nasrun.benchmarks.table import Column, Frame
+from nasrun.benchmarks.unpickle import read_bytes
+from nasrun.csv_input import read_csv_input
 from nasrun.errors import ConfigError, DataError
 
 
@@ -20,54 +14,17 @@ def read(source: Source, path: Path) -> Frame:
 
     Raises:
         ConfigError: a mapping to no column name, or a scale of a column that is not mapped.
-        DataError: unreadable, not the mapped header, or a cell that is no number.
+        DataError: unreadable, not the mapped header, a name twice, or a cell that is no number.
     """
     names = [source.arch_column, *source.columns]
     meaning = {name: Column.parse(text) for name, text in source.columns.items()}
     if unmapped := sorted(source.scale.keys() - source.columns.keys()):
         raise ConfigError(f"scale of a CSV table names {unmapped}, which columns does not map")
-    rows = _rows(path, names)
+    table = read_csv_input(read_bytes(path), path, "get it again, or export it anew")
+    if missing := [name for name in names if name not in table.header]:
+        raise DataError(f"{path}: expected the columns {missing}, found only {table.header}")
     figures = {
-        column: _numbers([row[i] for row in rows], name, path) * source.scale.get(name, 1.0)
-        for i, (name, column) in enumerate(meaning.items(), start=1)
+        column: table.numbers(name) * source.scale.get(name, 1.0)
+        for name, column in meaning.items()
     }
-    return Frame([row[0] for row in rows], figures)
-
-
-def _rows(path: Path, names: Sequence[str]) -> list[list[str]]:
-    """The cells of the named columns, row by row."""
-    try:
-        with _text(path) as stream:
-            lines = csv.reader(stream, strict=True)
-            header = next(lines, [])
-            missing = [name for name in names if name not in header]
-            if missing:
-                raise DataError(f"{path}: expected the columns {missing}, found only {header}")
-            places = [header.index(name) for name in names]
-            return [[_cell(row, place, header, path, lines.line_num) for place in places]
-                    for row in lines]  # fmt: skip
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a readable CSV file ({error}); get it again") from None
-
-
-def _cell(row: list[str], place: int, header: list[str], path: Path, line: int) -> str:
-    if len(row) != len(header):
-        raise DataError(f"{path}, line {line}: expected {len(header)} cells, found {len(row)}")
-    return row[place]
-
-
-@contextmanager
-def _text(path: Path) -> Iterator[TextIO]:
-    if path.suffix == ".gz":
-        with gzip.open(path, "rt", encoding="utf-8", newline="") as stream:
-            yield stream
-    else:
-        with path.open(encoding="utf-8", newline="") as stream:
-            yield stream
-
-
-def _numbers(cells: list[str], name: str, path: Path) -> Floats:
-    try:
-        return np.array([float(cell) if cell.strip() else np.nan for cell in cells])
-    except ValueError as error:
-        raise DataError(f"{path}, column {name}: {error}") from None
+    return Frame(table.column(source.arch_column), figures)

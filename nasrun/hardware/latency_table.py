@@ -1,16 +1,13 @@
 """Published latencies of real devices, from a CSV file."""
 
-import csv
-import gzip
 import hashlib
-import io
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from nasrun.csv_input import CsvInput, read_csv_input
 from nasrun.errors import ConfigError, DataError, UnsupportedError
 from nasrun.hardware.base import KnownDevice, Weighing
 from nasrun.spec import Archs, Floats, SearchSpace, Task
@@ -47,63 +44,58 @@ class LatencyTable(Weighing):
                 f"space={space.name}: set hardware=none, or hardware.path and hardware.space to a "
                 "file of that space"
             )
-        (header, *rows), files = self._read()
-        if ARCH not in header:
-            raise DataError(f"{self.path}: expected a column {ARCH!r}, found {', '.join(header)}")
-        if self.device not in (devices := [c for c in header if c not in (ARCH, INDEX)]):
+        table, files = self._read()
+        cells = table.column(ARCH)
+        devices = [name for name in table.header if name not in ("", ARCH, INDEX)]
+        if self.device not in devices:
             raise ConfigError(
                 f"hardware.device={self.device} is not in {self.path}, which has "
                 f"{', '.join(devices)}"
             )
-        column = self._column(space, rows, header.index(ARCH), header.index(self.device))
-        return KnownDevice(self, space, *column, files)
+        return KnownDevice(self, space, *self._column(space, table, cells), files)
 
-    def _read(self) -> tuple[list[list[str]], dict[str, str]]:
+    def _read(self) -> tuple[CsvInput, dict[str, str]]:
         """The cells, and the file with its sha256."""
         path = Path(self.path)
         try:
             data = path.read_bytes()
-            text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
-            lines = [*csv.reader(io.StringIO(text))]
         except FileNotFoundError:
             raise DataError(f"{path}: no such file; {HOW_TO_GET}") from None
-        except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        except OSError as error:
             raise DataError(f"{path}: cannot be read ({error}); {HOW_TO_GET}") from None
         # Named without its folder, which says nothing about a result.
         files = {f"{self.name}/{path.name}": hashlib.sha256(data).hexdigest()}
-        return lines or [[]], files
+        return read_csv_input(data, path, HOW_TO_GET), files
 
     def _column(
-        self, space: SearchSpace, rows: Sequence[Sequence[str]], arch: int, device: int
+        self, space: SearchSpace, table: CsvInput, cells: Sequence[str]
     ) -> tuple[Archs, Floats]:
         """``(rows, L)`` architectures and ``(rows,)`` their latency in ms on the device."""
-        archs, figures = np.empty((len(rows), len(space.decisions)), np.int64), np.empty(len(rows))
-        for i, row in enumerate(rows):
+        archs = np.empty((len(cells), len(space.decisions)), np.int64)
+        for i, cell in enumerate(cells):
             try:
-                archs[i], figures[i] = space.parse(row[arch]), _milliseconds(row[device])
-            except (ConfigError, ValueError, IndexError) as error:
-                raise DataError(f"{self.path}, line {i + 2}: {error}") from None
-        self._refuse_repeats(archs)
+                archs[i] = space.parse(cell)
+            except ConfigError as error:
+                raise DataError(f"{self.path}, line {table.lines[i]}: {error}") from None
+        self._refuse_repeats(archs, table.lines)
+        figures = table.numbers(self.device)
+        for i in np.flatnonzero(figures <= 0)[:1].tolist():
+            raise DataError(
+                f"{self.path}, line {table.lines[i]}, column {self.device}: expected a latency "
+                f"above 0 ms, found {figures[i]:g}"
+            )
         if np.isnan(figures).all():
             raise DataError(f"{self.path}: no latency for {self.device}; {HOW_TO_GET}")
         return archs, figures
 
-    def _refuse_repeats(self, archs: Archs) -> None:
+    def _refuse_repeats(self, archs: Archs, lines: Sequence[int]) -> None:
         _, first, inverse = np.unique(archs, axis=0, return_index=True, return_inverse=True)
-        again = np.flatnonzero(first[inverse.reshape(-1)] != np.arange(len(archs)))
-        if len(again):
+        earlier = first[inverse.reshape(-1)]
+        for row in np.flatnonzero(earlier != np.arange(len(archs)))[:1].tolist():
             raise DataError(
-                f"{self.path}, line {again[0] + 2}: the architecture of line "
-                f"{first[inverse.reshape(-1)[again[0]]] + 2} again"
+                f"{self.path}, line {lines[row]}: the architecture of line "
+                f"{lines[int(earlier[row])]} again"
             )
-
-
-def _milliseconds(cell: str) -> float:
-    """The latency in a cell; NaN for an empty one."""
-    latency_ms = float(cell or "nan")
-    if latency_ms <= 0 or latency_ms == np.inf:
-        raise ValueError(f"expected a latency above 0 ms, found {cell}")
-    return latency_ms
 
 
 HOW_TO_GET = (

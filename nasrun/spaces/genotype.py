@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from nasrun.errors import ConfigError
 from nasrun.nets.darts_cells import CELLS, INPUTS, Branch
-from nasrun.spaces.base import misplaced
+from nasrun.spaces.notation import Scanner
 
 Cells = Sequence[Sequence[tuple[Branch, Branch]]]
 
@@ -23,7 +22,10 @@ def read_genotype(text: str, operations: Sequence[str], nodes: int, repeats: boo
     """The branches by cell and node.
 
     Args:
-        text: such as ``write_genotype`` returns; the two branches of a node in either order.
+        text: such as ``write_genotype`` returns, or as publications have it: with any white space
+            and quotes, after ``NAME =``, nodes one by one in brackets or not, and the nodes side by
+            side as ``range(2, 6)`` or as ``[2, 3, 4, 5]``. The two branches of a node may have
+            either order.
         operations: names that are known.
         nodes: of a cell.
         repeats: whether both branches of a node may read the same earlier node.
@@ -31,52 +33,55 @@ def read_genotype(text: str, operations: Sequence[str], nodes: int, repeats: boo
     Raises:
         ConfigError: not in the format; the message shows the place.
     """
-    scanner = _Scanner(text)
-    scanner.expect("Genotype(")
+    scanner = Scanner("a DARTS", text)
+    scanner.assigned()
+    scanner.expect("Genotype", "(")
     cells: list[list[tuple[Branch, Branch]]] = []
     for number, name in enumerate(CELLS):
-        scanner.expect(f"{', ' if number else ''}{name}=[")
+        if number:
+            scanner.expect(",")
+        scanner.expect(name, "=")
+        closing = scanner.opened()
         cell: list[tuple[Branch, Branch]] = []
         for node in range(nodes):
-            first = scanner.branch(operations, INPUTS + node, ", " if node else "")
-            place = scanner.place
-            second = scanner.branch(operations, INPUTS + node, ", ")
-            if first[1] == second[1] and not repeats:
-                raise _bad(text, place, f"the node reads node {first[1]} already")
-            cell.append((first, second))
-        scanner.expect(f"], {name}_concat=range({INPUTS}, {INPUTS + nodes})")
+            if node:
+                scanner.expect(",")
+            cell.append(_node(scanner, operations, INPUTS + node, repeats))
+        scanner.closed(closing)
+        scanner.expect(",", f"{name}_concat", "=")
+        _side_by_side(scanner, nodes)
         cells.append(cell)
-    scanner.expect(")")
-    if scanner.place != len(text):
-        raise _bad(text, scanner.place, "the text should end here")
+    scanner.closed(")")
+    scanner.end("text")
     return cells
 
 
-class _Scanner:
-    """Reads a text from left to right."""
-
-    def __init__(self, text: str) -> None:
-        self._text, self.place = text, 0
-
-    def expect(self, token: str) -> None:
-        if not self._text.startswith(token, self.place):
-            raise _bad(self._text, self.place, f"expected {token!r}")
-        self.place += len(token)
-
-    def branch(self, operations: Sequence[str], sources: int, before: str) -> Branch:
-        self.expect(f"{before}('")
-        name = self._text[self.place :].partition("'")[0]
-        if name not in operations:
-            raise _bad(self._text, self.place, f"expected one of {', '.join(operations)}")
-        self.place += len(name)
-        self.expect("', ")
-        number = self._text[self.place :].partition(")")[0]
-        if not (number.isdecimal() and number.isascii() and int(number) < sources):
-            raise _bad(self._text, self.place, f"expected a node from 0 to {sources - 1}")
-        self.place += len(number)
-        self.expect(")")
-        return operations.index(name), int(number)
+def _node(
+    scanner: Scanner, operations: Sequence[str], sources: int, repeats: bool
+) -> tuple[Branch, Branch]:
+    """The two branches of a node, in brackets of their own or not."""
+    closing = scanner.opened() if scanner.brackets() else None
+    first = scanner.branch(operations, sources)
+    scanner.expect(",")
+    scanner.blanks()
+    place = scanner.place
+    second = scanner.branch(operations, sources)
+    if first[1] == second[1] and not repeats:
+        raise scanner.bad(f"the node reads node {first[1]} already", place)
+    if closing is not None:
+        scanner.closed(closing)
+    return first, second
 
 
-def _bad(text: str, place: int, why: str) -> ConfigError:
-    return misplaced("a DARTS", text, place, why)
+def _side_by_side(scanner: Scanner, nodes: int) -> None:
+    """The nodes that are the cell's output: all of them, in this space."""
+    first, last = str(INPUTS), str(INPUTS + nodes)
+    if scanner.accept("list", "("):
+        scanner.expect("range", "(", first, ",", last, ")", ")")
+    elif scanner.ahead("(") or scanner.ahead("["):
+        closing = scanner.opened()
+        for node in range(INPUTS, INPUTS + nodes):
+            scanner.expect(*([","] if node > INPUTS else []), str(node))
+        scanner.closed(closing)
+    else:
+        scanner.expect("range", "(", first, ",", last, ")")

@@ -48,20 +48,20 @@ class NATSSize(CategoricalSpace):
         return ":".join(CHANNELS[option] for option in arch)
 
     def parse(self, text: str) -> Archs:
-        """``(5,)`` architecture of an official string.
+        """``(5,)`` architecture of an official string; white space around is passed over.
 
         Raises:
             ConfigError: not in the format; the message shows the place.
         """
-        place = 0
-        for number, count in enumerate(parts := text.split(":")):
+        place = len(text) - len(text.lstrip())
+        for number, count in enumerate(parts := text.strip().split(":")):
             if number == len(self.decisions):
                 raise _bad(text, place - 1, "the string should end here")
             if count not in CHANNELS:
                 raise _bad(text, place, f"expected one of {', '.join(CHANNELS)}")
             place += len(count) + 1
         if len(parts) < len(self.decisions):
-            raise _bad(text, len(text), f"expected ':' and {len(self.decisions)} numbers in all")
+            raise _bad(text, place - 1, f"expected ':' and {len(self.decisions)} numbers in all")
         return np.array([CHANNELS.index(count) for count in parts], np.int64)
 
     def footprint(self, archs: Archs, task: Task) -> tuple[Floats, Floats]:

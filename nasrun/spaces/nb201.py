@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from nasrun.errors import ConfigError
-from nasrun.spaces.base import CategoricalSpace, misplaced
+from nasrun.spaces.base import CategoricalSpace
 from nasrun.spaces.dags import line_graph
+from nasrun.spaces.nb201_notation import EDGES, OPERATIONS, read_cell
 from nasrun.spaces.skeleton import conv, head, in_millions, residual
 from nasrun.spec import Archs, Dag, Edges, Floats, Scale, Streams, Supernet, Task
 
 if TYPE_CHECKING:
     from torch import nn
 
-OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-# (to, from) of each decision, in the order of the architecture string.
-EDGES = ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))
 # Decisions along each path from node 0 to node 3, shortest first.
 PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
 WIDTHS = (16, 32, 64)  # channels of the three stages; [A] models/cell_infers/tiny_network.py
@@ -144,22 +142,14 @@ class NB201(CategoricalSpace):
         return f"|{parts[0]}+|{parts[1]}{parts[2]}+|{parts[3]}{parts[4]}{parts[5]}"
 
     def parse(self, text: str) -> Archs:
-        """``(6,)`` architecture of an official string.
+        """``(6,)`` architecture of an official string, or of another notation of the field.
+
+        ``nb201_notation.read_cell`` lists them; white space around is passed over.
 
         Raises:
             ConfigError: not in the format; the message shows the place.
         """
-        place, found = 0, []
-        for node, source in EDGES:
-            place = _expect(text, place, ("+|" if node > 1 else "|") if source == 0 else "")
-            name = text[place:].partition("~")[0]
-            if name not in OPERATIONS:
-                raise _bad(text, place, f"expected one of {', '.join(OPERATIONS)}")
-            place = _expect(text, place + len(name), f"~{source}|")
-            found.append(OPERATIONS.index(name))
-        if place != len(text):
-            raise _bad(text, place, "the string should end here")
-        return np.array(found, np.int64)
+        return np.array(read_cell(text), np.int64)
 
     def footprint(self, archs: Archs, task: Task) -> tuple[Floats, Floats]:
         """``(n,)`` exact parameters and FLOPs in millions of the network that was trained.
@@ -216,13 +206,3 @@ def _term(operation: str, node: str) -> str:
     if operation == "none" or node == ZERO:
         return ZERO
     return node if operation == "skip_connect" else f"({node})@{operation}"
-
-
-def _expect(text: str, place: int, token: str) -> int:
-    if not text.startswith(token, place):
-        raise _bad(text, place, f"expected {token!r}")
-    return place + len(token)
-
-
-def _bad(text: str, place: int, why: str) -> ConfigError:
-    return misplaced("a NAS-Bench-201", text, place, why)

@@ -1,5 +1,6 @@
 """Which pictures a folder of classes holds, and which part each belongs to."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from nasrun.errors import DataError
 from nasrun.images import Labels, draw
 from nasrun.streams import Ints
 from nasrun.tasks.picture_files import is_picture
+
+log = logging.getLogger("nasrun")
 
 VALID_NAMES = ("val", "valid", "validation")
 
@@ -57,6 +60,10 @@ NO_LISTING = Listing(Path(), (), NO_FILES, NO_FILES, None, "")
 def list_folder(root: Path, test_share: float, seed: int) -> Listing:
     """The pictures below ``root``.
 
+    Files that are no pictures of a class are passed over: others than pictures, hidden ones and
+    those in hidden folders, such as the copies in ``.ipynb_checkpoints``, and those beside the
+    folders of the classes. ``origin`` says how many.
+
     Args:
         root: a folder of class folders, or of ``train`` and perhaps ``test`` and ``val`` with them.
         test_share: of the training pictures, where there is no ``test``.
@@ -71,7 +78,9 @@ def list_folder(root: Path, test_share: float, seed: int) -> Listing:
     if not classes:
         raise DataError(f"{top}: expected a folder of pictures for each class, found none")
     train = _files(top, classes)
-    origin = f"folder {root.name}"
+    valid = next((root / name for name in VALID_NAMES if (root / name).is_dir()), None)
+    parts = [part for part in (top, root / "test", valid) if part] if parted else [top]
+    origin = f"folder {root.name}" + _passed_over(root, parts)
     if parted and (root / "test").is_dir():
         test = _files(root / "test", classes)
     else:
@@ -79,7 +88,6 @@ def list_folder(root: Path, test_share: float, seed: int) -> Listing:
         rest = np.setdiff1d(np.arange(len(train.labels)), chosen)
         train, test = train.some(rest), train.some(chosen)
         origin += f"; test pictures drawn by seed {seed}"
-    valid = next((root / name for name in VALID_NAMES if (root / name).is_dir()), None)
     if not parted or valid is None:
         return Listing(root, classes, train, test, None, origin)
     judged = _files(valid, classes)
@@ -98,7 +106,7 @@ def _files(folder: Path, classes: list[str]) -> Files:
         )
     paths, labels = list[Path](), list[int]()
     for number, name in enumerate(classes):
-        own = sorted(path for path in (folder / name).rglob("*") if is_picture(path))
+        own = sorted(path for path in (folder / name).rglob("*") if _belongs(path, folder))
         if not own:
             raise DataError(
                 f"{folder / name}: no picture in it; add some, or delete the folder in every part"
@@ -106,6 +114,27 @@ def _files(folder: Path, classes: list[str]) -> Files:
         paths += own
         labels += [number] * len(own)
     return Files(paths, np.array(labels, np.int64))
+
+
+def _belongs(path: Path, folder: Path) -> bool:
+    """Whether this is a picture in a folder of a class, hidden neither itself nor by a folder."""
+    parts = path.relative_to(folder).parts
+    return len(parts) > 1 and not any(part.startswith(".") for part in parts) and is_picture(path)
+
+
+def _passed_over(root: Path, parts: Sequence[Path]) -> str:
+    """What ``origin`` says of files that are no pictures of a class."""
+    others = [
+        path
+        for folder in parts
+        for path in sorted(folder.rglob("*"))
+        if not path.is_dir() and not _belongs(path, folder)
+    ]
+    if not others:
+        return ""
+    said = f"{len(others)} files that are no pictures of a class"
+    log.warning("%s: %s are passed over, such as %s", root, said, others[0].relative_to(root))
+    return f"; {said} passed over"
 
 
 def _subfolders(folder: Path) -> list[Path]:

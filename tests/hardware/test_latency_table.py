@@ -34,6 +34,23 @@ def test_column_is_read_by_architecture(tmp_path, name):
     assert device.files == {name: hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf" + GOOD.encode(),
+        GOOD.encode("utf-16"),
+        GOOD.replace(",", ";").encode("utf-16-be"),
+        GOOD.replace(",", "\t").encode(),
+        GOOD.replace("arch,phone", " arch , phone ").replace("5.5", " 5.5 ").encode(),
+        GOOD.replace("\n", "\r\n").encode() + b"\r\n,,,\r\n\r\n",
+    ],
+)
+def test_files_of_spreadsheets_are_read(tmp_path, content):
+    device = table(tmp_path, content).opened(SPACE, TASK)
+    archs = SPACE.at(np.array([0, 7, 15_000]))
+    np.testing.assert_array_equal(device.latency_ms(archs), [np.nan, 2.5, 5.5])
+
+
 def test_another_device_another_column(tmp_path):
     device = table(tmp_path, GOOD, device="board")
     device = device.opened(SPACE, TASK)
@@ -76,19 +93,24 @@ def test_missing_file_says_how_to_get_one(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("", "expected a column 'arch'"),
-        ("cell,phone\n", "expected a column 'arch'"),
-        ("arch,phone\n", "no latency for phone"),
+        ("", "the file is empty"),
+        ("cell,phone\nx,1\n", "expected a column 'arch', found only cell, phone"),
+        ("arch,phone\n", r"there is no row below the header \(arch, phone\)"),
+        (f"arch,phone,phone\n{TEXTS[0]},1,2\n", "columns 2 and 3 are both named 'phone'"),
+        (f"arch,phone,arch\n{TEXTS[0]},1,2\n", "columns 1 and 3 are both named 'arch'"),
         (f"arch,phone\n{TEXTS[0]},\n", "no latency for phone"),
-        (f"arch,phone\n{TEXTS[0]},fast\n", "line 2: .*fast"),
-        (f"arch,phone\n{TEXTS[0]},0\n", "line 2: expected a latency above 0 ms, found 0"),
-        (f"arch,phone\n{TEXTS[0]},-1\n", "line 2: expected a latency above 0 ms"),
-        (f"arch,phone\n{TEXTS[0]},inf\n", "line 2: expected a latency above 0 ms"),
-        (f"arch,phone\n{TEXTS[0]},1\n{TEXTS[1]}\n", "line 3: "),
+        (f"arch,phone\n{TEXTS[0]},fast\n", "line 2, column phone: .*fast"),
+        (
+            f"arch,phone\n{TEXTS[0]},0\n",
+            "line 2, column phone: .* above 0 ms, found 0",
+        ),
+        (f"arch,phone\n{TEXTS[0]},-1\n", "line 2, column phone: expected a latency above 0 ms"),
+        (f"arch,phone\n{TEXTS[0]},inf\n", "line 2, column phone: expected a finite number"),
+        (f"arch,phone\n{TEXTS[0]},1\n{TEXTS[1]}\n", "line 3: expected 2 cells, found 1"),
         (f"arch,phone\n{TEXTS[0]},1\n|none~0|x,1\n", "line 3: not a NAS-Bench-201 architecture"),
         (f"arch,phone\n{TEXTS[0]},1\n{TEXTS[0]},2\n", "line 3: the architecture of line 2 again"),
         (b"arch,phone\n\xff\xfe", "cannot be read"),
-        ("arch,phone\n" + 200_000 * "x", r"cannot be read \(field larger"),
+        ("arch,phone\n" + 200_000 * "x", r"cannot be read as CSV \(field larger"),
     ],
 )
 def test_bad_files_are_refused_with_the_place(tmp_path, content, words):

@@ -1,10 +1,16 @@
+import re
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from test_space_contract import OWN
 
+from nasrun.errors import ConfigError
+from nasrun.nets.footprint import footprint
 from nasrun.spaces.darts import DARTS, Kind
+from nasrun.spec import Scale, Task
 from nasrun.streams import Streams
 
 # DARTS_V2 (Liu et al., "DARTS", ICLR 2019, Figures 4 and 5).
@@ -15,6 +21,90 @@ DARTS_V2 = (
     "('max_pool_3x3', 1), ('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 0), "
     "('skip_connect', 2), ('skip_connect', 2), ('max_pool_3x3', 1)], reduce_concat=range(2, 6))"
 )
+
+# As the authors' code has them (genotypes.py of DARTS, SNAS's and P-DARTS's as usually copied).
+PUBLISHED = {
+    "DARTS_V1": """DARTS_V1 = Genotype(normal=[('sep_conv_3x3', 1), ('sep_conv_3x3', 0),
+        ('skip_connect', 0), ('sep_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 1),
+        ('sep_conv_3x3', 0), ('skip_connect', 2)], normal_concat=[2, 3, 4, 5],
+        reduce=[('max_pool_3x3', 0), ('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 0),
+        ('max_pool_3x3', 0), ('skip_connect', 2), ('skip_connect', 2), ('avg_pool_3x3', 0)],
+        reduce_concat=[2, 3, 4, 5])""",
+    "DARTS_V2": """DARTS_V2 = Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1),
+        ('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 1), ('skip_connect', 0),
+        ('skip_connect', 0), ('dil_conv_3x3', 2)], normal_concat=[2, 3, 4, 5],
+        reduce=[('max_pool_3x3', 0), ('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 1),
+        ('max_pool_3x3', 0), ('skip_connect', 2), ('skip_connect', 2), ('max_pool_3x3', 1)],
+        reduce_concat=[2, 3, 4, 5])""",
+    "SNAS": """SNAS = Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1),
+                        ('skip_connect', 0), ('dil_conv_3x3', 1),
+                        ('skip_connect', 1), ('skip_connect', 0),\x20
+                        ('skip_connect',0),  ('sep_conv_3x3', 1)], normal_concat=range(2, 6),
+                reduce=[('max_pool_3x3', 0), ('max_pool_3x3', 1),
+                 ('max_pool_3x3', 1), ('skip_connect', 2),
+                 ('skip_connect', 2), ('max_pool_3x3', 1),
+                 ('max_pool_3x3', 0), ('dil_conv_5x5', 2)], reduce_concat=range(2, 6))""",
+    "PDARTS": """genotype = Genotype(normal=[('skip_connect', 0), ('dil_conv_3x3', 1),
+        ('skip_connect', 0),('sep_conv_3x3', 1), ('sep_conv_3x3', 1), ('sep_conv_3x3', 3),
+        ('sep_conv_3x3',0), ('dil_conv_5x5', 4)], normal_concat=range(2, 6),
+        reduce=[('avg_pool_3x3', 0), ('sep_conv_5x5', 1), ('sep_conv_3x3', 0), ('dil_conv_5x5', 2),
+        ('max_pool_3x3', 0), ('dil_conv_3x3', 1), ('dil_conv_3x3', 1), ('dil_conv_5x5', 3)],
+        reduce_concat=range(2, 6))""",
+}
+TASK = Task("cifar10", 10, 32, "cifar10", "cifar10", 50_000, 10_000)
+
+
+# Millions of parameters: DARTS_V2 by the authors' code; the others as later papers count them.
+@pytest.mark.parametrize(
+    ("name", "params_m", "digits"),
+    [("DARTS_V2", 3.349342, 6), ("PDARTS", 3.43, 2), ("SNAS", 2.66, 2)],
+)
+def test_published_genotypes_have_the_published_parameters(name, params_m, digits):
+    space = OWN["darts"]
+    with torch.device("meta"):
+        network = space.build(space.parse(PUBLISHED[name]), TASK, Scale(channels=36, cells=20))
+    assert round(footprint(network, 32)[0], digits) == round(params_m, digits)
+
+
+WRITTEN = {
+    "authors'": PUBLISHED["DARTS_V2"],
+    "ours": DARTS_V2,
+    "quotes": DARTS_V2.replace("'", '"'),
+    "tight": DARTS_V2.replace(" ", ""),
+    "wide": DARTS_V2.replace("(", " (\n ").replace("=", " =\t").replace("[", "[\r\n") + "\n",
+    "assigned": f"\n  genotype_1={DARTS_V2}  \n",
+    "commas": DARTS_V2.replace(")]", "),\n]").replace("range(2, 6))", "(2, 3, 4, 5,),)"),
+    "list": DARTS_V2.replace("range(2, 6)", "list(range(2, 6))"),
+    "by node": re.sub(r"(\('\w+', \d\), \('\w+', \d\))", r"[\1]", DARTS_V2),
+    "node tuples": re.sub(r"(\('\w+', \d\)), (\('\w+', \d\))", r"(\1, \2)", DARTS_V2),
+}
+
+
+@pytest.mark.parametrize("text", WRITTEN.values(), ids=WRITTEN)
+def test_a_genotype_may_be_written_as_the_field_does(text):
+    space = OWN["darts"]
+    assert space.text(space.parse(text)) == space.text(space.parse(DARTS_V2))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("range(2, 6), reduce", "range(2, 5), reduce", r"expected '6' at character 210"),
+        ("range(2, 6), reduce", "[2, 3, 5], reduce", r"expected '4' at character"),
+        ("range(2, 6), reduce", "[2, 3, 4, 5, 6], reduce", r"expected ']' at character"),
+        ("('sep_conv_3x3', 0)", "('none', 0)", "expected one of max_pool_3x3"),
+        ("('sep_conv_3x3', 0)", "('sep_conv_3x3\", 0)", "expected one of max_pool_3x3"),
+        ("('sep_conv_3x3', 0)", "('sep_conv_3x3', 2)", "expected a node from 0 to 1"),
+        ("('sep_conv_3x3', 0)", "('sep_conv_3x3', -1)", "expected a node from 0 to 1"),
+        ("('sep_conv_3x3', 0)", f"('sep_conv_3x3', {'9' * 9000})", "expected a node from 0 to 1"),
+        ("('sep_conv_3x3', 0)", "('sep_conv_3x3', 1)", "the node reads node 1 already"),
+        ("Genotype", "a b = Genotype", "expected 'Genotype'"),
+        ("reduce_concat", "reduced", "expected 'reduce_concat'"),
+    ],
+)
+def test_other_genotypes_are_refused_with_the_place(old, new, message):
+    with pytest.raises(ConfigError, match=message.replace("]", r"\]")):
+        OWN["darts"].parse(DARTS_V2.replace(old, new, 1))
 
 
 def edges(adjacency):

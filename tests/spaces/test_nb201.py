@@ -1,5 +1,6 @@
 import csv
 import gzip
+import re
 from collections import defaultdict
 
 import numpy as np
@@ -11,6 +12,7 @@ from space_records import assert_official_footprint, task_of
 
 from nasrun.errors import ConfigError
 from nasrun.spaces.nb201 import EDGES, NB201, OPERATIONS, PATHS, Encoding, Mutation
+from nasrun.spec import Task
 from nasrun.streams import Streams
 
 SPACE = NB201()
@@ -53,6 +55,73 @@ def test_bad_strings_show_where(text, place, why):
     assert f"at character {place}: {text[: place - 1]!r} >>> {text[place - 1 :]!r}" in str(
         caught.value
     )
+
+
+TEXT = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|none~2|"
+ARCH = [3, 0, 2, 1, 4, 0]
+TUPLES = (
+    (("nor_conv_3x3", 0),),
+    (("none", 0), ("nor_conv_1x1", 1)),
+    (("skip_connect", 0), ("avg_pool_3x3", 1), ("none", 2)),
+)
+# NASLib: edges 1-2, 1-3, 1-4, 2-3, 2-4, 3-4; operations skip, none, 3x3, 1x1, pool.
+NASLIB = (2, 1, 0, 3, 4, 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f" {TEXT}\n",
+        f"\r\n{TEXT}\t",
+        f"Structure(4 nodes with {TEXT})",
+        f"Structure({TEXT})\n",
+        str(TUPLES),
+        str(list(TUPLES)),
+        str([list(node) for node in TUPLES]),
+        f"Structure({TUPLES})",
+        str(TUPLES).replace("'", '"').replace(" ", ""),
+        str(NASLIB),
+        str(list(NASLIB)),
+        f" {NASLIB}\n",
+        "302140",
+        "302140\n",
+    ],
+)
+def test_notations_of_the_field(text):
+    np.testing.assert_array_equal(SPACE.parse(text), ARCH)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "why"),
+    [
+        ("30214", 6, "expected a digit from 0 to 4"),
+        ("000284", 5, "expected a digit from 0 to 4"),  # the number of a record
+        ("3021400", 7, "the string should end here"),
+        ("(2, 1, 0, 3, 4)", 15, "expected ','"),
+        ("(2, 1, 0, 3, 4, 5)", 17, "expected an operation from 0 to 4"),
+        ("(2, 1, 0, 3, 4, 1]", 18, "expected ')'"),
+        ("Structure(4 nodes with |none~0|", 32, "expected '+|'"),
+        (f"Structure(4 nodes with {TEXT}", 24 + len(TEXT), "expected ')'"),
+        (str(TUPLES).replace("1x1', 1", "1x1', 0"), 40, "expected node 1"),
+        (str(TUPLES).replace("'none', 0", "'zero', 0"), 29, "expected one of none"),
+    ],
+)
+def test_bad_notations_show_where(text, place, why):
+    with pytest.raises(ConfigError, match=f"{re.escape(why)}.* at character {place}: "):
+        SPACE.parse(text)
+
+
+@pytest.mark.data
+def test_naslibs_tuples_are_the_networks_that_were_measured(data_dir):
+    """Their parameters, which NASLib counted on 10 classes, tell edges and operations apart."""
+    with gzip.open(data_dir / "suite_zero" / "extra_tasks_200.csv.gz", "rt") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["space"] == "nasbench201"]
+    rows = [row for row in rows if row["task"] == "svhn"]
+    assert len(rows) > 190
+    archs = np.array([SPACE.parse(row["arch"]) for row in rows])
+    task = Task("svhn", 10, 32, "svhn", "svhn", 1, 1)
+    params, _ = SPACE.footprint(archs, task)
+    np.testing.assert_allclose(params, [float(row["params"]) for row in rows], atol=1e-6)
 
 
 def chi_square(counts, probabilities):

@@ -76,7 +76,7 @@ def test_text_round_trip(space, data):
 def test_bad_texts_are_refused_with_the_place(space, data):
     good = space.text(architectures(space, data))
     cut = data.draw(st.integers(0, len(good) - 1))
-    for bad in (good[:cut], good[:cut] + "?" + good[cut:], good + "?", "", " " + good):
+    for bad in (good[:cut], good[:cut] + "?" + good[cut:], good + "?", ""):
         with pytest.raises(ConfigError, match=r"at character \d+: .* >>> ") as caught:
             space.parse(bad)
         before, _, after = str(caught.value).rpartition(": ")[2].partition(" >>> ")

@@ -18,14 +18,22 @@ def task(tmp_path, **changes):
 
 
 @pytest.mark.parametrize("suffix", [".gz", ""])
-def test_pictures_become_colour_at_the_tasks_size(tmp_path, suffix):
-    train, _ = tiny_files.write_mnist(tmp_path / FOLDER, suffix=suffix)
+@pytest.mark.parametrize("joint", ["-", "."])
+def test_pictures_become_colour_at_the_tasks_size(tmp_path, suffix, joint):
+    train, _ = tiny_files.write_mnist(tmp_path / FOLDER, suffix=suffix, joint=joint)
     splits = task(tmp_path).load()
     expected = np.repeat(resized(train, 32), 3, axis=1)
     assert np.array_equal(splits.search_train.pixels, expected)
     assert np.array_equal(splits.search_train.labels, tiny_files.labels(60, 10))
     assert splits.source == "MNIST, grey as three equal channels; split drawn by seed 0"
     assert [len(splits.search_valid), len(splits.final_test)] == [20, 20]
+
+
+def test_a_folder_beside_a_file_with_a_dot_is_passed_over(tmp_path):
+    tiny_files.write_mnist(tmp_path / FOLDER, suffix="", joint=".")
+    for name in ("train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
+        (tmp_path / FOLDER / name).mkdir()
+    assert len(task(tmp_path).load().search_train) == 60
 
 
 def test_a_folder_outside_the_data_is_looked_in(tmp_path):

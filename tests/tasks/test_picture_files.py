@@ -1,4 +1,5 @@
 import logging
+import os
 
 import numpy as np
 import pytest
@@ -95,6 +96,33 @@ def test_a_broken_picture_is_named_and_nothing_is_kept(paths, tmp_path, content)
     assert not list((tmp_path / "cache").iterdir())
     paths[3].write_bytes(whole)
     assert len(pixels(paths, tmp_path)) == 5
+
+
+def test_a_postscript_file_under_another_name_starts_nothing(tmp_path, monkeypatch):
+    from PIL import EpsImagePlugin
+
+    started = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *a, **k: started.append(a))
+    path = tmp_path / "x.jpg"
+    Image.new("RGB", (8, 8)).save(path, "EPS")
+    with pytest.raises(DataError, match=r"x\.jpg: this picture cannot be decoded.*expected one of"):
+        pixels([path], tmp_path)
+    assert not started
+
+
+@pytest.mark.parametrize("suffix", sorted(picture_files.SUFFIXES))
+def test_every_suffix_has_its_decoder(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    mode, colour = ("L", 200) if suffix == ".pgm" else ("RGB", (200, 200, 200))
+    Image.new(mode, (8, 8), colour).save(path)
+    np.testing.assert_allclose(pixels([path], tmp_path), 200, atol=3)
+
+
+def test_a_pipe_is_no_picture(tmp_path):
+    os.mkfifo(tmp_path / "x.png")
+    assert not picture_files.is_picture(tmp_path / "x.png")
+    tiny_files.write_picture(tmp_path / "y.png")
+    assert picture_files.is_picture(tmp_path / "y.png")
 
 
 def test_a_cache_that_cannot_be_written_is_named(paths, tmp_path):

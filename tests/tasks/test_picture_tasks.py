@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import tiny_files
@@ -5,6 +7,7 @@ import tiny_files
 from nasrun.errors import ConfigError, DataError
 from nasrun.tasks.aircraft import Aircraft
 from nasrun.tasks.base import ValidFrom
+from nasrun.tasks.folder_listing import list_folder
 from nasrun.tasks.image_folder import ImageFolder
 from nasrun.tasks.pets import Pets
 
@@ -112,6 +115,36 @@ def test_pictures_in_subfolders_of_a_class_count(tmp_path):
     own = folder(tmp_path)
     assert own.train_images + own.valid_images + own.test_images == 31
     assert "image_folder/photos/cat/more" in own.load().files
+
+
+@pytest.mark.parametrize("parts", [[""], ["train", "test", "val"]])
+def test_files_that_are_no_pictures_of_a_class_are_passed_over(tmp_path, caplog, parts):
+    """Copies that a notebook leaves could else be in another part than their originals."""
+    root = tmp_path / "photos"
+    for part in parts:
+        tiny_files.write_folder(root / part)
+    clean = list_folder(root, 0.2, 0)
+    assert clean.origin.startswith("folder photos")
+    assert "passed over" not in clean.origin + caplog.text
+    last = root / parts[-1]
+    tiny_files.write_picture(last / "cat" / ".ipynb_checkpoints" / "0-checkpoint.png")
+    tiny_files.write_picture(last / "cat" / "deep" / ".thumbs" / "more" / "0.png")
+    tiny_files.write_picture(last / ".trash" / "0.png")
+    tiny_files.write_picture(last / "dog" / "._00.png")
+    tiny_files.write_picture(last / "beside.png")
+    (last / "owl" / "Thumbs.db").write_bytes(b"x")
+    (last / "owl" / "notes.txt").write_text("x")
+    os.mkfifo(last / "owl" / "pipe.png")
+    found = list_folder(root, 0.2, 0)
+    assert found.train.paths == clean.train.paths
+    assert found.test.paths == clean.test.paths
+    assert found.classes == clean.classes
+    said = "8 files that are no pictures of a class"
+    assert f"; {said} passed over" in found.origin
+    assert (
+        f"{root}: {said} are passed over, such as {last.relative_to(root) / '.trash'}"
+        in caplog.text
+    )
 
 
 def test_what_a_folder_lacks_is_said(tmp_path):

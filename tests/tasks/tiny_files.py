@@ -86,11 +86,11 @@ def write_idx(path, array):
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
 
 
-def write_mnist(folder, train=60, test=40, suffix=".gz"):
+def write_mnist(folder, train=60, test=40, suffix=".gz", joint="-"):
     parts = {"train": pixels(train, 28, 1), "t10k": pixels(test, 28, 1, seed=1)}
     for name, own in parts.items():
-        write_idx(folder / f"{name}-images-idx3-ubyte{suffix}", own[:, 0])
-        write_idx(folder / f"{name}-labels-idx1-ubyte{suffix}", labels(len(own), 10))
+        write_idx(folder / f"{name}-images{joint}idx3-ubyte{suffix}", own[:, 0])
+        write_idx(folder / f"{name}-labels{joint}idx1-ubyte{suffix}", labels(len(own), 10))
     return parts["train"], parts["t10k"]
 
 
