@@ -141,7 +141,7 @@ class Tally:
         """Take in a cohort."""
         self.evaluations += int(outcome.evaluations.sum())
         self.best = float(np.fmax.reduce(np.append(outcome.reward, self.best)))
-        self._measured += int(history.counted.sum())
+        self._measured += int(history.tried.sum())
         self._failed += int(history.failed.sum())
         self._without_cost += int(history.without_cost.sum())
 

@@ -16,7 +16,7 @@ from nasrun.hardware.none import NoDevice
 from nasrun.pipeline import retrain, run, search
 from nasrun.record.recorder import Recorder
 from nasrun.record.rows import EVALUATION_COLUMNS, TRIAL_COLUMNS
-from nasrun.spec import ACCURACY, Metric, Protocol, Task
+from nasrun.spec import ACCURACY, Measured, Metric, Protocol, Task
 from nasrun.streams import Streams
 from nasrun.tasks.synthetic_images import SyntheticImages
 
@@ -285,3 +285,31 @@ def test_a_method_that_trains_by_itself_scores_in_the_metric_of_the_task():
     evaluator = ToyEvaluator(metric=made_up)
     assert toy_experiment(RandomSearch(), evaluator=evaluator).opened().metric is made_up
     assert toy_experiment(TrainsByItself(), evaluator=evaluator).opened().metric is ACCURACY
+
+
+class Generator(RandomSearch):
+    """Names an architecture without measuring it, then measures as often as it plans to."""
+
+    @property
+    def planned_steps(self):
+        return 4
+
+    def step(self):
+        measured = super().step()
+        if self.steps > 1:
+            return measured
+        unknown, none = np.full(len(measured.archs), np.nan), np.zeros(len(measured.archs))
+        return Measured.scored(measured.archs, none.astype(int), unknown, none, none.astype(int))
+
+
+def test_a_step_that_measures_nothing_is_no_failure(tmp_path, caplog):
+    with caplog.at_level("WARNING", logger="nasrun"):
+        record(toy_experiment(Generator()), tmp_path / "generated")
+        rows = read_csv(tmp_path / "generated" / "trials.csv")
+        assert [(row["evaluations"], row["failed"]) for row in rows] == [("3", "0")] * 3
+        assert caplog.messages == []
+        failing = ToyEvaluator(fails_below=10**6)
+        record(toy_experiment(Generator(), evaluator=failing), tmp_path / "failing")
+    rows = read_csv(tmp_path / "failing" / "trials.csv")
+    assert [(row["evaluations"], row["failed"]) for row in rows] == [("3", "3")] * 3
+    assert "100.0 % of 9 measurements failed" in caplog.messages[0]

@@ -44,9 +44,16 @@ class History:
         return np.array(self._counted)
 
     @property
+    def tried(self) -> Mask:
+        """``(steps, T)`` which steps count and stand for an evaluation at least."""
+        ones = np.ones(len(self.seeds), np.int64)
+        counts = [one.count if one.count is not None else ones for one in self._measured]
+        return self.counted & (np.array(counts) > 0)
+
+    @property
     def failed(self) -> Ints:
-        """``(T,)`` measurements that count and gave no score."""
-        return (self.counted & np.isnan(self._stack("score"))).sum(axis=0)
+        """``(T,)`` evaluations that count and gave no score."""
+        return (self.tried & np.isnan(self._stack("score"))).sum(axis=0)
 
     @property
     def without_cost(self) -> Ints:
