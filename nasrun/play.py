@@ -47,8 +47,9 @@ def play(
         ConfigError: the budget ends before the first measurement, or costs are unknown.
     """
     algorithm.start(problem, streams, phase)
-    budget = budget.within(algorithm.planned_steps)
-    meter = Meter(budget, problem.trials, algorithm.startup_steps, algorithm.planned_steps)
+    planned_steps = algorithm.planned_steps if phase is Phase.SEARCH else None
+    budget = budget.within(planned_steps)
+    meter = Meter(budget, problem.trials, algorithm.startup_steps, planned_steps)
     archs: Archs = np.zeros((problem.trials, len(problem.space.decisions)), np.int64)
     fronts: list[Archs] | None = None
     best = -np.inf

@@ -8,15 +8,17 @@ from toys import TASK, ToyEvaluator, ToySpace, toy_experiment, toy_problem
 
 from nasrun.algorithms.random_search import RandomSearch
 from nasrun.algorithms.rea import REA
-from nasrun.budget import Edge
+from nasrun.budget import Budget, Edge
 from nasrun.errors import ConfigError, DataError, UnsupportedError
 from nasrun.experiment import problem_of
 from nasrun.files import read_csv
 from nasrun.hardware.none import NoDevice
 from nasrun.pipeline import retrain, run, search
+from nasrun.play import play
+from nasrun.record.history import History
 from nasrun.record.recorder import Recorder
 from nasrun.record.rows import EVALUATION_COLUMNS, TRIAL_COLUMNS
-from nasrun.spec import ACCURACY, Measured, Metric, Protocol, Task
+from nasrun.spec import ACCURACY, Measured, Metric, Phase, Protocol, Task
 from nasrun.streams import Streams
 from nasrun.tasks.synthetic_images import SyntheticImages
 
@@ -313,3 +315,11 @@ def test_a_step_that_measures_nothing_is_no_failure(tmp_path, caplog):
     rows = read_csv(tmp_path / "failing" / "trials.csv")
     assert [(row["evaluations"], row["failed"]) for row in rows] == [("3", "3")] * 3
     assert "100.0 % of 9 measurements failed" in caplog.messages[0]
+
+
+def test_a_plan_ends_a_search_and_no_meta_epoch():
+    for phase, steps in ((Phase.SEARCH, 4), (Phase.META_TRAIN, 8)):
+        history = History(np.arange(2))
+        problem, streams = toy_problem(lambda archs: archs.sum(axis=1), 2), Streams(range(2))
+        play(Generator(), problem, Budget(evaluations=7), streams, phase, history)
+        assert len(history) == steps
