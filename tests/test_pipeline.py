@@ -18,7 +18,7 @@ from nasrun.play import play
 from nasrun.record.history import History
 from nasrun.record.recorder import Recorder
 from nasrun.record.rows import EVALUATION_COLUMNS, TRIAL_COLUMNS
-from nasrun.spec import ACCURACY, Measured, Metric, Phase, Protocol, Task
+from nasrun.spec import ACCURACY, Measured, Metric, Phase, Protocol, Task, metric_named
 from nasrun.streams import Streams
 from nasrun.tasks.synthetic_images import SyntheticImages
 
@@ -323,3 +323,21 @@ def test_a_plan_ends_a_search_and_no_meta_epoch():
         problem, streams = toy_problem(lambda archs: archs.sum(axis=1), 2), Streams(range(2))
         play(Generator(), problem, Budget(evaluations=7), streams, phase, history)
         assert len(history) == steps
+
+
+def test_a_metric_that_reports_would_turn_round_is_refused():
+    own = Metric("rmse_m", "RMSE", "m", higher_is_better=False)
+    with pytest.raises(ConfigError, match=r"rmse_m is better if lower, .* call it neg_rmse_m"):
+        toy_experiment(RandomSearch(), evaluator=ToyEvaluator(metric=own)).opened()
+    judged = replace(toy_experiment(RandomSearch()), scorer=Judged(metric=own))
+    with pytest.raises(ConfigError, match="rmse_m is better if lower"):
+        judged.opened()
+    for metric in (replace(own, higher_is_better=True), metric_named("perplexity")):
+        toy_experiment(RandomSearch(), evaluator=ToyEvaluator(metric=metric)).opened()
+
+
+class Judged(ToyEvaluator):
+    """The toy evaluator, whose final figures are in its own metric."""
+
+    def final_metric(self, task):
+        return self.metric
