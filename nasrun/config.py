@@ -206,14 +206,26 @@ def named_space(name: str, folder: Path, where: str) -> SearchSpace:
 
 
 def _named(name: str, folders: Sequence[Path], where: str) -> DictConfig:
-    """The content of a group's file."""
+    """The content of a group's file, on top of those of its folder that it builds on."""
     files = {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
     if name not in files:
         known = ", ".join(sorted(files))
         raise ConfigError(f"{where} names {name!r}, which is none of {known}")
     node = OmegaConf.load(files[name])
     assert isinstance(node, DictConfig)
-    return node
+    entries = node.pop("defaults", [])
+    if any(not isinstance(entry, str) or "/" in entry for entry in entries):
+        raise ConfigError(
+            f"{where} names {name!r}, whose defaults must be other files of its own folder, got "
+            f"{OmegaConf.to_container(entries)}: write out what they stand for"
+        )
+    parts = [
+        node if entry == "_self_" else _named(entry, folders, f"{files[name]}: defaults")
+        for entry in dict.fromkeys([*entries, "_self_"])
+    ]
+    merged = OmegaConf.merge(*parts)
+    assert isinstance(merged, DictConfig)
+    return merged
 
 
 def _task(node: DictConfig, where: str, config: DictConfig, folders: Sequence[Path]) -> Task:

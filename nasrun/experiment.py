@@ -31,6 +31,7 @@ from nasrun.spec import (
     Session,
     Streams,
     Task,
+    require_readable,
 )
 
 
@@ -66,12 +67,14 @@ class Experiment:
     def opened(self) -> "Opened":
         """Load what measuring and judging need; what the data cannot serve is refused here."""
         measuring = self.evaluator.opened(self.space, self.task)
+        require_readable(measuring.metric)
         judging = measuring
         if self.scorer is not None:
             self.scorer.check_scorer()
             judging = self.scorer.opened(self.space, self.task)
         for task in self.final_tasks:
             judging.check_final(task)
+            require_readable(judging.final_metric(task))
         if self.export:
             judging.check_export(list(self.export))
         device = self.hardware.opened(self.space, self.task)

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from nasrun.experiment import Experiment
 from nasrun.play import Watch
+from nasrun.spec import ACCURACY
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class Pace:
         each: measurements that a trial may make; None if its budget is not counted in them.
         late: whether something else comes first: the pace then counts from the first measurement.
         clock: seconds, from anywhere.
+        decimals: of the best reward.
     """
 
     trials: int
@@ -36,6 +38,7 @@ class Pace:
     each: int | None = None
     late: bool = False
     clock: Callable[[], float] = time.perf_counter
+    decimals: int = ACCURACY.decimals
     finished: int = field(init=False)
     evaluations: int = field(init=False, default=0)
     best: float = field(init=False, default=NOTHING)
@@ -89,7 +92,7 @@ class Pace:
 
     def figures_text(self) -> str:
         """Such as ``best 73.49, 12,345 evaluations, 8,100/s``."""
-        best = "" if self.best == NOTHING else f"best {self.best:.2f}, "
+        best = "" if self.best == NOTHING else f"best {self.best:.{self.decimals}f}, "
         return f"{best}{self.evaluations:,} evaluations, {_rate_text(self.rate)}"
 
     def left_text(self) -> str:
@@ -126,7 +129,9 @@ def live(
     """
     console = console or Console(stderr=True)
     each = experiment.budget.within(experiment.algorithm.planned_steps).evaluations
-    pace = Pace(len(experiment.seeds), kept, each, late=experiment.meta is not None)
+    decimals = experiment.task.metric.decimals
+    late = experiment.meta is not None
+    pace = Pace(len(experiment.seeds), kept, each, late, decimals=decimals)
     label = f"{experiment.algorithm.name} on {experiment.task.name}"
     if console.is_terminal and not sweep:
         with _bar(pace, label, console, FIRST if experiment.meta else "") as watch:

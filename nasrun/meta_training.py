@@ -14,7 +14,7 @@ from nasrun.play import Outcome, play
 from nasrun.record.artifact import Artifact, Made, code_hash, fetch
 from nasrun.record.history import History
 from nasrun.record.rows import EVALUATION_COLUMNS, by_column
-from nasrun.spec import Algorithm, Measuring, Phase, Streams, Task
+from nasrun.spec import Algorithm, Measuring, MetaSession, Phase, Streams, Task
 
 META_COLUMNS = ("epoch", "task", *EVALUATION_COLUMNS)
 
@@ -48,6 +48,8 @@ def meta_train(opened: Opened) -> Artifact:
     meta = experiment.meta
     parts = (experiment.algorithm, meta.pool, experiment.evaluator, experiment.space)
     files = {**opened.device.files, **session.files}
+    if experiment.algorithm.reads_images:
+        files |= _image_files(session, meta.pool.epochs)
     inputs = {**meta.recipe, "code": code_hash(*(type(part) for part in parts))}
     if session.uses_target:
         files = {**opened.measuring.files, **files}
@@ -55,6 +57,16 @@ def meta_train(opened: Opened) -> Artifact:
         inputs["task"] = None
     inputs["data"] = dict(sorted(files.items()))
     return fetch(meta.folder, inputs, lambda: _made(opened))
+
+
+def _image_files(session: MetaSession, epochs: int) -> dict[str, str]:
+    """Files of the images of a pool's tasks and their sha256; the config has their places alone."""
+    tasks = {task.name: task for task, _ in map(session.problem, range(epochs))}
+    return {
+        f"{name}/{file}": digest
+        for name, task in tasks.items()
+        for file, digest in task.load().files.items()
+    }
 
 
 def _made(opened: Opened) -> Made:

@@ -33,6 +33,7 @@ class Meter:
         # because comparing with every step so far would make long runs quadratic.
         self._longest: list[dict[bytes, int]] = [{} for _ in range(trials)]
         self.evaluations: Ints = np.zeros(trials, np.int64)
+        self.failed: Ints = np.zeros(trials, np.int64)  # those of them that gave no score
         self._known: Mask = np.zeros(trials, np.bool_)  # whether any cost has been
         self._clock_s: Floats = np.zeros(trials)
         self.wall_s: Floats = np.full(trials, np.nan)
@@ -52,7 +53,9 @@ class Meter:
         self._clock_s = np.where(counted, after_s, self._clock_s)
         self._known = self._known | (counted & known)
         count = np.ones(len(free), np.int64) if measured.count is None else measured.count
-        self.evaluations = self.evaluations + np.where(counted & ~free, count, 0)
+        charged = np.where(counted & ~free, count, 0)
+        self.evaluations = self.evaluations + charged
+        self.failed = self.failed + np.where(np.isnan(measured.score), charged, 0)
         timed = self._budget.simulated_s is not None
         self._finish(over, free | (count == 0) | (timed & ~known), elapsed_s)
         return counted, replace(measured, cost_s=cost_s)

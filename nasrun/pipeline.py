@@ -45,7 +45,7 @@ def retrain(opened: Opened, outcome: Outcome, history: History) -> Iterator[Tria
     names = texts(experiment.space, outcome.archs)
     simulated_s, wall_s = (cells(seconds) for seconds in _seconds(opened, outcome))
     reward, latency_ms = cells(outcome.reward), cells(opened.device.latency_ms(outcome.archs))
-    failed = history.failed.tolist()
+    failed = outcome.failed.tolist()
     for trial, seed in enumerate(history.seeds.tolist()):
         for task, score, figure in zip(experiment.final_tasks, scores, figures, strict=True):
             yield TrialRow(
@@ -135,28 +135,27 @@ class Tally:
 
     def __init__(self) -> None:
         self.evaluations, self.best = 0, -np.inf
-        self._measured = self._failed = self._without_cost = 0
+        self._failed = self._scored = self._without_cost = 0
 
     def add(self, outcome: Outcome, history: History) -> None:
         """Take in a cohort."""
         self.evaluations += int(outcome.evaluations.sum())
         self.best = float(np.fmax.reduce(np.append(outcome.reward, self.best)))
-        self._measured += int(history.evaluated.sum())
-        self._failed += int(history.failed.sum())
+        self._failed += int(outcome.failed.sum())
+        self._scored += int(history.scored.sum())
         self._without_cost += int(history.without_cost.sum())
 
     def tell(self, label: str) -> None:
         """Say what the figures alone would not: failures, and costs that are not known."""
-        if self._failed > MOSTLY * self._measured:
+        if self._failed > MOSTLY * self.evaluations:
             log.warning(
                 "%s: %.1f %% of %d measurements failed, so little was learnt: see val_score in "
-                "evaluations.csv", label, 100 * self._failed / self._measured, self._measured,
+                "evaluations.csv", label, 100 * self._failed / self.evaluations, self.evaluations,
             )  # fmt: skip
-        succeeded = self._measured - self._failed
-        if 0 < self._without_cost < succeeded:
+        if 0 < self._without_cost < self._scored:
             log.warning(
                 "%s: %d of %d measurements have no known cost, so simulated_s is too low",
-                label, self._without_cost, succeeded,
+                label, self._without_cost, self._scored,
             )  # fmt: skip
 
 

@@ -19,6 +19,8 @@ Watch = Callable[[int, int, float], None]
 class Outcome:
     """What ``T`` trials found and spent; ``wall_s`` is this machine's time until each finished.
 
+    ``failed`` counts those of the ``evaluations`` that gave no score.
+
     ``fronts`` has each trial's best compromises ``(k, L)``, if the algorithm names them.
     """
 
@@ -27,6 +29,7 @@ class Outcome:
     evaluations: Ints
     clock_s: Floats
     wall_s: Floats
+    failed: Ints
     fronts: list[Archs] | None = None
 
 
@@ -47,8 +50,9 @@ def play(
         ConfigError: the budget ends before the first measurement, or costs are unknown.
     """
     algorithm.start(problem, streams, phase)
-    budget = budget.within(algorithm.planned_steps)
-    meter = Meter(budget, problem.trials, algorithm.startup_steps, algorithm.planned_steps)
+    planned_steps = algorithm.planned_steps if phase is Phase.SEARCH else None
+    budget = budget.within(planned_steps)
+    meter = Meter(budget, problem.trials, algorithm.startup_steps, planned_steps)
     archs: Archs = np.zeros((problem.trials, len(problem.space.decisions)), np.int64)
     fronts: list[Archs] | None = None
     best = -np.inf
@@ -74,7 +78,8 @@ def play(
             best = float(np.fmax.reduce(np.append(measured.reward[counted], best)))
             watch(int(meter.finished.sum()), int(meter.evaluations.sum()), best)
     reward = history.reward_of(archs)
-    return Outcome(archs, reward, meter.evaluations, meter.clock_s, meter.wall_s, fronts)
+    spent = meter.evaluations, meter.clock_s, meter.wall_s, meter.failed
+    return Outcome(archs, reward, *spent, fronts)
 
 
 def _nothing_fits(budget: Budget, measured: Measured) -> ConfigError:

@@ -12,6 +12,7 @@ from nasrun.__main__ import CONF
 from nasrun.budget import Budget
 from nasrun.config import build, check
 from nasrun.pipeline import search
+from nasrun.play import Outcome
 from nasrun.spec import Algorithm, Measured
 
 FILES = sorted((CONF / "algorithm").glob("*.yaml"))
@@ -99,15 +100,46 @@ class Trace:
 
 
 def trace(experiment, **changes) -> Trace:
-    """Play the search of an experiment; ``seeds`` and whatever else ``changes`` names replaced."""
+    """Play the search of an experiment; ``seeds`` and whatever else ``changes`` names replaced.
+
+    Trials of a method that is no cohort's are played one after the other, as the pipeline does.
+    """
     experiment = replace(experiment, **changes)
-    outcome, history = search(experiment.opened(), np.array(experiment.seeds), None)
-    measured: list[Measured] = history._measured
-    return Trace(
-        outcome,
-        *(np.array([getattr(m, name) for m in measured]) for name in ("archs", "epochs", "reward")),
-        np.array(history._counted),
-    )
+    seeds = np.array(experiment.seeds)
+    cohorts = [seeds] if experiment.algorithm.cohort else np.split(seeds, len(seeds))
+    traces = []
+    for cohort in cohorts:
+        outcome, history = search(experiment.opened(), cohort, None)
+        measured: list[Measured] = history._measured
+        names = ("archs", "epochs", "reward")
+        columns = (np.array([getattr(one, name) for one in measured]) for name in names)
+        traces.append(Trace(outcome, *columns, np.array(history._counted)))
+    return traces[0] if len(traces) == 1 else side_by_side(traces)
+
+
+def side_by_side(traces) -> Trace:
+    """The trials of several traces; steps that a shorter one lacks repeat its last, uncounted."""
+    steps = max(len(each.counted) for each in traces)
+
+    def joined(name):
+        parts = [getattr(each, name) for each in traces]
+        last = [np.repeat(part[-1:], steps - len(part), axis=0) for part in parts]
+        if name == "counted":
+            last = [np.zeros_like(part) for part in last]
+        return np.concatenate(
+            [np.concatenate(both) for both in zip(parts, last, strict=True)], axis=1
+        )
+
+    outcomes = [vars(each.outcome) for each in traces]
+    fronts = [each["fronts"] for each in outcomes]
+    arrays = {
+        name: np.concatenate([each[name] for each in outcomes])
+        for name in outcomes[0]
+        if name != "fronts"
+    }
+    every = None if fronts[0] is None else [front for own in fronts for front in own]
+    names = ("archs", "epochs", "reward", "counted")
+    return Trace(Outcome(**arrays, fronts=every), *map(joined, names))
 
 
 def budget(**limits) -> Budget:

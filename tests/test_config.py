@@ -3,13 +3,14 @@ from enum import Enum
 from pathlib import Path
 
 import pytest
+from composed import CONF, composed
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from nasrun.algorithms.rea import REA
 from nasrun.budget import Budget
-from nasrun.config import build, identity
+from nasrun.config import build, identity, named_task
 from nasrun.errors import ConfigError
 from nasrun.record.provenance import config_hash
 from nasrun.spec import Algorithm, SearchSpace, Task
@@ -165,3 +166,23 @@ def test_moving_files_to_another_place_keeps_the_identity_of_a_run():
 def test_whatever_changes_a_result_changes_the_identity(change):
     assert identity(composed_run(**change), {}) != identity(composed_run(), {})
     assert identity(composed_run(), {"table.pkl": "ab12"}) != identity(composed_run(), {})
+
+
+def test_a_task_file_may_build_on_others_of_its_group(tmp_path):
+    files = {
+        "child": "defaults: [synthetic_images]\nname: child\ndata_seed: 3\n",
+        "below": "defaults: [_self_, child]\nname: below\n",
+        "other": "defaults: [/space@x: nb201]\nname: other\n",
+    }
+    for name, text in files.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+    folders = [CONF / "task", tmp_path]
+
+    def named(name):
+        return named_task(name, composed(), folders, "retrain.tasks")
+
+    child = named("child")
+    assert (child.name, child.data_seed, child.classes) == ("child", 3, 4)
+    assert named("below").name == "child"  # what stands behind _self_ goes on top of it
+    with pytest.raises(ConfigError, match="defaults must be other files of its own folder"):
+        named("other")

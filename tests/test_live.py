@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from toys import toy_experiment
+from toys import TASK, toy_experiment
 
 from nasrun import live as live_module
 from nasrun.algorithms.random_search import RandomSearch
 from nasrun.experiment import MetaTraining
 from nasrun.live import Pace, duration_text, live
 from nasrun.pipeline import search
+from nasrun.spec import metric_named
+from nasrun.spec.task import TaskInNumbers
 
 
 class Clock:
@@ -65,6 +67,15 @@ def test_a_pipe_gets_a_log_line_at_the_start_and_the_end(caplog):
     first, last = (record.getMessage() for record in caplog.records)
     assert first == "random on toy: 4 trials, 1 of them done before"
     assert last.startswith("random on toy: 4 of 4 trials, best 50.00, 18 evaluations, ")
+
+
+def test_the_best_has_the_decimals_of_the_task_s_metric():
+    console = terminal()
+    task = TaskInNumbers(**vars(TASK), own_metric=metric_named("ssim"), own_objective=None)
+    experiment = replace(toy_experiment(RandomSearch()), task=task)
+    with live(experiment, 0, sweep=False, console=console) as watch:
+        watch(1, 6, 0.58821)
+    assert "best 0.5882, " in console.file.getvalue()
 
 
 def test_meta_training_is_named_while_nothing_is_measured(caplog):

@@ -117,6 +117,17 @@ def test_a_step_may_stand_for_several_evaluations_or_for_none():
     assert meter.evaluations.tolist() == [3, 120, 0]
 
 
+def test_failures_are_counted_among_what_is_charged():
+    meter = Meter(Budget(evaluations=9, charge_startup=False), 2, startup_steps=1)
+    scored = replace(measured(1.0, 1.0), score=np.array([np.nan, 5.0]))
+    for _ in range(3):  # the first step is free
+        meter.charge(scored)
+    assert meter.evaluations.tolist() == [2, 2]
+    assert meter.failed.tolist() == [2, 0]
+    meter.charge(replace(scored, count=np.array([4, 0])))
+    assert meter.failed.tolist() == [6, 0]
+
+
 def test_a_method_with_a_plan_ends_though_its_steps_count_nothing():
     meter = Meter(Budget(evaluations=2), 1, 0, planned_steps=2)
     for expected in (False, True):

@@ -8,15 +8,17 @@ from toys import TASK, ToyEvaluator, ToySpace, toy_experiment, toy_problem
 
 from nasrun.algorithms.random_search import RandomSearch
 from nasrun.algorithms.rea import REA
-from nasrun.budget import Edge
+from nasrun.budget import Budget, Edge
 from nasrun.errors import ConfigError, DataError, UnsupportedError
 from nasrun.experiment import problem_of
 from nasrun.files import read_csv
 from nasrun.hardware.none import NoDevice
 from nasrun.pipeline import retrain, run, search
+from nasrun.play import play
+from nasrun.record.history import History
 from nasrun.record.recorder import Recorder
 from nasrun.record.rows import EVALUATION_COLUMNS, TRIAL_COLUMNS
-from nasrun.spec import ACCURACY, Measured, Metric, Protocol, Task
+from nasrun.spec import ACCURACY, Measured, Metric, Phase, Protocol, Task, metric_named
 from nasrun.streams import Streams
 from nasrun.tasks.synthetic_images import SyntheticImages
 
@@ -307,3 +309,57 @@ def test_a_method_that_trains_by_itself_scores_in_the_metric_of_the_task():
     evaluator = ToyEvaluator(metric=made_up)
     assert toy_experiment(RandomSearch(), evaluator=evaluator).opened().metric is made_up
     assert toy_experiment(TrainsByItself(), evaluator=evaluator).opened().metric is ACCURACY
+
+
+class Generator(RandomSearch):
+    """Names an architecture without measuring it, then measures as often as it plans to."""
+
+    @property
+    def planned_steps(self):
+        return 4
+
+    def step(self):
+        measured = super().step()
+        if self.steps > 1:
+            return measured
+        unknown, none = np.full(len(measured.archs), np.nan), np.zeros(len(measured.archs))
+        return Measured.scored(measured.archs, none.astype(int), unknown, none, none.astype(int))
+
+
+def test_a_step_that_measures_nothing_is_no_failure(tmp_path, caplog):
+    with caplog.at_level("WARNING", logger="nasrun"):
+        record(toy_experiment(Generator()), tmp_path / "generated")
+        rows = read_csv(tmp_path / "generated" / "trials.csv")
+        assert [(row["evaluations"], row["failed"]) for row in rows] == [("3", "0")] * 3
+        assert caplog.messages == []
+        failing = ToyEvaluator(fails_below=10**6)
+        record(toy_experiment(Generator(), evaluator=failing), tmp_path / "failing")
+    rows = read_csv(tmp_path / "failing" / "trials.csv")
+    assert [(row["evaluations"], row["failed"]) for row in rows] == [("3", "3")] * 3
+    assert "100.0 % of 9 measurements failed" in caplog.messages[0]
+
+
+def test_a_plan_ends_a_search_and_no_meta_epoch():
+    for phase, steps in ((Phase.SEARCH, 4), (Phase.META_TRAIN, 8)):
+        history = History(np.arange(2))
+        problem, streams = toy_problem(lambda archs: archs.sum(axis=1), 2), Streams(range(2))
+        play(Generator(), problem, Budget(evaluations=7), streams, phase, history)
+        assert len(history) == steps
+
+
+def test_a_metric_that_reports_would_turn_round_is_refused():
+    own = Metric("rmse_m", "RMSE", "m", higher_is_better=False)
+    with pytest.raises(ConfigError, match=r"rmse_m is better if lower, .* call it neg_rmse_m"):
+        toy_experiment(RandomSearch(), evaluator=ToyEvaluator(metric=own)).opened()
+    judged = replace(toy_experiment(RandomSearch()), scorer=Judged(metric=own))
+    with pytest.raises(ConfigError, match="rmse_m is better if lower"):
+        judged.opened()
+    for metric in (replace(own, higher_is_better=True), metric_named("perplexity")):
+        toy_experiment(RandomSearch(), evaluator=ToyEvaluator(metric=metric)).opened()
+
+
+class Judged(ToyEvaluator):
+    """The toy evaluator, whose final figures are in its own metric."""
+
+    def final_metric(self, task):
+        return self.metric

@@ -44,22 +44,14 @@ class History:
         return np.array(self._counted)
 
     @property
-    def evaluated(self) -> Mask:
-        """``(steps, T)`` those of them that evaluated anything: not a mere proposal."""
-        some = [np.ones(len(self.seeds), np.bool_) if m.count is None else m.count > 0
-                for m in self._measured]  # fmt: skip
-        return self.counted & np.array(some)
+    def scored(self) -> Mask:
+        """``(steps, T)`` which of them gave a score."""
+        return self.counted & ~np.isnan(self._stack("score"))
 
     @property
-    def failed(self) -> Ints:
-        """``(T,)`` measurements that count and gave no score."""
-        return (self.evaluated & np.isnan(self._stack("score"))).sum(axis=0)
-
-    @property
-    def without_cost(self) -> Ints:
-        """``(T,)`` measurements that count and gave a score, but no cost."""
-        unknown = np.isnan(self._stack("cost_s")) & ~np.isnan(self._stack("score"))
-        return (self.counted & unknown).sum(axis=0)
+    def without_cost(self) -> Mask:
+        """``(steps, T)`` which of those have no known cost."""
+        return self.scored & np.isnan(self._stack("cost_s"))
 
     def last_step_of(self, archs: Archs) -> Ints:
         """``(T,)`` step at which each trial measured ``archs (T, L)`` longest; -1 if never.

@@ -106,6 +106,10 @@ class GenomeSpace(SearchSpace):
         """None: numbers of genomes mean nothing, and their lengths differ."""
         return ()
 
+    def require_encoding(self, encoding: str | None) -> str:
+        """Refused: there is none."""
+        raise self._no_decisions()
+
     def encode(self, archs: Archs, encoding: str | None = None) -> Floats:
         """Refused: genomes differ in length."""
         raise self._no_decisions()

@@ -20,7 +20,7 @@ from nasrun.spec.evaluator import (
 )
 from nasrun.spec.hardware import Device, Hardware
 from nasrun.spec.meta import MetaPool, MetaSession
-from nasrun.spec.metric import ACCURACY, Metric, metric_named
+from nasrun.spec.metric import ACCURACY, Metric, metric_named, require_readable
 from nasrun.spec.network import Scale, Supernet
 from nasrun.spec.objective import Objective
 from nasrun.spec.retrain import Retrain
@@ -64,4 +64,5 @@ __all__ = [
     "Task",
     "TaskMaker",
     "metric_named",
+    "require_readable",
 ]

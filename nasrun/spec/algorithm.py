@@ -114,7 +114,10 @@ class Algorithm(ABC):
 
     @property
     def planned_steps(self) -> int | None:
-        """Steps of a method whose schedule has an end (epochs of a supernet); None: no end."""
+        """Steps of a search whose schedule has an end (epochs of a supernet); None: no end.
+
+        Asked before ``start``, too. A meta epoch ends by the pool's ``networks`` alone.
+        """
         return None
 
     @property

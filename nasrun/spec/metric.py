@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from nasrun.errors import ConfigError
 from nasrun.streams import Floats
 
 
@@ -57,3 +58,19 @@ def metric_named(name: str) -> Metric:
     unit = "%" if name.endswith("_pct") else ""
     label = name.removesuffix("_pct").replace("_", " ")
     return KNOWN.get(name, Metric(name, label, unit, decimals=2 if unit else 4))
+
+
+def require_readable(metric: Metric) -> None:
+    """Refuse a metric that reports, which have its name alone, would order the wrong way round.
+
+    Raises:
+        ConfigError: says where to list it, and how to do without.
+    """
+    ways = {True: "higher", False: "lower"}
+    taken = metric_named(metric.name).higher_is_better
+    if metric.higher_is_better != taken:
+        raise ConfigError(
+            f"metric {metric.name} is better if {ways[metric.higher_is_better]}, but reports take "
+            f"one of this name to be better if {ways[taken]}: list it in nasrun/spec/metric.py, or "
+            f"turn the sign of its scores and call it neg_{metric.name}"
+        )

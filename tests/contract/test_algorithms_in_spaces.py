@@ -30,6 +30,9 @@ every_pair = pytest.mark.parametrize(
 def searched(name, space, seeds=SEEDS, failing=0.2, algorithm=None):
     """What each trial measured, as texts and rewards, and what it found."""
     algorithm, seeds = algorithm or make(name), np.array(seeds)
+    if not algorithm.cohort and len(seeds) > 1:
+        alone = [searched(name, space, [seed], failing, algorithm) for seed in seeds]
+        return [trial for [trial] in alone]
     space = TOY_SPACES[space]()
     streams, history = Streams(seeds.tolist()), History(seeds)
     session = ByText(failing=failing).opened(space, TASK)

