@@ -165,7 +165,7 @@ def test_rows_leave_out_what_does_not_count_or_is_unknown():
         ([90, 70], [5, 3], [True, True]),
     )
     opened = two_objectives(REA()).opened()
-    outcome = Outcome(SPACE.at(np.zeros(2, int)), *np.zeros((4, 2)))
+    outcome = Outcome(SPACE.at(np.zeros(2, int)), *np.zeros((5, 2)))
     rows = [
         (row.seed, row.arch, row.val_score, row.latency_ms)
         for row in pareto_rows(opened, outcome, history)

@@ -103,7 +103,7 @@ def test_no_table_at_all_is_a_config_error(tables, tmp_path):
 
 def test_a_file_without_architectures_is_a_data_error(tmp_path):
     empty = csv_source(tmp_path, "empty.csv", {})
-    with pytest.raises(DataError, match="tables empty: expected figures of some architectures"):
+    with pytest.raises(DataError, match="there is no row below the header"):
         load_table({"empty": empty}, ["empty"], SPACE, tmp_path)
     other = csv_source(tmp_path, "other.csv", {"00": 50})
     assert len(load_table({"empty": empty, "other": other}, [], SPACE, tmp_path)) == 1
