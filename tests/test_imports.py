@@ -13,10 +13,10 @@ ROOT = Path(nasrun.__file__).parent
 # A module may import from its own line and from the lines above; never from one below.
 LAYERS = (
     {"errors", "streams"},
-    {"ranges", "files", "images", "csv_input"},
+    {"ranges", "files", "images"},
     {"machine"},
     {"spec", "budget"},
-    {"draws"},
+    {"draws", "csv_input"},
     {"report"},
     {"nets", "benchmarks"},
     {"spaces", "tasks", "hardware", "evaluators", "algorithms", "meta"},
