@@ -1,6 +1,7 @@
 """Merging several sources of one space: the first one wins, conflicts are reported."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,17 +9,16 @@ from numpy.typing import NDArray
 from nasrun.benchmarks.rows import ArchRows
 from nasrun.benchmarks.table import SCORES, Column, Column32, Frame
 from nasrun.errors import ConfigError, DataError
-from nasrun.spec import Archs, CountableSpace, Floats, SearchSpace
+from nasrun.spec import ACCURACY, Archs, CountableSpace, Floats, SearchSpace, metric_named
 
-# Two sources agree on an accuracy within 0.006 points: half of the second decimal, to which the
-# coarsest published files are rounded, and a little for float32. Seconds and milliseconds are
-# compared relatively, because their sources print a number of digits, not of decimals.
-ROUNDING_PCT = 0.006
+# Two sources agree on a score within the tolerance of its metric. Seconds and milliseconds (and
+# scores without a tolerance) are compared relatively, because their sources print a number of
+# digits, not of decimals.
 ROUNDING_RELATIVE = 1e-3
 # Averaging other runs moves an accuracy by a few tenths. Where most of the shared architectures
-# differ by more than one point, the files are not about the same thing: a fraction for a
-# percentage, another split, rows in another order.
-GROSS_PCT = 1.0
+# differ by more than one point, 167 tolerances, the files are not about the same thing: a fraction
+# for a percentage, another split, rows in another order.
+GROSS = 1.0 / ACCURACY.tolerance
 
 
 class Merge:
@@ -33,6 +33,7 @@ class Merge:
         self._owners: dict[Column, list[str]] = {}
         self._columns: dict[Column, Column32] = {}
         self._rows = ArchRows(space, np.empty((0, len(space.decisions)), np.int64))
+        self._metrics: dict[str, str] = {}
         self.conflicts: list[str] = []
 
     @property
@@ -40,12 +41,17 @@ class Merge:
         """``(rows, L)`` the architectures of all frames; None: the whole space, by its numbers."""
         return self._rows.archs
 
-    def add(self, source: str, frame: Frame) -> None:
+    def add(
+        self, source: str, frame: Frame, metrics: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         """Take in what earlier sources lack.
+
+        ``metrics`` names the metric of a data set's scores, where it is not accuracy.
 
         Raises:
             DataError: unknown or repeated architectures, or gross disagreement with an earlier one.
         """
+        self._metrics.update(metrics)
         archs = None if frame.archs is None else _parsed(source, frame.archs, self._space)
         self._list(archs)
         rows = slice(None) if archs is None else self._rows.exact(archs)
@@ -90,8 +96,10 @@ class Merge:
     def _compare(self, source: str, column: Column, ours: Column32, theirs: Column32) -> None:
         shared = np.flatnonzero(~np.isnan(ours) & ~np.isnan(theirs))
         difference = np.abs(ours[shared].astype(np.float64) - theirs[shared])
-        is_score = column.metric in SCORES
-        allowed = ROUNDING_PCT if is_score else ROUNDING_RELATIVE * np.abs(ours[shared])
+        tolerance = 0.0
+        if column.metric in SCORES:
+            tolerance = metric_named(self._metrics.get(column.dataset, ACCURACY.name)).tolerance
+        allowed = tolerance or ROUNDING_RELATIVE * np.abs(ours[shared])
         apart = difference > allowed
         if not apart.any():
             return
@@ -102,9 +110,10 @@ class Merge:
             f"{apart.sum()} of {len(shared)} shared architectures, at worst {ours[row]:.6g} "
             f"against {theirs[row]:.6g} for {text}"
         )
-        if is_score and (difference > GROSS_PCT).mean() > 0.5:
+        gross = GROSS * tolerance
+        if gross and (difference > gross).mean() > 0.5:
             raise DataError(
-                f"{sentence}; most differ by more than {GROSS_PCT:g} point: they are not the same "
+                f"{sentence}; most differ by more than {gross:.2g}: they are not the same "
                 "figures, so leave one out of the sources or mend its columns"
             )
         self.conflicts.append(f"{sentence}; the former is used")

@@ -27,6 +27,8 @@ class Source:
     scale: dict[str, float] = field(default_factory=dict[str, float])  # CSV column -> factor
     # What the files call a task's images, [of the search, of the final score]; default: its name.
     datasets: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    # What a data set's scores are, by its name in the file; default: accuracy_pct.
+    metrics: dict[str, str] = field(default_factory=dict[str, str])
     seed: int = 0  # of a synthetic table
     schedules: list[int] = field(default_factory=lambda: [12, 200])  # epochs of a synthetic table
 

@@ -140,7 +140,8 @@ def _build(found: Sequence[_Found], space: SearchSpace, path: Path) -> Table:
     """Read and merge the sources, and keep the result; two processes at once do no harm."""
     merge = Merge(space)
     for entry in found:
-        merge.add(entry.name, entry.reader.read(entry.source, entry.files, space, None))
+        frame = entry.reader.read(entry.source, entry.files, space, None)
+        merge.add(entry.name, frame, entry.source.metrics)
     names = [entry.name for entry in found]
     if merge.archs is not None and not len(merge.archs):
         raise DataError(
@@ -181,7 +182,7 @@ def convert(source: Source, out: Path, space: SearchSpace, watch: Watch | None =
     if not files:
         raise _missing(source.reader, source, reader, COMMAND)
     merge = Merge(space)
-    merge.add(source.reader, reader.read(source, files, space, watch))
+    merge.add(source.reader, reader.read(source, files, space, watch), source.metrics)
     digests = {file.name: sha256(file, out.parent / f".{out.name}.sha256.json") for file in files}
     table = Table(space, merge.archs, merge.columns(), digests, [source.reader], merge.conflicts)
     try:

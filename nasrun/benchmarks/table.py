@@ -152,6 +152,10 @@ class Table:
         """Epochs of a schedule at which the metric was taken, ascending."""
         return sorted({c.epoch for c in self._columns if c[:3] == (metric, dataset, schedule)})
 
+    def scored(self) -> list[str]:
+        """Data sets of which there are validation scores, sorted."""
+        return sorted({c.dataset for c in self._columns if c.metric == "val_score"})
+
     def schedules(self, metric: str, dataset: str) -> list[int]:
         """Training lengths whose final figure is there, ascending."""
         final = {c.schedule for c in self._columns if c[:2] == (metric, dataset) and c[2] == c[3]}

