@@ -102,7 +102,9 @@ def figures_at(figures: NDArray[np.floating], rows: Ints) -> Floats:
     """``(n,)`` figures of ``rows (n,)``; NaN for row -1."""
     if not len(figures):
         return np.full(len(rows), np.nan)
-    return np.where(rows < 0, np.nan, figures[rows])  # row -1 reads the last one, then drops it
+    found = figures[rows].astype(np.float64)
+    missing = rows < 0  # each has read the last row
+    return np.where(missing, np.nan, found) if missing.any() else found
 
 
 def unique_archs(archs: Archs) -> tuple[Archs, Ints]:

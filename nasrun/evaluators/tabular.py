@@ -224,7 +224,9 @@ class TabularSession(Session):
                 f"evaluator.reward={self._settings.reward}"
             )
         picked = 0 if draws is None else (draws * self._counts[epoch][rows]).astype(np.int64)
-        score = np.where(rows < 0, np.nan, runs[picked, rows])
+        score, missing = runs[picked, rows], rows < 0
+        if missing.any():
+            score = np.where(missing, np.nan, score)
         return score, figures_at(self._cost_s[epoch], rows)
 
     def check_final(self, task: Task) -> None:
