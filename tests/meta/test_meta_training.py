@@ -156,7 +156,7 @@ def test_image_subsets_ask_for_an_evaluator_that_trains(cache):
 
 
 def test_image_subsets_are_played_with_an_evaluator_that_trains(tmp_path):
-    pool = ImageSubsets(source=source(), agents=2, epochs=3, networks=4)
+    pool = ImageSubsets(source=source(40), agents=2, epochs=3, networks=4)
     made = toy_experiment(CATCH(), evaluator=FakeTraining())
     made = replace(made, meta=MetaTraining(pool, {}, tmp_path / "cache"))
     rows = finished(tmp_path / "run", made.opened())
