@@ -75,16 +75,19 @@ class TrainingSession(Session):
     def evaluate(
         self, archs: Archs, *, epochs: Ints, streams: Streams, parents: Archs | None = None
     ) -> Measured:
-        """Train ``archs (T, L)`` for ``epochs (T,)``; one that fails scores NaN, at its cost."""
+        """Train ``archs (T, L)`` for ``epochs (T,)``; one that fails scores NaN, at its cost.
+
+        One that does not exist scores NaN at no cost.
+        """
+        found = np.flatnonzero(self._space.exists(archs))
+        seed, length = self._settings.seed, self._settings.epochs
         requests = [
-            self._request(
-                arch, self._task, Part.search, self._settings.seed, self._settings.epochs, until
-            )
-            for arch, until in zip(archs, epochs.tolist(), strict=True)
+            self._request(arch, self._task, Part.search, seed, length, until)
+            for arch, until in zip(archs[found], epochs[found].tolist(), strict=True)
         ]
-        curves = self._curves(requests)
-        score = np.array([curve[-1].val_score for curve in curves])
-        cost_s = np.array([self._cost_s(curve) for curve in curves])
+        score, cost_s = np.full(len(archs), np.nan), np.zeros(len(archs))
+        for at, curve in zip(found, self._curves(requests), strict=True):
+            score[at], cost_s[at] = curve[-1].val_score, self._cost_s(curve)
         return Measured.scored(archs, epochs, score, cost_s)
 
     def _cost_s(self, curve: Sequence[TrainedEpoch]) -> float:

@@ -153,9 +153,11 @@ class ZeroCostSession(Session):
     def evaluate(
         self, archs: Archs, *, epochs: Ints, streams: Streams, parents: Archs | None = None
     ) -> Measured:
-        """The score of ``archs (T, L)``, and the seconds it took."""
-        pairs = np.array([self._score(self._represent(arch)) for arch in archs])
-        return Measured.scored(archs, epochs, pairs[:, 0], pairs[:, 1])
+        """The score of ``archs (T, L)``, and the seconds it took; NaN for one that is none."""
+        score, cost_s = np.full(len(archs), np.nan), np.zeros(len(archs))
+        for at in np.flatnonzero(self._space.exists(archs)):
+            score[at], cost_s[at] = self._score(self._represent(archs[at]))
+        return Measured.scored(archs, epochs, score, cost_s)
 
     def _score(self, arch: Archs) -> tuple[float, float]:
         """Score and seconds of an architecture; NaN where the score is not a finite number."""

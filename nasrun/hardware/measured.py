@@ -71,8 +71,11 @@ class MeasuredDevice(WeighingDevice):
             self.settle(np.empty(0), "")
 
     def latency_ms(self, archs: Archs) -> Floats:
-        """``(n,)`` latency of one inference of a batch."""
-        return np.array([self._measured_ms(self._represent(arch)) for arch in archs])
+        """``(n,)`` latency of one inference of a batch; NaN for what does not exist."""
+        found = np.full(len(archs), np.nan)
+        for at in np.flatnonzero(self._space.exists(archs)):
+            found[at] = self._measured_ms(self._represent(archs[at]))
+        return found
 
     def _measured_ms(self, arch: Archs) -> float:
         from nasrun.nets.latency import latency_ms

@@ -9,6 +9,7 @@ from nasrun.benchmarks.trainings import TrainingLog
 from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.evaluators.training import Training
 from nasrun.evaluators.zero_cost import ZeroCost
+from nasrun.hardware.measured import MeasuredLatency
 from nasrun.nets import workers
 from nasrun.nets.footprint import footprint
 from nasrun.nets.recipe import Precision, Recipe, recipe_id
@@ -160,6 +161,28 @@ def test_a_failed_training_scores_nothing_and_costs_its_time(tmp_path):
     assert all(row.failure for row in last.values())
     again = measured(training(tmp_path, recipe=Recipe(batch=32, learning_rate=1e20)), archs(9000))
     assert again.cost_s == found.cost_s[0]
+
+
+class NoZeros(NB201):
+    """A space in which a cell that begins with `none` is no architecture."""
+
+    def exists(self, archs):
+        return archs[:, 0] != 0
+
+
+def test_what_does_not_exist_is_not_trained(tmp_path):
+    space = NoZeros()
+    both = np.array([[0, 1, 2, 3, 1, 1], [3, 1, 2, 3, 1, 1]])
+    found = measured(training(tmp_path, space=space), both)
+    assert np.isnan(found.score).tolist() == [True, False]
+    assert found.cost_s[0] == 0.0 < found.cost_s[1]
+    rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
+    assert {row.arch for row in rows} == {space.text(both[1])}
+    small = {"channels": 4, "cells": 1, "device": "cpu", "threads": 1}
+    scores = measured(ZeroCost(**small, batch=8).opened(space, task_of()), both)
+    assert np.isnan(scores.score).tolist() == [True, False]
+    device = MeasuredLatency(**small, runs=1, warm_up=0, target_ms=1.0).opened(space, task_of())
+    assert np.isnan(device.latency_ms(both)).tolist() == [True, False]
 
 
 def test_processes_find_what_one_finds(tmp_path):
