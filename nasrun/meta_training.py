@@ -14,7 +14,7 @@ from nasrun.play import Outcome, play
 from nasrun.record.artifact import Artifact, Made, code_hash, fetch
 from nasrun.record.history import History
 from nasrun.record.rows import EVALUATION_COLUMNS, by_column
-from nasrun.spec import Algorithm, Measuring, MetaSession, Phase, Streams, Task
+from nasrun.spec import Algorithm, Device, Measuring, MetaSession, Phase, Streams, Task
 
 META_COLUMNS = ("epoch", "task", *EVALUATION_COLUMNS)
 
@@ -102,9 +102,12 @@ def meta_epochs(opened: Opened, algorithm: Algorithm) -> Iterator[MetaEpoch]:
     pool, space = experiment.meta.pool, experiment.space
     seeds = np.arange(pool.seed, pool.seed + pool.agents)
     budget = Budget(evaluations=pool.networks)
+    devices: dict[str, Device] = {}  # by task: the tasks of a pool take turns
     for epoch in range(pool.epochs):
         task, measuring = session.problem(epoch)
-        device = experiment.hardware.opened(space, task)
+        if task.name not in devices:
+            devices[task.name] = experiment.hardware.opened(space, task)
+        device = devices[task.name]
         history = History(seeds)
         streams = Streams(seeds.tolist(), f"meta/{epoch}")
         problem = problem_of(space, task, measuring, device, streams)
