@@ -103,7 +103,7 @@ class GenomeSpace(SearchSpace):
 
     @property
     def encodings(self) -> tuple[str, ...]:
-        """None: numbers of genomes mean nothing, and their lengths differ."""
+        """None: numbers of genomes are names alone, and their lengths differ."""
         return ()
 
     def require_encoding(self, encoding: str | None) -> str:

@@ -50,7 +50,7 @@ class OptunaSweeper(FolderSweeper):
 
         Raises:
             UnsupportedError: Optuna is not installed.
-            ConfigError: the settings mean nothing, or the reported figures would not be free of
+            ConfigError: the settings are out of range, or the reported figures would not be free of
                 what was tuned on.
             DataError: the default, or not one configuration, could be played.
             NasrunError: the launcher gave up before its jobs ended.

@@ -106,7 +106,7 @@ def make_tuning(
         compose: from overrides to the config of a job.
 
     Raises:
-        ConfigError: settings that mean nothing, nothing to tune, the command's seeds overlap those
+        ConfigError: settings out of range, nothing to tune, the command's seeds overlap those
             of the tuning, or the command names a task itself.
     """
     own = build(OmegaConf.create(dict(settings)), Settings, "hydra.sweeper")
@@ -121,7 +121,7 @@ def make_tuning(
     compose([*fixed, *overrides_of({key: example_of(each) for key, each in dimensions.items()})])
     _require_own_seeds(own, default)
     if OmegaConf.select(default, "sweep.split", default=1) != 1:
-        raise ConfigError("sweep.split means nothing in a tuning: use hydra.sweeper.parallel")
+        raise ConfigError("sweep.split does not apply to a tuning: use hydra.sweeper.parallel")
     configs = {task: compose(_tuning_overrides(fixed, own, task)) for task in own.tasks}
     for task in own.report_tasks:  # a slip of the pen must not show when all is tuned
         compose([*fixed, f"task={task}"])
@@ -151,7 +151,7 @@ def _require_no_task(fixed: Sequence[str]) -> None:
     for override in fixed:
         if override.startswith("task="):
             raise ConfigError(
-                f"{override} means nothing here: hydra.sweeper.tasks are tuned on and "
+                f"{override} does not apply here: hydra.sweeper.tasks are tuned on and "
                 "hydra.sweeper.report_tasks reported"
             )
 

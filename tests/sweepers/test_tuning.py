@@ -56,8 +56,8 @@ MISTAKES = {
     "budget": ({"configurations": 0}, [POPULATION], "configurations must be at least 1, got 0"),
     "seed": ({"seed": -1}, [POPULATION], "must not be negative, got -1"),
     "unknown": ({"configuration": 3}, [POPULATION], "'configuration' not in 'Settings'"),
-    "task": ({}, [POPULATION, "task=cifar100"], "task=cifar100 means nothing here"),
-    "split": ({}, [POPULATION, "sweep.split=2"], "sweep.split means nothing in a tuning"),
+    "task": ({}, [POPULATION, "task=cifar100"], "task=cifar100 does not apply here"),
+    "split": ({}, [POPULATION, "sweep.split=2"], "sweep.split does not apply to a tuning"),
     "same seeds": ({"seed": 9}, [POPULATION, "trials=10"], "share seeds with those of the tuning"),
     "seeds within": ({"seed": 0}, [POPULATION, "seed=3"], "share seeds with those of the tuning"),
 }
