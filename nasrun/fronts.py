@@ -55,7 +55,9 @@ def _front(opened: Opened, history: History, trial: int, named: Archs | None) ->
         rows = longest(same, found.epochs[:, None], found.reward[:, None])
         found = _taken(found, rows[rows >= 0])
     values = _values(opened, found)
-    known = np.flatnonzero(~np.isnan(values).any(axis=1))
+    known = ~np.isnan(values).any(axis=1)
+    # A score after a short training does not compare with one after a long one.
+    known = np.flatnonzero(known & (found.epochs == found.epochs[known].max(initial=0)))
     return _taken(found, known[pareto_front(values[known])])
 
 

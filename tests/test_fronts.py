@@ -177,6 +177,20 @@ def test_rows_leave_out_what_does_not_count_or_is_unknown():
     assert [(row.seed, row.arch) for row in pareto_rows(opened, named, history)] == [(7, text[1])]
 
 
+def test_only_the_longest_trainings_are_compared():
+    """As everywhere: a score after 4 epochs never beats one after 12."""
+    history = History(np.array([7]))
+    for number, (epochs, score, latency_ms) in enumerate([(4, 99, 1), (12, 90, 5), (12, 80, 3)]):
+        measured = Measured(
+            SPACE.at(np.array([number])), np.array([epochs]), np.array([float(score)]), np.ones(1),
+            np.array([float(latency_ms)]), np.array([float(score)]),
+        )  # fmt: skip
+        history.add(Phase.SEARCH, measured, np.ones(1, bool), np.ones(1))
+    outcome = Outcome(SPACE.at(np.zeros(1, int)), *np.zeros((5, 1)))
+    rows = list(pareto_rows(two_objectives(REA()).opened(), outcome, history))
+    assert [(row.epochs, row.val_score) for row in rows] == [(12, 80.0), (12, 90.0)]
+
+
 @pytest.mark.parametrize(("metric", "worst"), [(ACCURACY, 0.0), (ERROR, 100.0)])
 def test_the_hypervolume_counts_from_the_worst_score_and_the_slowest_architecture(metric, worst):
     experiment = two_objectives(nsga2(), evaluator=ToyEvaluator(metric=metric))
