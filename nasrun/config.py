@@ -25,7 +25,7 @@ from nasrun.spec import (
 
 T = TypeVar("T")
 SEED_LIMIT = 2**63
-ROWS = 2  # to be raised when the files of a run get other columns: old folders are other runs
+ROWS = 3  # to be raised when the files of a run get other columns: old folders are other runs
 # Where files lie, and whether they may be fetched.
 PLACES = ("cache_dir", "data_dir", "path", "paths", "folders", "download")
 

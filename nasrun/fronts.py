@@ -31,7 +31,8 @@ def pareto_rows(opened: Opened, outcome: Outcome, history: History) -> Iterator[
     judged = outcome.fronts is not None
     tasks = opened.experiment.final_tasks if judged else [opened.experiment.task]
     columns = [_columns(opened, fronts, task, judged) for task in tasks]
-    protocol = {**vars(opened.protocol), "meta": opened.meta_label}
+    terms = vars(opened.device.terms)
+    protocol = {**terms, **vars(opened.protocol), "meta": opened.meta_label}
     for trial, (first, after) in enumerate(pairwise(ends)):
         for task, column in zip(tasks, columns, strict=True):
             for member in range(first, after):

@@ -63,6 +63,7 @@ def retrain(opened: Opened, outcome: Outcome, history: History) -> Iterator[Tria
                 wall_s=wall_s[trial],
                 failed=failed[trial],
                 **{name: column[trial] for name, column in figure.items()},
+                **vars(opened.device.terms),
                 **vars(opened.protocol),
                 meta=opened.meta_label,
                 final=score.final,
@@ -120,6 +121,7 @@ def run(
         work = recorder.work_folder(int(seeds[0]))
         outcome, history = search(opened, seeds, onward, work)
         tally.add(outcome, history)
+        tally.add_latencies(opened.device.latency_ms(outcome.archs), opened.device.terms.limit_ms)
         trials = list(retrain(opened, outcome, history))
         front = list(pareto_rows(opened, outcome, history))
         export(opened, outcome.archs, seeds, recorder.folder / "networks")
@@ -136,6 +138,7 @@ class Tally:
     def __init__(self) -> None:
         self.evaluations, self.best = 0, -np.inf
         self._failed = self._scored = self._without_cost = 0
+        self._too_slow = self._found = 0
 
     def add(self, outcome: Outcome, history: History) -> None:
         """Take in a cohort."""
@@ -145,12 +148,23 @@ class Tally:
         self._scored += int(history.scored.sum())
         self._without_cost += int(history.without_cost.sum())
 
+    def add_latencies(self, latency_ms: Floats, limit_ms: float | None) -> None:
+        """Take in what a cohort found: how many are slower than the limit."""
+        self._found += len(latency_ms)
+        if limit_ms is not None:
+            self._too_slow += int((latency_ms > limit_ms).sum())
+
     def tell(self, label: str) -> None:
         """Say what the figures alone would not: failures, and costs that are not known."""
         if self._failed > MOSTLY * self.evaluations:
             log.warning(
                 "%s: %.1f %% of %d measurements failed, so little was learnt: see val_score in "
                 "evaluations.csv", label, 100 * self._failed / self.evaluations, self.evaluations,
+            )  # fmt: skip
+        if self._too_slow:
+            log.warning(
+                "%s: %d of %d trials found nothing within hardware.limit_ms: see latency_ms in "
+                "trials.csv", label, self._too_slow, self._found,
             )  # fmt: skip
         if 0 < self._without_cost < self._scored:
             log.warning(

@@ -30,6 +30,11 @@ class LatencyTable(Weighing):
     path: str = ""
     space: str = "nb201"  # the space whose architectures the file lists
 
+    @property
+    def label(self) -> str:
+        """What the column ``device`` says."""
+        return self.device
+
     def opened(self, space: SearchSpace, task: Task) -> KnownDevice:
         """The device, with its latencies whatever the task; NaN where unknown.
 

@@ -17,7 +17,8 @@ class TrialRow:
     """One trial, scored on one task: a row of ``trials.csv``. None is an empty cell.
 
     ``metric`` is that of ``val_score`` and ``test_score``; ``failed`` counts the measurements that
-    gave no score. What follows says how the figures came about.
+    gave no score. What follows says how latency weighed in the reward (see ``RewardTerms``), and
+    how the figures came about.
     """
 
     space: str
@@ -38,6 +39,11 @@ class TrialRow:
     wall_s: float | None
     rank: int | None
     failed: int
+    device: str
+    target_ms: float | None
+    exponent: float | None
+    exponent_above: float | None
+    limit_ms: float | None
     split: str
     fidelity: str
     run: str
@@ -72,6 +78,11 @@ class ParetoRow:
     params_m: float | None
     flops_m: float | None
     hypervolume: float | None
+    device: str
+    target_ms: float | None
+    exponent: float | None
+    exponent_above: float | None
+    limit_ms: float | None
     split: str
     fidelity: str
     run: str

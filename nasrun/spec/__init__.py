@@ -18,7 +18,7 @@ from nasrun.spec.evaluator import (
     Scored,
     Session,
 )
-from nasrun.spec.hardware import Device, Hardware
+from nasrun.spec.hardware import Device, Hardware, RewardTerms
 from nasrun.spec.meta import MetaPool, MetaSession
 from nasrun.spec.metric import ACCURACY, Metric, metric_named, require_readable
 from nasrun.spec.network import Scale, Supernet
@@ -54,6 +54,7 @@ __all__ = [
     "Problem",
     "Protocol",
     "Retrain",
+    "RewardTerms",
     "Scale",
     "Scored",
     "SearchImages",

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,11 +12,27 @@ from nasrun.spec.task import Task
 from nasrun.streams import Floats
 
 
+@dataclass(frozen=True)
+class RewardTerms:
+    """How latency weighs in the reward: columns of ``trials.csv`` and ``pareto.csv``.
+
+    ``device`` is ``none`` where no latency is known. ``exponent`` weighs up to ``target_ms``,
+    ``exponent_above`` beyond it; what is slower than ``limit_ms`` is out of the question.
+    """
+
+    device: str = "none"
+    target_ms: float | None = None
+    exponent: float | None = None
+    exponent_above: float | None = None
+    limit_ms: float | None = None
+
+
 class Device(ABC):
     """A device that has been opened for a space and a task; shares no state with any other."""
 
     objectives: tuple[str, ...] = ("score",)  # what a multi-objective search optimises, in order
     reference_ms: float = np.nan  # latency from which a hypervolume is measured
+    terms: RewardTerms = RewardTerms()
 
     @abstractmethod
     def latency_ms(self, archs: Archs) -> Floats:

@@ -9,7 +9,7 @@ from nasrun.errors import ConfigError
 from nasrun.hardware.base import KnownDevice, Weighing
 from nasrun.hardware.none import NoHardware
 from nasrun.spaces.nb201 import NB201
-from nasrun.spec import ACCURACY, Task, metric_named
+from nasrun.spec import ACCURACY, RewardTerms, Task, metric_named
 
 SPACE = NB201()
 TASK = Task("cifar10", 10, 32, "cifar10-valid", "cifar10", 25_000, 25_000)
@@ -106,10 +106,57 @@ def test_without_a_target_it_is_the_median_of_the_space_and_is_said(caplog):
     assert f"the target is {median:.4g} ms" in caplog.text
 
 
-def test_a_given_target_is_not_commented(caplog):
-    with caplog.at_level("INFO"):
-        started(target_ms=3.0)
+def test_a_target_that_only_scales_is_said(caplog):
+    """T = 15 ms and w = -0.05 found 4.83 ms: a target is no limit, and the user has to know."""
+    started(target_ms=3.0)
+    assert "hardware.target_ms=3 only scales the reward" in caplog.text
+    caplog.clear()
+    started(target_ms=3.0, exponent=0.0, exponent_above=-1.0)
     assert caplog.text == ""
+
+
+def test_mnasnets_hard_exponents_weigh_above_the_target_alone():
+    """alpha = 0, beta = -1: 90 % at 20 ms of 10 ms is worth 90 * (20 / 10)^-1 = 45."""
+    device = started(target_ms=10.0, exponent=0.0, exponent_above=-1.0)
+    reward = device.reward(np.full(4, 90.0), np.array([5.0, 10.0, 20.0, np.nan]), ACCURACY)
+    np.testing.assert_allclose(reward, [90.0, 90.0, 45.0, np.nan])
+    both = started(target_ms=10.0, exponent=-0.5, exponent_above=-1.0)
+    reward = both.reward(np.full(2, 90.0), np.array([2.5, 20.0]), ACCURACY)
+    np.testing.assert_allclose(reward, [180.0, 45.0])  # (2.5 / 10)^-0.5 = 2
+
+
+def test_beyond_the_limit_everything_is_worth_less_than_anything_within():
+    device = started(exponent=0.0, limit_ms=10.0)
+    score = np.array([0.1, 99.0, 99.0, np.nan, 50.0, 50.0])
+    reward = device.reward(score, np.array([10.0, 11, 30, 30, 5, np.nan]), ACCURACY)
+    np.testing.assert_allclose(reward, [0.1, -1.1, -3.0, np.nan, 50.0, np.nan])
+    # An error has its worst value at 100 %: the rewards lie below -100.
+    reward = device.reward(np.array([99.9, 1.0]), np.array([10.0, 11.0]), ERROR)
+    np.testing.assert_allclose(reward, [-99.9, -101.1])
+
+
+def test_in_several_objectives_what_keeps_the_limit_dominates():
+    """Constrained domination (Deb, 2000): every network within beats every one beyond."""
+    device = started(exponent=0.0, limit_ms=10.0)
+    values = device.objective_values(np.array([1.0, 99.0, 98.0]), np.array([9.9, 12, 11]), ACCURACY)
+    np.testing.assert_allclose(values, [[1.0, -9.9], [-1.2, -12], [-1.1, -11]])
+    assert (values[0] > values[1:]).all()
+    assert (values[2] > values[1]).all()  # and among those beyond, the faster one
+
+
+def test_a_limit_needs_a_worst_value_and_an_architecture_within_it():
+    device = started(exponent=0.0, limit_ms=10.0)
+    with pytest.raises(ConfigError, match=r"limit_ms needs a metric with a worst value, .* neg_l"):
+        device.reward(np.array([-0.6]), np.array([5.0]), metric_named("neg_loss"))
+    with pytest.raises(ConfigError, match=r"limit_ms=0.5 is below every latency .* least is 1 ms"):
+        started(limit_ms=0.5)
+
+
+def test_rows_say_how_the_latency_weighed():
+    terms = started(target_ms=10.0, exponent_above=-1.0, limit_ms=20.0).terms
+    assert terms == RewardTerms("counting", 10.0, -0.05, -1.0, 20.0)
+    assert started(exponent=0.0).terms == RewardTerms("counting", None, 0.0, 0.0, None)
+    assert NoHardware().opened(SPACE, TASK).terms == RewardTerms()
 
 
 @pytest.mark.parametrize(
@@ -120,6 +167,8 @@ def test_a_given_target_is_not_commented(caplog):
         ({"target_ms": float("nan")}, "target_ms must be positive"),
         ({"exponent": 0.05}, "exponent must be zero or negative"),
         ({"exponent": float("nan")}, "exponent must be zero or negative"),
+        ({"exponent_above": 1.0}, "exponent_above must be zero or negative"),
+        ({"limit_ms": 0.0}, "limit_ms must be positive"),
     ],
 )
 def test_senseless_settings_are_refused(settings, words):

@@ -14,6 +14,7 @@ from nasrun.record.collect import collect
 from nasrun.record.recorder import PARTS, STATUS, Recorder
 from nasrun.record.request import Request
 from nasrun.record.rows import PARETO_COLUMNS, ParetoRow, values
+from nasrun.spec import RewardTerms
 
 FRONT = ParetoRow(
     space="toy",
@@ -32,6 +33,7 @@ FRONT = ParetoRow(
     params_m=None,
     flops_m=None,
     hypervolume=0.0,
+    **vars(RewardTerms()),
     **vars(ToyEvaluator().protocol),
     meta="none",
     final=None,
