@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, settings
 
 DATA = os.environ.get("NASRUN_DATA")
 # How long a loaded machine takes to draw examples says nothing about the code under test.
-settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+SLOW = [HealthCheck.too_slow]
+settings.register_profile("any machine", suppress_health_check=SLOW, deadline=None)
 settings.load_profile("any machine")
 
 
