@@ -126,6 +126,15 @@ class Opened:
         return {name: images.source for name, images in splits.items() if images is not None}
 
     @property
+    def inputs(self) -> Mapping[str, Mapping[str, Any]]:
+        """What networks trained on the images that were read take and give, by task."""
+        tasks = (self.experiment.task, *self.experiment.final_tasks)
+        splits = {task.name: task.loaded for task in tasks}
+        return {
+            name: images.pictures.described for name, images in splits.items() if images is not None
+        }
+
+    @property
     def protocol(self) -> Protocol:
         """How the search's figures come about."""
         own = {key: self.experiment.algorithm.protocol.get(key) for key in PROTOCOL}

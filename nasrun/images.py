@@ -1,6 +1,6 @@
 """Pictures in memory with what belongs to them, and the parts that a data set is split into."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,12 +48,47 @@ class Splits:
     flip: bool  # whether a mirrored picture is the same thing (not so with digits)
     source: str  # in words: where the pictures come from and how they were split
     files: Mapping[str, str]  # files read and their sha256
+    class_names: tuple[str, ...] = ()  # by label; empty where the files name none
+    fit: str = ""  # how pictures of any size became square; empty where they were
+
+    @property
+    def pictures(self) -> "Pictures":
+        """What a network that was trained on them takes and gives."""
+        px = self.final_train.pixels.shape[-1]
+        return Pictures(px, self.mean, self.std, self.class_names, self.fit)
 
     @property
     def search(self) -> "SearchImages":
         """What a search may see of them."""
         parts = (self.search_train, self.search_valid)
         return SearchImages(*parts, self.mean, self.std, self.flip, self.files)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What a network trained on these pictures takes and gives.
+
+    ``mean`` and ``std`` are those of its training, by channel, of pixel values 0 to 255;
+    ``class_names`` are in the order of the logits, empty where they are not known; ``fit`` says how
+    a picture of any size becomes a square one (``crop`` or ``squash``), empty where all are square.
+    """
+
+    px: int
+    mean: Sequence[float]
+    std: Sequence[float]
+    class_names: Sequence[str] = ()
+    fit: str = ""
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What a file says of its input and output, as JSON has it."""
+        return {
+            "image_px": self.px,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "class_names": list(self.class_names),
+            "fit": self.fit,
+        }
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,11 @@ def run(
         measured = history.columns(experiment.space, opened.metric, opened.protocol)
         recorder.keep(Part(int(seeds.min()), trials, measured, front))
     tally.tell(f"{experiment.algorithm.name} on {experiment.task.name}")
-    about = {"meta": learnt or None, "images": opened.images or None}
+    about = {
+        "meta": learnt or None,
+        "images": opened.images or None,
+        "inputs": opened.inputs or None,
+    }
     recorder.finish({**provenance(), **about}, time.perf_counter() - began)
 
 

@@ -183,8 +183,15 @@ class TrainingSession(Session):
         Raises:
             DataError: a file cannot be written, or computes other logits than the network.
         """
-        network = self._cache.network(self._final_requests(arch, task)[0])
-        export(network, task.image_px, stem, formats)
+        request, images = self._final_requests(arch, task)[0], task.load()
+        about = {
+            "space": self._space.name,
+            "arch": self._space.text(arch),
+            "task": task.name,
+            "images": images.source,
+            "trained": f"{request.epochs} epochs, seed {request.seed}, {self._scale_in_words}",
+        }
+        export(self._cache.network(request), images.pictures, stem, formats, about)
 
     def _footprint(self, archs: Archs, task: Task) -> tuple[Floats, Floats]:
         """``(n,)`` parameters and FLOPs in millions, at the scale that is trained."""

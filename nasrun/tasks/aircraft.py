@@ -54,7 +54,8 @@ class Aircraft(ImageTask):
         train, test = (_part(folder / "images", rows[part], names, decoder) for part in lists)
         sources = {name: folder / name for name in (*lists.values(), "images")}
         files = self.places.hashes(sources)
-        return Published(train, test, f"FGVC-Aircraft, {self.level.value} level", files)
+        origin = f"FGVC-Aircraft, {self.level.value} level"
+        return Published(train, test, origin, files, class_names=names, fit=self.fit.value)
 
 
 def _read_list(path: Path) -> list[tuple[str, str]]:

@@ -127,7 +127,17 @@ class ImageTask(Task):
         source = "; ".join([published.origin, words, *self._fewer(published)])
         files = {**published.files, **self._list_file()}
         return Splits(
-            search_train, search_valid, final_train, final_test, mean, std, self.flip, source, files
+            search_train,
+            search_valid,
+            final_train,
+            final_test,
+            mean,
+            std,
+            self.flip,
+            source,
+            files,
+            tuple(published.class_names),
+            published.fit,
         )
 
     def _pieces(self, labels: Targets, cut: tuple[Ints, Ints] | None) -> tuple[Ints, Ints, str]:

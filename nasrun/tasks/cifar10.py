@@ -1,9 +1,10 @@
 """CIFAR-10, from the official Python version or from a pack."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nasrun.tasks.base import ImageTask
+from nasrun.tasks.class_names import CIFAR10 as CIFAR10_NAMES
 from nasrun.tasks.downloads import CIFAR10, fetch_archives
 from nasrun.tasks.image_packs import read_pack_parts
 from nasrun.tasks.parts import Published, in_memory
@@ -44,9 +45,10 @@ class Cifar10(ImageTask):
             lambda: fetch_archives(CIFAR10, self.places.downloads),
         )
         if path.suffix == ".zip":
-            return read_pack_parts(
+            packs = read_pack_parts(
                 self.places, path.parent, "cifar10", ("train", "test"), "CIFAR-10"
             )
+            return replace(packs, class_names=CIFAR10_NAMES)
         return self._read_official(path.parent)
 
     def _read_official(self, folder: Path) -> Published:
@@ -54,4 +56,10 @@ class Cifar10(ImageTask):
         train = read_batches(folder, training, "labels", PX)
         test = read_batches(folder, {TEST: MD5[TEST]}, "labels", PX)
         files = self.places.hashes({name: folder / name for name in MD5})
-        return Published(in_memory(train), in_memory(test), "CIFAR-10, official files", files)
+        return Published(
+            in_memory(train),
+            in_memory(test),
+            "CIFAR-10, official files",
+            files,
+            class_names=CIFAR10_NAMES,
+        )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from nasrun.tasks.base import ImageTask
+from nasrun.tasks.class_names import CIFAR100 as CIFAR100_NAMES
 from nasrun.tasks.downloads import CIFAR100, fetch_archives
 from nasrun.tasks.parts import Published, in_memory
 from nasrun.tasks.pickled_batches import read_batches
@@ -36,4 +37,6 @@ class Cifar100(ImageTask):
             for name, md5 in MD5.items()
         )
         files = self.places.hashes({name: folder / name for name in MD5})
-        return Published(train, test, "CIFAR-100, official files", files)
+        return Published(
+            train, test, "CIFAR-100, official files", files, class_names=CIFAR100_NAMES
+        )

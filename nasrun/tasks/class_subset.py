@@ -67,6 +67,7 @@ class ClassSubset(Task):
             search_valid=self._of(whole.search_valid),
             final_train=self._of(whole.final_train),
             final_test=self._of(whole.final_test),
+            class_names=tuple(whole.class_names[at] for at in self.chosen if whole.class_names),
             source=f"{whole.source}; classes {', '.join(map(str, self.chosen))}",
         )
 

@@ -31,4 +31,5 @@ class FolderTask(ImageTask):
             decoder.part(files.paths, files.labels) for files in (listing.train, listing.test)
         )
         hashes = self.places.hashes(listing.folders())
-        return Published(train, test, listing.origin, hashes, listing.cut)
+        fit = self.fit.value
+        return Published(train, test, listing.origin, hashes, listing.cut, listing.classes, fit)

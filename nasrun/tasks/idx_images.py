@@ -10,6 +10,7 @@ import numpy as np
 
 from nasrun.errors import DataError
 from nasrun.images import Images
+from nasrun.tasks import class_names
 from nasrun.tasks.base import ImageTask
 from nasrun.tasks.downloads import FASHION_MNIST, MNIST, fetch_archives
 from nasrun.tasks.parts import Part, Published, in_memory
@@ -26,6 +27,10 @@ class Publisher(Enum):
     fashion_mnist = "Fashion-MNIST"
 
 
+NAMES = {
+    Publisher.mnist: class_names.DIGITS,
+    Publisher.fashion_mnist: class_names.FASHION_MNIST,
+}
 ARCHIVES = {Publisher.mnist: MNIST, Publisher.fashion_mnist: FASHION_MNIST}
 
 
@@ -58,7 +63,7 @@ class IdxImages(ImageTask):
         )
         files = self.places.hashes(by_name(list(paths.values())))
         origin = f"{self.publisher.value}, grey as three equal channels"
-        return Published(train, test, origin, files)
+        return Published(train, test, origin, files, class_names=NAMES[self.publisher])
 
     def _path(self, side: str, kind: str) -> Path:
         # Many copies have a dot, and beside such a file a folder may have the name with a dash.

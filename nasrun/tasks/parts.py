@@ -1,6 +1,6 @@
 """The parts of a data set as its publisher gives them, and the pixels behind their rows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,8 @@ class Published:
     """A data set's training and test part, where they were found, and their files' sha256.
 
     ``cut`` holds the rows of the two pieces of one of them where the publisher names them.
+    ``class_names`` are in the order of the labels, and empty where the files name none; ``fit``
+    says how pictures of any size became square ones.
     """
 
     train: Part
@@ -33,6 +35,8 @@ class Published:
     origin: str
     files: Mapping[str, str]
     cut: tuple[Ints, Ints] | None = None
+    class_names: Sequence[str] = ()
+    fit: str = ""
 
 
 def in_memory(images: Images) -> Part:

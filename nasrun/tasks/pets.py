@@ -40,7 +40,7 @@ class Pets(ImageTask):
         )
         paths = sorted(path for path in folder.iterdir() if is_picture(path))
         breeds = [path.stem.rpartition("_")[0] for path in paths]
-        _, labels = np.unique(breeds, return_inverse=True)
+        names, labels = np.unique(breeds, return_inverse=True)
         tested = math.ceil(TEST_SHARE * len(paths))
         chosen = draw(labels, tested, self.seed, f"{self.name}/test")
         rest = np.setdiff1d(np.arange(len(paths)), chosen)
@@ -49,4 +49,11 @@ class Pets(ImageTask):
             decoder.part([paths[row] for row in rows], labels[rows]) for rows in (rest, chosen)
         )
         origin = f"Oxford-IIIT Pets, training and test pictures drawn by seed {self.seed}"
-        return Published(train, test, origin, self.places.hashes({"pets": folder}))
+        return Published(
+            train,
+            test,
+            origin,
+            self.places.hashes({"pets": folder}),
+            class_names=names.tolist(),
+            fit=self.fit.value,
+        )

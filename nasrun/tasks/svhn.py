@@ -8,6 +8,7 @@ import numpy as np
 from nasrun.errors import DataError
 from nasrun.images import Images
 from nasrun.tasks.base import ImageTask
+from nasrun.tasks.class_names import DIGITS
 from nasrun.tasks.downloads import SVHN, fetch_archives
 from nasrun.tasks.parts import Published, in_memory
 from nasrun.tasks.places import by_name
@@ -39,7 +40,7 @@ class Svhn(ImageTask):
         ]
         files = self.places.hashes(by_name(paths))
         train, test = (in_memory(_read(path)) for path in paths)
-        return Published(train, test, "SVHN, official files", files)
+        return Published(train, test, "SVHN, official files", files, class_names=DIGITS)
 
 
 def _read(path: Path) -> Images:

@@ -1,8 +1,10 @@
+import json
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from toys import ToyEvaluator
 
 from nasrun.benchmarks.trainings import TrainingLog
@@ -307,12 +309,16 @@ def test_the_final_network_is_exported(tmp_path):
     evaluator.export(archs(9000)[0], task_of(), tmp_path / "seed-0", ["weights", "torchscript"])
     exported = torch.jit.load(str(tmp_path / "seed-0.torchscript"))
     splits = task_of().load()
-    mean, std = (torch.tensor(m)[None, :, None, None] for m in (splits.mean, splits.std))
-    x = (torch.from_numpy(splits.final_test.pixels) - mean) / std
-    right = exported(x.float()).argmax(dim=1) == torch.from_numpy(splits.final_test.labels)
+    logits = exported(torch.from_numpy(splits.final_test.pixels))  # normalised in the graph
+    right = logits.argmax(dim=1) == torch.from_numpy(splits.final_test.labels)
     first = [r.test_score for r in TrainingLog(tmp_path / "trainings" / "trainings.csv").all()]
     assert 100 * right.float().mean().item() == pytest.approx(first[1], abs=1e-4)
     assert score.test_score > 0
+    with safe_open(tmp_path / "seed-0.safetensors", "pt") as file:
+        about = file.metadata()
+    assert about["arch"] == SPACE.text(archs(9000)[0])
+    assert about["task"] == task_of().name
+    assert json.loads(about["mean"]) == list(splits.mean)
 
 
 def test_what_cannot_be_exported_is_refused_before_the_search(tmp_path):

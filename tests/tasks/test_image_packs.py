@@ -116,5 +116,5 @@ def test_the_real_pack_is_cut_by_the_published_list(data_dir, tmp_path):
     joined = np.concatenate([splits.search_train.pixels, splits.search_valid.pixels])
     assert np.array_equal(joined, splits.final_train.pixels)
     # The first two pictures of the official order: a frog to train on, a truck to validate.
-    assert splits.search_train.labels[0] == 6
-    assert splits.search_valid.labels[0] == 9
+    assert splits.class_names[splits.search_train.labels[0]] == "frog"
+    assert splits.class_names[splits.search_valid.labels[0]] == "truck"

@@ -70,6 +70,10 @@ def test_cifar100_has_fine_labels(tmp_path, unchecked):
     pieces = np.concatenate([splits.search_valid.pixels, splits.final_test.pixels])
     assert {p.tobytes() for p in pieces} == {p.tobytes() for p in test}
     assert np.bincount(splits.final_train.labels).tolist() == [4] * 100
+    # Sorted names, and the superclasses' first and last members, as the data set's page lists them.
+    assert list(splits.class_names) == sorted(splits.class_names)
+    assert len(set(splits.class_names)) == 100
+    assert (splits.class_names[4], splits.class_names[47]) == ("beaver", "maple_tree")
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])

@@ -33,6 +33,7 @@ def test_aircraft_are_labelled_by_maker(tmp_path):
     splits = aircraft(tmp_path).load()
     assert splits.search_train.labels.tolist() == [0, 1, 2] * 6  # sorted by name, in list order
     assert splits.source.startswith("FGVC-Aircraft, manufacturer level")
+    assert len(splits.class_names) == 3
     assert set(splits.files) == {
         "aircraft/images_manufacturer_trainval.txt",
         "aircraft/images_manufacturer_test.txt",
@@ -63,6 +64,8 @@ def test_pets_are_labelled_by_breed_and_parted_by_seed(tmp_path):
     )
     assert len({picture.tobytes() for picture in everything}) == 40  # nothing twice
     assert "drawn by seed 0" in splits.source
+    assert len(splits.class_names) == 2
+    assert list(splits.class_names) == sorted(splits.class_names)
 
 
 def folder(tmp_path, **changes):
@@ -84,6 +87,16 @@ def test_a_folder_of_classes_is_parted_by_seed(tmp_path):
     assert len(set(pictures)) == 30
     assert splits.source == "folder photos; test pictures drawn by seed 0; split drawn by seed 0"
     assert set(splits.files) == {f"animals/photos/{name}" for name in ("cat", "dog", "owl")}
+    assert (splits.class_names, splits.fit) == (("cat", "dog", "owl"), "crop")
+    assert splits.pictures.described == {
+        "image_px": 8,
+        "mean": list(splits.mean),
+        "std": list(splits.std),
+        "class_names": ["cat", "dog", "owl"],
+        "fit": "crop",
+    }
+    picked = own.subset([2, 0]).load()
+    assert picked.class_names == ("owl", "cat")
     assert not np.array_equal(
         splits.final_test.pixels, folder(tmp_path, seed=1).load().final_test.pixels
     )
