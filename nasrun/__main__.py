@@ -21,18 +21,13 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from nasrun import sweep
+from nasrun.composition import CONF, check_what_hydra_composes
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import cache_folder, unwritable
 from nasrun.machine import pinned_gpu, threads
 from nasrun.record.request import wording
 from nasrun.sweepers.register import plugin_name, register_sweepers
 
-# conf/ stands inside the package in a wheel, and beside it in a checkout.
-CONF = next(
-    folder
-    for folder in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf")
-    if folder.is_dir()
-)
 INTERRUPTED = 130
 
 
@@ -82,10 +77,13 @@ _register("nasrun.threads", threads, replace=True)
 _register("nasrun.gpu", pinned_gpu, replace=True)
 _register("nasrun.plugin", plugin_name, replace=True)
 register_sweepers()
+check_what_hydra_composes()
 VERSION = {"version_base": "1.3"} if IS_HYDRA_13 else {}
 # Hydra 1.4 instantiates the callbacks that conf/config.yaml and conf/tracker name, and warns that
 # any class could be named there.
 warnings.filterwarnings("ignore", message=".*nasrun.(sweep|trackers).*")
+# Such a folder is refused in a sentence of our own.
+warnings.filterwarnings("ignore", message="provider=.* is not available")
 # Hydra 1.3 checks our launcher presets against the plug-ins' schemas, which is welcome, and warns
 # that 1.4 will not; see conf/hydra/launcher/joblib.yaml.
 warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against")

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,9 +10,14 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from nasrun.algorithms.reduction import Reduction
+from nasrun.benchmarks.source import Source
 from nasrun.budget import Budget
+from nasrun.composition import require_known_keys
 from nasrun.errors import ConfigError
 from nasrun.experiment import Experiment, MetaTraining
+from nasrun.keys import among
+from nasrun.names import require_name
 from nasrun.spec import (
     Algorithm,
     Evaluator,
@@ -22,9 +28,21 @@ from nasrun.spec import (
     Task,
     TaskMaker,
 )
+from nasrun.targets import require_own_target
 
 T = TypeVar("T")
 SEED_LIMIT = 2**63
+MOST_TRIALS = 10_000_000  # of one run: all their seeds are in memory at once
+# Where the classes of a group are; a node below another may be of any of these.
+PACKAGES = {
+    Algorithm: "nasrun.algorithms",
+    SearchSpace: "nasrun.spaces",
+    Task: "nasrun.tasks",
+    TaskMaker: "nasrun.tasks",
+    Evaluator: "nasrun.evaluators",
+    Hardware: "nasrun.hardware",
+    MetaPool: "nasrun.meta",
+}
 ROWS = 3  # to be raised when the files of a run get other columns: old folders are other runs
 # Where files lie, and whether they may be fetched.
 PLACES = ("cache_dir", "data_dir", "path", "paths", "folders", "download")
@@ -50,19 +68,26 @@ def build(node: DictConfig, contract: type[T], where: str) -> T:
 
 
 def _class(target: str, contract: type[T], where: str) -> type[T]:
+    packages = (PACKAGES[contract],) if contract in PACKAGES else tuple(set(PACKAGES.values()))
+    require_own_target(target, where, *sorted(packages))
     module, _, name = str(target).rpartition(".")
     try:
         cls = getattr(import_module(module), name)
     except Exception as error:  # importing runs the user's own module, which may fail in any way
         raise ConfigError(f"{where}._target_={target} cannot be imported: {error}") from error
-    if not (isinstance(cls, type) and issubclass(cls, contract)):
-        raise ConfigError(f"{where}._target_={target} is no {contract.__name__}")
+    if not (isinstance(cls, type) and issubclass(cls, contract) and is_dataclass(cls)):
+        kind = "of the kinds that a config describes" if contract is object else contract.__name__
+        raise ConfigError(f"{where}._target_={target} is no {kind}")
     return cls
 
 
 def _fill(cls: type[T], values: Mapping[Any, Any], where: str) -> T:
     try:
         schema = OmegaConf.structured(cls)
+        own = [field.name for field in fields(cls) if field.init]  # pyright: ignore[reportArgumentType]
+        for key in values:
+            if key not in own:
+                raise ConfigError(f"there is no key {where}.{key}: {among(str(key), own)}")
         values = {key: _parts(value, f"{where}.{key}") for key, value in values.items()}
         return OmegaConf.to_object(OmegaConf.merge(schema, values))  # pyright: ignore[reportReturnType]
     except OmegaConfBaseException as error:
@@ -80,7 +105,11 @@ def _parts(value: Any, where: str) -> Any:
     }
     if "_target_" not in value:
         return node
-    return _fill(_class(value["_target_"], object, where), node, where)
+    kinds = (Evaluator, TaskMaker)  # what stands below another node
+    cls = _class(value["_target_"], object, where)
+    if not issubclass(cls, kinds):
+        raise ConfigError(f"{where}._target_={value['_target_']} is no evaluator and no task")
+    return _fill(cls, node, where)
 
 
 def check(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
@@ -100,10 +129,14 @@ def check(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
 
 
 def _checked(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
+    require_known_keys(config)
     _require_flag(config, "debug")
+    _require_unread(config)
     task = _task(config.task, "task", config, task_folders)
     retrain = build(config.retrain, Retrain, "retrain")
     algorithm = build(config.algorithm, Algorithm, "algorithm")
+    for key in ("space", "algorithm"):
+        require_name(config[key].name, f"{key}.name")
     return Experiment(
         space=build(config.space, SearchSpace, "space"),
         task=task,
@@ -125,6 +158,7 @@ def _checked(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
 
 def _meta(config: DictConfig, algorithm: Algorithm) -> MetaTraining | None:
     if "_target_" not in config.meta:
+        _require_bare(config.meta, "meta", {"name"})
         return None  # meta=none
     if not algorithm.learns_to_search:
         raise ConfigError(
@@ -133,6 +167,22 @@ def _meta(config: DictConfig, algorithm: Algorithm) -> MetaTraining | None:
         )
     pool = build(config.meta, MetaPool, "meta")
     return MetaTraining(pool, recipe(config), Path(config.cache_dir) / "meta")
+
+
+def _require_unread(config: DictConfig) -> None:
+    """Refuse wrong keys of what this run may have no use for, but others with these words have."""
+    build(config.scale, Reduction, "scale")
+    for name in config.tables:
+        build(config.tables[name], Source, f"tables.{name}")
+
+
+def _require_bare(node: DictConfig, where: str, own: set[str]) -> None:
+    """Refuse keys of a node that no class reads."""
+    if others := sorted({str(key) for key in node} - own):
+        raise ConfigError(
+            f"nothing reads the key {where}.{others[0]}: {where}={node.get('name', 'this')} has "
+            f"none but {', '.join(sorted(own))}"
+        )
 
 
 def recipe(config: DictConfig) -> dict[str, Any]:
@@ -236,13 +286,17 @@ def _task(node: DictConfig, where: str, config: DictConfig, folders: Sequence[Pa
     def other(name: str, settings: Mapping[str, Any]) -> Task:
         return named_task(name, config, folders, f"{where}.of", settings)
 
-    return maker.make(other)
+    task = maker.make(other)
+    require_name(task.name, f"{where}.name")
+    return task
 
 
 def _positive(config: DictConfig, key: str) -> int:
     value = config[key]
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ConfigError(f"{key} must be a whole number of at least 1, got {value!r}")
+    if value > MOST_TRIALS:
+        raise ConfigError(f"{key} must be at most {MOST_TRIALS:,}, got {value}: start several runs")
     return value
 
 

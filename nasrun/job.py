@@ -112,6 +112,11 @@ def explain(error: Exception, folder: Path) -> str:
     """One sentence on any failure."""
     if isinstance(error, NasrunError):
         return str(error)
+    if isinstance(error, MemoryError):
+        return (
+            f"the run does not fit into memory ({' '.join(str(error).split()) or 'out of memory'}): "
+            "lower cohort, or what is as large as that"
+        )
     return (
         f"this should not happen: {type(error).__name__}: {error}; the traceback is in "
         f"{folder / STATUS}, and debug=true prints it"

@@ -15,10 +15,16 @@ from typing import Any
 
 from nasrun.errors import ConfigError
 
+MOST = 20_000_000  # ImageNet has 14 million pictures
+
 
 def require_at_least(owner: object, group: str, low: int, *keys: str) -> None:
-    """Refuse a field of ``owner`` that is below ``low``; ``group`` is where a config sets it."""
+    """Refuse a field of ``owner`` that is below ``low``; ``group`` is where a config sets it.
+
+    What is counted has an end, too: no run has room for more than ``MOST`` of anything.
+    """
     _require(owner, group, keys, f"[{low}, inf)", f"must be at least {low}")
+    _require(owner, group, keys, f"[{low}, {MOST}]", f"must be at most {MOST:,}")
 
 
 def require_not_negative(owner: object, group: str, *keys: str) -> None:

@@ -117,7 +117,7 @@ class OneShot(Algorithm):
                 f"algorithm={self.name} plays one trial at a time, got {problem.trials}"
             )
         self.problem, self._streams = problem, streams.fork("one_shot")
-        self.processor = Device(self.device, self.precision)
+        self.processor = Device(self.device, self.precision, group="algorithm")
         half = self.processor.dtype is torch.float16
         if half and self.precision is Precision.float16:
             raise ConfigError(

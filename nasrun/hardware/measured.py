@@ -60,7 +60,9 @@ class MeasuredDevice(WeighingDevice):
         super().__init__(settings)
         self._measuring, self._space, self._task = settings, space, task
         self._scale = Scale(settings.channels, settings.cells)
-        self._device = Device(settings.device, Precision.float32, threads=settings.threads)
+        self._device = Device(
+            settings.device, Precision.float32, threads=settings.threads, group="hardware"
+        )
         self._represent = representatives(space)
         self._known: dict[bytes, float] = {}
         # Also where the target is given: a hypervolume needs a reference, and a limit a check.

@@ -30,7 +30,7 @@ class Device:
     ``where`` is torch's name of it, ``auto`` the GPU if there is one. ``threads`` are a CPU's; None
     leaves PyTorch's number. ``deterministic`` repeats a GPU's results bit by bit and is slower; a
     CPU repeats them in any case, given the same number of threads. Where ``dtype`` is float32, a
-    GPU does not round to TF32 either.
+    GPU does not round to TF32 either. ``group`` is where a config has these settings.
 
     Raises:
         ConfigError: a device that is not there, or float16 on a CPU.
@@ -41,6 +41,7 @@ class Device:
     deterministic: bool = False
     compile: bool = False
     threads: int | None = None
+    group: str = "evaluator"
 
     def __post_init__(self) -> None:
         if self.on_gpu:
@@ -52,13 +53,13 @@ class Device:
         except (RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0]
             raise ConfigError(
-                f"evaluator.device={self.where} cannot be used ({reason}): set it to auto or cpu"
+                f"{self.group}.device={self.where} cannot be used ({reason}): set it to auto or cpu"
             ) from None
         if not self.on_gpu and self.dtype is torch.float16:
             raise ConfigError(
-                "evaluator.precision=float16 needs a GPU: use auto, bfloat16 or float32"
+                f"{self.group}.precision=float16 needs a GPU: use auto, bfloat16 or float32"
             )
-        require_at_least(self, "evaluator", 1, "threads")
+        require_at_least(self, self.group, 1, "threads")
 
     @cached_property
     def processor(self) -> torch.device:
@@ -69,7 +70,7 @@ class Device:
             return torch.device(self.where)
         except RuntimeError:
             raise ConfigError(
-                f"evaluator.device={self.where} is no device: use auto, cpu or cuda"
+                f"{self.group}.device={self.where} is no device: use auto, cpu or cuda"
             ) from None
 
     @property

@@ -1,11 +1,13 @@
 """The sweeper behind ``nasrun -m``: it splits trials over jobs and skips what is done."""
 
 import logging
+import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.core.utils import JobReturn, configure_log
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -18,6 +20,7 @@ from nasrun.sweepers.plan import Overrides, Plan, Wanted, make_plan
 
 log = logging.getLogger(__name__)
 SPLIT = "sweep.split"
+MOST_JOBS = 100_000
 
 
 class SplitSweeper(FolderSweeper):
@@ -43,7 +46,8 @@ class SplitSweeper(FolderSweeper):
         """Launch what is left to do; returns what the launched jobs returned, by batch.
 
         Raises:
-            ConfigError: ``sweep.split`` or ``resume`` cannot be, or two jobs share a trial.
+            ConfigError: ``resume`` names no sweep, there is nothing to play, or two jobs share a
+                trial.
             NasrunError: the launcher gave up before its jobs ended.
         """
         # Late: Hydra imports this module in every program.
@@ -51,7 +55,7 @@ class SplitSweeper(FolderSweeper):
         from nasrun.record.found import found_jobs
 
         assert self.config is not None
-        split = self._split()
+        split = OmegaConf.select(self.config, SPLIT)
         folder = self._folder()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         conf = conf_hash((s.schema, s.path) for s in self.config.hydra.runtime.config_sources)
@@ -65,13 +69,6 @@ class SplitSweeper(FolderSweeper):
             note_earlier_data(folder, found)
         sweep.expect(plan.jobs)
         return self._launch_all(plan)
-
-    def _split(self) -> int:
-        assert self.config is not None
-        split = OmegaConf.select(self.config, SPLIT)
-        if not isinstance(split, int) or isinstance(split, bool) or split < 1:
-            raise ConfigError(f"{SPLIT} must be a whole number of at least 1, got {split!r}")
-        return split
 
     def _wanted(self, arguments: Sequence[str], known: dict[Overrides, range]) -> Iterator[Wanted]:
         """The jobs of the command line, each composed unless its like is known to be sound."""
@@ -99,6 +96,7 @@ class SplitSweeper(FolderSweeper):
         overrides = parser.parse_overrides([*params, *arguments])
         if any(each.get_key_element() == SPLIT and each.is_sweep_override() for each in overrides):
             raise ConfigError(f"{SPLIT} cannot be swept over: give one number of jobs")
+        _require_jobs(overrides)
         (jobs,) = BasicSweeper.split_arguments(overrides, None)
         return [tuple(text for text in job if key_of(text) != SPLIT) for job in jobs]
 
@@ -119,6 +117,40 @@ class SplitSweeper(FolderSweeper):
                 if not succeeded(returned):
                     sweep.refuse(job)
         return returns
+
+
+def _require_jobs(overrides: Sequence[Override]) -> None:
+    """Refuse a sweep of nothing, which would end well, and one without an end.
+
+    Raises:
+        ConfigError: says which key has no value, or too many.
+    """
+    jobs = 1
+    for each in overrides:
+        if not each.is_sweep_override():
+            continue
+        count = _values(each)
+        if count == 0:
+            raise ConfigError(
+                f"{each.input_line} stands for no value at all: give the values that are meant"
+            )
+        jobs *= count
+        if not jobs <= MOST_JOBS:
+            raise ConfigError(
+                f"{each.input_line} makes a sweep of more than {MOST_JOBS:,} jobs: give fewer "
+                "values (trials=1000 plays 1000 seeds in one job)"
+            )
+
+
+def _values(override: Override) -> float:
+    """How many values a sweep has; inf where it has no end."""
+    swept = override.value()
+    if isinstance(swept, RangeSweep):
+        start, stop, step = (float(one or 0.0) for one in (swept.start, swept.stop, swept.step))
+        if not all(map(math.isfinite, (start, stop))) or step == 0 or math.isnan(step):
+            return math.inf
+        return max(0, math.ceil((stop - start) / step))
+    return len(list(override.sweep_string_iterator()))
 
 
 def _known(found: Sequence[Found], conf: str | None) -> dict[Overrides, range]:

@@ -1,0 +1,218 @@
+"""What Hydra composes is checked before anything that it names is imported, made or written.
+
+Hydra has no hook between the two, so the loader of its configs is one of ours. This module is
+loaded by ``nasrun --help`` and shell completion, too, and imports Hydra alone.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hydra._internal import hydra as hydra_internals
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from nasrun.errors import ConfigError
+from nasrun.keys import among, key_path, meant, near
+from nasrun.names import require_folder, require_name
+from nasrun.targets import require_own_target
+
+# conf/ stands inside the package in a wheel, and beside it in a checkout.
+CONF = next(
+    folder
+    for folder in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf")
+    if folder.is_dir()
+)
+NAMES = ("space.name", "task.name", "algorithm.name", "hydra.job.name")  # parts of paths
+FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "cache_dir", "data_dir")
+SAVED = {"config.yaml", "hydra.yaml", "overrides.yaml"}  # of a run, in its .hydra/
+LOGGING = ("hydra_logging", "job_logging")
+HYDRA_ENV = "hydra.env"  # a group of Hydra's without a field
+STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
+
+
+class CheckedLoader(ConfigLoaderImpl):
+    """Hydra's loader, which refuses what nasrun would ignore or must not do."""
+
+    def load_configuration(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
+    ) -> DictConfig:
+        """The config of a command or of a job.
+
+        Raises:
+            ConfigError: a key that there is not, a file that another hides, a class that no config
+                may name, or a name that is no part of a path.
+        """
+        settings = (run_mode, from_shell, validate_sweep_overrides)
+        self._require_options(overrides)
+        try:
+            config = super().load_configuration(config_name, overrides, *settings)
+        except ConfigCompositionException as error:
+            unknown = re.match(r"Could not (?:override|delete from config\.) '(.*?)'", str(error))
+            if unknown is None:
+                raise
+            key = unknown[1]
+            rest = [text for text in overrides if key_path(text) != key]
+            if len(rest) == len(overrides):
+                raise
+            config = self.load_configuration(config_name, rest, *settings)
+            if run_mode is not RunMode.MULTIRUN or key.startswith("hydra."):
+                raise ConfigError(meant(key, config)) from error
+            # The swept options may have the key where the default has not: each job will tell.
+            own = set(config.hydra.overrides.hydra)
+            config.hydra.overrides.task = [text for text in overrides if text not in own]
+            return config
+        _require_sound(config)
+        return config
+
+    def _require_options(self, overrides: Sequence[str]) -> None:
+        """Refuse a choice from a group that is no name, which Hydra would stumble over."""
+        for each in OverridesParser.create().parse_overrides(list(overrides)):
+            if each.is_sweep_override() or each.is_delete() or not self._is_group(each):
+                continue
+            value: Any = each.value()
+            names = value if isinstance(value, list) else [value]
+            if not isinstance(value, dict) and not all(isinstance(name, str) for name in names):
+                raise ConfigError(
+                    f"{each.key_or_group} must be the name of one of its options "
+                    f"({', '.join(self.get_group_options(each.key_or_group))}), got "
+                    f"{each.get_value_string()}"
+                )
+
+    def _is_group(self, override: Override) -> bool:
+        return self.repository.group_exists(override.key_or_group)
+
+
+def check_what_hydra_composes() -> None:
+    """Make Hydra load configs with ``CheckedLoader``."""
+    hydra_internals.ConfigLoaderImpl = CheckedLoader
+
+
+def _require_sound(config: DictConfig) -> None:
+    _require_sources(config)
+    _require_targets(config)
+    require_known_keys(config)
+    _require_known_to(config.hydra, "hydra")
+    _require_split(config)
+    for key in FOLDERS:
+        require_folder(OmegaConf.select(config, key), key)
+    for key in NAMES:
+        require_name(OmegaConf.select(config, key), key)
+    _require_subfolder(config)
+
+
+def _require_sources(config: DictConfig) -> None:
+    """Refuse a folder of YAML files that is not there, and a file that another one hides."""
+    sources = [each.path for each in config.hydra.runtime.config_sources if each.schema == "file"]
+    folders = [Path(path) for path in sources]
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigError(
+                f"{folder} is no folder, so nothing of it would be read: name the folder of your "
+                "YAML files in hydra.searchpath or --config-dir"
+            )
+    for place, folder in enumerate(folders[1:], 1):
+        for file in folder.rglob("*.yaml"):
+            name = file.relative_to(folder)
+            hider = next((one / name for one in folders[:place] if (one / name).is_file()), None)
+            if hider is not None and hider.read_bytes() != file.read_bytes():
+                raise ConfigError(_hidden(file, hider))
+
+
+def _hidden(file: Path, hider: Path) -> str:
+    if file.name == "config.yaml" and {path.name for path in file.parent.iterdir()} >= SAVED:
+        return (
+            f"{file} would not be played, because {hider} comes first: start that run again with "
+            f"nasrun rerun {file.parent.parent}, or with the overrides in "
+            f"{file.parent / 'overrides.yaml'}"
+        )
+    return f"{file} would not be read, because {hider} comes first: give it a name of its own"
+
+
+def _require_targets(config: DictConfig) -> None:
+    """Refuse classes that Hydra itself would make: callbacks, launchers, sweepers, log handlers."""
+    content: Any = OmegaConf.to_container(config.hydra, resolve=False)
+    for where, text in _texts(content, "hydra"):
+        key = where.rpartition(".")[2]
+        if key == "_target_":
+            require_own_target(OmegaConf.select(config, where), where.removesuffix("._target_"))
+        elif where.split(".")[1] in LOGGING:
+            if key in ("class", "()"):
+                require_own_target(text, where, "logging", "colorlog")
+            elif text.startswith("ext://") and text not in STREAMS:
+                raise ConfigError(f"{where} can be {' or '.join(STREAMS)}, got {text}")
+
+
+def _texts(content: Mapping[Any, Any], where: str) -> Iterator[tuple[str, str]]:
+    """Every text in a tree of dicts, and where it stands."""
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from _texts(value, f"{where}.{key}")
+        elif isinstance(value, str):
+            yield f"{where}.{key}", value
+
+
+@cache
+def known_keys() -> frozenset[str]:
+    """Keys at the top of a config that nasrun reads."""
+    primary: Any = OmegaConf.load(CONF / "config.yaml")
+    groups = {key for entry in primary.defaults if not isinstance(entry, str) for key in entry}
+    plain = {key.removeprefix("override ") for key in groups}
+    return frozenset({str(key) for key in primary} | plain) - {"defaults", "hydra/sweeper"}
+
+
+def require_known_keys(config: DictConfig) -> None:
+    """Refuse a key at the top that nasrun does not read and that no other value refers to.
+
+    Raises:
+        ConfigError: there is one; says which keys it may have been meant for.
+    """
+    unknown = [str(key) for key in config if key not in known_keys()]
+    if not unknown:
+        return
+    content: Any = OmegaConf.to_container(config, resolve=False)
+    references = " ".join(text for _, text in _texts(content, "") if "${" in text)
+    for key in unknown:
+        if not re.search(rf"(?<![\w.]){re.escape(key)}(?!\w)", references):
+            raise ConfigError(f"nothing reads the key {key}{near(key, config)}")
+
+
+def _require_known_to(node: DictConfig, where: str) -> None:
+    """The same for Hydra's own keys, below every node that has a class."""
+    kind: Any = OmegaConf.get_type(node)
+    own = [field.name for field in fields(kind)] if is_dataclass(kind) else None
+    for key in map(str, node):
+        if own is not None and key not in own and f"{where}.{key}" != HYDRA_ENV:
+            raise ConfigError(f"nothing reads the key {where}.{key}: {among(key, own)}")
+        if not OmegaConf.is_missing(node, key) and not OmegaConf.is_interpolation(node, key):
+            below: Any = node._get_node(key)
+            if isinstance(below, DictConfig) and not below._is_none():
+                _require_known_to(below, f"{where}.{key}")
+
+
+def _require_split(config: DictConfig) -> None:
+    split = OmegaConf.select(config, "sweep.split")
+    if not isinstance(split, int) or isinstance(split, bool) or split < 1:
+        raise ConfigError(f"sweep.split must be a whole number of at least 1, got {split!r}")
+    if others := sorted({str(key) for key in config.sweep} - {"split"}):
+        raise ConfigError(f"nothing reads the key sweep.{others[0]}: did you mean sweep.split?")
+
+
+def _require_subfolder(config: DictConfig) -> None:
+    """Refuse jobs outside their sweep's folder, whose rows would be missing in the end."""
+    text = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # pyright: ignore
+    place = Path(str(text))
+    if place.is_absolute() or ".." in place.parts:
+        raise ConfigError(f"hydra.sweep.subdir must lie within the sweep's folder, got {text}")

@@ -1,0 +1,83 @@
+"""Keys of a config, and which of them a wrong one may have been meant for."""
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+SHOWN = 3  # suggestions
+
+
+def key_path(override: str) -> str:
+    """The key of ``key=value``, without what may stand before it or after ``@``."""
+    return override.lstrip("+~").partition("=")[0].partition("@")[0]
+
+
+def meant(key: str, config: DictConfig) -> str:
+    """A sentence that refuses ``key``, which ``config`` does not have."""
+    if (elsewhere := _beyond_reference(key, config)) is not None:
+        return elsewhere
+    above, _, last = key.rpartition(".")
+    node: Any = OmegaConf.select(config, above) if above else config
+    if not isinstance(node, DictConfig) or not len(node):
+        return f"there is no key {key}{near(key, config)}"
+    own = [str(name) for name in node if name != "_target_"]
+    if close := get_close_matches(last, own, SHOWN):
+        dot = "." if above else ""
+        return f"there is no key {key}: did you mean {_either(f'{above}{dot}{n}' for n in close)}?"
+    if elsewhere := _named(last, config):
+        return f"there is no key {key}: did you mean {_either(elsewhere)}?"
+    return f"there is no key {key}: {above or 'the config'} has {', '.join(sorted(own))}"
+
+
+def _beyond_reference(key: str, config: DictConfig) -> str | None:
+    """The sentence for a key below one that refers to another; None where that is not so."""
+    node, parts = config, key.split(".")
+    for place, part in enumerate(parts[:-1]):
+        if not isinstance(node, DictConfig) or part not in node:
+            return None
+        if OmegaConf.is_interpolation(node, part):
+            above = ".".join(parts[: place + 1])
+            other = str(OmegaConf.to_container(node, resolve=False)[part])  # pyright: ignore
+            there = ".".join([other.strip("${}"), *parts[place + 1 :]])
+            return f"{above} is {other}, so {key} cannot be set: set {there}"
+        node = node[part]
+    return None
+
+
+def near(key: str, config: DictConfig) -> str:
+    """``: did you mean ...?`` with the keys of ``config`` that are most like ``key``."""
+    last = key.rpartition(".")[2]
+    tops = [str(name) for name in config if name not in (key, "hydra")]
+    close = get_close_matches(key, tops, SHOWN) or _named(last, config)
+    if close:
+        return f": did you mean {_either(close)}?"
+    return f": leave it out, or use one of {', '.join(sorted(tops))}"
+
+
+def among(key: str, names: Sequence[str]) -> str:
+    """``, did you mean ...?`` with those of ``names`` most like ``key``, or else all of them."""
+    close = get_close_matches(key, names, SHOWN)
+    return f"did you mean {_either(close)}?" if close else f"it has {', '.join(sorted(names))}"
+
+
+def _named(last: str, config: DictConfig) -> list[str]:
+    """Keys below the top whose own name is, or is like, ``last``."""
+    content: Any = OmegaConf.to_container(config, resolve=False)
+    content.pop("hydra", None)
+    content.pop("tables", None)
+    paths = list(_paths(content))
+    names = get_close_matches(last, {path.rpartition(".")[2] for path in paths}, 1, 0.8)
+    return [path for path in paths if path.rpartition(".")[2] in names and path != last][:SHOWN]
+
+
+def _paths(content: dict[Any, Any], above: str = "") -> Iterator[str]:
+    for key, value in content.items():
+        yield f"{above}{key}"
+        if isinstance(value, dict):
+            yield from _paths(value, f"{above}{key}.")
+
+
+def _either(names: Any) -> str:
+    return " or ".join(names)

@@ -1,0 +1,39 @@
+"""Names that become parts of paths: an own folder's name must not lead out of it."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from nasrun.errors import ConfigError
+
+FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f/\\]")
+LONGEST = 100  # bytes; three names and a digest make a folder's, which may have 255
+
+
+def require_name(name: Any, where: str) -> None:
+    """Refuse a name that cannot be a folder's; ``where`` is the config key that holds it.
+
+    Raises:
+        ConfigError: empty or too long, ``/``, ``\\`` or a control character in it, a dot in front.
+    """
+    if not isinstance(name, str):
+        return  # the schema of its group will say so
+    if not name.strip() or name.startswith(".") or FORBIDDEN.search(name) or _long(name):
+        raise ConfigError(
+            f"{where} names folders, so it must be a text of 1 to {LONGEST} bytes without /, \\ "
+            f"and control characters, and without a dot in front, got {name!r}"
+        )
+
+
+def _long(name: str) -> bool:
+    return len(name.encode(errors="surrogatepass")) > LONGEST
+
+
+def require_folder(folder: Any, where: str) -> None:
+    """Refuse a folder without a name, which would be the one where the command is given.
+
+    Raises:
+        ConfigError: nothing, blanks, or no text at all.
+    """
+    if not isinstance(folder, str | Path) or not str(folder).strip() or "\0" in str(folder):
+        raise ConfigError(f"{where} must name a folder (. for this one), got {folder!r}")
