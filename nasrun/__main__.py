@@ -3,6 +3,10 @@
 This module is all that ``nasrun --help`` and shell completion load, so it imports Hydra alone.
 """
 
+from nasrun.screen import prepare, stay_calm
+
+stay_calm()  # while the modules below are read, which takes a second
+
 import hashlib
 import os
 import re
@@ -99,6 +103,7 @@ def task(config: DictConfig) -> float | None:
 
 def main() -> None:
     """Run the ``nasrun`` command; exit code 0, 1 (runtime), 2 (usage or config), or 130."""
+    prepare()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of Hydra's own printer
     try:
         task()

@@ -1,45 +1,94 @@
 """What a person sees when a run or a sweep is done: tables and sentences."""
 
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from nasrun.files import read_csv, read_json
+from nasrun.jobs import Job
+from nasrun.live import count_text, duration_text
 from nasrun.record.collect import Collected
-from nasrun.record.recorder import STATUS
+from nasrun.record.recorder import read_status
 from nasrun.record.summary import GROUP, PROTOCOL
 from nasrun.report.schema import SCORES, measure
 from nasrun.spec import Metric, metric_named
 
 HOUR_S = 3600
 SPREADS = ("reward", "val_score", "test_score", "latency_ms", "hypervolume")
+WON = ("test_score", "latency_ms", "params_m")  # of the winner, besides the validation score
 MOSTLY = 0.5  # share of failed measurements from which a table says that most failed
 Row = Mapping[str, str]
 Figures = Mapping[str, Row]  # rows of summary.csv of one search on one task, by figure
 
 
 def show_run(folder: Path) -> None:
-    """Print the table of a finished run and where it was written."""
-    status = read_json(folder / STATUS)
+    """Print the table of a finished run, its winner, and where it was written."""
+    summary, best = read_csv(folder / "summary.csv"), read_json(folder / "best.json")
     console = Console()
-    console.print(_run_table(read_csv(folder / "summary.csv"), f"{status['wall_s']:.1f}"))
-    console.print(f"wrote {_short(folder)}", soft_wrap=True, highlight=False, markup=False)
+    console.print(_run_table(summary, _costs(folder)))
+    for line in [*_winner(best), f"files: {_files(folder)}", f"wrote {_short(folder)}"]:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def show_job(folder: Path) -> None:
+def show_job(folder: Path, job: Job) -> None:
     """Print one line on a finished job of a sweep."""
     figures = {row["figure"]: row for row in read_csv(folder / "summary.csv")}
-    line = figures["evaluations"]
-    reward, failed = _spread(figures.get("reward")), _failed(figures)
-    said = f", {failed:.1%} of the measurements failed" if failed else ""
-    print(
-        f"{line['algorithm']} on {line['search_task']}: {line['n']} trials, reward {reward}{said}"
-    )
+    line, seeds = figures["evaluations"], read_status(folder).get("request", {})
+    failed, left_s = _failed(figures), job.ended()
+    said = [
+        f"{job.text}: {line['algorithm']}{job.settings} on {line['search_task']}",
+        f"{_seeds(seeds)}: reward {_spread(figures.get('reward'))}",
+        f"{failed:.1%} of the measurements failed" if failed else "",
+        f"{duration_text(left_s)} left" if left_s else "",
+    ]
+    print(", ".join(filter(None, said)), flush=True)
+
+
+def _seeds(request: Mapping[str, Any]) -> str:
+    """Such as ``seeds 0-99``."""
+    first, trials = request["seed"], request["trials"]
+    return f"seed {first}" if trials == 1 else f"seeds {first}-{first + trials - 1}"
+
+
+def _winner(best: Mapping[str, Any] | None) -> list[str]:
+    """The best trial's architecture and figures."""
+    if best is None:
+        return ["found nothing that has a reward: see val_score in evaluations.csv"]
+    figures: list[str] = []
+    for task, own in best["tasks"].items():
+        shown = {name: measure(name, own["metric"]) for name in ("val_score", *WON)}
+        said = [f"{m.label} {m.text(own[k])} {m.unit}".strip() for k, m in shown.items() if own[k]]
+        said += [f"rank {own['rank']:.0f}"] if own["rank"] is not None else []
+        if said:
+            figures.append(f"{task}: " + ", ".join(said))
+    reward = measure("reward", next(iter(best["tasks"].values()))["metric"]).text(best["reward"])
+    return [
+        f"best: {best['arch']}",
+        f"  seed {best['seed']}, reward {reward}" + "".join(f"\n  {line}" for line in figures),
+    ]
+
+
+def _files(folder: Path) -> str:
+    """What of a run's folder a person may want next."""
+    named = ["best.json"] if read_json(folder / "best.json") is not None else []
+    named += [name for name in ("pareto.csv", "networks") if (folder / name).exists()]
+    return ", ".join([*named, "trials.csv", "evaluations.csv", "summary.csv"])
+
+
+def _costs(folder: Path) -> list[tuple[str, str]]:
+    """What a run took, as rows of its table: what was meta-trained for it, and this machine."""
+    meta = read_json(folder / "provenance.json").get("meta")
+    wall = ("wall seconds of the run", f"{read_status(folder)['wall_s']:.1f}")
+    if not meta or meta["cost_s"] is None:
+        return [wall]
+    hours, kind = meta["cost_s"] / meta["agents"] / HOUR_S, meta["clock"]
+    return [(f"meta-training before, {kind} hours an agent", f"{hours:.1f}"), wall]
 
 
 def show_sweep(folder: Path, collected: Collected, tables: Sequence[Any]) -> None:
@@ -58,36 +107,53 @@ def show_sweep(folder: Path, collected: Collected, tables: Sequence[Any]) -> Non
         print(f"unfinished: {job}; start the same command again to go on", file=sys.stderr)
 
 
-def _run_table(summary: Sequence[Row], wall_s: str) -> Table:
+def _run_table(summary: Sequence[Row], costs: Sequence[tuple[str, str]]) -> Table:
     """A line per figure and a column per scored task."""
     tasks = {task: own for (_, _, task, *_), own in _grouped(summary).items()}
     first = summary[0]
-    trials = next(iter(tasks.values()))["evaluations"]["n"]
+    trials = int(next(iter(tasks.values()))["evaluations"]["n"])
     table = Table(
-        title=escape(f"{first['algorithm']} on {first['search_task']}: {trials} trials"),
+        title=escape(f"{first['algorithm']} on {first['search_task']}: {count_text(trials)}"),
         caption="\n".join(
             [f"{first['split']}, {first['fidelity']}, run {first['run']}", *_mostly_failed(summary)]
         ),
     )
-    table.add_column("mean ± std, [95% CI of the mean]")
+    table.add_column("mean ± std, [95% CI of the mean]" if trials > 1 else "of the trial")
     metrics = {row["metric"] for row in summary}
     for task, own in tasks.items():
         named = task if len(metrics) == 1 else f"{task}, {_measure(own['evaluations']).title}"
         table.add_column(named, justify="right")
 
-    def add(label: str, cell: Callable[[Figures], str]) -> None:
-        table.add_row(label, *(cell(own) for own in tasks.values()))
+    def add(label: str, cell: Callable[[Figures], str], of: str) -> None:
+        if any(of in own for own in tasks.values()):  # else it cannot apply
+            table.add_row(label, *(cell(own) for own in tasks.values()))
 
-    for figure in SPREADS:
-        if any(figure in own for own in tasks.values()):
-            add(_title(figure, metrics), lambda own, figure=figure: _interval(own.get(figure)))
-    add(f"best found, {_title('val_score', metrics)}", _best)
-    add("rank in the table, median (best)", lambda own: _rank(own.get("rank")))
+    spreads = [name for name in SPREADS if name != "reward" or not _is_score(tasks.values())]
+    for figure in spreads:
+        add(_title(figure, metrics), lambda own, name=figure: _interval(own.get(name)), figure)
+    if trials > 1:
+        best = "val_score" if any("val_score" in own for own in tasks.values()) else "reward"
+        add(f"best found, {_title(best, metrics)}", lambda own: _best(own.get(best)), best)
+        add("rank in the table, median (best)", lambda own: _rank(own.get("rank")), "rank")
+    else:
+        add("rank in the table", lambda own: _interval(own.get("rank")).split(".")[0], "rank")
     if any(_failed(own) for own in tasks.values()):
-        add("failed measurements, %", lambda own: f"{100 * _failed(own):.1f}")
-    add("simulated hours a trial", lambda own: _hours(own.get("simulated_s")))
-    add("wall seconds of the run", lambda _: wall_s)
+        add("failed measurements, %", lambda own: f"{100 * _failed(own):.1f}", "failed")
+    add("simulated hours a trial", lambda own: _hours(own.get("simulated_s")), "simulated_s")
+    for label, cost in costs:
+        table.add_row(label, *(cost for _ in tasks))
     return table
+
+
+def _is_score(tasks: Iterable[Figures]) -> bool:
+    """Whether the reward of a search is nothing but the validation score beside it."""
+    figures = [{name: own.get(name) for name in ("reward", "val_score")} for own in tasks]
+    return all(
+        own["reward"] is not None
+        and own["val_score"] is not None
+        and all(own["reward"][key] == own["val_score"][key] for key in ("n", "mean", "min", "max"))
+        for own in figures
+    )
 
 
 def _sweep_table(summary: Sequence[Row]) -> Table:
@@ -106,13 +172,18 @@ def _sweep_table(summary: Sequence[Row]) -> Table:
     if any(_failed(own) for own in groups.values()):
         columns["failed %"] = lambda own: f"{100 * _failed(own):.1f}"
     table = Table(
+        box=box.SIMPLE_HEAD,  # its narrow gaps leave room for names at 80 columns
+        pad_edge=False,
         title="mean ± std over trials; more in summary.csv",
         caption="\n".join(_mostly_failed(summary)) or None,
     )
     for name in ("algorithm", "task", *columns):
         # Folded: rea[population=5] without its end is the name of several lines.
-        justify = "left" if name in ("algorithm", "task") else "right"
-        table.add_column(name, justify=justify, overflow="fold")
+        if name in ("algorithm", "task"):
+            table.add_column(name, overflow="fold")
+        else:
+            widest = max(len(columns[name](own)) for own in groups.values())
+            table.add_column(name, justify="right", min_width=widest)  # figures stay whole
     for (_, searched, task, algorithm, metric, *_), own in groups.items():
         where = task if task == searched else f"{searched} > {task}"
         if len(metrics) > 1:
@@ -173,26 +244,24 @@ def _short(folder: Path) -> Path:
 def _spread(row: Row | None) -> str:
     if row is None:
         return "-"
-    decimals = _measure(row).decimals
-    spread = f" ± {float(row['std']):.{decimals}f}" if row["std"] else ""
-    return f"{float(row['mean']):.{decimals}f}{spread}"
+    text = _measure(row).text
+    spread = f" ± {text(float(row['std']))}" if row["std"] else ""
+    return f"{text(float(row['mean']))}{spread}"
 
 
 def _interval(row: Row | None) -> str:
     if row is None or not row["std"]:
         return _spread(row)
-    decimals = _measure(row).decimals
-    low, high = (f"{float(row[end]):.{decimals}f}" for end in ("ci_low", "ci_high"))
+    low, high = (_measure(row).text(float(row[end])) for end in ("ci_low", "ci_high"))
     return f"{_spread(row)}\n[{low}, {high}]"
 
 
-def _best(own: Figures) -> str:
-    """Best validation score among the trials, or the best reward where it is unknown."""
-    row = own.get("val_score") or own.get("reward")
+def _best(row: Row | None) -> str:
+    """Best figure among the trials."""
     if row is None:
         return "-"
     found = _measure(row)
-    return f"{float(row['max' if found.higher_is_better else 'min']):.{found.decimals}f}"
+    return found.text(float(row["max" if found.higher_is_better else "min"]))
 
 
 def _rank(row: Row | None) -> str:

@@ -20,12 +20,14 @@ from nasrun import traces
 from nasrun.console import show_job, show_run
 from nasrun.errors import ConfigError, DataError, NasrunError
 from nasrun.files import atomic, read_csv, write_json
-from nasrun.live import live
+from nasrun.jobs import this_job
+from nasrun.live import announce, live, reading
 from nasrun.pipeline import run
 from nasrun.record.earlier_data import require_earlier_data
 from nasrun.record.provenance import config_hash, provenance
 from nasrun.record.recorder import LOCK, STATUS, Recorder, read_status
 from nasrun.record.request import Request, composed_hash, conf_hash
+from nasrun.screen import prepare
 
 OWN_FILES = (LOCK, STATUS, ".hydra", "nasrun.log")  # of a run that has not begun
 
@@ -38,6 +40,7 @@ def play_job(config: DictConfig) -> float | None:
     ``status.json`` and the other jobs go on, because Hydra 1.3 would stop at some
     launchers, keep the log empty and skip the end-of-sweep callback.
     """
+    prepare()  # a launcher's process has a screen of its own
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
     sweep = settings.mode is RunMode.MULTIRUN
@@ -60,8 +63,12 @@ def play_job(config: DictConfig) -> float | None:
 def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) -> float:
     sources = [source for source in settings.runtime.config_sources if source.schema == "file"]
     experiment = configs.check(config, [Path(source.path) / "task" for source in sources])
-    opened = experiment.opened()
-    files = opened.files
+    job = None
+    if sweep:
+        job = this_job(Path(settings.sweep.dir), settings.job.num, settings.overrides.task)
+    with reading(experiment, job):
+        opened = experiment.opened()
+        files = opened.files
     whole = configs.identity(config, files)
     identity = config_hash(whole)
     request = _request(whole, settings)
@@ -70,10 +77,15 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
         if not recorder.complete:
             if sweep:
                 require_earlier_data(Path(settings.sweep.dir), request, files)
-            with live(experiment, len(recorder.finished()), sweep=sweep) as watch:
+            announce(opened, job)
+            kept = len(recorder.finished())
+            with live(
+                experiment, kept, job=job, metric=opened.metric,
+                trained_after=bool(opened.judge.final_training),
+            ) as watch:  # fmt: skip
                 run(opened, recorder, lambda: provenance(identity, files), watch)
-    if sweep:
-        show_job(folder)
+    if job is not None:
+        show_job(folder, job)
     else:
         show_run(folder)
     rewards = [float(row["reward"]) for row in read_csv(folder / "trials.csv") if row["reward"]]

@@ -10,11 +10,12 @@ import numpy as np
 
 from nasrun.budget import Budget
 from nasrun.experiment import Opened, problem_of
-from nasrun.play import Outcome, play
+from nasrun.play import Outcome, Watch, play
+from nasrun.progress import stage, tell
 from nasrun.record.artifact import Artifact, Made, code_hash, fetch
 from nasrun.record.history import History
 from nasrun.record.rows import EVALUATION_COLUMNS, by_column
-from nasrun.spec import Algorithm, Device, Measuring, MetaSession, Phase, Streams, Task
+from nasrun.spec import Algorithm, Device, Measuring, MetaPool, MetaSession, Phase, Streams, Task
 
 META_COLUMNS = ("epoch", "task", *EVALUATION_COLUMNS)
 
@@ -77,13 +78,14 @@ def _made(opened: Opened) -> Made:
     pool, space = experiment.meta.pool, experiment.space
     algorithm = copy.deepcopy(experiment.algorithm)
     cost_s, rows = 0.0, list[tuple[Any, ...]]()
-    for played in meta_epochs(opened, algorithm):
-        cost_s += float(played.outcome.clock_s.sum())
-        measuring = played.measuring
-        columns = played.history.columns(space, measuring.metric, measuring.protocol)
-        lines = by_column(columns, EVALUATION_COLUMNS)
-        rows.extend((played.epoch, played.task.name, *line) for line in lines)
-    algorithm.end_meta_training()
+    with stage("meta-training"):
+        for played in meta_epochs(opened, algorithm):
+            cost_s += float(played.outcome.clock_s.sum())
+            measuring = played.measuring
+            columns = played.history.columns(space, measuring.metric, measuring.protocol)
+            lines = by_column(columns, EVALUATION_COLUMNS)
+            rows.extend((played.epoch, played.task.name, *line) for line in lines)
+        algorithm.end_meta_training()
     cost = {
         "agents": pool.agents,
         "evaluations": pool.agents * pool.epochs * pool.networks,
@@ -111,5 +113,20 @@ def meta_epochs(opened: Opened, algorithm: Algorithm) -> Iterator[MetaEpoch]:
         history = History(seeds)
         streams = Streams(seeds.tolist(), f"meta/{epoch}")
         problem = problem_of(space, task, measuring, device, streams)
-        outcome = play(algorithm, problem, budget, streams, Phase.META_TRAIN, history)
+        watch = _told(epoch, pool, task)
+        outcome = play(algorithm, problem, budget, streams, Phase.META_TRAIN, history, watch)
         yield MetaEpoch(epoch, task, measuring, history, outcome)
+
+
+def _told(epoch: int, pool: MetaPool, task: Task) -> Watch:
+    """A watch that says how far a meta epoch is."""
+    whole = pool.agents * pool.networks
+
+    def watch(finished: int, evaluations: int, best: float) -> None:
+        where = f"epoch {epoch + 1} of {pool.epochs} on {task.name}"
+        tell(
+            (epoch + evaluations / whole) / pool.epochs,
+            lambda: f"{where}, {evaluations} of {whole} evaluations",
+        )
+
+    return watch

@@ -12,7 +12,7 @@ from nasrun.__main__ import CONF
 ROOT = Path(nasrun.__file__).parent
 # A module may import from its own line and from the lines above; never from one below.
 LAYERS = (
-    {"errors", "streams"},
+    {"errors", "streams", "progress", "screen"},
     {"ranges", "files", "images"},
     {"machine"},
     {"spec", "budget"},
@@ -27,7 +27,9 @@ LAYERS = (
     {"meta_training", "fronts"},
     {"pipeline"},
     {"config"},
-    {"console", "cells", "live", "traces"},
+    {"jobs"},
+    {"live"},
+    {"console", "cells", "traces"},
     {"sweep", "job", "trackers"},
     {"sweepers"},
     {"__main__"},

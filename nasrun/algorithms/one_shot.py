@@ -19,6 +19,7 @@ from nasrun.nets.checkpoint import load_checkpoint, save_checkpoint
 from nasrun.nets.device import Device
 from nasrun.nets.recipe import Precision
 from nasrun.nets.supernet import SharedNet
+from nasrun.progress import stage, tell
 from nasrun.ranges import require_at_least, require_not_negative, require_positive
 from nasrun.spec import Algorithm, Archs, Measured, Phase, Problem, Scale, Streams
 
@@ -135,10 +136,12 @@ class OneShot(Algorithm):
         self.epoch, self.progress = 0, 0.0
         self._records: list[dict[str, Any]] = []
         self._kept: dict[str, Any] = {}
+        self._last_loss: Tensor | None = None
         processor, layout = self.processor.processor, self.processor.on_gpu
         seed = self._seed(0)
-        self.data = SharedData(problem.images(), self.scale, self.batch, processor, layout, seed)
-        with self.processor.computing():
+        with self.processor.computing(), stage("supernet", words=lambda: "being built"):
+            images = problem.images()
+            self.data = SharedData(images, self.scale, self.batch, processor, layout, seed)
             self.build(Scale(self.scale.channels, self.scale.cells), self.share)
             self._refresh("start")
             self.prepare()
@@ -148,8 +151,9 @@ class OneShot(Algorithm):
         """Train for an epoch, derive an architecture and judge it; known epochs are looked up."""
         if self.epoch == len(self._records):
             began = time.perf_counter()
-            with self.processor.computing():
+            with self.processor.computing(), stage("supernet", self.epoch / self.planned_steps):
                 self._train()
+                tell((self.epoch + 1) / self.planned_steps, self._judging)
                 arch = self.derive()
                 accuracy = self.accuracy(arch, self.data.judging())
             self.processor.wait()
@@ -187,8 +191,22 @@ class OneShot(Algorithm):
             self.progress = self.epoch + number / steps
             self._set_rate()
             self.update(x, y)
+            self._tell(number + 1)
         self.progress = self.epoch + 1.0
         self.end_epoch()
+
+    def _judging(self) -> str:
+        return f"epoch {self.epoch + 1} of {self.planned_steps}, judging what was found"
+
+    def _tell(self, step: int) -> None:
+        loss = self._last_loss
+
+        def words() -> str:
+            where = f"epoch {self.epoch + 1} of {self.planned_steps}"
+            where = f"{where}, step {step} of {self.data.steps}"
+            return where if loss is None else f"{where}, loss {float(loss):.3f}"
+
+        tell((self.epoch + step / self.data.steps) / self.planned_steps, words)
 
     def _refresh(self, purpose: str) -> None:
         """Random numbers of this epoch alone, so that a resumed search draws the same ones."""
@@ -251,6 +269,7 @@ class OneShot(Algorithm):
 
     def weight_step(self, loss: Tensor) -> None:
         """One update of the shared weights."""
+        self._last_loss = loss.detach()
         self.weight_optimizer.zero_grad()
         loss.backward(inputs=self.weights)
         if self.max_gradient is not None:

@@ -129,6 +129,11 @@ class ScreenedSession(Session):
         """Ask the evaluator behind the filter."""
         self._then.check_final(task)
 
+    @property
+    def final_training(self) -> str:
+        """That of the evaluator behind the filter."""
+        return self._then.final_training
+
     def score(self, archs: Archs, task: Task) -> Scored:
         """Final figures of the evaluator behind the filter."""
         return self._then.score(archs, task)

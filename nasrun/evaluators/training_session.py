@@ -18,7 +18,8 @@ from nasrun.nets.recipe import Recipe, recipe_id
 from nasrun.nets.representatives import representatives
 from nasrun.nets.training_cache import TrainingCache, missing_requests
 from nasrun.nets.training_request import Part, TrainingRequest, images_id
-from nasrun.nets.workers import shared_workers
+from nasrun.nets.workers import Workers, shared_workers
+from nasrun.progress import stage, tell
 from nasrun.spec import (
     Archs,
     Floats,
@@ -116,11 +117,22 @@ class TrainingSession(Session):
         """The epochs of each request; what is not on record is trained now."""
         missing = missing_requests(requests, self._cache)
         if self._workers is not None and len(missing) > 1:
-            self._workers.train(missing)
-        else:
-            for request in missing:
-                self._cache.train(request)
+            self._train_side_by_side(missing, self._workers)
+        elif missing:
+            self._train(missing)
         return [self._cache.known(request) for request in requests]
+
+    def _train(self, missing: Sequence[TrainingRequest]) -> None:
+        """Train one after the other."""
+        with stage(_kind(missing), parts=len(missing)) as own:
+            for number, request in enumerate(missing):
+                own.begin(number)
+                self._cache.train(request)
+
+    def _train_side_by_side(self, missing: Sequence[TrainingRequest], workers: Workers) -> None:
+        with stage(f"{_kind(missing)} of {len(missing)} networks"):
+            for done in workers.train(missing):
+                tell(done / len(missing), lambda done=done: f"{done} done")
 
     def final_metric(self, task: Task) -> Metric:
         """Of what networks are trained for, whatever tables say of the task."""
@@ -136,6 +148,14 @@ class TrainingSession(Session):
         if task.name not in self._images and self._settings.score_epochs is not None:
             self._files |= task.load().files
             self._images[task.name] = images_id(task.load())
+
+    @property
+    def final_training(self) -> str:
+        """One training a seed; those that are on record are looked up."""
+        epochs, seeds = self._settings.score_epochs, len(self._settings.score_seeds)
+        if epochs is None:
+            return ""
+        return f"{seeds} times {epochs} epochs" if seeds > 1 else f"{epochs} epochs"
 
     def score(self, archs: Archs, task: Task) -> Scored:
         """Train in full on the final split; last-epoch scores, means over ``score_seeds``.
@@ -243,3 +263,8 @@ class TrainingSession(Session):
     def files(self) -> Mapping[str, str]:
         """The image files and their sha256."""
         return self._files
+
+
+def _kind(requests: Sequence[TrainingRequest]) -> str:
+    """What these trainings are for."""
+    return "final training" if requests[0].part is Part.final else "training"

@@ -18,6 +18,7 @@ from nasrun.nets.device import Device
 from nasrun.nets.graphs import Forward, fast_forward
 from nasrun.nets.optimizers import make_optimizer
 from nasrun.nets.recipe import Recipe
+from nasrun.progress import tell
 from nasrun.spec import Objective
 
 log = logging.getLogger("nasrun")
@@ -76,6 +77,7 @@ class Trainer:
         self.rows: list[Epoch] = []
         self.failure = ""  # in words, once the training has failed
         self.parts = 1  # into which each batch is cut
+        self._steps: int | None = None  # of an epoch, once there has been one
         with device.seeded(seed):
             self.network = device.place(make())
         if inherited is not None:
@@ -180,9 +182,19 @@ class Trainer:
         loss_sum = torch.zeros((), device=self.device.processor)
         score = RunningScore(self.objective)
         with self.device.seeded(self.seed, epoch):
-            for x, y in batches:
+            step = 0
+            for step, (x, y) in enumerate(batches, start=1):
                 loss_sum += self._step(x, y, score)
+                self._tell(epoch, step, loss_sum, score.images)
+        self._steps = step or None
         return float(loss_sum) / max(score.images, 1), score.value
+
+    def _tell(self, epoch: int, step: int, loss_sum: Tensor, images: int) -> None:
+        def words() -> str:
+            return f"epoch {epoch + 1} of {self.epochs}, step {step}, loss {loss_sum / images:.3f}"
+
+        within = 0.0 if self._steps is None else step / self._steps
+        tell((epoch + within) / self.epochs, words)
 
     def _step(self, x: Tensor, y: Tensor, score: "RunningScore") -> Tensor:
         """One update; returns the batch's summed loss and adds to the score."""

@@ -1,14 +1,15 @@
 """Several trainings at a time, each in a process of its own."""
 
 import os
+import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import torch
@@ -42,19 +43,34 @@ class Workers:
         # A forked process could use neither CUDA nor OpenMP.
         self._pool = ProcessPoolExecutor(count, get_context("spawn"), _begin, arguments)
 
-    def train(self, requests: Sequence[TrainingRequest]) -> None:
-        """Do all of these trainings; an error in one ends the others.
+    def train(self, requests: Sequence[TrainingRequest]) -> Iterator[int]:
+        """Do all of these trainings; an error in one ends the others. Yields how many are done.
 
         Raises:
             DataError: a process was killed.
         """
         try:
-            list(self._pool.map(_train, requests))
+            yield from self._done(requests)
         except BrokenProcessPool:
             raise DataError(
                 "a process that trained a network was killed, most likely for lack of memory: "
                 "lower evaluator.parallel and start again, finished epochs are kept"
             ) from None
+        except (KeyboardInterrupt, GeneratorExit):
+            # The end of this process would wait for what they are at.
+            for process in active_children():
+                process.kill()
+            raise
+
+    def _done(self, requests: Sequence[TrainingRequest]) -> Iterator[int]:
+        # Started with SIGINT blocked: Ctrl-C is this process's to answer, in one sentence.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            results = self._pool.map(_train, requests)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for done, _ in enumerate(results, start=1):
+            yield done
 
 
 @cache

@@ -130,6 +130,11 @@ class Judging(ABC):
     def check_final(self, task: Task) -> None:  # noqa: B027 - most evaluators serve all tasks
         """Refuse, before the search, a final task that ``score`` could not serve after it."""
 
+    @property
+    def final_training(self) -> str:
+        """What ``score`` trains for each network and task, in words; empty if it trains nothing."""
+        return ""
+
     @abstractmethod
     def score(self, archs: Archs, task: Task) -> Scored:
         """Final figures of ``archs (n, L)``, test score included."""

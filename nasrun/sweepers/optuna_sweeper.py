@@ -59,20 +59,30 @@ class OptunaSweeper(FolderSweeper):
             raise UnsupportedError(
                 'tuning needs Optuna, which is not installed: pip install "nasrun[tuning]"'
             )
+        from nasrun.jobs import numbered
         from nasrun.sweepers.tuning import make_tuning
-        from nasrun.sweepers.tuning_files import best_of, verdict, write_best
 
         folder = self._folder()
         tuning = make_tuning(folder, self._settings, arguments, self._compose)
         study = tuning.study()
         self._save_config(folder)
+        reports = len(tuning.report_jobs({}))
+        whole = tuning.settings.configurations * len(tuning.settings.tasks) + reports
+        told = [each for each in study.configurations() if each.state.is_finished()]
+        done = len(told) * len(tuning.settings.tasks)
+        with numbered(folder, whole, done, []):
+            return self._tune_and_report(tuning, study)
+
+    def _tune_and_report(self, tuning: "Tuning", study: "SharedStudy") -> Sequence[Any]:
+        from nasrun.sweepers.tuning_files import best_of, verdict, write_best
+
         self._tune(tuning, study)
         tried = study.configurations()
         if len(tried) < (limit := tuning.settings.configurations):
             log.info(
                 "all %d possible configurations were tried, of %d asked for", len(tried), limit
             )
-        best = best_of(tried, folder)
+        best = best_of(tried, tuning.folder)
         write_best(tuning, tried, best)
         log.info("%s", verdict(tuning, tried, best))
         return self._report(tuning, best.params)

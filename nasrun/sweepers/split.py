@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nasrun import sweep
 from nasrun.errors import ConfigError
+from nasrun.jobs import numbered
 from nasrun.record.request import TRIALS, Found, composed_hash, conf_hash, key_of, wording
 from nasrun.sweepers.base import MULTIRUN, FolderSweeper, succeeded
 from nasrun.sweepers.plan import Overrides, Plan, Wanted, make_plan
@@ -107,7 +108,12 @@ class SplitSweeper(FolderSweeper):
 
     def _launch_all(self, plan: Plan) -> list[Sequence[JobReturn]]:
         """Hand the jobs that are left to the launcher, a batch at a time."""
-        log.info("%d jobs, %d of them done", len(plan.jobs), len(plan.jobs) - len(plan.launch))
+        done = len(plan.jobs) - len(plan.launch)
+        log.info("%d jobs, %d of them done", len(plan.jobs), done)
+        with numbered(self._folder(), len(plan.jobs), done, plan.jobs):
+            return self._launch_batches(plan)
+
+    def _launch_batches(self, plan: Plan) -> list[Sequence[JobReturn]]:
         size = self.max_batch_size or max(1, len(plan.launch))
         returns: list[Sequence[JobReturn]] = []
         for first in range(0, len(plan.launch), size):

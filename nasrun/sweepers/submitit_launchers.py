@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, filter_overrides
+from hydra.core.utils import JobReturn
 from hydra_plugins.hydra_submitit_launcher import submitit_launcher
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 
@@ -35,8 +35,6 @@ class _Patient(submitit_launcher.BaseSubmititLauncher):
     ) -> Sequence[JobReturn]:
         """What the jobs returned; a job that died before it could has no status."""
         numbered = list(enumerate(job_overrides, start=initial_job_idx))
-        for number, overrides in numbered:
-            log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
         state = Singleton.get_state()
         calls = [
             (list(overrides), "hydra.sweep.dir", number, f"job_{number}", state)

@@ -1,0 +1,91 @@
+"""What the command does to the terminal it is in: encoding, log lines, warnings, Ctrl-C.
+
+The entry point imports this module, so it imports nothing heavy.
+"""
+
+import codecs
+import logging
+import os
+import shutil
+import sys
+import textwrap
+import traceback
+import warnings
+from types import TracebackType
+
+ASCII = {"±": "+/-", "–": "-", "—": "-", "…": "...", "×": "x", "·": "*", "≤": "<=", "≥": ">="}
+ERRORS = "nasrun.ascii"  # how a stream writes what its encoding lacks
+IN_PLAIN_WORDS = "nasrun: interrupted; start the same command again to go on"
+
+
+def prepare() -> None:
+    """Make this process's screen fit for what nasrun shows, whatever its encoding is.
+
+    Warnings of libraries are kept from it, unless Python was asked for them (``-W``,
+    ``PYTHONWARNINGS``): who runs an experiment cannot mend the code that they are about.
+    """
+    codecs.register_error(ERRORS, _in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=ERRORS)
+    if not sys.warnoptions and "PYTHONWARNINGS" not in os.environ:
+        os.environ["PYTHONWARNINGS"] = "ignore"  # of worker processes
+        warnings.simplefilter("ignore")
+        # What Hydra says of a person's own config files can be acted on.
+        warnings.filterwarnings("default", message=".*(Defaults list|config_path|_self_).*")
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(ASCII.get(letter, "?") for letter in text), error.end
+
+
+def stay_calm() -> None:
+    """Answer Ctrl-C in a sentence from now on, where nothing else does: while modules are read."""
+    sys.excepthook = _without_traceback
+
+
+def _without_traceback(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if not issubclass(kind, KeyboardInterrupt) or "debug=true" in sys.argv:
+        traceback.print_exception(kind, error, trace)
+        return
+    print(IN_PLAIN_WORDS, file=sys.stderr)
+
+
+class ScreenHandler(logging.Handler):
+    """Log lines for a person: the time and the sentence, wrapped at the terminal's width.
+
+    They go to whatever ``sys.stdout`` is at the moment, so that they come to stand above the lines
+    of a run that is being shown. In a file each stays on a line of its own, with the date.
+
+    Args:
+        stream: what Hydra's own settings for this handler name; not used.
+    """
+
+    def __init__(self, stream: object = None) -> None:
+        super().__init__()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record; an error of the stream must not end a run."""
+        try:
+            print(self._text(record), file=sys.stdout, flush=True)
+        except Exception:
+            self.handleError(record)
+
+    def _text(self, record: logging.LogRecord) -> str:
+        on_terminal = sys.stdout.isatty()
+        when = self.formatter or logging.Formatter()
+        stamp = when.formatTime(record, "%H:%M:%S" if on_terminal else "%Y-%m-%d %H:%M:%S")
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        text = f"[{stamp}] {level}{record.getMessage()}"
+        if record.exc_info:
+            text = f"{text}\n{when.formatException(record.exc_info)}"
+        if not on_terminal:
+            return text
+        columns = max(40, shutil.get_terminal_size().columns)
+        return textwrap.fill(text, columns, subsequent_indent=" " * 11, break_on_hyphens=False,
+                             replace_whitespace=False, break_long_words=False)
