@@ -20,11 +20,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from nasrun import sweep
+from nasrun import sweep, traces
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import cache_folder, unwritable
 from nasrun.machine import pinned_gpu, threads
 from nasrun.record.request import wording
+from nasrun.resume import interrupted, resumed
 from nasrun.sweepers.register import plugin_name, register_sweepers
 
 # conf/ stands inside the package in a wheel, and beside it in a checkout.
@@ -103,10 +104,11 @@ def main() -> None:
     """Run the ``nasrun`` command; exit code 0, 1 (runtime), 2 (usage or config), or 130."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of Hydra's own printer
     try:
+        sys.argv[1:] = resumed(sys.argv[1:])
         task()
         code = 0
     except KeyboardInterrupt:
-        code = _say("interrupted; start the same command again to go on", INTERRUPTED)
+        code = _say(interrupted(sweep.folder() or traces.folder()), INTERRUPTED)
     except NasrunError as error:
         code = _refused(error)
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:

@@ -127,7 +127,7 @@ def run(
         recorder.keep(Part(int(seeds.min()), trials, measured, front))
     tally.tell(f"{experiment.algorithm.name} on {experiment.task.name}")
     about = {"meta": learnt or None, "images": opened.images or None}
-    recorder.finish({**provenance(), **about}, time.perf_counter() - began)
+    recorder.finish(experiment.seeds, {**provenance(), **about}, time.perf_counter() - began)
 
 
 class Tally:

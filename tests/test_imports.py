@@ -12,7 +12,7 @@ from nasrun.__main__ import CONF
 ROOT = Path(nasrun.__file__).parent
 # A module may import from its own line and from the lines above; never from one below.
 LAYERS = (
-    {"errors", "streams"},
+    {"errors", "streams", "drafts", "locks"},
     {"ranges", "files", "images"},
     {"machine"},
     {"spec", "budget"},
@@ -27,8 +27,8 @@ LAYERS = (
     {"meta_training", "fronts"},
     {"pipeline"},
     {"config"},
-    {"console", "cells", "live", "traces"},
-    {"sweep", "job", "trackers"},
+    {"console", "cells", "live", "traces", "resume"},
+    {"sweep", "job", "trackers", "rerun"},
     {"sweepers"},
     {"__main__"},
 )
