@@ -30,6 +30,7 @@ from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import cache_folder, unwritable
 from nasrun.machine import pinned_gpu, threads
 from nasrun.record.request import wording
+from nasrun.resume import interrupted, resumed
 from nasrun.sweepers.register import plugin_name, register_sweepers
 
 INTERRUPTED = 130
@@ -106,10 +107,11 @@ def main() -> None:
     prepare()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of Hydra's own printer
     try:
+        sys.argv[1:] = resumed(sys.argv[1:])
         task()
         code = 0
     except KeyboardInterrupt:
-        code = _say("interrupted; start the same command again to go on", INTERRUPTED)
+        code = _say(interrupted(sweep.folder() or traces.folder()), INTERRUPTED)
     except NasrunError as error:
         code = _refused(error)
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:

@@ -104,7 +104,7 @@ def show_sweep(folder: Path, collected: Collected, tables: Sequence[Any]) -> Non
     for job, reason in collected.failed.items():
         print(f"failed: {job}: {reason}", file=sys.stderr)
     for job in collected.unfinished:
-        print(f"unfinished: {job}; start the same command again to go on", file=sys.stderr)
+        print(f"unfinished: {job}", file=sys.stderr)
 
 
 def _run_table(summary: Sequence[Row], costs: Sequence[tuple[str, str]]) -> Table:

@@ -11,7 +11,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from nasrun.errors import DataError
+from nasrun.drafts import draft_of, remove_abandoned
+from nasrun.errors import ConfigError, DataError
 
 TUNING = "tuning"  # folder of a sweep whose jobs only served to choose values: no results
 
@@ -20,7 +21,8 @@ TUNING = "tuning"  # folder of a sweep whose jobs only served to choose values: 
 def _whole(path: Path) -> Generator[TextIOWrapper]:
     """A text file that takes its name only when the block ends well; nothing is left otherwise."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    remove_abandoned(path.parent)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, **draft_of(path.name))
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
             yield stream
@@ -71,10 +73,22 @@ def unwritable(path: Path, error: OSError) -> DataError:
 
 
 def cache_folder() -> Path:
-    """Folder for parsed tables and downloads: NASRUN_CACHE, or the platform's own place."""
+    """Folder for parsed tables and downloads: NASRUN_CACHE, or the platform's own place.
+
+    Raises:
+        ConfigError: the system knows no home folder of this user.
+    """
     from platformdirs import user_cache_dir
 
-    return Path(os.environ.get("NASRUN_CACHE") or user_cache_dir("nasrun", appauthor=False))
+    if own := os.environ.get("NASRUN_CACHE"):
+        return Path(own)
+    place = Path(user_cache_dir("nasrun", appauthor=False))
+    if not place.is_absolute():  # such as a folder that is called "~"
+        raise ConfigError(
+            "this user has no home folder to keep parsed tables and downloads in: set HOME, or "
+            "NASRUN_CACHE to a folder for them"
+        )
+    return place
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -6,10 +6,10 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import filelock
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -22,11 +22,14 @@ from nasrun.errors import ConfigError, DataError, NasrunError
 from nasrun.files import atomic, read_csv, write_json
 from nasrun.jobs import this_job
 from nasrun.live import announce, live, reading
+from nasrun.locks import file_lock
+from nasrun.machine import end_as_worker
 from nasrun.pipeline import run
 from nasrun.record.earlier_data import require_earlier_data
 from nasrun.record.provenance import config_hash, provenance
 from nasrun.record.recorder import LOCK, STATUS, Recorder, read_status
 from nasrun.record.request import Request, composed_hash, conf_hash
+from nasrun.resume import RUN
 from nasrun.screen import prepare
 
 OWN_FILES = (LOCK, STATUS, ".hydra", "nasrun.log")  # of a run that has not begun
@@ -41,11 +44,13 @@ def play_job(config: DictConfig) -> float | None:
     launchers, keep the log empty and skip the end-of-sweep callback.
     """
     prepare()  # a launcher's process has a screen of its own
+    end_as_worker()
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
     sweep = settings.mode is RunMode.MULTIRUN
     try:
-        if config.resume is not None and not sweep and not (folder / STATUS).exists():
+        begun = any((folder / name).exists() for name in (STATUS, RUN))
+        if config.resume is not None and not sweep and not begun:
             raise ConfigError(f"resume={config.resume} holds no run: leave resume out, or add -m")
         return _play(config, settings, folder, sweep)
     except Exception as error:
@@ -72,8 +77,8 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
     whole = configs.identity(config, files)
     identity = config_hash(whole)
     request = _request(whole, settings)
-    with Recorder(folder, identity, request, wait=sweep) as recorder:
-        _save_config(folder, config, settings)
+    save = partial(_save_config, folder, config, settings)
+    with Recorder(folder, identity, request, wait=sweep, prepare=save) as recorder:
         if not recorder.complete:
             if sweep:
                 require_earlier_data(Path(settings.sweep.dir), request, files)
@@ -112,8 +117,9 @@ def _save_config(folder: Path, config: DictConfig, settings: HydraConf) -> None:
     """
     content = {
         "config.yaml": OmegaConf.to_yaml(config),
-        "hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": settings})),
         "overrides.yaml": OmegaConf.to_yaml(settings.overrides.task),
+        # Last, because ``resume`` reads it.
+        RUN.name: OmegaConf.to_yaml(OmegaConf.create({"hydra": settings})),
     }
     for name, text in content.items():
         with atomic(folder / ".hydra" / name) as stream:
@@ -169,7 +175,7 @@ def _take_back(folder: Path) -> None:
     if not _is_refusal(folder / STATUS):
         return
     # A run that begins in the same folder meanwhile holds the lock; then all of it may be its.
-    with suppress(OSError), filelock.FileLock(folder / LOCK, timeout=0):  # Timeout is an OSError
+    with suppress(OSError), file_lock(folder / LOCK, timeout=0):  # Timeout is an OSError
         if _is_refusal(folder / STATUS):
             traces.take_back(OWN_FILES)
 

@@ -4,16 +4,40 @@ It is asked before a job imports torch, which looks at ``OMP_NUM_THREADS`` and a
 ``CUDA_VISIBLE_DEVICES`` once.
 """
 
+import multiprocessing
 import os
 import platform
 import subprocess
+import threading
+import time
 from collections.abc import Sequence
+from functools import cache
 from shutil import which
 
 from nasrun.files import cache_folder
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+WATCH_S = 1.0  # how often a worker looks whether its parent is there
 _lease: list[object] = []  # this process's GPU: the lock on it, and its name
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent is gone: a killed one cannot tell its workers to stop."""
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+@cache
+def end_as_worker() -> None:
+    """End this process with the one that it works for, if it is one of a pool's."""
+    own = multiprocessing.current_process()
+    if own.name != "MainProcess":
+        end_with(getattr(own, "_parent_pid", os.getppid()))  # it may be gone already
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(WATCH_S)
+    os._exit(1)
 
 
 def cores() -> int:
@@ -53,11 +77,13 @@ def pinned_gpu(job: int) -> str:
 def _take(names: Sequence[str], job: int) -> tuple[object, str]:
     import filelock
 
+    from nasrun.locks import file_lock
+
     folder = cache_folder() / "gpus" / platform.node()
     folder.mkdir(parents=True, exist_ok=True)
     turned = [names[(job + step) % len(names)] for step in range(len(names))]
     for name in turned:
-        lock = filelock.FileLock(folder / f"{name.replace('/', '-')}.lock", timeout=0)
+        lock = file_lock(folder / f"{name.replace('/', '-')}.lock", timeout=0)
         try:
             lock.acquire()
         except filelock.Timeout:

@@ -91,9 +91,8 @@ def _made(opened: Opened) -> Made:
         "evaluations": pool.agents * pool.epochs * pool.networks,
         "cost_s": None if np.isnan(cost_s) else round(cost_s, 3),
         "clock": experiment.clock.value,
-        "wall_s": round(time.perf_counter() - began, 3),
     }
-    return Made(algorithm.learnt(), cost, META_COLUMNS, rows)
+    return Made(algorithm.learnt(), cost, META_COLUMNS, rows, time.perf_counter() - began)
 
 
 def meta_epochs(opened: Opened, algorithm: Algorithm) -> Iterator[MetaEpoch]:

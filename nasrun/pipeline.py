@@ -133,7 +133,7 @@ def run(
         "images": opened.images or None,
         "inputs": opened.inputs or None,
     }
-    recorder.finish({**provenance(), **about}, time.perf_counter() - began)
+    recorder.finish(experiment.seeds, {**provenance(), **about}, time.perf_counter() - began)
 
 
 class Tally:

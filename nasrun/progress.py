@@ -48,9 +48,7 @@ class Stage:
 
 
 @contextmanager
-def stage(
-    name: str, share: float = 0.0, parts: int = 1, words: Words = str
-) -> Generator[Stage]:
+def stage(name: str, share: float = 0.0, parts: int = 1, words: Words = str) -> Generator[Stage]:
     """A stage while the block works; what is told inside is told of it."""
     own = Stage(name, share, parts, words=words)
     _stages.append(own)

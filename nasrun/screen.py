@@ -87,5 +87,11 @@ class ScreenHandler(logging.Handler):
         if not on_terminal:
             return text
         columns = max(40, shutil.get_terminal_size().columns)
-        return textwrap.fill(text, columns, subsequent_indent=" " * 11, break_on_hyphens=False,
-                             replace_whitespace=False, break_long_words=False)
+        return textwrap.fill(
+            text,
+            columns,
+            subsequent_indent=" " * 11,
+            break_on_hyphens=False,
+            replace_whitespace=False,
+            break_long_words=False,
+        )

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nasrun import traces
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.record.request import wording
+from nasrun.resume import command_for, shown
 
 # Where our sweepers are, for Hydra 1.3 and 1.4. A plug-in has an OptunaSweeper, too, so that the
 # name of a class would not tell.
@@ -86,6 +87,18 @@ def _is_by_ours(config: DictConfig) -> bool:
     return str(config.hydra.sweeper._target_).startswith(OURS)
 
 
+def folder() -> Path | None:
+    """Where this process's sweep lies, if it plays one."""
+    return _current[-1].folder if _current else None
+
+
+def way_on() -> str:
+    """How to go on with this process's sweep, in words."""
+    if (place := folder()) is None:
+        return "start the same command again to go on"
+    return f"go on with: {command_for(shown(place))}"
+
+
 def expect(jobs: Iterable[Iterable[str]]) -> None:
     """Say by their overrides which jobs this sweep has, so that ``close`` notices missing ones."""
     for current in _current:
@@ -130,22 +143,22 @@ def _close(sweep: _Sweep) -> int:
     from nasrun.console import show_sweep
     from nasrun.record.collect import collect
 
-    folder, report = sweep.folder, sweep.report
-    collected = collect(folder)
+    place, report = sweep.folder, sweep.report
+    collected = collect(place)
     tables = []
     if report is not None and collected.rows:
         from nasrun.cells import job_edges
         from nasrun.report.experiment import write_report
 
-        tables = [write_report(folder, report, edges=job_edges).table]
-    show_sweep(folder, collected, tables)
+        tables = [write_report(place, report, edges=job_edges).table]
+    show_sweep(place, collected, tables)
     done = {request.wording for request in collected.requests} - sweep.refused
     left = len(sweep.jobs - done)
     # A job of an earlier command that was mended since is shown, but is none of this sweep.
     failed = {job for job in collected.failed if _is_ours(sweep, collected.asked.get(job))}
     if (cut := left - len(failed)) > 0:
         what = f"{cut} of {len(sweep.jobs)} jobs are not done"
-        print(f"nasrun: {what}; start the same command again to go on", file=sys.stderr)
+        print(f"nasrun: {what}; go on with: {command_for(shown(place))}", file=sys.stderr)
     if failed and failed <= collected.mistakes and not collected.complete:
         return ConfigError.exit_code
     return NasrunError.exit_code if failed or left else 0

@@ -53,6 +53,11 @@ def note(folder: Path) -> None:
     _current.append(Traces.before(folder))
 
 
+def folder() -> Path | None:
+    """This process's run folder, if it plays a run."""
+    return _current[-1].folder if _current else None
+
+
 def take_back(names: Collection[str]) -> None:
     """Take back what this process's run has made, if that is no more than ``names``."""
     for run in _current:

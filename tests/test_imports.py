@@ -12,7 +12,7 @@ from nasrun.__main__ import CONF
 ROOT = Path(nasrun.__file__).parent
 # A module may import from its own line and from the lines above; never from one below.
 LAYERS = (
-    {"errors", "streams", "progress", "screen"},
+    {"errors", "streams", "progress", "screen", "drafts", "locks"},
     {"ranges", "files", "images"},
     {"machine"},
     {"spec", "budget"},
@@ -29,8 +29,8 @@ LAYERS = (
     {"config"},
     {"jobs"},
     {"live"},
-    {"console", "cells", "traces"},
-    {"sweep", "job", "trackers"},
+    {"console", "cells", "traces", "resume"},
+    {"sweep", "job", "trackers", "rerun"},
     {"sweepers"},
     {"__main__"},
 )

@@ -7,18 +7,19 @@ figures like any published one: of many tasks, of which each row names the one i
 import csv
 import io
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 
 from nasrun.benchmarks.merge import mean_over_runs
 from nasrun.benchmarks.table import SCORES, Column, Frame
 from nasrun.errors import DataError
 from nasrun.files import unwritable
+from nasrun.locks import file_lock
 from nasrun.spec import ACCURACY, Floats
 
 DECIMALS = 6  # of figures on disk
@@ -80,6 +81,7 @@ class TrainingLog:
         self.path = path
         self._rows: dict[str, dict[int, TrainedEpoch]] = {}
         self._read = 0  # bytes that have been read
+        self._file = (0, 0)  # device and number of the file that they were in
         self._columns = COLUMNS
 
     def curve(self, training: str) -> list[TrainedEpoch]:
@@ -109,7 +111,7 @@ class TrainingLog:
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(f"{self.path}.lock"):
+            with file_lock(self.path.with_name(f"{self.path.name}.lock")):
                 self._catch_up()
                 new = [row for row in rows if row.epoch not in self._rows.get(row.training, {})]
                 if new:
@@ -131,14 +133,19 @@ class TrainingLog:
 
     def _catch_up(self) -> None:
         """Read the lines that have come since the last look; half a line is left for later."""
-        if not self.path.exists():
-            return
         try:
             with self.path.open("rb") as stream:
+                about = os.fstat(stream.fileno())
+                if about.st_size < self._read or self._file != (about.st_dev, about.st_ino):
+                    self._forget()  # another file than before has this name
+                    self._file = (about.st_dev, about.st_ino)
                 stream.seek(self._read)
                 new = stream.read()
             whole = new[: new.rfind(b"\n") + 1]
             lines = list(csv.reader(io.StringIO(whole.decode(), newline=""), strict=True))
+        except FileNotFoundError:
+            self._forget()
+            return
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise self._broken(str(error)) from None
         if not self._read and lines:
@@ -147,6 +154,10 @@ class TrainingLog:
             row = self._parsed(cells)
             self._rows.setdefault(row.training, {})[row.epoch] = row
         self._read += len(whole)
+
+    def _forget(self) -> None:
+        """Begin anew: the file was deleted or replaced, and what it said is no longer on record."""
+        self._rows, self._read, self._file, self._columns = {}, 0, (0, 0), COLUMNS
 
     def _take_header(self, header: Sequence[str]) -> None:
         self._columns = tuple(EARLIER.get(name, name) for name in header)

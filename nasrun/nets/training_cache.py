@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import filelock
 import torch
 from torch import nn
 
@@ -14,6 +13,7 @@ from nasrun.benchmarks.trainings import TrainedEpoch, TrainingLog
 from nasrun.errors import DataError
 from nasrun.files import unwritable
 from nasrun.images import Images, Splits
+from nasrun.locks import file_lock
 from nasrun.nets.checkpoint import load_checkpoint
 from nasrun.nets.device import Device
 from nasrun.nets.footprint import footprint
@@ -75,11 +75,24 @@ class TrainingCache:
         path = self.checkpoint(request)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(path.with_suffix(".lock")):
+            with file_lock(path.with_suffix(".lock")):
                 if not self.known(request):
                     self.log.add(self._train(request, path))
+                self._tidy(request)
         except OSError as error:
             raise unwritable(path, error) from error
+
+    def forget_weights(self, request: TrainingRequest) -> None:
+        """Remove weights that a process was killed too early to remove."""
+        if self.checkpoint(request).exists():
+            with file_lock(self.checkpoint(request).with_suffix(".lock")):
+                self._tidy(request)
+
+    def _tidy(self, request: TrainingRequest) -> None:
+        """Remove weights that nothing will ask for, once the training's last epoch is on record."""
+        curve = self.log.curve(request.name(self.device))
+        if curve and curve[-1].epoch >= request.epochs and not request.keeps:
+            self.checkpoint(request).unlink(missing_ok=True)
 
     def network(self, request: TrainingRequest) -> nn.Module:
         """The trained network of a request that keeps its weights, on the CPU.
@@ -148,8 +161,6 @@ class TrainingCache:
             valid = self._loader(request, "valid", splits.search_valid, splits)
             with self.device.computing():
                 val_score = judged(trainer.network, request.objective, valid, self.device)
-        if trainer.done == request.epochs and not request.keeps:
-            path.unlink(missing_ok=True)
         return [
             self._record(request, row, trainer, val_score if row is rows[-1] else math.nan)
             for row in rows
@@ -220,6 +231,8 @@ def missing_requests(
     longest: dict[str, TrainingRequest] = {}
     for request in requests:
         name = request.name(cache.device)
-        if not cache.known(request) and request.until > getattr(longest.get(name), "until", 0):
+        if cache.known(request):
+            cache.forget_weights(request)
+        elif request.until > getattr(longest.get(name), "until", 0):
             longest[name] = request
     return list(longest.values())

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -15,11 +13,11 @@ from pathlib import Path
 import torch
 
 from nasrun.errors import DataError
+from nasrun.machine import end_with
 from nasrun.nets.device import Device
 from nasrun.nets.training_cache import TrainingCache
 from nasrun.nets.training_request import TrainingRequest
 
-WATCH_S = 1.0  # how often a worker looks whether its parent is there
 _cache: list[TrainingCache] = []  # a worker process's own
 
 
@@ -82,14 +80,7 @@ def shared_workers(count: int, folder: Path, device: Device) -> Workers:
 def _begin(folder: Path, device: Device, threads: int, parent: int) -> None:
     torch.set_num_threads(threads)  # not as the device's, which small networks would then use, too
     _cache.append(TrainingCache(folder, device))
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """End this process when its parent is gone: a killed one cannot tell its workers to stop."""
-    while os.getppid() == parent:
-        time.sleep(WATCH_S)
-    os._exit(1)
+    end_with(parent)
 
 
 def _train(request: TrainingRequest) -> None:

@@ -2,8 +2,8 @@
 
 An artifact is a folder of the cache: ``agents.safetensors`` (arrays, and in its header what they
 were made from, what that cost, and a CRC-32 of each array), the same facts as ``about.json`` for
-people, and ``evaluations.csv``, one row a measurement. The arrays are written last: where they are,
-the artifact is complete.
+people, ``evaluations.csv``, one row a measurement, and ``timing.json``. The arrays are written
+last: where they are, the artifact is complete.
 """
 
 import ast
@@ -17,11 +17,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 
 from nasrun.errors import DataError
 from nasrun.files import write_bytes, write_csv, write_json
+from nasrun.locks import file_lock
 
 FORMAT = "nasrun-agents-1"  # to be raised whenever the same inputs would give other arrays
 WEIGHTS = "agents.safetensors"
@@ -31,12 +31,17 @@ LEARNING_CODE = ("nasrun.algorithms", "nasrun.nets", "nasrun.meta", "nasrun.spac
 
 @dataclass(frozen=True)
 class Made:
-    """Fresh from meta-training: arrays, what they cost, and the rows of ``evaluations.csv``."""
+    """Fresh from meta-training: arrays, what they cost, and the rows of ``evaluations.csv``.
+
+    ``wall_s``, how long this machine took, is kept in a file of its own: all others are the same,
+    byte for byte, whenever agents are made from the same.
+    """
 
     arrays: Mapping[str, Any]
     cost: Mapping[str, Any]
     columns: Sequence[str]
     rows: Iterable[Sequence[Any]]
+    wall_s: float
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ def fetch(folder: Path, inputs: Mapping[str, Any], make: Callable[[], Made]) -> 
     place = folder / key
     try:
         place.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(place / ".lock"):
+        with file_lock(place / ".lock"):
             if not (place / WEIGHTS).exists():
                 _keep(place, inputs, make())
             return _read(place, key)
@@ -138,6 +143,7 @@ def _keep(place: Path, inputs: Mapping[str, Any], made: Made) -> None:
         "crc32": {name: zlib.crc32(array.data) for name, array in arrays.items()},
     }
     write_csv(place / "evaluations.csv", made.columns, made.rows)
+    write_json(place / "timing.json", {"wall_s": round(made.wall_s, 3)})
     write_json(place / "about.json", json.loads(json.dumps(about, default=str)))
     write_bytes(place / WEIGHTS, save(arrays, {"nasrun": json.dumps(about, default=str)}))
 

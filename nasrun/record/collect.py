@@ -9,8 +9,9 @@ import filelock
 
 from nasrun.errors import ConfigError, DataError
 from nasrun.files import TUNING, read_csv, unwritable, write_csv
+from nasrun.locks import file_lock
 from nasrun.record.labels import JobRows, told_apart
-from nasrun.record.recorder import PARTS, STATUS, read_status
+from nasrun.record.recorder import PARTS, STATUS, is_whole, read_status
 from nasrun.record.request import Request, asked_for, request_of
 from nasrun.record.rows import PARETO_COLUMNS, TRIAL_COLUMNS
 from nasrun.record.summary import PROTOCOL, Row, write_summary
@@ -45,7 +46,7 @@ def collect(folder: Path) -> Collected:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(folder / ".collect.lock", timeout=LOCK_TIMEOUT_S):
+        with file_lock(folder / ".collect.lock", timeout=LOCK_TIMEOUT_S):
             return _collect(folder)
     except filelock.Timeout:
         raise DataError(f"another process has been collecting {folder} for too long") from None
@@ -55,7 +56,7 @@ def collect(folder: Path) -> Collected:
 
 def _collect(folder: Path) -> Collected:
     jobs = {job: read_status(job) for job in sorted(job_folders(folder))}
-    complete = [job for job, status in jobs.items() if status["state"] == "complete"]
+    complete = [job for job, status in jobs.items() if is_whole(job, status)]
     failures = {
         str(job.relative_to(folder)): status
         for job, status in jobs.items()
@@ -63,7 +64,9 @@ def _collect(folder: Path) -> Collected:
     }
     failed = {job: status.get("reason", "unknown") for job, status in failures.items()}
     unfinished = [
-        str(job.relative_to(folder)) for job, status in jobs.items() if status["state"] == "running"
+        str(job.relative_to(folder))
+        for job, status in jobs.items()
+        if job not in complete and status["state"] != "failed"
     ]
     requests = {job: request for job in complete if (request := request_of(jobs[job]))}
     _refuse_mixed_data(requests)
@@ -109,7 +112,7 @@ def _refuse_mixed_data(requests: Mapping[Path, Request]) -> None:
         if requests[other].data != request.data:
             raise DataError(
                 f"{other} and {job} are parts of one search, but read different data files (see "
-                "provenance.json): delete those of the old data, and start the same command again"
+                "provenance.json): delete those of the old data, and go on with: nasrun resume=..."
             )
 
 

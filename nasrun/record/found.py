@@ -5,8 +5,9 @@ from pathlib import Path
 
 import filelock
 
+from nasrun.locks import file_lock
 from nasrun.record.collect import job_folders
-from nasrun.record.recorder import LOCK, PARTS, read_status
+from nasrun.record.recorder import LOCK, PARTS, is_whole, read_status
 from nasrun.record.request import Found, request_of
 
 
@@ -16,7 +17,7 @@ def found_jobs(folder: Path) -> Iterator[Found]:
         status = read_status(place)
         request = request_of(status)
         if request is not None:
-            complete = status["state"] == "complete"
+            complete = is_whole(place, status)
             begun = not complete and (_has_parts(place) or _held(place))
             yield Found(place, request, complete, begun)
 
@@ -30,7 +31,7 @@ def _has_parts(folder: Path) -> bool:
 def _held(folder: Path) -> bool:
     """Whether a process is writing a job's folder."""
     try:
-        with filelock.FileLock(folder / LOCK, timeout=0):
+        with file_lock(folder / LOCK, timeout=0):
             return False
     except filelock.Timeout:
         return True

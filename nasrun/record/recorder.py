@@ -5,12 +5,13 @@ there in one rename. A run that is killed and started again finds those parts, p
 that are missing, and ends with the same bytes as an unbroken one.
 """
 
+import csv
 import logging
 import os
 import shutil
 import tempfile
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,8 +19,10 @@ from typing import Any, Self
 
 import filelock
 
+from nasrun.drafts import draft_of
 from nasrun.errors import DataError, NasrunError
 from nasrun.files import join_csv, read_csv, read_json, unwritable, write_csv, write_json
+from nasrun.locks import file_lock
 from nasrun.record.request import Request, request_of
 from nasrun.record.rows import (
     EVALUATION_COLUMNS,
@@ -37,6 +40,40 @@ log = logging.getLogger(__name__)
 STATUS = "status.json"
 LOCK = ".lock"
 PARTS = "unfinished"
+
+
+def seeds_on_record(trials: Path) -> set[int]:
+    """The seeds in a ``trials.csv``; none if there is no such file, or another.
+
+    Only as many cells as it takes are looked at: a run may have a million rows.
+    """
+    try:
+        with trials.open(encoding="utf-8", newline="") as stream:
+            rows = csv.reader(stream)
+            at = next(rows, []).index("seed")
+            return {int(row[at]) for row in rows}
+    except (OSError, ValueError, IndexError, csv.Error):
+        return set()
+
+
+def is_whole(folder: Path, status: Mapping[str, Any]) -> bool:
+    """Whether a run is complete, and ``trials.csv`` has every trial that was asked for."""
+    request = request_of(status)
+    if status["state"] != "complete" or request is None:
+        return status["state"] == "complete"
+    return seeds_on_record(folder / "trials.csv").issuperset(request.seeds)
+
+
+def progress(folder: Path) -> tuple[int, int, bool]:
+    """Of an unfinished run: trials on record, trials asked for, and whether some have checkpoints.
+
+    Raises:
+        DataError: its status cannot be read.
+    """
+    request, parts = request_of(read_status(folder)), folder / PARTS
+    kept = sum(len(seeds_on_record(part / "trials.csv")) for part in parts.glob("[0-9]*"))
+    resting = any(work.iterdir() for work in parts.glob("work-*"))
+    return kept, kept if request is None else request.trials, resting
 
 
 def read_status(folder: Path) -> dict[str, Any]:
@@ -74,6 +111,8 @@ class Recorder:
         request: what the run was asked for, kept in ``status.json``.
         wait: whether to wait for another process that writes the folder, as the jobs of a sweep do,
             or to refuse it.
+        prepare: called once the folder is known to be free for this run, before anything says that
+            the run has begun.
     """
 
     def __init__(
@@ -82,12 +121,14 @@ class Recorder:
         config_hash: str,
         request: Request | None = None,
         wait: bool = False,
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder = folder
         self._hash = config_hash
         self._request = request
         self._wait = wait
-        self._lock = filelock.FileLock(folder / LOCK)
+        self._prepare = prepare
+        self.complete = False  # whether the folder holds the finished run
 
     def __enter__(self) -> Self:
         """Take the folder.
@@ -97,6 +138,7 @@ class Recorder:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = file_lock(self.folder / LOCK)
             self._acquire()
         except filelock.Timeout:
             raise DataError(
@@ -146,9 +188,15 @@ class Recorder:
                 f"{self.folder} holds another run (config {other}, this one is "
                 f"{self._hash}): choose another folder with hydra.run.dir=..., or delete this one"
             )
+        self.complete = bool(found) and is_whole(self.folder, found)
+        if not self.complete and found.get("state") == "complete":
+            log.warning("%s says complete, but trials are missing: playing anew", self.folder)
+        self._prepare()
         if not self.complete:
             self._status("running")
-        elif self._request not in (None, request_of(found)):
+            return
+        shutil.rmtree(self.folder / PARTS, ignore_errors=True)  # was killed before it could
+        if self._request not in (None, request_of(found)):
             # The same run asked for in other words, or by YAML files that changed without effect.
             write_json(self.folder / STATUS, {**found, **self._asked()})
 
@@ -163,14 +211,9 @@ class Recorder:
     def _asked(self) -> dict[str, Any]:
         return {} if self._request is None else {"request": self._request.as_status()}
 
-    @property
-    def complete(self) -> bool:
-        """Whether the folder holds the finished run."""
-        return (self.folder / STATUS).exists() and read_status(self.folder)["state"] == "complete"
-
     def finished(self) -> set[int]:
         """Seeds whose rows are already on disk."""
-        return {int(row["seed"]) for part in self._parts() for row in read_csv(part / "trials.csv")}
+        return {seed for part in self._parts() for seed in seeds_on_record(part / "trials.csv")}
 
     def _parts(self) -> list[Path]:
         """Finished parts by first seed."""
@@ -185,7 +228,7 @@ class Recorder:
         parts = self.folder / PARTS
         try:
             parts.mkdir(exist_ok=True)
-            draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=parts))
+            draft = Path(tempfile.mkdtemp(dir=parts, **draft_of("part")))
         except OSError as error:
             raise unwritable(parts, error) from error
         try:
@@ -201,8 +244,13 @@ class Recorder:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
-    def finish(self, provenance: Mapping[str, Any], wall_s: float) -> None:
-        """Join the parts into the final files and mark the run complete."""
+    def finish(self, seeds: Collection[int], provenance: Mapping[str, Any], wall_s: float) -> None:
+        """Join the parts into the final files and mark the run complete.
+
+        Raises:
+            DataError: not all of ``seeds`` are on record; a file cannot be written.
+        """
+        self._require(seeds)
         parts = self._parts()
         for name in ("trials.csv", "evaluations.csv", "pareto.csv"):
             pieces = [part / name for part in parts if (part / name).exists()]
@@ -215,4 +263,14 @@ class Recorder:
         write_best(self.folder / "best.json", trials)
         write_json(self.folder / "provenance.json", provenance)
         self._status("complete", wall_s=round(wall_s, 3))
+        self.complete = True
         shutil.rmtree(self.folder / PARTS, ignore_errors=True)
+
+    def _require(self, seeds: Collection[int]) -> None:
+        found = self.finished()
+        if missing := [seed for seed in seeds if seed not in found]:
+            raise DataError(
+                f"{self.folder / PARTS}: expected {len(seeds)} finished trials, found "
+                f"{len(seeds) - len(missing)} (seed {missing[0]} is missing), so something has "
+                f"removed them meanwhile: start nasrun resume={self.folder} to play them again"
+            )

@@ -14,7 +14,7 @@ from typing import Any
 from nasrun.record.provenance import config_hash
 
 # Overrides that say where or how to work, and change no figure.
-SILENT = ("resume", "sweep.split", "cohort", "debug", "cache_dir")
+SILENT = ("resume", "sweep.split", "cohort", "debug", "cache_dir", "data_dir", "report")
 TRIALS = ("seed", "trials")
 HYDRA_OWN = ("pkg://hydra.conf", "structured://")
 

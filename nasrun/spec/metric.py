@@ -37,7 +37,8 @@ class Metric:
 
     def text(self, value: float) -> str:
         """A value as a person reads it: with its decimals, or as ``1.234e+06`` where these would
-        show a row of digits or of zeros."""
+        show a row of digits or of zeros.
+        """
         plain = f"{value:.{self.decimals}f}"
         tiny = value != 0.0 and abs(value) < 10.0**-self.decimals and not self.unit
         return f"{value:.3e}" if tiny or abs(value) >= LONG else plain

@@ -14,6 +14,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from nasrun import sweep
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import atomic
 
@@ -81,8 +82,7 @@ class FolderSweeper(Sweeper):
         except Exception as error:  # whatever a plug-in, its library or the cluster may raise
             reason = next(iter(str(error).splitlines()), "")
             raise NasrunError(
-                f"the launcher gave up ({type(error).__name__}: {reason}); start the same command "
-                "again to go on"
+                f"the launcher gave up ({type(error).__name__}: {reason}); {sweep.way_on()}"
             ) from error
 
 

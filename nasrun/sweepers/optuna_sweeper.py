@@ -74,10 +74,11 @@ class OptunaSweeper(FolderSweeper):
             return self._tune_and_report(tuning, study)
 
     def _tune_and_report(self, tuning: "Tuning", study: "SharedStudy") -> Sequence[Any]:
-        from nasrun.sweepers.tuning_files import best_of, verdict, write_best
+        from nasrun.sweepers.tuning_files import best_of, verdict, write_best, write_table
 
         self._tune(tuning, study)
-        tried = study.configurations()
+        with study.held():
+            write_table(tuning, tried := study.configurations())
         if len(tried) < (limit := tuning.settings.configurations):
             log.info(
                 "all %d possible configurations were tried, of %d asked for", len(tried), limit
@@ -129,14 +130,13 @@ class OptunaSweeper(FolderSweeper):
 
     def _report(self, tuning: "Tuning", best: Mapping[str, Any]) -> Sequence[Any]:
         """Play default and tuned values on the reported tasks; one process at a time does."""
-        import filelock
-
+        from nasrun.locks import file_lock
         from nasrun.sweepers.tuning_files import set_aside
 
         jobs = tuning.report_jobs(best)
         asked = [[text for text in job if not text.startswith("hydra.")] for job in jobs]
         sweep.expect(asked)
-        with filelock.FileLock(tuning.folder / ".report.lock"):
+        with file_lock(tuning.folder / ".report.lock"):
             set_aside(tuning.folder, asked)
             returns = self._launch(jobs)
         for job, returned in zip(asked, returns, strict=True):

@@ -11,7 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from nasrun.errors import ConfigError
-from nasrun.record.request import TRIALS, Found, key_of, wording
+from nasrun.record.request import SILENT, TRIALS, Found, Request, key_of, wording
 
 Overrides = tuple[str, ...]
 
@@ -115,7 +115,7 @@ def _around(
         if other.complete:
             plan.jobs.append(other.request.overrides)
         else:
-            kept.append(_with_trials(job.overrides, other.request.seeds))
+            kept.append(_as_begun(job.overrides, other.request))
     return [*kept, *_parts(job, missing, split)]
 
 
@@ -145,6 +145,15 @@ def even(seeds: Sequence[range], parts: int) -> list[range]:
 def _with_trials(overrides: Overrides, seeds: range) -> Overrides:
     rest = [text for text in overrides if key_of(text) not in TRIALS]
     return (*rest, f"seed={seeds.start}", f"trials={len(seeds)}")
+
+
+def _as_begun(overrides: Overrides, request: Request) -> Overrides:
+    """The overrides in the words of a job that was begun, which name the folder where it lies."""
+    again = _with_trials(overrides, request.seeds)
+    if wording(again) == request.wording:
+        return again
+    how = (text for text in overrides if key_of(text) in SILENT)
+    return (*(text for text in request.overrides if key_of(text) not in SILENT), *how)
 
 
 def _share(seeds: range, others: range | None) -> bool:

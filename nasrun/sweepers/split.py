@@ -4,6 +4,7 @@ import logging
 import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -54,22 +55,28 @@ class SplitSweeper(FolderSweeper):
         # Late: Hydra imports this module in every program.
         from nasrun.record.earlier_data import note_earlier_data
         from nasrun.record.found import found_jobs
+        from nasrun.sweepers.claims import claimed, planning, requests, with_claims
 
         assert self.config is not None
         split = OmegaConf.select(self.config, SPLIT)
         folder = self._folder()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         conf = conf_hash((s.schema, s.path) for s in self.config.hydra.runtime.config_sources)
-        found = list(found_jobs(folder))
-        wanted = self._wanted(arguments, _known(found, conf) if split == 1 else {})
-        plan = make_plan(wanted, found, split, conf)
-        self._save_config(folder)
-        for stale in plan.stale:
-            shutil.rmtree(stale, ignore_errors=True)
-        if plan.launch:
-            note_earlier_data(folder, found)
-        sweep.expect(plan.jobs)
-        return self._launch_all(plan)
+        known = _known(list(found_jobs(folder)), conf) if split == 1 else {}
+        wanted = list(self._wanted(arguments, known))
+        make_plan(wanted, [], split, conf)  # refuses what cannot be before there is a folder
+        with ExitStack() as claims:
+            with planning(folder):
+                found = with_claims(folder, found_jobs(folder))
+                plan = make_plan(wanted, found, split, conf)
+                self._save_config(folder)
+                for stale in plan.stale:
+                    shutil.rmtree(stale, ignore_errors=True)
+                if plan.launch:
+                    note_earlier_data(folder, found)
+                    claims.enter_context(claimed(folder, requests(plan.launch, wanted, conf)))
+            sweep.expect(plan.jobs)
+            return self._launch_all(plan)
 
     def _wanted(self, arguments: Sequence[str], known: dict[Overrides, range]) -> Iterator[Wanted]:
         """The jobs of the command line, each composed unless its like is known to be sound."""

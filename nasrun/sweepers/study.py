@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from nasrun.errors import ConfigError, DataError
 from nasrun.files import unwritable
+from nasrun.locks import file_lock
 from nasrun.sweepers.choosing import Sampling, choose
 from nasrun.sweepers.dimensions import Dimensions, Value
 
@@ -60,7 +61,7 @@ class SharedStudy:
         self._claims: dict[int, filelock.BaseFileLock] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = filelock.FileLock(folder / CLAIM)
+            self._lock = file_lock(folder / CLAIM)
             with self.held():
                 self._study = _open_study(folder / JOURNAL, self._lock)
                 self._settle(declared)
@@ -132,7 +133,7 @@ class SharedStudy:
             return
         place = self.folder / place_of(number)
         place.mkdir(exist_ok=True)
-        claim = filelock.FileLock(place / CLAIM, timeout=0)
+        claim = file_lock(place / CLAIM, timeout=0)
         with suppress(filelock.Timeout):
             claim.acquire()
             self._claims[number] = claim

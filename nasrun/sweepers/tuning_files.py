@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nasrun.errors import DataError
 from nasrun.files import TUNING, atomic, read_csv, read_json, write_csv
+from nasrun.locks import file_lock
 from nasrun.record.found import found_jobs
 from nasrun.record.recorder import STATUS, read_status
 from nasrun.record.request import wording
@@ -73,7 +74,7 @@ def is_being_written(folders: Iterable[Path]) -> bool:
     """Whether some process is at work in one of these job folders."""
     for folder in folders:
         try:
-            with filelock.FileLock(folder / ".lock", timeout=0):
+            with file_lock(folder / ".lock", timeout=0):
                 pass
         except filelock.Timeout:
             return True

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nasrun.benchmarks.download import retrieve
+from nasrun.drafts import draft_of, remove_abandoned
 from nasrun.errors import DataError
 
 
@@ -141,7 +142,8 @@ def fetch_archives(archives: Sequence[Archive], folder: Path) -> None:
 def _unpack(path: Path) -> None:
     """Unpack beside the archive, and drop it then; what is unpacked is whole or not there."""
     try:
-        with tempfile.TemporaryDirectory(prefix=".unpack.", dir=path.parent) as temporary:
+        remove_abandoned(path.parent)
+        with tempfile.TemporaryDirectory(dir=path.parent, **draft_of("unpack")) as temporary:
             with tarfile.open(path) as archive:
                 for member in archive:
                     _unpack_one(archive, member, Path(temporary).resolve())

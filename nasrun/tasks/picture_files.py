@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nasrun.drafts import draft_of, remove_abandoned
 from nasrun.errors import DataError
 from nasrun.images import Labels, Pixels
 from nasrun.streams import Ints
@@ -60,7 +61,8 @@ class PictureFiles:
             return pixels
         try:
             kept.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".decode.", dir=kept.parent) as temporary:
+            remove_abandoned(kept.parent)
+            with tempfile.TemporaryDirectory(dir=kept.parent, **draft_of("decode")) as temporary:
                 path = Path(temporary) / kept.name
                 out = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
                 self._decode_into(out, paths)

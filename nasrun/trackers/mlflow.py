@@ -2,10 +2,10 @@
 
 from typing import Any, ClassVar
 
-import filelock
 import numpy as np
 
 from nasrun.files import cache_folder
+from nasrun.locks import file_lock
 from nasrun.trackers.base import QUARTERS, Finished, Tracker, flat
 
 FOLDER_TAG = "nasrun.folder"
@@ -38,7 +38,7 @@ class MLflowTracker(Tracker):
 
         cache_folder().mkdir(parents=True, exist_ok=True)
         # Two jobs that end at once would both make the tables of a store that is not there yet.
-        with filelock.FileLock(cache_folder() / ".mlflow.lock"):
+        with file_lock(cache_folder() / ".mlflow.lock"):
             self._write(MlflowClient(tracking_uri=self.uri), run)
 
     def _write(self, client: Any, run: Finished) -> None:

@@ -107,7 +107,7 @@ def test_a_killed_and_a_requeued_job_end_with_the_rows_of_the_basic_launcher(
         submitted.kill()
         submitted.communicate()
     assert submitted.returncode == 1, out + errors
-    assert "1 of 4 jobs are not done; start the same command again" in errors
+    assert "1 of 4 jobs are not done; go on with: nasrun resume=" in errors
     assert out.count("unfinished: ") + errors.count("unfinished: ") == 1
     assert "120 rows of 3 finished jobs" in out
 

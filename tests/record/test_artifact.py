@@ -17,7 +17,7 @@ INPUTS = {"algorithm": {"name": "x", "rate": 3e-4}, "seed": 1}
 
 def made(value=1.0):
     arrays = {"net.0": np.full((2, 3), value, np.float32), "arity": np.array([[2, 3]] * 2)}
-    return Made(arrays, {"cost_s": 2.5}, ("epoch", "task"), [(0, "a"), (1, "b")])
+    return Made(arrays, {"cost_s": 2.5}, ("epoch", "task"), [(0, "a"), (1, "b")], 0.5)
 
 
 def never():

@@ -1,0 +1,201 @@
+"""Going on in a folder: the command that a run or a sweep was started with, from what it holds.
+
+Everything here happens before Hydra looks at the command line, so it imports Hydra alone.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nasrun.errors import ConfigError, DataError, NasrunError
+from nasrun.record.request import SILENT, key_of
+
+RUN, SWEEP = Path(".hydra", "hydra.yaml"), Path("multirun.yaml")
+# What says where a run or a sweep lies and how it is told from the other: ``resume`` decides that.
+PLACES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.mode", "resume")
+PLAIN = re.compile(r"[\w/.+@-]+")  # texts that Hydra's grammar and a shell take as they are
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The command that a folder was made by, without what says where its results go.
+
+    ``overrides`` decide what is played, ``settings`` are Hydra's own (such as the launcher), and
+    ``flags`` say where the config files are.
+    """
+
+    folder: Path
+    sweep: bool
+    overrides: tuple[str, ...]
+    settings: tuple[str, ...]
+    flags: Mapping[str, str]
+
+    @property
+    def arguments(self) -> list[str]:
+        """The command line."""
+        flags = [text for flag in self.flags.items() for text in flag]
+        return [*flags, *(["-m"] if self.sweep else []), *self.overrides, *self.settings]
+
+
+def saved_command(folder: Path) -> Saved | None:
+    """What the run or sweep in ``folder`` was started with; None if it holds neither.
+
+    Raises:
+        DataError: what Hydra has written there cannot be read.
+    """
+    path = next((folder / name for name in (SWEEP, RUN) if (folder / name).is_file()), None)
+    if path is None:
+        return None
+    try:
+        hydra = yaml.safe_load(path.read_text(encoding="utf-8"))["hydra"]
+        overrides = _elsewhere(hydra["overrides"]["task"])
+        settings = _elsewhere(hydra["overrides"]["hydra"])
+        name = str(hydra["job"]["config_name"])
+        flags = {} if name == "config" else {"--config-name": name}
+        for source in hydra["runtime"]["config_sources"]:
+            if source["provider"] == "command-line":
+                flags["--config-dir"] = str(source["path"])
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: cannot be read as what Hydra saves of a command "
+            f"({' '.join(str(error).split()) or type(error).__name__}): repeat the whole command "
+            "with resume=..."
+        ) from None
+    return Saved(folder, path.name == SWEEP.name, overrides, settings, flags)
+
+
+def _elsewhere(overrides: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(text for text in map(str, overrides) if key_of(text) not in PLACES)
+
+
+def resumed(arguments: Sequence[str]) -> list[str]:
+    """The arguments with all that the folder of ``resume=FOLDER`` knows, where they leave it out.
+
+    A run's folder adds what the command does not say; a sweep's adds all or nothing, for a sweep
+    may be gone on with by another command in its folder, which then has to be a whole one.
+
+    Raises:
+        ConfigError: the command leaves out part of a sweep's.
+        DataError: it says something else than the folder; the folder cannot be read.
+    """
+    if not any(text.startswith("resume=") for text in arguments):
+        return list(arguments)
+    from hydra._internal.utils import get_args_parser
+
+    given = get_args_parser().parse_args(list(arguments))
+    place = _folder_of(given.overrides)
+    saved = None if place is None else saved_command(place)
+    if saved is None or given.experimental_rerun:
+        return list(arguments)
+    playing = [text for text in given.overrides if _decides(text)]
+    if playing and saved.sweep:
+        if given.multirun:
+            _require_whole(saved, playing)
+        return list(arguments)
+    if given.multirun and not saved.sweep:
+        raise ConfigError(f"resume={place} holds a run, no sweep: leave out -m")
+    flags = {
+        name: text
+        for name, text in saved.flags.items()
+        if getattr(given, name.removeprefix("--").replace("-", "_")) is None
+    }
+    said = {key_of(text): text for text in given.overrides}
+    for own in saved.overrides:
+        _require_same(saved, own, said.get(key_of(own), own))
+    rest = Saved(
+        saved.folder,
+        saved.sweep and not given.multirun,
+        tuple(text for text in saved.overrides if key_of(text) not in said),
+        tuple(text for text in saved.settings if key_of(text) not in said),
+        flags,
+    )
+    # Hydra takes the overrides in one row, behind the flags.
+    own_flags = [text for text in arguments if text not in given.overrides]
+    return [*own_flags, *rest.arguments, *given.overrides]
+
+
+def _decides(override: str) -> bool:
+    key = key_of(override)
+    return key not in SILENT and not key.startswith(("hydra.", "hydra/"))
+
+
+def _folder_of(overrides: Sequence[str]) -> Path | None:
+    """The folder that ``resume`` names; Hydra will say what is wrong with an odd one."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        values = [
+            OverridesParser.create().parse_override(text).value()
+            for text in overrides
+            if key_of(text) == "resume"
+        ]
+    except HydraException:
+        return None
+    return Path(values[-1]) if values and isinstance(values[-1], str) else None
+
+
+def _require_whole(saved: Saved, playing: Sequence[str]) -> None:
+    keys = {key_of(text) for text in playing}
+    missing = [text for text in saved.overrides if _decides(text) and key_of(text) not in keys]
+    if missing:
+        raise ConfigError(
+            f"resume={saved.folder} holds a sweep with {missing[0]}, which this command leaves "
+            f"out: give resume={saved.folder} alone to go on with it, or the whole command"
+        )
+
+
+def _require_same(saved: Saved, own: str, said: str) -> None:
+    if _decides(own) and _value(own) != _value(said):
+        raise DataError(
+            f"resume={saved.folder} holds another run, with {own} and not {said}: leave that out "
+            "to go on with it, or leave resume out for a new one"
+        )
+
+
+def _value(override: str) -> Any:
+    text = override.partition("=")[2]
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def command_for(folder: Path) -> str:
+    """What to type to go on in ``folder``."""
+    text = str(folder)
+    if not PLAIN.fullmatch(text):
+        text = "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return f"nasrun {shlex.quote(f'resume={text}')}"
+
+
+def interrupted(folder: Path | None) -> str:
+    """What a person who has interrupted a command should know: what is kept, and how to go on."""
+    if folder is None or not any((folder / name).is_file() for name in (SWEEP, RUN)):
+        return "interrupted before anything was begun"
+    kept = "" if (folder / SWEEP).is_file() else _kept(folder)
+    return f"interrupted{kept}; go on with: {command_for(shown(folder))}"
+
+
+def _kept(folder: Path) -> str:
+    """How many of a run's trials are on record, and what becomes of the others."""
+    from nasrun.record.recorder import progress
+
+    try:
+        kept, asked, resting = progress(folder)
+    except NasrunError:
+        return ""
+    others = "go on from their checkpoints" if resting else "begin anew"
+    smaller = "" if kept or asked == 1 or resting else " (a smaller cohort=... keeps more)"
+    return f" with {kept} of {asked} trials on record, of which the others {others}{smaller}"
+
+
+def shown(folder: Path) -> Path:
+    """The folder as seen from here."""
+    here = Path.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder
