@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from nasrun.benchmarks.table import Column, Column32, DatasetNames, Table
 from nasrun.errors import ConfigError, DataError
 from nasrun.files import write_whole
+from nasrun.input_files import read_json_bytes, require_file
 from nasrun.spec import Archs, CountableSpace, SearchSpace
 
+MALFORMED = (AttributeError, TypeError, ValueError)
 FORMAT = "nasrun-table-2"  # to be raised whenever the same files would give another table
 # The architectures of the rows, where they are not the whole space: as decisions, or as texts where
 # the numbers of decisions are those of one process (spaces/genome.py).
@@ -95,15 +97,16 @@ def open_table(path: Path, space: SearchSpace) -> Table:
     """
     from safetensors import SafetensorError, safe_open
 
+    require_file(path)
     try:
-        handle = safe_open(str(path), framework="numpy")
-        about = json.loads((handle.metadata() or {})["nasrun"])
+        handle = safe_open(path, framework="numpy")
+        about = read_json_bytes((handle.metadata() or {})["nasrun"])
         stored = StoredColumns(path, handle, about["crc32"])
         names = {task: DatasetNames(*own) for task, own in about["names"].items()}
         archs = _archs(stored, about["crc32"], space)
         known = (about["files"], about["sources"], about["conflicts"])
         table = Table(space, archs, stored, *known, names)
-    except (OSError, SafetensorError, ConfigError, KeyError, ValueError, TypeError) as error:
+    except (OSError, SafetensorError, ConfigError, KeyError, *MALFORMED) as error:
         raise DataError(f"{path}: not a table of nasrun ({error})") from None
     if about.get("format") != FORMAT or about.get("space") != space_id(space):
         raise DataError(

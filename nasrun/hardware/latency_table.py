@@ -10,6 +10,7 @@ import numpy as np
 from nasrun.csv_input import CsvInput, read_csv_input
 from nasrun.errors import ConfigError, DataError, UnsupportedError
 from nasrun.hardware.base import KnownDevice, Weighing
+from nasrun.input_files import read_bytes
 from nasrun.spec import Archs, Floats, SearchSpace, Task
 
 ARCH, INDEX = "arch", "index"
@@ -57,12 +58,9 @@ class LatencyTable(Weighing):
     def _read(self) -> tuple[CsvInput, dict[str, str]]:
         """The cells, and the file with its sha256."""
         path = Path(self.path)
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            raise DataError(f"{path}: no such file; {HOW_TO_GET}") from None
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error}); {HOW_TO_GET}") from None
+        if not path.exists():
+            raise DataError(f"{path}: no such file; {HOW_TO_GET}")
+        data = read_bytes(path)
         # Named without its folder, which says nothing about a result.
         files = {f"{self.name}/{path.name}": hashlib.sha256(data).hexdigest()}
         return read_csv_input(data, path, HOW_TO_GET), files

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nasrun.benchmarks.unpickle import RECORDS, InertArray, load_restricted, read_bytes
+from nasrun.benchmarks.unpickle import RECORDS, InertArray, load_restricted
 from nasrun.errors import DataError
 from nasrun.images import Images, Labels, Pixels
+from nasrun.input_files import read_bytes
 
 CHANNELS = 3
 
