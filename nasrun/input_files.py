@@ -188,7 +188,7 @@ def too_large(where: object, verb: str, limit: float) -> DataError:
 
 
 def shown(path: Path) -> str:
-    """A file's name as any output can take it: bytes that are no UTF-8 as ``\\xe9``."""
+    """A file's name as any output can take it; bytes that are no UTF-8 are spelt out."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

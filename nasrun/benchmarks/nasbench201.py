@@ -1,9 +1,10 @@
 """Reader of benchmarks in one file: ``NAS-Bench-201-v1_1-*.pth`` and ``NATS-*.pickle.pbz2``.
 
 ``torch.load`` refuses these files since torch 2.6, because they hold more than weights; where it
-may, the object tree takes some 28 GB. They are pickles of plain dicts in one of torch's two
-wrappings; NATS-Bench's are compressed with bzip2 instead. Here they run through a restricted unpickler that turns every architecture into figures
-as soon as it is complete and empties it, so that nothing is held twice and torch is not needed.
+may, the object tree takes some 28 GB. They are pickles of plain dicts, in one of torch's two
+wrappings or compressed with bzip2. Here they run through a restricted unpickler that turns every
+architecture into figures as soon as it is complete and empties it, so that nothing is held twice
+and torch is not needed.
 """
 
 import bz2

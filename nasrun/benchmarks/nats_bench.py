@@ -3,9 +3,9 @@
 In the "simple" format, a folder holds ``meta.pickle.pbz2`` and one ``NNNNNN.pickle.pbz2`` per
 architecture: pickles compressed with bzip2, which hold by training schedule (``12`` and ``200``, or
 ``01``, ``12`` and ``90``) what ``ArchResults.state_dict`` of the official package gives (Dong et
-al., TPAMI 2021). Names without ``.pickle``, and numbers without leading zeros, are read as well. The
-folder may still be in its tar file, or in a zip. ``NATS-*.pickle.pbz2`` is the whole benchmark as
-one pickle.
+al., TPAMI 2021). Names without ``.pickle``, and numbers without leading zeros, are read as well.
+The folder may still be in its tar file, or in a zip. ``NATS-*.pickle.pbz2`` is the whole benchmark
+as one pickle.
 """
 
 import re
