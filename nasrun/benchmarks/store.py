@@ -27,8 +27,11 @@ ARCHS, TEXTS = "archs", "texts"
 
 
 def space_id(space: SearchSpace) -> str:
-    """Text that two spaces share only if their encodings mean the same."""
-    content = json.dumps([space.name, space.decisions])
+    """Text that two spaces share only if their encodings mean the same and the same ones exist."""
+    parts: list[object] = [space.name, space.decisions]
+    if space.limits:
+        parts.append(dict(sorted(space.limits.items())))
+    content = json.dumps(parts, default=str)
     return f"{space.name}-{zlib.crc32(content.encode()):08x}"
 
 
@@ -48,6 +51,17 @@ class StoredColumns(Mapping[Column, Column32]):
 
     def __getitem__(self, column: Column) -> Column32:
         return self.array(str(column))
+
+    def require_length(self, rows: int) -> None:
+        """Refuse columns that are not ``(rows,)`` float32, before any is read.
+
+        Raises:
+            ValueError: there is one.
+        """
+        for name in map(str, self._names):
+            part = self._handle.get_slice(name)
+            if (part.get_shape(), part.get_dtype()) != ([rows], "F32"):
+                raise ValueError(f"{name}: expected {rows} float32, found {part.get_shape()}")
 
     def array(self, name: str) -> NDArray[Any]:
         """The array of a name, checked."""
@@ -106,6 +120,7 @@ def open_table(path: Path, space: SearchSpace) -> Table:
         archs = _archs(stored, about["crc32"], space)
         known = (about["files"], about["sources"], about["conflicts"])
         table = Table(space, archs, stored, *known, names)
+        stored.require_length(len(table))
     except (OSError, SafetensorError, ConfigError, KeyError, *MALFORMED) as error:
         raise DataError(f"{path}: not a table of nasrun ({error})") from None
     if about.get("format") != FORMAT or about.get("space") != space_id(space):
