@@ -93,7 +93,7 @@ def test_a_column_of_another_length_is_refused(tmp_path, table, shape):
     about |= {"names": {}, "crc32": {str(ACC): zlib.crc32(column.data)}}
     path = tmp_path / "t"
     path.write_bytes(save({str(ACC): column}, {"nasrun": json.dumps(about)}))
-    with pytest.raises(DataError, match="not a table of nasrun .*expected 6 float32"):
+    with pytest.raises(DataError, match=r"not a table of nasrun .*expected 6 float32"):
         open_table(path, SPACE)
 
 
