@@ -1,10 +1,8 @@
 """CSV files that people bring, from spreadsheets and scripts of all kinds."""
 
 import csv
-import gzip
 import io
 import math
-import zlib
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from nasrun.errors import DataError
+from nasrun.input_files import unpack
 from nasrun.spec import Floats
 
 DELIMITERS = ",;\t"
-GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -70,19 +68,20 @@ def read_csv_input(data: bytes, path: Path, cure: str) -> CsvInput:
     """The cells of a CSV file with a header.
 
     Cells are parted by comma, semicolon or tab, whichever parts the header most often. The text is
-    UTF-8, with or without a byte order mark, or UTF-16, perhaps in a gzip file. Blanks around names
-    and rows without content are passed over.
+    UTF-8, with or without a byte order mark, or UTF-16, perhaps compressed. Blanks around names and
+    rows without content are passed over.
 
     Args:
         data: content of the file.
-        path: its name, for errors and to know gzip files by.
+        path: its name, for errors.
         cure: what to do about a file that cannot be read.
 
     Raises:
-        DataError: not such a file, one without rows, or a row of another length.
+        DataError: not such a file, one without rows, a row of another length, or more than
+            ``UNPACKED`` bytes of text.
     """
     try:
-        text = _decoded(gzip.decompress(data) if _zipped(data, path) else data)
+        text = _decoded(unpack(data, path))
         reader = csv.reader(
             io.StringIO(text, newline=""),
             delimiter=_delimiter(text),
@@ -90,7 +89,7 @@ def read_csv_input(data: bytes, path: Path, cure: str) -> CsvInput:
             strict=True,
         )
         numbered = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+    except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as CSV ({error}); {cure}") from None
     if not numbered:
         raise DataError(f"{path}: the file is empty; {cure}")
@@ -103,10 +102,6 @@ def read_csv_input(data: bytes, path: Path, cure: str) -> CsvInput:
             raise DataError(f"{path}, line {line}: expected {len(header)} cells, found {len(row)}")
     lines, rows = [line for line, _ in content], [row for _, row in content]
     return CsvInput(path, [name.strip() for name in header], rows, lines)
-
-
-def _zipped(data: bytes, path: Path) -> bool:
-    return path.suffix == ".gz" or data.startswith(GZIP)
 
 
 def _decoded(data: bytes) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from nasrun.drafts import draft_of, remove_abandoned
 from nasrun.errors import ConfigError, DataError
+from nasrun.input_files import read_bytes, read_json_bytes, require_file
 
 TUNING = "tuning"  # folder of a sweep whose jobs only served to choose values: no results
 
@@ -105,6 +106,7 @@ def read_csv(path: Path, columns: Sequence[str] | None = None) -> list[dict[str,
     Raises:
         DataError: the file is missing, has another header, or a row has too few or too many cells.
     """
+    require_file(path)
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)
@@ -146,9 +148,9 @@ def read_json(path: Path) -> Any:
     """The value of a JSON file.
 
     Raises:
-        DataError: missing or not JSON.
+        DataError: missing, no plain file, or not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return read_json_bytes(read_bytes(path))
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None

@@ -3,10 +3,12 @@
 import contextlib
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from nasrun.errors import DataError
 from nasrun.files import write_whole
+from nasrun.input_files import require_file
 
 REMEMBERED_BYTES = 64 * 2**20  # files from this size on are hashed once, not at every start
 
@@ -19,9 +21,11 @@ def sha256(path: Path, memory: Path) -> str:
         memory: JSON file that remembers what was expensive, by path, sizes and times of change.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it cannot be read, or is a pipe or a device.
     """
     try:
+        if not path.is_dir():
+            require_file(path)
         state = _state(path)
         if path.is_file() and state["bytes"] < REMEMBERED_BYTES:
             return _hash(path)
@@ -34,12 +38,13 @@ def _state(path: Path) -> dict[str, int]:
     """What changes when the content does, cheap to look up."""
     parts = sorted(path.iterdir()) if path.is_dir() else [path]
     stats = [part.stat() for part in parts]
-    names = "\n".join(
-        f"{p.name} {s.st_size} {s.st_mtime_ns}" for p, s in zip(parts, stats, strict=True)
+    names = b"\n".join(
+        os.fsencode(f"{p.name} {s.st_size} {s.st_mtime_ns}")
+        for p, s in zip(parts, stats, strict=True)
     )
     return {
         "bytes": sum(stat.st_size for stat in stats),
-        "listing": int.from_bytes(hashlib.sha256(names.encode()).digest()[:6]),
+        "listing": int.from_bytes(hashlib.sha256(names).digest()[:6]),
     }
 
 
@@ -71,4 +76,4 @@ def _hash(path: Path) -> str:
 
 def _hash_folder(path: Path) -> str:
     lines = [f"{part.name} {_hash(part)}" for part in sorted(path.iterdir()) if part.is_file()]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return hashlib.sha256(os.fsencode("\n".join(lines))).hexdigest()

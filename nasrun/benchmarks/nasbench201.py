@@ -1,11 +1,13 @@
-"""Reader of the official NAS-Bench-201 files, ``NAS-Bench-201-v1_0/v1_1-*.pth``.
+"""Reader of benchmarks in one file: ``NAS-Bench-201-v1_1-*.pth`` and ``NATS-*.pickle.pbz2``.
 
 ``torch.load`` refuses these files since torch 2.6, because they hold more than weights; where it
-may, the object tree takes some 28 GB. They are pickles of plain dicts in one of torch's two
-wrappings. Here they run through a restricted unpickler that turns every architecture into figures
-as soon as it is complete and empties it, so that nothing is held twice and torch is not needed.
+may, the object tree takes some 28 GB. They are pickles of plain dicts, in one of torch's two
+wrappings or compressed with bzip2. Here they run through a restricted unpickler that turns every
+architecture into figures as soon as it is complete and empties it, so that nothing is held twice
+and torch is not needed.
 """
 
+import bz2
 import io
 import pickle
 import sys
@@ -13,13 +15,14 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import IO, Any, ClassVar
 
 from nasrun.benchmarks.records import Collector
 from nasrun.benchmarks.source import Watch
 from nasrun.benchmarks.table import Frame
 from nasrun.benchmarks.unpickle import RECORDS, Inert, find_allowed
 from nasrun.errors import DataError
+from nasrun.input_files import opened_unpacked, require_file
 
 SIZE = 15_625
 BUFFER = 2**20  # bytes read ahead
@@ -46,10 +49,10 @@ def read(path: Path, watch: Watch | None = None) -> Frame:
     def take(results: dict[Any, Any]) -> None:
         collector.add(results, str(path))
         if watch is not None:
-            watch(stream.tell(), total)
+            watch(min(stream.tell(), total), total)
 
     try:
-        with _pickle_in(path) as (stream, total):
+        with pickle_in(path) as (stream, total):
             _Streaming(stream, take).load()
     except DataError as error:
         raise DataError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
@@ -57,7 +60,7 @@ def read(path: Path, watch: Watch | None = None) -> Frame:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except Exception as error:  # the unpickler answers garbage with nearly any error
         raise DataError(
-            f"{path}: not a complete file of torch.save ({error!r}); get it again"
+            f"{path}: not a complete file of NAS-Bench-201 or NATS-Bench ({error!r}); get it again"
         ) from None
     if not len(collector):
         raise DataError(f"{path}: expected NAS-Bench-201's records in arch2infos, found none")
@@ -86,7 +89,7 @@ class _Streaming(_PythonUnpickler):
 
     dispatch: ClassVar[dict[int, Any]] = dict(_PythonUnpickler.dispatch)
 
-    def __init__(self, stream: BinaryIO, take: Callable[[dict[Any, Any]], None]) -> None:
+    def __init__(self, stream: IO[bytes], take: Callable[[dict[Any, Any]], None]) -> None:
         super().__init__(stream)
         self.memo = _Memo()
         self._take = take
@@ -118,20 +121,25 @@ class _Streaming(_PythonUnpickler):
 
 
 @contextmanager
-def _pickle_in(path: Path) -> Iterator[tuple[BinaryIO, int]]:
-    """The pickle inside a file of ``torch.save``, and its length or the file's, in bytes."""
+def pickle_in(path: Path) -> Iterator[tuple[IO[bytes], int]]:
+    """The pickle inside a file of ``torch.save``, or in a compressed one, and how long it is.
+
+    The length, in bytes, is that of the file where the pickle's own is not known.
+    """
+    size = require_file(path)
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             inside = next(n for n in archive.namelist() if n.endswith("/data.pkl"))
             with io.BufferedReader(archive.open(inside), BUFFER) as stream:  # pyright: ignore[reportArgumentType]
                 yield stream, archive.getinfo(inside).file_size
     else:
-        with path.open("rb") as stream:
-            _skip_preface(stream)
-            yield stream, path.stat().st_size
+        with opened_unpacked(path) as stream:
+            if not isinstance(stream, bz2.BZ2File):
+                _skip_preface(stream)
+            yield stream, size
 
 
-def _skip_preface(stream: BinaryIO) -> None:
+def _skip_preface(stream: IO[bytes]) -> None:
     """The three small pickles before the content: a magic number, a version, the machine."""
     magic = _Streaming(stream, lambda _: None).load()
     if magic != TORCH_MAGIC:

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from nasrun.benchmarks.table import Column, Column32, DatasetNames, Table
 from nasrun.errors import ConfigError, DataError
 from nasrun.files import write_whole
+from nasrun.input_files import read_json_bytes, require_file
 from nasrun.spec import Archs, CountableSpace, SearchSpace
 
+MALFORMED = (AttributeError, TypeError, ValueError)
 FORMAT = "nasrun-table-2"  # to be raised whenever the same files would give another table
 # The architectures of the rows, where they are not the whole space: as decisions, or as texts where
 # the numbers of decisions are those of one process (spaces/genome.py).
@@ -25,8 +27,11 @@ ARCHS, TEXTS = "archs", "texts"
 
 
 def space_id(space: SearchSpace) -> str:
-    """Text that two spaces share only if their encodings mean the same."""
-    content = json.dumps([space.name, space.decisions])
+    """Text that two spaces share only if their encodings mean the same and the same ones exist."""
+    parts: list[object] = [space.name, space.decisions]
+    if space.limits:
+        parts.append(dict(sorted(space.limits.items())))
+    content = json.dumps(parts, default=str)
     return f"{space.name}-{zlib.crc32(content.encode()):08x}"
 
 
@@ -46,6 +51,17 @@ class StoredColumns(Mapping[Column, Column32]):
 
     def __getitem__(self, column: Column) -> Column32:
         return self.array(str(column))
+
+    def require_length(self, rows: int) -> None:
+        """Refuse columns that are not ``(rows,)`` float32, before any is read.
+
+        Raises:
+            ValueError: there is one.
+        """
+        for name in map(str, self._names):
+            part = self._handle.get_slice(name)
+            if (part.get_shape(), part.get_dtype()) != ([rows], "F32"):
+                raise ValueError(f"{name}: expected {rows} float32, found {part.get_shape()}")
 
     def array(self, name: str) -> NDArray[Any]:
         """The array of a name, checked."""
@@ -95,15 +111,17 @@ def open_table(path: Path, space: SearchSpace) -> Table:
     """
     from safetensors import SafetensorError, safe_open
 
+    require_file(path)
     try:
-        handle = safe_open(str(path), framework="numpy")
-        about = json.loads((handle.metadata() or {})["nasrun"])
+        handle = safe_open(path, framework="numpy")
+        about = read_json_bytes((handle.metadata() or {})["nasrun"])
         stored = StoredColumns(path, handle, about["crc32"])
         names = {task: DatasetNames(*own) for task, own in about["names"].items()}
         archs = _archs(stored, about["crc32"], space)
         known = (about["files"], about["sources"], about["conflicts"])
         table = Table(space, archs, stored, *known, names)
-    except (OSError, SafetensorError, ConfigError, KeyError, ValueError, TypeError) as error:
+        stored.require_length(len(table))
+    except (OSError, SafetensorError, ConfigError, KeyError, *MALFORMED) as error:
         raise DataError(f"{path}: not a table of nasrun ({error})") from None
     if about.get("format") != FORMAT or about.get("space") != space_id(space):
         raise DataError(

@@ -17,8 +17,10 @@ import numpy as np
 
 from nasrun.benchmarks.merge import mean_over_runs
 from nasrun.benchmarks.table import SCORES, Column, Frame
+from nasrun.csv_input import read_csv_input
 from nasrun.errors import DataError
 from nasrun.files import unwritable
+from nasrun.input_files import read_bytes, require_file
 from nasrun.locks import file_lock
 from nasrun.spec import ACCURACY, Floats
 
@@ -190,6 +192,36 @@ def _value(kind: object, cell: str) -> Any:
     return int(cell) if kind is int else cell
 
 
+def read_trainings(path: Path) -> list[TrainedEpoch]:
+    """The rows of a finished table of trainings.
+
+    As ``evaluator=training`` writes it, or as it comes back from a spreadsheet: with a byte order
+    mark, semicolons or tabs, blanks, columns in another order, compressed; see ``read_csv_input``.
+
+    Raises:
+        DataError: not such a table.
+    """
+    require_file(path)
+    with path.open("rb") as stream:
+        header = stream.readline(len(",".join(COLUMNS)) + 1)
+    ours = header.startswith(f"{COLUMNS[0]},".encode()) and header.endswith(b"\n")
+    if ours and b"\r" not in header:
+        return TrainingLog(path).all()
+    table = read_csv_input(read_bytes(path), path, "export it anew")
+    names = {EARLIER.get(name, name): name for name in table.header}
+    if missing := [name for name in COLUMNS if name not in names and name != "metric"]:
+        raise DataError(f"{path}: not a table of trainings, it has no {', '.join(missing)}")
+    cells = {own: table.column(names[own]) for own in COLUMNS if own in names}
+    rows = list[TrainedEpoch]()
+    for at, line in enumerate(table.lines):
+        try:
+            row = {own: _value(TYPES[own], column[at]) for own, column in cells.items()}
+        except ValueError as error:
+            raise DataError(f"{path}, line {line}: {error}") from None
+        rows.append(TrainedEpoch(**{"metric": ACCURACY.name, **row}))
+    return rows
+
+
 def read(path: Path, space: str) -> Frame:
     """The finished trainings of a space as a source of figures; a task's name is its dataset.
 
@@ -197,7 +229,7 @@ def read(path: Path, space: str) -> Frame:
         DataError: not such a file; two trainings of one architecture that differ in scale, recipe,
             images or device, which no column can tell apart.
     """
-    rows = [row for row in TrainingLog(path).all() if row.space == space and row.part == "search"]
+    rows = [row for row in read_trainings(path) if row.space == space and row.part == "search"]
     places = {arch: at for at, arch in enumerate(dict.fromkeys(row.arch for row in rows))}
     owners: dict[tuple[str, str, int, int], str] = {}
     columns: dict[Column, Floats] = {}

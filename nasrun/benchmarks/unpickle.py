@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasrun.errors import DataError
+from nasrun.input_files import read_bytes
 
 Allowed = Mapping[tuple[str, str], Any]
 
@@ -68,18 +69,6 @@ def load_restricted(
 def load_plain(path: Path) -> Any:
     """The object of a pickle file that holds dicts, lists, texts and numbers only."""
     return load_restricted(read_bytes(path), {}, path)
-
-
-def read_bytes(path: Path) -> bytes:
-    """A whole file.
-
-    Raises:
-        DataError: the system cannot read it.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 class Inert:

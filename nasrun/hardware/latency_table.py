@@ -10,6 +10,8 @@ import numpy as np
 from nasrun.csv_input import CsvInput, read_csv_input
 from nasrun.errors import ConfigError, DataError, UnsupportedError
 from nasrun.hardware.base import KnownDevice, Weighing
+from nasrun.hardware.help_files import is_help, read_help
+from nasrun.input_files import read_bytes
 from nasrun.spec import Archs, Floats, SearchSpace, Task
 
 ARCH, INDEX = "arch", "index"
@@ -19,6 +21,7 @@ ARCH, INDEX = "arch", "index"
 class LatencyTable(Weighing):
     """A table of latencies: a column ``arch``, and one column in ms for each device.
 
+    ``path`` may also name HELP's own files, as its repository has them; see ``help_files.py``.
     The default file holds HELP's measurements of NAS-Bench-201 on 27 devices (Lee et al.,
     "HELP: Hardware-Adaptive Efficient Latency Prediction for NAS via Meta-Learning", NeurIPS 2021).
     On its pixel3 and raspi4, most cells without a path from input to output take almost no time
@@ -62,12 +65,12 @@ class LatencyTable(Weighing):
     def _read(self) -> tuple[CsvInput, dict[str, str]]:
         """The cells, and the file with its sha256."""
         path = Path(self.path)
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            raise DataError(f"{path}: no such file; {HOW_TO_GET}") from None
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error}); {HOW_TO_GET}") from None
+        if not path.exists():
+            raise DataError(f"{path}: no such file; {HOW_TO_GET}")
+        if is_help(path):
+            table, digests = read_help(path, self.device, ARCH)
+            return table, {f"{self.name}/{name}": digest for name, digest in digests.items()}
+        data = read_bytes(path)
         # Named without its folder, which says nothing about a result.
         files = {f"{self.name}/{path.name}": hashlib.sha256(data).hexdigest()}
         return read_csv_input(data, path, HOW_TO_GET), files
@@ -105,6 +108,6 @@ class LatencyTable(Weighing):
 
 HOW_TO_GET = (
     "set data_dir= or NASRUN_DATA to a folder that has hardware/help_latency_nb201.csv.gz, or "
-    "hardware.path to a CSV with a column arch and a column of milliseconds for each device; "
-    "HELP's measurements are public in github.com/HayeonLee/HELP, data/nasbench201/latency"
+    "hardware.path to a CSV with a column arch and a column of milliseconds for each device, or to "
+    "the folder data/nasbench201 of github.com/HayeonLee/HELP, where the measurements are public"
 )

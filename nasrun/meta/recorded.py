@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nasrun.benchmarks.checksum import sha256
-from nasrun.benchmarks.trainings import TrainedEpoch, TrainingLog
+from nasrun.benchmarks.trainings import TrainedEpoch, read_trainings
 from nasrun.errors import DataError
 from nasrun.meta.base import require_sizes, source_of
 from nasrun.meta.nearest import NearestRecorded
@@ -49,7 +49,7 @@ class Recorded(MetaPool):
                 "has written"
             )
         own, curves = False, dict[str, list[TrainedEpoch]]()
-        for row in TrainingLog(path).all():
+        for row in read_trainings(path):
             if row.space != space.name or row.part != "search":
                 continue
             if source_of(row.task) == source_of(target.name):

@@ -1,7 +1,6 @@
 """Files from which a training goes on after it was stopped."""
 
 import io
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 
 from nasrun.errors import DataError
 from nasrun.files import write_bytes
+from nasrun.input_files import require_file
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -31,8 +31,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         DataError: the file is damaged.
     """
+    require_file(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict):
+            raise TypeError(f"it holds a {type(state).__name__}")
+    except Exception as error:  # a damaged file can fail in any way
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{path}: not a checkpoint ({reason}); delete it to train anew") from None
+    return state

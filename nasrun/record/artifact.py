@@ -21,6 +21,7 @@ import numpy as np
 
 from nasrun.errors import DataError
 from nasrun.files import write_bytes, write_csv, write_json
+from nasrun.input_files import read_json_bytes, require_file
 from nasrun.locks import file_lock
 
 FORMAT = "nasrun-agents-1"  # to be raised whenever the same inputs would give other arrays
@@ -152,19 +153,20 @@ def _read(place: Path, key: str) -> Artifact:
     from safetensors import SafetensorError, safe_open
 
     path = place / WEIGHTS
+    require_file(path)
     try:
         handle: Any = safe_open(str(path), framework="numpy")
         header: Any = handle.metadata() or {}
-        about = json.loads(header["nasrun"])
+        about = read_json_bytes(header["nasrun"])
         arrays: dict[str, Any] = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
         found = artifact_key(about["inputs"])
         whole = about["crc32"] == {name: zlib.crc32(array.data) for name, array in arrays.items()}
-        cost = dict(about["cost"])
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        cost, kind = dict(about["cost"]), about["format"]
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path}: not what meta-training leaves ({error}); delete {place} to train anew"
         ) from None
-    if about["format"] != FORMAT or found != key or not whole:
+    if kind != FORMAT or found != key or not whole:
         what = "is damaged" if whole is False else "belongs to another meta-training"
         raise DataError(f"{path} {what}: delete {place} to train anew")
     return Artifact(key, arrays, cost)

@@ -1,6 +1,7 @@
 """What all spaces of independent categorical decisions share."""
 
 import math
+from dataclasses import fields, is_dataclass
 from functools import cached_property
 
 import numpy as np
@@ -18,6 +19,12 @@ def misplaced(what: str, text: str, place: int, why: str) -> ConfigError:
         f"not {what} architecture: {why} at character {place + 1}: "
         f"{text[:place]!r} >>> {text[place:]!r}"
     )
+
+
+def settings(space: SearchSpace) -> dict[str, object]:
+    """The fields of a space by name, but for its own name."""
+    own = fields(space) if is_dataclass(space) else ()
+    return {field.name: getattr(space, field.name) for field in own if field.name != "name"}
 
 
 class CategoricalSpace(CountableSpace):

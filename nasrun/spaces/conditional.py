@@ -1,11 +1,12 @@
 """Spaces in which the options of a decision depend on the decisions before it."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 
 import numpy as np
 
 from nasrun.draws import draw, pick
-from nasrun.spaces.base import CategoricalSpace
+from nasrun.spaces.base import CategoricalSpace, settings
 from nasrun.spec import Archs, Floats, Mask, Streams
 
 
@@ -22,6 +23,11 @@ class ConditionalSpace(CategoricalSpace):
     @abstractmethod
     def legal(self, prefix: Archs) -> Mask:
         """``(n, options)`` options allowed next after ``prefix (n, l)`` of legal options."""
+
+    @property
+    def limits(self) -> Mapping[str, object]:
+        """All settings: any of them may decide what exists."""
+        return settings(self)
 
     def sample(self, streams: Streams) -> Archs:
         """``(T, L)`` architectures, each decision uniform over its legal options.

@@ -1,12 +1,12 @@
 """Spaces in which some combinations of options are no architectures."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from nasrun.errors import UnsupportedError
-from nasrun.spaces.base import CategoricalSpace
+from nasrun.spaces.base import CategoricalSpace, settings
 from nasrun.spec import Archs, Ints, Mask, Streams
 
 TRIES = 1000  # draws of one architecture, after which it is given up
@@ -25,6 +25,11 @@ class ConstrainedSpace(CategoricalSpace):
     def exists(self, archs: Archs) -> Mask:
         """``(n,)`` whether all options are there, to which a subclass adds what makes a whole."""
         return super().exists(archs)
+
+    @property
+    def limits(self) -> Mapping[str, object]:
+        """All settings: any of them may decide what exists."""
+        return settings(self)
 
     def sample(self, streams: Streams) -> Archs:
         """``(T, L)`` architectures, uniform over all encodings that exist.

@@ -128,6 +128,14 @@ class Scanner:
         self.closed(closing)
         return operation, source
 
+    def key(self, name: str) -> None:
+        """Read the key of a dict, ``'name':``."""
+        quote = '"' if self.ahead('"') else "'"
+        self.expect(quote)
+        self.exactly(name)
+        self.exactly(quote)
+        self.expect(":")
+
     def end(self, what: str) -> None:
         """Nothing but white space may be left."""
         self.blanks()

@@ -85,6 +85,11 @@ class SearchSpace(ABC):
     def exists(self, archs: Archs) -> Mask:
         """``(n,)`` whether each of ``archs (n, L)`` is an architecture of the space."""
 
+    @property
+    def limits(self) -> Mapping[str, object]:
+        """Settings that decide, besides ``decisions``, which encodings exist."""
+        return {}
+
     @abstractmethod
     def canonical(self, arch: Archs) -> str:
         """Key of ``arch (L,)`` that all encodings of the same network share."""

@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from nasrun.errors import DataError
+from nasrun.input_files import MIB, read_bytes
 from nasrun.tasks.base import ImageTask
 from nasrun.tasks.downloads import AIRCRAFT, fetch_archives
 from nasrun.tasks.parts import Part, Published
 from nasrun.tasks.picture_files import Fit, PictureFiles
+
+LIST_LIMIT = 64 * MIB
 
 
 class Level(Enum):
@@ -60,11 +63,12 @@ class Aircraft(ImageTask):
 
 def _read_list(path: Path) -> list[tuple[str, str]]:
     """Picture and label of every line: ``0034309 Boeing``."""
+    data = read_bytes(path, LIST_LIMIT)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = data.decode("utf-8").splitlines()
         pairs = [line.split(" ", 1) for line in lines if line]
         return [(number, label.strip()) for number, label in pairs]
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise DataError(
             f"{path}: expected lines of a number and a label ({error}); get the folder again"
         ) from None

@@ -1,4 +1,4 @@
-"""Downsampled ImageNet, from the authors' pickled batches."""
+"""Downsampled ImageNet, from the authors' batches, pickled or as ``.npz``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from nasrun.errors import ConfigError
 from nasrun.images import Images
 from nasrun.tasks.base import ImageTask
 from nasrun.tasks.parts import Published, in_memory
-from nasrun.tasks.pickled_batches import check_present, read_batches
+from nasrun.tasks.pickled_batches import NPZ, check_present, read_batches
 
 # The 16x16 files as NAS-Bench-201 uses them ([A] DownsampledImageNet.py). For the larger ones no
 # checksum of single files is published.
@@ -56,14 +56,17 @@ class DownsampledImageNet(ImageTask):
             DataError: files that are missing or damaged.
         """
         path = self.places.require(
-            [VALIDATION],
-            f"the folder {' or '.join(self.folders)} with train_data_batch_1 to 10 and val_data "
-            "(image-net.org offers it after a login)",
+            [VALIDATION, f"{VALIDATION}{NPZ}"],
+            f"the folder {' or '.join(self.folders)} with train_data_batch_1 to 10 and val_data, "
+            "pickled or as .npz (image-net.org offers it after a login),",
             None,
         )
-        md5 = MD5_16 if self.stored_px == 16 else dict.fromkeys(MD5_16, None)
-        train = self._first_classes(path.parent, {k: v for k, v in md5.items() if k != VALIDATION})
-        valid = self._first_classes(path.parent, {VALIDATION: md5[VALIDATION]})
+        if path.suffix == NPZ:
+            md5 = {f"{name}{NPZ}": None for name in MD5_16}
+        else:
+            md5 = MD5_16 if self.stored_px == 16 else dict.fromkeys(MD5_16, None)
+        train = self._first_classes(path.parent, {k: v for k, v in md5.items() if k != path.name})
+        valid = self._first_classes(path.parent, {path.name: md5[path.name]})
         files = self.places.hashes({name: path.parent / name for name in md5})
         origin = f"ImageNet at {self.stored_px}x{self.stored_px}, official batches"
         return Published(in_memory(train), in_memory(valid), origin, files)

@@ -9,6 +9,7 @@ import numpy as np
 
 from nasrun.errors import DataError
 from nasrun.images import Labels, draw
+from nasrun.input_files import shown
 from nasrun.streams import Ints
 from nasrun.tasks.picture_files import is_picture
 
@@ -50,7 +51,7 @@ class Listing:
         """Folders with pictures, by their name below the root's."""
         parents = {path.parent for path in self.train.paths + self.test.paths}
         named = {self.root.name / path.relative_to(self.root): path for path in sorted(parents)}
-        return {name.as_posix(): path for name, path in named.items()}
+        return {shown(name): path for name, path in named.items()}
 
 
 NO_FILES = Files([], np.empty(0, np.int64))
@@ -76,11 +77,11 @@ def list_folder(root: Path, test_share: float, seed: int) -> Listing:
     top = root / "train" if parted else root
     classes = sorted(path.name for path in _subfolders(top))
     if not classes:
-        raise DataError(f"{top}: expected a folder of pictures for each class, found none")
+        raise DataError(f"{shown(top)}: expected a folder of pictures for each class, found none")
     train = _files(top, classes)
     valid = next((root / name for name in VALID_NAMES if (root / name).is_dir()), None)
     parts = [part for part in (top, root / "test", valid) if part] if parted else [top]
-    origin = f"folder {root.name}" + _passed_over(root, parts)
+    origin = f"folder {shown(Path(root.name))}" + _passed_over(root, parts)
     if parted and (root / "test").is_dir():
         test = _files(root / "test", classes)
     else:
@@ -99,9 +100,9 @@ def list_folder(root: Path, test_share: float, seed: int) -> Listing:
 def _files(folder: Path, classes: list[str]) -> Files:
     found = {path.name for path in _subfolders(folder)}
     if found != set(classes):
-        odd = ", ".join(sorted(found ^ set(classes))[:5])
+        odd = ", ".join(shown(Path(name)) for name in sorted(found ^ set(classes))[:5])
         raise DataError(
-            f"{folder}: expected the {len(classes)} classes of the training pictures, found "
+            f"{shown(folder)}: expected the {len(classes)} classes of the training pictures, found "
             f"{len(found)} (they differ in {odd}); every part needs a folder for every class"
         )
     paths, labels = list[Path](), list[int]()
@@ -109,7 +110,8 @@ def _files(folder: Path, classes: list[str]) -> Files:
         own = sorted(path for path in (folder / name).rglob("*") if _belongs(path, folder))
         if not own:
             raise DataError(
-                f"{folder / name}: no picture in it; add some, or delete the folder in every part"
+                f"{shown(folder / name)}: no picture in it; add some, or delete the folder in "
+                "every part"
             )
         paths += own
         labels += [number] * len(own)
@@ -133,7 +135,8 @@ def _passed_over(root: Path, parts: Sequence[Path]) -> str:
     if not others:
         return ""
     said = f"{len(others)} files that are no pictures of a class"
-    log.warning("%s: %s are passed over, such as %s", root, said, others[0].relative_to(root))
+    example = shown(others[0].relative_to(root))
+    log.warning("%s: %s are passed over, such as %s", shown(root), said, example)
     return f"; {said} passed over"
 
 

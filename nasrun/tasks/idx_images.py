@@ -1,7 +1,6 @@
 """Data sets in the IDX format of MNIST: grey pictures, raw or compressed by gzip."""
 
-import gzip
-import zlib
+import math
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 
 from nasrun.errors import DataError
 from nasrun.images import Images
+from nasrun.input_files import BROKEN, opened_unpacked, read_up_to, too_large
 from nasrun.tasks import class_names
 from nasrun.tasks.base import ImageTask
 from nasrun.tasks.downloads import FASHION_MNIST, MNIST, fetch_archives
@@ -17,6 +17,7 @@ from nasrun.tasks.parts import Part, Published, in_memory
 from nasrun.tasks.places import by_name
 
 PICTURES, LABELS = 0x803, 0x801  # unsigned bytes in three and in one dimension
+LIMIT = 2**31  # bytes of pictures; all of EMNIST are a quarter of that
 SIDES = ("images", "idx3"), ("labels", "idx1")
 
 
@@ -89,13 +90,16 @@ class IdxImages(ImageTask):
 
 
 def _read(path: Path, kind: int) -> np.ndarray:
-    """The array of an IDX file: a header of big-endian numbers, then bytes."""
+    """The array of an IDX file: a header of big-endian numbers, then as many bytes as it says."""
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        dimensions = kind & 0xFF
-        header = np.frombuffer(data, ">i4", 1 + dimensions)
-        if header[0] != kind:
-            raise ValueError(f"it begins with {int(header[0]):#x}, expected {kind:#x}")
-        return np.frombuffer(data, np.uint8, offset=header.nbytes).reshape(header[1:])
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+        with opened_unpacked(path) as stream:
+            header = np.frombuffer(stream.read(4 * (1 + (kind & 0xFF))), ">u4")
+            found, *shape = header.tolist()
+            if found != kind:
+                raise ValueError(f"it begins with {found:#x}, expected {kind:#x}")
+            size = math.prod(shape)
+            if size > LIMIT:
+                raise too_large(path, f"its header claims shape {tuple(shape)},", LIMIT)
+            return np.frombuffer(read_up_to(stream, path, size), np.uint8).reshape(shape)
+    except BROKEN as error:
         raise DataError(f"{path}: not a complete IDX file ({error}); get it again") from None

@@ -18,7 +18,8 @@ class ImageFolder(TaskMaker):
 
     Parts besides ``train`` are ``test`` and ``val`` (or ``valid``). A part that is not there is
     drawn from the training pictures by ``seed``, each class alike: ``test_share`` and
-    ``valid_share`` of them.
+    ``valid_share`` of them. What becomes of pictures that are not 8 bits of red, green and blue,
+    stands in ``tasks/decoding.py``.
 
     Raises:
         ConfigError: shares outside (0, 1), or a size below 1.

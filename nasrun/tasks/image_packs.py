@@ -7,7 +7,7 @@ wide and many tall. A part of a data set is one pack or several, ``NAME_PART_0.z
 
 import hashlib
 import io
-import json
+import math
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,10 +17,18 @@ import numpy as np
 
 from nasrun.errors import DataError
 from nasrun.images import Images, Labels, Pixels
+from nasrun.input_files import (
+    read_json_bytes,
+    read_member,
+    read_npy,
+    require_file,
+    too_large,
+)
 from nasrun.tasks.parts import Published, in_memory
 from nasrun.tasks.places import Places, by_name
 
 FORMAT = "strip-webp-1"
+LIMIT = 2**31  # bytes of the pictures in a pack
 
 
 def read_pack_parts(
@@ -59,12 +67,13 @@ def _read_packs(paths: list[Path]) -> Images:
 
 
 def _read_pack(path: Path) -> tuple[dict[str, Any], Images]:
+    require_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            meta = json.loads(archive.read("meta.json"))
+            meta = read_json_bytes(read_member(archive, "meta.json"))
             if meta["format"] != FORMAT:
                 raise DataError(f"{path}: expected format {FORMAT}, found {meta['format']}")
-            labels = np.load(io.BytesIO(archive.read("labels.npy")), allow_pickle=False)
+            labels = read_npy(read_member(archive, "labels.npy"))
             pixels = _read_strips(archive, meta)
         _check(meta, pixels, labels)
     except DataError:
@@ -81,11 +90,17 @@ def _read_strips(archive: zipfile.ZipFile, meta: dict[str, Any]) -> Pixels:
     from PIL import Image
 
     count, height, width = meta["count"], meta["height"], meta["width"]
-    pixels = np.empty((count, height, width, 3), np.uint8)
+    shape = (count, height, width, 3)
+    if math.prod(shape) > LIMIT:
+        raise too_large(archive.filename, f"it claims pictures of shape {shape},", LIMIT)
+    pixels = np.empty(shape, np.uint8)
     step = meta["images_per_strip"]
     for number, first in enumerate(range(0, count, step)):
-        data = io.BytesIO(archive.read(f"strips/{number:03d}.webp"))
+        data = io.BytesIO(read_member(archive, f"strips/{number:03d}.webp"))
         with Image.open(data, formats=("WEBP",)) as strip:
+            expected = (width, height * min(step, count - first))
+            if strip.size != expected:
+                raise ValueError(f"strip {number} has {strip.size} pixels, expected {expected}")
             pixels[first : first + step] = np.asarray(strip).reshape(-1, height, width, 3)
     return pixels
 

@@ -1,13 +1,15 @@
 """Published index lists: which pictures of a data set belong to which part."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from nasrun.errors import DataError
+from nasrun.input_files import MIB, read_bytes, read_json_bytes
 from nasrun.streams import Ints
+
+LIMIT = 64 * MIB
 
 
 def read_index_lists(path: Path, names: Sequence[str]) -> list[Ints]:
@@ -16,10 +18,11 @@ def read_index_lists(path: Path, names: Sequence[str]) -> list[Ints]:
     Raises:
         DataError: another format, or a row in two lists.
     """
+    data = read_bytes(path, LIMIT)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json_bytes(data)
         lists = [np.array(content[name][1], np.int64) for name in names]
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+    except (ValueError, OverflowError, KeyError, IndexError, TypeError) as error:
         raise DataError(
             f"{path}: expected index lists named {' and '.join(names)} ({error}); get it again"
         ) from None

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -15,26 +14,18 @@ import numpy as np
 from nasrun.drafts import draft_of, remove_abandoned
 from nasrun.errors import DataError
 from nasrun.images import Labels, Pixels
+from nasrun.input_files import shown
 from nasrun.streams import Ints
+from nasrun.tasks.decoding import Changes, Fit, decoded
 from nasrun.tasks.parts import Part
 
 log = logging.getLogger("nasrun")
 
-FORMAT = "nasrun-pictures-1"  # to be raised whenever the same files would give other pixels
+FORMAT = "nasrun-pictures-2"  # to be raised whenever the same files would give other pixels
 MAPPED_BYTES = 256 * 2**20  # what is larger stays on disk and is mapped into memory
 CHUNK = 256  # pictures that are decoded at a time
 BAR_FROM = 1_000  # pictures from which decoding takes long enough to show a bar
 SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
-# Named when a file is opened: Pillow would start Ghostscript for an EPS under any name.
-FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF")
-GREY_MODES = {"1", "L", "LA", "I", "I;16", "F"}
-
-
-class Fit(Enum):
-    """How a picture becomes a square: squeezed, or cut to its middle."""
-
-    squash = "squash"
-    crop = "crop"
 
 
 @dataclass(frozen=True)
@@ -83,38 +74,24 @@ class PictureFiles:
         digest = hashlib.sha256(f"{FORMAT} {self.px} {self.fit.value}".encode())
         for path in paths:
             state = path.stat()
-            digest.update(f"\n{path.resolve()} {state.st_size} {state.st_mtime_ns}".encode())
+            about = f"\n{path.resolve()} {state.st_size} {state.st_mtime_ns}"
+            digest.update(os.fsencode(about))
         return digest.hexdigest()[:24]
 
     def _decode_into(self, out: Pixels, paths: Sequence[Path]) -> None:
-        grey = 0
+        changes = Changes()
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for first in _watched(range(0, len(paths), CHUNK), len(paths)):
                 chunk = paths[first : first + CHUNK]
-                for at, (pixels, was_grey) in enumerate(pool.map(self._decode, chunk), first):
+                for at, (pixels, own) in enumerate(pool.map(self._decode, chunk), first):
                     out[at] = pixels.transpose(2, 0, 1)
-                    grey += was_grey
-        if grey:
-            folder = paths[0].parent
-            log.warning("%d grey pictures of %s become three equal channels", grey, folder)
+                    changes += own
+        for change, count in changes.items():
+            log.warning(f"%d {change.value}", count, shown(paths[0].parent))
 
-    def _decode(self, path: Path) -> tuple[Pixels, bool]:
-        """``(px, px, 3)`` pixels, and whether the picture was grey."""
-        from PIL import Image, ImageOps
-
-        size, how = (self.px, self.px), Image.Resampling.BILINEAR
-        try:
-            with Image.open(path, formats=FORMATS) as image:
-                was_grey = image.mode in GREY_MODES
-                colour = image.convert("RGB")
-            if self.fit is Fit.crop:
-                return np.asarray(ImageOps.fit(colour, size, how)), was_grey
-            return np.asarray(colour.resize(size, how)), was_grey
-        except Exception as error:  # a damaged picture can fail in any way
-            raise DataError(
-                f"{path}: this picture cannot be decoded ({error}); expected one of "
-                f"{', '.join(FORMATS)}: replace it or delete it"
-            ) from None
+    def _decode(self, path: Path) -> tuple[Pixels, Changes]:
+        """``(px, px, 3)`` pixels, and what changed on the way."""
+        return decoded(path, self.px, self.fit)
 
 
 def _opened(path: Path, shape: tuple[int, ...]) -> Pixels | None:

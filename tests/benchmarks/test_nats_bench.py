@@ -1,6 +1,8 @@
 import bz2
 import pickle
 import shutil
+import tarfile
+import zipfile
 from pathlib import Path
 
 import miniature
@@ -106,6 +108,61 @@ def test_records_come_by_number_however_it_is_written(tmp_path, suffix, digits):
     assert nats_bench.read(folder).archs == miniature.TEXTS[2:]
 
 
+def archived(folder, kind):
+    """The folder as one file, the list of all architectures last."""
+    path = folder.with_name(f"{folder.name}.{kind}")
+    members = sorted(folder.iterdir(), key=lambda member: (member.name.startswith("meta"), member))
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for member in members:
+                archive.write(member, f"{folder.name}/{member.name}")
+    else:
+        with tarfile.open(path, f"w:{kind.partition('.')[2]}") as archive:
+            for member in members:
+                archive.add(member, f"{folder.name}/{member.name}")
+            archive.addfile(tarfile.TarInfo(f"{folder.name}/._000001.pickle.pbz2"))  # of a Mac
+    return path
+
+
+def same(ours, theirs):
+    assert list(ours.archs) == list(theirs.archs)
+    assert ours.columns.keys() == theirs.columns.keys()
+    for column, figures in ours.columns.items():
+        np.testing.assert_array_equal(figures, theirs.columns[column])
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "tar.bz2", "tar.xz", "zip"])
+def test_an_archive_need_not_be_unpacked(folder, kind):
+    seen = []
+    found = nats_bench.read(archived(folder, kind), lambda done, total: seen.append((done, total)))
+    same(found, nats_bench.read(folder))
+    assert len(seen) == 4
+    assert all(0 < done <= total for done, total in seen)
+
+
+def test_the_whole_benchmark_in_one_pickle(folder, tmp_path):
+    """``NATS-tss-v1_0-3ffb9.pickle.pbz2``: records by number, then by schedule."""
+    content = miniature.official()
+    infos = {
+        number: {"12": info["less"], "200": info["full"]}
+        for number, info in content["arch2infos"].items()
+    }
+    path = tmp_path / "NATS-tss-v1_0-3ffb9.pickle.pbz2"
+    miniature.write_pbz2(path, {**content, "arch2infos": infos})
+    same(nats_bench.read(path), nats_bench.read(folder))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"3ffb9\.pickle\.pbz2: not a complete file of"):
+        nats_bench.read(path)
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "zip"])
+def test_a_damaged_archive_is_refused(folder, kind):
+    path = archived(folder, kind)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DataError, match=f"{kind}: not a complete tar or zip file"):
+        nats_bench.read(path)
+
+
 def test_two_files_of_one_number_are_refused(folder):
     shutil.copy(folder / "000001.pickle.pbz2", folder / "1.pbz2")
     with pytest.raises(DataError, match=r"000001\.pickle\.pbz2 and 1\.pbz2 are both number 1: "):
@@ -130,20 +187,20 @@ def test_the_folder_of_the_official_api_is_looked_in(tmp_path, monkeypatch, vari
 def test_progress_counts_architectures(folder):
     seen = []
     nats_bench.read(folder, lambda done, total: seen.append((done, total)))
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert seen == [(2, 5), (3, 5), (4, 5), (5, 5)]  # the first file lists all architectures
 
 
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(DataError, match="expected NATS-Bench's simple format"):
         nats_bench.read(tmp_path)
-    with pytest.raises(DataError, match="cannot be listed"):
+    with pytest.raises(DataError, match="cannot be read"):
         nats_bench.read(tmp_path / "missing")
 
 
 def test_a_truncated_record_is_refused(folder):
     path = folder / "000002.pickle.pbz2"
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(DataError, match=r"000002\.pickle\.pbz2: not a complete bzip2 file"):
+    with pytest.raises(DataError, match=r"000002\.pickle\.pbz2: cannot be unpacked"):
         nats_bench.read(folder)
 
 

@@ -1,4 +1,5 @@
 import csv
+import gzip
 import math
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -10,7 +11,7 @@ import pytest
 from nasrun.benchmarks.source import Source
 from nasrun.benchmarks.sources import load_table
 from nasrun.benchmarks.table import Column
-from nasrun.benchmarks.trainings import COLUMNS, TrainedEpoch, TrainingLog, read
+from nasrun.benchmarks.trainings import COLUMNS, TrainedEpoch, TrainingLog, read, read_trainings
 from nasrun.errors import DataError
 from nasrun.spaces.nb201 import NB201
 
@@ -39,6 +40,40 @@ def test_what_was_added_is_found_again_by_every_reader(tmp_path):
     other.add(rows("def"))
     assert len(log.all()) == 4
     assert path.read_text().splitlines()[0] == ",".join(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: text.replace(",", ";").replace('"', "").encode("utf-16"),
+        lambda text: text.replace(",", "\t").replace('"', "").encode(),
+        lambda text: gzip.compress(text.encode()),
+        lambda text: (text.replace("\n", "\r\n") + "\r\n,,\r\n").encode(),
+        lambda text: "\n".join(
+            ",".join(reversed(line.split(","))) for line in text.split()
+        ).encode(),
+    ],
+    ids=["bom", "utf-16", "tabs", "gzip", "empty lines", "order"],
+)
+def test_a_finished_table_may_come_back_from_a_spreadsheet(tmp_path, change):
+    log = TrainingLog(tmp_path / "own.csv")
+    log.add(rows(task="in16"))
+    path = tmp_path / "theirs.csv"
+    path.write_bytes(change(log.path.read_text()))
+    assert str(read_trainings(path)) == str(log.all())  # as texts: one NaN is not another
+
+
+def test_a_table_of_other_columns_is_refused(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("arch,acc\nx,1\n")
+    with pytest.raises(DataError, match="not a table of trainings, it has no training, task"):
+        read_trainings(path)
+    log = TrainingLog(tmp_path / "own.csv")
+    log.add(rows())
+    path.write_bytes(b"\xef\xbb\xbf" + log.path.read_bytes().replace(b",16,", b",sixteen,", 1))
+    with pytest.raises(DataError, match=r"t\.csv, line 2: invalid literal .* 'sixteen'"):
+        read_trainings(path)
 
 
 def test_rows_are_kept_once(tmp_path):

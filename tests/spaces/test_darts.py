@@ -86,6 +86,58 @@ def test_a_genotype_may_be_written_as_the_field_does(text):
     assert space.text(space.parse(text)) == space.text(space.parse(DARTS_V2))
 
 
+# The normal cell of UNAS on ImageNet and the reduction cell on CIFAR-10, in numbers and in names.
+UNAS = """UNAS_CIFAR10 = Genotype(normal=[[{'inputs': [0, 1], 'ops': [1, 0]},
+        {'inputs': [0, 1], 'ops': [1, 0]}, {'inputs': [1, 0], 'ops': [1, 4]},
+        {'inputs': [0, 1], 'ops': [1, 3]}]], normal_concat=range(2, 6),
+    reduce=[[{'inputs': [0, 0], 'ops': [1, 4]}, {'inputs': [1, 0], 'ops': [0, 1]},
+        {'inputs': [1, 0], 'ops': [5, 0]}, {"inputs": [3, 1], "ops": [4, 5]}]],
+    reduce_concat=range(2, 6), alphas_normal=None, alphas_reduce=None)"""
+UNAS_NAMED = (
+    "Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1), ('sep_conv_3x3', 0), "
+    "('skip_connect', 1), ('sep_conv_3x3', 1), ('sep_conv_5x5', 0), ('sep_conv_3x3', 0), "
+    "('dil_conv_3x3', 1)], normal_concat=range(2, 6), reduce=[('sep_conv_3x3', 0), "
+    "('sep_conv_5x5', 0), ('skip_connect', 1), ('sep_conv_3x3', 0), ('avg_pool_3x3', 1), "
+    "('skip_connect', 0), ('sep_conv_5x5', 3), ('avg_pool_3x3', 1)], reduce_concat=range(2, 6))"
+)
+
+
+def test_unas_numbers_its_operations():
+    space = OWN["darts_unas"]
+    assert space.text(space.parse(UNAS)) == UNAS_NAMED
+    # Another space with those operations, in another order, reads them by what they mean.
+    other = DARTS(
+        kind=Kind.factorised, operations=["avg_pool_3x3", *reversed(space.operations[:5])]
+    )
+    assert other.text(other.parse(UNAS)) == UNAS_NAMED
+
+
+def test_bananas_numbers_nodes_first():
+    """The pairs of DARTS_V2: 3 is skip_connect, 1 max_pool_3x3, because 0 is none."""
+    pairs = """([(0, 4), (1, 4), (0, 4), (1, 4), (0, 3), (1, 4), (0, 3), (2, 6)],
+        [(0, 1), (1, 1), (1, 1), (2, 3), (0, 1), (2, 3), (2, 3), (1, 1)])"""
+    space = OWN["darts"]
+    for text in (pairs, pairs.replace("[", "(").replace("]", ")"), f"arch = {pairs}\n"):
+        assert space.text(space.parse(text)) == space.text(space.parse(DARTS_V2))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("([(0, 0), (1, 4)", "in BANANAS's numbers this is none, which the space lacks at char"),
+        ("([(0, 8), (1, 4)", "expected an operation from 0 to 7"),
+        ("([(0, 4), (0, 4)", "the node reads node 0 already"),
+        ("([(2, 4), (0, 4)", "expected a node from 0 to 1"),
+        ("Genotype(normal=[[{'inputs': [0, 1], 'ops': [6, 0]", "this is sep_conv_7x7, which"),
+        ("Genotype(normal=[[{'inputs': [0, 0], 'ops': [1, 0]}", "the node reads node 0 already"),
+        ("Genotype(normal=[[{'input': [0, 0]", "expected 'inputs'"),
+    ],
+)
+def test_other_numbers_are_refused_with_the_place(text, message):
+    with pytest.raises(ConfigError, match=message):
+        OWN["darts"].parse(text)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -1,5 +1,6 @@
 import hashlib
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -85,6 +86,46 @@ def test_imagenet_has_its_first_classes_counted_from_0(tmp_path, unchecked, prot
     assert np.array_equal(splits.search_train.pixels[:6], first)
     assert splits.source.startswith("ImageNet at 16x16, official batches")
     assert len(splits.files) == 11
+
+
+def test_arrays_are_the_same_pictures(tmp_path, unchecked):
+    """As image-net.org offers them today: train_data_batch_1.npz and so on."""
+    tiny_files.write_imagenet(tmp_path / "pickled" / "ImageNet16")
+    tiny_files.write_imagenet(tmp_path / "arrays" / "ImageNet16", npz=True)
+    pickled, arrays = (small_imagenet(tmp_path / kind).load() for kind in ("pickled", "arrays"))
+    for part in ("search_train", "search_valid", "final_train", "final_test"):
+        ours, theirs = getattr(arrays, part), getattr(pickled, part)
+        assert np.array_equal(ours.pixels, theirs.pixels)
+        assert np.array_equal(ours.labels, theirs.labels)
+    assert sorted(arrays.files) == sorted(f"{name}.npz" for name in pickled.files)
+
+
+def npy(shape, data=b"", kind="|u1"):
+    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    header += b" " * (-(len(header) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + data
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (npy((2**40, 768)), r"needs \d+ bytes, it has 0"),
+        (npy((1, 768), bytes(768), "|O"), "it holds Python objects"),
+        (npy((1, 5), bytes(5)), "expected a dict with data"),
+        (None, "not a complete .npz with data and labels"),
+        (b"\x93NUMPY", "not a complete .npz with data and labels"),
+    ],
+    ids=["huge", "objects", "width", "missing", "truncated"],
+)
+def test_other_arrays_are_refused(tmp_path, data, sentence):
+    folder = tmp_path / "ImageNet16"
+    tiny_files.write_imagenet(folder, npz=True)
+    with zipfile.ZipFile(folder / "train_data_batch_3.npz", "w") as archive:
+        archive.writestr("labels.npy", npy((1,), b"\1"))
+        if data is not None:
+            archive.writestr("data.npy", data)
+    with pytest.raises(DataError, match=rf"train_data_batch_3\.npz.*{sentence}"):
+        small_imagenet(tmp_path).load()
 
 
 def test_larger_pictures_are_read_without_sums(tmp_path):

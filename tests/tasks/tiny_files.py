@@ -65,7 +65,7 @@ def write_cifar100(folder, train=400, test=200):
     return parts["train"], parts["test"]
 
 
-def write_imagenet(folder, classes=6, each=12, px=16, protocol=2):
+def write_imagenet(folder, classes=6, each=12, px=16, protocol=2, npz=False):
     """Ten training batches and ``val_data``; classes count from 1."""
     folder.mkdir(parents=True)
     for number in range(11):
@@ -76,7 +76,10 @@ def write_imagenet(folder, classes=6, each=12, px=16, protocol=2):
             "labels": (labels(each, classes) + 1).tolist(),
             "mean": own.reshape(each, -1).mean(axis=0),
         }
-        (folder / name).write_bytes(pickle.dumps(batch, protocol=protocol))
+        if npz:
+            np.savez(folder / f"{name}.npz", **batch)
+        else:
+            (folder / name).write_bytes(pickle.dumps(batch, protocol=protocol))
 
 
 def write_idx(path, array):
