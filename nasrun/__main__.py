@@ -20,19 +20,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from nasrun import sweep
+from nasrun import __version__, sweep, verbs
 from nasrun.errors import ConfigError, NasrunError
-from nasrun.files import cache_folder, unwritable
+from nasrun.files import CONF, cache_folder, unwritable
 from nasrun.machine import pinned_gpu, threads
 from nasrun.record.request import wording
 from nasrun.sweepers.register import plugin_name, register_sweepers
 
-# conf/ stands inside the package in a wheel, and beside it in a checkout.
-CONF = next(
-    folder
-    for folder in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf")
-    if folder.is_dir()
-)
 INTERRUPTED = 130
 
 
@@ -81,6 +75,7 @@ _register("nasrun.mode", _mode, replace=True)
 _register("nasrun.threads", threads, replace=True)
 _register("nasrun.gpu", pinned_gpu, replace=True)
 _register("nasrun.plugin", plugin_name, replace=True)
+_register("nasrun.verbs", verbs.described, replace=True)
 register_sweepers()
 VERSION = {"version_base": "1.3"} if IS_HYDRA_13 else {}
 # Hydra 1.4 instantiates the callbacks that conf/config.yaml and conf/tracker name, and warns that
@@ -102,9 +97,16 @@ def task(config: DictConfig) -> float | None:
 def main() -> None:
     """Run the ``nasrun`` command; exit code 0, 1 (runtime), 2 (usage or config), or 130."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of Hydra's own printer
+    arguments = sys.argv[1:]
     try:
-        task()
-        code = 0
+        if arguments == ["--version"]:  # Hydra would say its own
+            print(f"nasrun {__version__}")
+            code = 0
+        elif verbs.is_verb(arguments):
+            code = verbs.perform(arguments)
+        else:
+            task()
+            code = 0
     except KeyboardInterrupt:
         code = _say("interrupted; start the same command again to go on", INTERRUPTED)
     except NasrunError as error:

@@ -25,9 +25,8 @@ Figures = Mapping[str, Row]  # rows of summary.csv of one search on one task, by
 
 def show_run(folder: Path) -> None:
     """Print the table of a finished run and where it was written."""
-    status = read_json(folder / STATUS)
     console = Console()
-    console.print(_run_table(read_csv(folder / "summary.csv"), f"{status['wall_s']:.1f}"))
+    console.print(results_table(folder))
     console.print(f"wrote {_short(folder)}", soft_wrap=True, highlight=False, markup=False)
 
 
@@ -56,6 +55,14 @@ def show_sweep(folder: Path, collected: Collected, tables: Sequence[Any]) -> Non
         print(f"failed: {job}: {reason}", file=sys.stderr)
     for job in collected.unfinished:
         print(f"unfinished: {job}; start the same command again to go on", file=sys.stderr)
+
+
+def results_table(folder: Path) -> Table:
+    """The table of a finished run, or of a sweep."""
+    summary = read_csv(folder / "summary.csv")
+    if not (folder / STATUS).exists():
+        return _sweep_table(summary)
+    return _run_table(summary, f"{read_json(folder / STATUS)['wall_s']:.1f}")
 
 
 def _run_table(summary: Sequence[Row], wall_s: str) -> Table:

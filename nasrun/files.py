@@ -13,6 +13,12 @@ from typing import Any
 
 from nasrun.errors import DataError
 
+# conf/ stands inside the package in a wheel, and beside it in a checkout.
+CONF = next(
+    folder
+    for folder in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf")
+    if folder.is_dir()
+)
 TUNING = "tuning"  # folder of a sweep whose jobs only served to choose values: no results
 
 

@@ -30,7 +30,7 @@ LAYERS = (
     {"console", "cells", "live", "traces"},
     {"sweep", "job", "trackers"},
     {"sweepers"},
-    {"__main__"},
+    {"found", "results", "verbs", "__main__"},
 )
 MIDDLE = next(names for names in LAYERS if "spaces" in names)
 ROOT_MODULE = "__init__"  # holds the version alone
