@@ -28,6 +28,7 @@ from nasrun.record.request import wording
 from nasrun.sweepers.register import plugin_name, register_sweepers
 
 INTERRUPTED = 130
+MULTIRUN = ("-m", "--multirun")
 
 
 def _cache_dir() -> str:
@@ -97,7 +98,8 @@ def task(config: DictConfig) -> float | None:
 def main() -> None:
     """Run the ``nasrun`` command; exit code 0, 1 (runtime), 2 (usage or config), or 130."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of Hydra's own printer
-    arguments = sys.argv[1:]
+    # Hydra refuses -m behind a key=value.
+    arguments = sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in MULTIRUN)
     try:
         if arguments == ["--version"]:  # Hydra would say its own
             print(f"nasrun {__version__}")

@@ -15,6 +15,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from nasrun.benchmarks.trainings import COLUMNS as TRAINING_COLUMNS
+from nasrun.benchmarks.trainings import TrainedEpoch
 from nasrun.errors import ConfigError, DataError
 from nasrun.files import read_csv
 from nasrun.found import Found, job_config, job_experiment, trains
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 # Cells that stay texts, whatever they look like: run 777 is a name.
 TEXTS = (
-    {field.name for field in fields(TrialRow) if field.type is str}
+    {field.name for row in (TrialRow, TrainedEpoch) for field in fields(row) if field.type is str}
     | {"phase", "test_metric", "figure", "job"}
 )  # fmt: skip
 
@@ -116,10 +118,8 @@ class Results:
         """
         import pandas as pd
 
-        from nasrun.benchmarks.trainings import COLUMNS
-
         frames = [frame for job in self.jobs if len(frame := _job_trainings(job))]
-        return pd.concat(frames, ignore_index=True) if frames else _empty(COLUMNS)
+        return pd.concat(frames, ignore_index=True) if frames else _empty(TRAINING_COLUMNS)
 
     @property
     def best(self) -> "Found":
@@ -210,7 +210,6 @@ def _typed(frame: "DataFrame") -> "DataFrame":
 
 def _job_trainings(job: Path) -> "DataFrame":
     """Rows of the shared record that belong to a run."""
-    from nasrun.benchmarks.trainings import COLUMNS
     from nasrun.nets.recipe import recipe_id
     from nasrun.nets.representatives import representatives
 
@@ -240,4 +239,4 @@ def _job_trainings(job: Path) -> "DataFrame":
         )
     import pandas as pd
 
-    return pd.concat(frames).drop_duplicates() if frames else _empty(COLUMNS)
+    return pd.concat(frames).drop_duplicates() if frames else _empty(TRAINING_COLUMNS)
