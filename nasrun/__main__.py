@@ -24,16 +24,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from nasrun import sweep
-from nasrun.composition import CONF, check_what_hydra_composes
+from nasrun import __version__, sweep, traces, verbs
+from nasrun.composition import check_what_hydra_composes
 from nasrun.errors import ConfigError, NasrunError
-from nasrun.files import cache_folder, unwritable
+from nasrun.files import CONF, cache_folder, unwritable
 from nasrun.machine import pinned_gpu, threads
 from nasrun.record.request import wording
 from nasrun.resume import interrupted, resumed
 from nasrun.sweepers.register import plugin_name, register_sweepers
 
 INTERRUPTED = 130
+MULTIRUN = ("-m", "--multirun")
 
 
 def _cache_dir() -> str:
@@ -81,6 +82,7 @@ _register("nasrun.mode", _mode, replace=True)
 _register("nasrun.threads", threads, replace=True)
 _register("nasrun.gpu", pinned_gpu, replace=True)
 _register("nasrun.plugin", plugin_name, replace=True)
+_register("nasrun.verbs", verbs.described, replace=True)
 register_sweepers()
 check_what_hydra_composes()
 VERSION = {"version_base": "1.3"} if IS_HYDRA_13 else {}
@@ -106,10 +108,18 @@ def main() -> None:
     """Run the ``nasrun`` command; exit code 0, 1 (runtime), 2 (usage or config), or 130."""
     prepare()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of Hydra's own printer
+    # Hydra refuses -m behind a key=value.
+    arguments = sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in MULTIRUN)
     try:
-        sys.argv[1:] = resumed(sys.argv[1:])
-        task()
-        code = 0
+        if arguments == ["--version"]:  # Hydra would say its own
+            print(f"nasrun {__version__}")
+            code = 0
+        elif verbs.is_verb(arguments):
+            code = verbs.perform(arguments)
+        else:
+            sys.argv[1:] = resumed(arguments)
+            task()
+            code = 0
     except KeyboardInterrupt:
         code = _say(interrupted(sweep.folder() or traces.folder()), INTERRUPTED)
     except NasrunError as error:

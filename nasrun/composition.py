@@ -20,16 +20,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from nasrun.errors import ConfigError
+from nasrun.files import CONF
 from nasrun.keys import among, key_path, meant, near
 from nasrun.names import require_folder, require_name
 from nasrun.targets import require_own_target
 
-# conf/ stands inside the package in a wheel, and beside it in a checkout.
-CONF = next(
-    folder
-    for folder in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf")
-    if folder.is_dir()
-)
 NAMES = ("space.name", "task.name", "algorithm.name", "hydra.job.name")  # parts of paths
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "cache_dir", "data_dir")
 SAVED = {"config.yaml", "hydra.yaml", "overrides.yaml"}  # of a run, in its .hydra/

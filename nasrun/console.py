@@ -29,9 +29,8 @@ Figures = Mapping[str, Row]  # rows of summary.csv of one search on one task, by
 
 def show_run(folder: Path) -> None:
     """Print the table of a finished run, its winner, and where it was written."""
-    summary, best = read_csv(folder / "summary.csv"), read_json(folder / "best.json")
-    console = Console()
-    console.print(_run_table(summary, _costs(folder)))
+    best, console = read_json(folder / "best.json"), Console()
+    console.print(results_table(folder))
     for line in [*_winner(best), f"files: {_files(folder)}", f"wrote {_short(folder)}"]:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
@@ -105,6 +104,14 @@ def show_sweep(folder: Path, collected: Collected, tables: Sequence[Any]) -> Non
         print(f"failed: {job}: {reason}", file=sys.stderr)
     for job in collected.unfinished:
         print(f"unfinished: {job}", file=sys.stderr)
+
+
+def results_table(folder: Path) -> Table:
+    """The table of a finished run, or of a sweep."""
+    summary = read_csv(folder / "summary.csv")
+    if not (folder / STATUS).exists():
+        return _sweep_table(summary)
+    return _run_table(summary, _costs(folder))
 
 
 def _run_table(summary: Sequence[Row], costs: Sequence[tuple[str, str]]) -> Table:

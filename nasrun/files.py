@@ -15,6 +15,12 @@ from nasrun.drafts import draft_of, remove_abandoned
 from nasrun.errors import ConfigError, DataError
 from nasrun.input_files import read_bytes, read_json_bytes, require_file
 
+# conf/ stands inside the package in a wheel, and beside it in a checkout.
+CONF = next(
+    folder
+    for folder in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf")
+    if folder.is_dir()
+)
 TUNING = "tuning"  # folder of a sweep whose jobs only served to choose values: no results
 
 

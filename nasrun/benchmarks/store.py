@@ -126,7 +126,7 @@ def open_table(path: Path, space: SearchSpace) -> Table:
     if about.get("format") != FORMAT or about.get("space") != space_id(space):
         raise DataError(
             f"{path}: expected {FORMAT} of {space_id(space)}, found {about.get('format')} of "
-            f"{about.get('space')}; convert the source again with scripts/convert_table.py"
+            f"{about.get('space')}; convert the source again with nasrun convert"
         )
     return table
 

@@ -176,7 +176,7 @@ class TabularSession(Session):
         others = self._table.schedules("val_score", dataset)
         cures = [f"set evaluator.reward=val@{epochs}" for epochs in reversed(others)]
         if self._schedule == 12 and self._space.name == "nb201":
-            cures.insert(0, "run python -m nasrun.benchmarks.fetch mini_nasbench201")
+            cures.insert(0, "run nasrun fetch mini_nasbench201")
         if not others and (known := self._table.scored()):
             name = f"tables.NAME.datasets.{self._task.name}=[SEARCH,FINAL]"
             cures.append(f"say with {name} which of {', '.join(known)} it is")

@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from nasrun.errors import ConfigError
 from nasrun.nets.recipe import Precision, Recipe
+from nasrun.nets.representatives import representatives
 from nasrun.ranges import require_at_least, require_not_negative
-from nasrun.spec import Clock, Evaluator, Scale, SearchSpace, Task
+from nasrun.spec import Archs, Clock, Evaluator, Scale, SearchSpace, Task
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from nasrun.evaluators.training_session import TrainingSession
 
 
@@ -75,3 +78,7 @@ class Training(Evaluator):
         from nasrun.evaluators.training_session import TrainingSession
 
         return TrainingSession(self, space, task)
+
+    def build(self, space: SearchSpace, arch: Archs, task: Task) -> "nn.Module":
+        """The network that is trained for ``arch (L,)``: its representative's, without weights."""
+        return space.build(representatives(space)(arch), task, Scale(self.channels, self.cells))

@@ -213,6 +213,14 @@ class TrainingSession(Session):
         }
         export(self._cache.network(request), images.pictures, stem, formats, about)
 
+    def network(self, arch: Archs, task: Task) -> nn.Module:
+        """The finally trained network of ``arch (L,)`` and the first of ``score_seeds``.
+
+        Raises:
+            DataError: its checkpoint is gone, or damaged.
+        """
+        return self._cache.network(self._final_requests(arch, task)[0])
+
     def _footprint(self, archs: Archs, task: Task) -> tuple[Floats, Floats]:
         """``(n,)`` parameters and FLOPs in millions, at the scale that is trained."""
         if self._scale == Scale() and task.objective is None:  # formulas are those of classifiers

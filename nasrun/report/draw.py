@@ -44,6 +44,19 @@ class Arc:
     lane: int  # 0: straight
 
 
+def cell_lines(edges: Edges) -> list[str]:
+    """A cell for the terminal, an arrow a line: ``0 --nor_conv_3x3--> 1``, dotted for ``none``."""
+    nodes = _columns(edges)
+    names = max(len(source) for source, _, _ in edges)
+    width = max(len(operation) for _, _, operation in edges)
+    lines: list[str] = []
+    for source, target, operation in sorted(edges, key=lambda e: tuple(map(nodes.index, e[1::-1]))):
+        dash = "." if operation == NONE else "-"
+        arrow = operation.ljust(width, dash)
+        lines.append(f"{source:>{names}} {2 * dash}{arrow}{2 * dash}> {target}")
+    return lines
+
+
 def draw_cell(edges: Edges, path: Path, title: str = "") -> None:
     """Write a drawing of a cell as PNG or SVG; equal cells give equal bytes.
 

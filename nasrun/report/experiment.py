@@ -52,7 +52,7 @@ def write_report(
     It is ``NAME.csv`` with every figure, ``NAME.md`` and ``NAME.tex`` with the columns asked for,
     ``NAME_claims.csv``, ``NAME_statistics.csv`` and ``NAME_pairs.csv``, the drawings asked for (the
     first is ``NAME.png`` and ``NAME.svg``, others are ``NAME_KIND.png``), ``report.html`` with all
-    of it, and ``report.json``, from which ``scripts/report.py`` makes them again.
+    of it, and ``report.json``, from which ``nasrun report`` makes them again.
 
     Args:
         folder: where the trials lie and the report goes.

@@ -59,7 +59,7 @@ def many(size: Size) -> Iterator[Line]:
 
 
 def report(size: Size) -> Iterator[Line]:
-    """The report of a finished sweep, as ``scripts/report.py`` makes it from ``trials.csv``."""
+    """The report of a finished sweep, as ``nasrun report`` makes it from ``trials.csv``."""
     rows = list(_leaderboard_rows(size.trials))
     script = Path(__file__).parents[1] / "report.py"
     with tempfile.TemporaryDirectory() as folder:

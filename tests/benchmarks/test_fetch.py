@@ -6,6 +6,7 @@ import requests
 
 from nasrun.benchmarks import fetch
 from nasrun.errors import ConfigError, DataError
+from nasrun.verbs import perform
 
 CONTENT = b"figures" * 1000
 
@@ -67,30 +68,30 @@ def test_other_content_is_refused(server, tmp_path, monkeypatch):
     assert not list(tmp_path.rglob("*.pd"))
 
 
-def test_without_a_connection_it_says_so_in_one_sentence(tmp_path, monkeypatch, capsys):
+def test_without_a_connection_it_says_so_in_one_sentence(tmp_path, monkeypatch):
     def get(*_, **__):
         raise requests.ConnectionError
 
     monkeypatch.setattr(requests, "get", get)
-    assert fetch.main(["mini_nasbench201", "--folder", str(tmp_path)]) == 1
-    message = capsys.readouterr().err.strip()
-    assert message.startswith("nasrun: cannot download https://")
+    with pytest.raises(DataError) as refused:
+        perform(["fetch", "mini_nasbench201", "--folder", str(tmp_path)])
+    message = str(refused.value)
+    assert message.startswith("cannot download https://")
     assert message.endswith("mini-bench-arch-cell-accs.pd")
     assert "\n" not in message
 
 
 def test_the_command_says_what_it_did(server, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("NASRUN_CACHE", str(tmp_path))
-    assert fetch.main(["mini_nasbench201"]) == 0
+    assert perform(["fetch", "mini_nasbench201"]) == 0
     out = capsys.readouterr().out
     assert str(tmp_path / "downloads") in out.replace("\n", "")
     assert "MIT" in out
 
 
-def test_other_names_and_folders_are_refused(server, tmp_path, capsys):
+def test_other_names_and_folders_are_refused(server, tmp_path):
     with pytest.raises(ConfigError, match="nothing is known under 'x'"):
-        fetch.fetch("x", tmp_path)
-    assert fetch.main(["x"]) == 2
+        perform(["fetch", "x"])
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(DataError, match="cannot write"):

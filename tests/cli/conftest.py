@@ -1,7 +1,11 @@
+import logging
 import subprocess
+import sys
 
 import pytest
 from command import NASRUN, environment
+
+from nasrun.__main__ import main
 
 
 @pytest.fixture
@@ -15,5 +19,32 @@ def nasrun(tmp_path, cache_dir):
         )  # fmt: skip
         assert answer.returncode == code, answer.stdout + answer.stderr
         return answer
+
+    return call
+
+
+@pytest.fixture
+def here(tmp_path, cache_dir, monkeypatch, capfd):
+    """Run the command in this process, in an empty folder; returns what it printed.
+
+    Quicker than ``nasrun`` by the second that imports take.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NASRUN_DATA", raising=False)
+    monkeypatch.setenv("NASRUN_CACHE", str(cache_dir))
+    handlers, level = logging.root.handlers[:], logging.root.level
+
+    def call(*arguments, code=0):
+        monkeypatch.setattr(sys, "argv", ["nasrun", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        for handler in set(logging.root.handlers) - set(handlers):  # Hydra's, into this folder
+            handler.close()
+        logging.root.handlers[:] = handlers
+        logging.root.setLevel(level)
+        printed = capfd.readouterr()
+        assert ended.value.code == code, printed.out + printed.err
+        return printed.out + printed.err
 
     return call

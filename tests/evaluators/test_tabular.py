@@ -212,7 +212,7 @@ def test_lengths_that_were_not_recorded_are_refused(start):
         (
             ["of12"], {"reward": "val@12"},
             "first, second have no 12-epoch validation accuracy of cifar10-valid: run python -m "
-            "nasrun.benchmarks.fetch mini_nasbench201 or set evaluator.reward=val@200",
+            "nasrun fetch mini_nasbench201 or set evaluator.reward=val@200",
         ),
         (
             [], {"reward": "val@90"},

@@ -1,15 +1,13 @@
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nasrun.errors import ConfigError, DataError
-from nasrun.report.draw import draw_cell, route
+from nasrun.report.draw import cell_lines, draw_cell, route
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "draw_cell.py"
 ARCH = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|"
 CELL = [
     ("0", "1", "nor_conv_3x3"),
@@ -40,7 +38,8 @@ def test_format_by_suffix_and_equal_bytes_for_equal_cells(tmp_path, suffix):
 def test_another_process_draws_the_same_bytes(tmp_path):
     files = [tmp_path / "0.svg", tmp_path / "1.svg"]
     for file in files:
-        command = [sys.executable, str(SCRIPT), ARCH, str(file)]
+        code = "import sys; from nasrun.verbs import perform; perform(['draw', *sys.argv[1:]])"
+        command = [sys.executable, "-c", code, ARCH, "--out", str(file)]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
     assert files[0].read_bytes() == files[1].read_bytes()
 
@@ -88,26 +87,9 @@ def test_an_unwritable_place_is_refused(tmp_path):
         draw_cell(CELL, tmp_path / "file" / "cell.png")
 
 
-def script(*arguments):
-    command = [sys.executable, str(SCRIPT), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-
-
-def test_script_draws_a_cell_of_another_space(tmp_path):
-    answer = script("8:16:8:8:8", str(tmp_path / "cell.svg"), "--space", "nats_size")
-    assert (answer.returncode, answer.stderr) == (0, "")
-    assert (tmp_path / "cell.svg").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["|none~0|", "x.png"], "at character 9"),
-        ([ARCH, "x.png", "--space", "moon"], "--space names 'moon', which is none of"),
-    ],
-)
-def test_script_refuses_in_one_sentence(arguments, words):
-    answer = script(*arguments)
-    assert answer.returncode == 2
-    assert words in answer.stderr
-    assert answer.stderr.count("\n") == 1
+def test_in_the_terminal_an_arrow_a_line_each_node_after_those_that_lead_to_it():
+    assert cell_lines([("0", "3", "skip_connect"), ("0", "1", "none"), ("1", "3", "conv")]) == [
+        "0 ..none..........> 1",
+        "0 --skip_connect--> 3",
+        "1 --conv----------> 3",
+    ]

@@ -1,17 +1,14 @@
 import csv
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 from sweeps import row, sweep, write_trials
 
-from nasrun.errors import ConfigError, DataError
+from nasrun.errors import DataError
 from nasrun.report.experiment import read_node, write_report
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "report.py"
 LEADERBOARD = {
     "name": "board", "title": "A board", "against": "rea", "published": "nb201_baselines",
     "columns": ["trials", "score", "interval", "table_rank", "mean_rank", "p_value", "win",
@@ -156,42 +153,3 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(folder, monkeypatch):
     with pytest.raises(DataError, match="No space left on device; free some space"):
         write_report(folder, LEADERBOARD)
     assert {path.name for path in folder.iterdir()} == {"trials.csv"}
-
-
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("report_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_script_makes_a_report_again(script, folder, capsys):
-    written = write_report(folder, LEADERBOARD).files
-    before = {path: path.read_bytes() for path in written}
-    (folder / "board.csv").unlink()
-    assert script.main([str(folder)]) == 0
-    assert "A board" in capsys.readouterr().out
-    assert {path: path.read_bytes() for path in written} == before
-
-
-def test_the_script_takes_an_experiment_file(script, folder):
-    experiment = SCRIPT.parents[1] / "conf" / "experiment" / "nb201_leaderboard.yaml"
-    assert script.main([str(folder), "--report", str(experiment)]) == 0
-    assert (folder / "nb201_leaderboard.png").exists()
-
-
-@pytest.mark.parametrize("content", [None, "a: [", "a: 1", "[]"])
-def test_the_script_refuses_a_file_without_a_report(script, folder, capsys, content):
-    path = folder / "x.yaml"
-    if content is not None:
-        path.write_text(content)
-    assert script.main([str(folder), "--report", str(path)]) == ConfigError.exit_code
-    assert "--report" in capsys.readouterr().err
-
-
-def test_the_script_refuses_a_folder_without_trials(script, tmp_path, capsys):
-    assert script.main([str(tmp_path)]) == DataError.exit_code
-    assert f"{tmp_path} holds no trials.csv" in capsys.readouterr().err

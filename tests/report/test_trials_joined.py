@@ -3,11 +3,11 @@ import json
 
 import pytest
 from sweeps import COLUMNS, job, row, sweep, write_trials
-from test_experiment import SCRIPT
 
 from nasrun.errors import DataError
 from nasrun.report.experiment import write_report
 from nasrun.report.trials import read_trials
+from nasrun.verbs import perform
 
 REPORT = {"name": "both", "title": "Both", "figures": ["anytime"]}
 
@@ -32,21 +32,9 @@ def rows(path):
         return list(csv.DictReader(stream))
 
 
-@pytest.fixture(scope="module")
-def script():
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("joined_report_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_script_joins_sweeps_and_still_knows_their_jobs(script, two, tmp_path, capsys):
+def test_the_verb_joins_sweeps_and_still_knows_their_jobs(two, tmp_path, capsys):
     out = tmp_path / "out"
-    assert script.main([*map(str, two), "--out", str(out)]) == 0
+    assert perform(["report", *map(str, two), "--out", str(out)]) == 0
     assert [line["algorithm"] for line in rows(out / "trials.csv")] == ["rea"] * 3 + ["random"] * 3
     assert {line["algorithm"] for line in rows(out / "both.csv")} == {"rea", "random"}
     curves = (out / "both.svg").read_text(encoding="utf-8")
@@ -56,8 +44,8 @@ def test_the_script_joins_sweeps_and_still_knows_their_jobs(script, two, tmp_pat
     assert "Both" in capsys.readouterr().out
 
 
-def test_without_out_each_sweep_has_its_own(script, two):
-    assert script.main(list(map(str, two))) == 0
+def test_without_out_each_sweep_has_its_own(two):
+    assert perform(["report", *map(str, two)]) == 0
     assert [len(rows(folder / "both.csv")) for folder in two] == [1, 1]
 
 
@@ -96,30 +84,30 @@ def test_a_file_that_is_not_nasruns_is_refused(two, tmp_path):
         read_trials(two)
 
 
-def test_a_sweep_of_an_earlier_version_is_refused_in_a_sentence(script, two, capsys):
+def test_a_sweep_of_an_earlier_version_is_refused_in_a_sentence(two):
     path = two[0] / "trials.csv"
     text = path.read_text(encoding="utf-8").replace(",metric,val_score,", ",val_acc_pct,")
     path.write_text(text.replace("test_score", "test_acc_pct").replace(",accuracy_pct,", ","))
-    assert script.main([str(two[0])]) == 1
-    message = capsys.readouterr().err
-    assert "is of an earlier nasrun, with val_acc_pct in place of metric and val_score" in message
-    assert message.count("\n") == 1
+    sentence = "is of an earlier nasrun, with val_acc_pct in place of metric and val_score"
+    with pytest.raises(DataError, match=sentence):
+        perform(["report", str(two[0])])
     assert not (two[0] / "both.csv").exists()
 
 
-def test_a_refused_joint_report_leaves_nothing(script, two, tmp_path, capsys):
+def test_a_refused_joint_report_leaves_nothing(two, tmp_path):
     out = tmp_path / "out"
     found = {"rea": "val@12", "random": "val@200"}
     for folder, (name, fidelity) in zip(two, found.items(), strict=True):
         write_trials(folder, [row(name, seed, 1.0, fidelity=fidelity) for seed in range(3)])
-    assert script.main([*map(str, two), "--out", str(out)]) == 1
+    with pytest.raises(DataError) as refused:
+        perform(["report", *map(str, two), "--out", str(out)])
     assert not out.exists()
-    message = capsys.readouterr().err
+    message = str(refused.value)
     assert f"fidelity is 'val@12' in lines 2, 3, 4 of {two[0]}/trials.csv (rea)" in message
     assert f"'val@200' in lines 2, 3, 4 of {two[1]}/trials.csv (random)" in message
 
 
-def test_folders_without_runs_are_named_before_anything_is_written(script, two, tmp_path, capsys):
+def test_folders_without_runs_are_named_before_anything_is_written(two, tmp_path):
     (tmp_path / "empty").mkdir()
     sentences = {
         tmp_path / "nowhere": "is no folder: expected that of a sweep",
@@ -128,9 +116,8 @@ def test_folders_without_runs_are_named_before_anything_is_written(script, two, 
     }
     for folder, sentence in sentences.items():
         for out in ([], ["--out", str(tmp_path / "out")]):
-            assert script.main([str(two[0]), str(folder), *out]) == 1
-            message = capsys.readouterr().err
-            assert message.startswith(f"report: {folder} {sentence}")
-            assert message.count("\n") == 1
+            with pytest.raises(DataError) as refused:
+                perform(["report", str(two[0]), str(folder), *out])
+            assert str(refused.value).startswith(f"{folder} {sentence}")
     assert not (tmp_path / "out").exists()
     assert not (two[0] / "both.csv").exists()

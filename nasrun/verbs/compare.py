@@ -1,0 +1,236 @@
+"""Compare two runs or sweeps, trial by trial: figures, differences, and whether they are chance."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from nasrun.errors import ConfigError
+from nasrun.record.labels import told_apart
+from nasrun.report.schema import measure
+from nasrun.report.stats import (
+    bootstrap_ci,
+    paired_p_value,
+    probability_of_improvement,
+)
+from nasrun.report.trials import Problem, read_trials, require_sweeps
+from nasrun.spec import Floats, Metric
+from nasrun.verbs import say
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+FIGURES = ("reward", "val_score", "test_score", "latency_ms", "rank", "simulated_s")
+PROTOCOL = ("metric", "split", "fidelity", "run", "clock", "meta", "final")
+LEVEL = 0.05
+Row = Mapping[str, str]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Two folders."""
+    for name in ("first", "second"):
+        parser.add_argument(name, type=Path, metavar="DIR", help="of a finished run or sweep")
+
+
+def run(options: Namespace) -> int:
+    """Print a table for each pair of searches on each task."""
+    from rich.console import Console
+
+    folders = (options.first, options.second)
+    require_sweeps(folders)
+    if options.first.resolve() == options.second.resolve():
+        raise ConfigError(f"both folders are {options.first}: name two")
+    console, first, second = Console(), _searches(options.first), _searches(options.second)
+    for pair in _pairs(first, second, _names(folders)):
+        console.print(pair.table())
+        for sentence in pair.sentences():
+            say(sentence)
+    return 0
+
+
+class Search(NamedTuple):
+    """One algorithm on one problem."""
+
+    problem: Problem
+    algorithm: str
+
+
+Searches = Mapping[Search, Mapping[int, Row]]  # the rows of trials.csv by seed
+
+
+def _searches(folder: Path) -> Searches:
+    """The trials of a folder.
+
+    Raises:
+        DataError: its ``trials.csv`` is not nasrun's, or has a trial twice.
+    """
+    found: dict[Search, dict[int, Row]] = {}
+    for row in read_trials([folder]).to_dict("records"):
+        texts: Row = {str(key): str(value) for key, value in row.items()}
+        search = Search(Problem.of(texts), texts["algorithm"])
+        found.setdefault(search, {})[int(texts["seed"])] = texts
+    return found
+
+
+def _names(folders: Sequence[Path]) -> tuple[str, str]:
+    """What tells two searches of one algorithm apart: settings of runs, else the folders."""
+    settings = told_apart({folder: read_trials([folder]).to_dict("records") for folder in folders})
+    first, second = (settings.suffixes[folder] for folder in folders)
+    if first != second:
+        return first, second
+    return f" in {folders[0]}", f" in {folders[1]}"
+
+
+def _pairs(first: Searches, second: Searches, names: tuple[str, str]) -> "Iterator[Pair]":
+    """Each algorithm beside itself where both folders have it, else each beside each other.
+
+    Raises:
+        ConfigError: no problem that both have; or no common trial.
+    """
+    shared = [problem for problem in _problems(first) if problem in _problems(second)]
+    if not shared:
+        raise ConfigError(
+            f"nothing to compare: one searched {_listed(first)}, the other {_listed(second)}"
+        )
+    for problem in shared:
+        ours, theirs = (
+            [search.algorithm for search in found if search.problem == problem]
+            for found in (first, second)
+        )
+        both = [name for name in ours if name in theirs]
+        chosen = [(name, name) for name in both] or [(a, b) for a in ours for b in theirs]
+        for a, b in chosen:
+            labels = (a + names[0], b + names[1]) if a == b else (a, b)
+            yield Pair.of(
+                problem, labels, first[Search(problem, a)], second[Search(problem, b)]
+            )  # fmt: skip
+
+
+def _problems(found: Searches) -> list[Problem]:
+    return list(dict.fromkeys(search.problem for search in found))
+
+
+def _listed(found: Searches) -> str:
+    return ", ".join(f"{problem} in {problem.space}" for problem in _problems(found))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two searches on one problem, in the trials that both have.
+
+    ``rows``: of each, in the order of their seeds; ``left_out``: trials that only one of them has.
+    """
+
+    problem: Problem
+    labels: tuple[str, str]
+    rows: tuple[Sequence[Row], Sequence[Row]]
+    left_out: int
+
+    @classmethod
+    def of(
+        cls,
+        problem: Problem,
+        labels: tuple[str, str],
+        first: Mapping[int, Row],
+        second: Mapping[int, Row],
+    ) -> "Pair":
+        """The pair of two searches' trials by seed."""
+        seeds = sorted(first.keys() & second.keys())
+        if not seeds:
+            raise ConfigError(
+                f"{labels[0]} and {labels[1]} on {problem} have no seed in common: play both with "
+                "the same seed=... and trials=..."
+            )
+        rows = [first[seed] for seed in seeds], [second[seed] for seed in seeds]
+        return cls(problem, labels, rows, len(first.keys() ^ second.keys()))
+
+    def figures(self, name: str) -> tuple[Floats, Floats]:
+        """``(n,)`` of each search; NaN where a cell is empty."""
+        first, second = (
+            np.array([float(row[name] or "nan") for row in rows]) for rows in self.rows
+        )
+        return first, second
+
+    @property
+    def same(self) -> int:
+        """Trials in which both found the same architecture."""
+        return sum(a["arch"] == b["arch"] for a, b in zip(*self.rows, strict=True))
+
+    def table(self) -> "Table":
+        """A line per figure that both have: means, their difference, its interval, its p."""
+        from rich.markup import escape
+        from rich.table import Table
+
+        n = len(self.rows[0])
+        table = Table(title=escape(f"{self.problem}: {n} trials of each, mean ± std"))
+        table.add_column("")
+        for label in self.labels:
+            table.add_column(escape(label), justify="right", overflow="fold")
+        table.add_column("difference\n[95% CI]", justify="right")
+        table.add_column("p", justify="right")
+        for name in FIGURES:
+            first, second = self.figures(name)
+            if np.isnan(first).all() or np.isnan(second).all():
+                continue
+            shown = measure(name, self.rows[0][0]["metric"])
+            table.add_row(
+                shown.title, _spread(first, shown), _spread(second, shown),
+                _difference(second - first, shown), _p(paired_p_value(second, first)),
+            )  # fmt: skip
+        return table
+
+    def sentences(self) -> Iterator[str]:
+        """What the table does not say."""
+        yield f"{self.same} of {len(self.rows[0])} trials found the same architecture"
+        yield from self._verdict()
+        if self.left_out:
+            yield f"left out: {self.left_out} trials whose seeds only one of them has"
+        for column in PROTOCOL:
+            first, second = (sorted({row[column] for row in rows}) for rows in self.rows)
+            if first != second:
+                yield f"not alike: {column} is {', '.join(first)!r} and {', '.join(second)!r}"
+
+    def _verdict(self) -> Iterator[str]:
+        """Which one is better in what was searched for, if that is not chance."""
+        first, second = self.figures("reward")
+        p = paired_p_value(second, first)
+        if np.isnan(p):
+            return
+        if np.array_equal(first, second, equal_nan=True):
+            yield "the rewards are the same, trial by trial"
+            return
+        if p > LEVEL:
+            yield f"no difference in reward that chance would not make (p = {_p(p)})"
+            return
+        better = probability_of_improvement(second, first)
+        label, chance = (self.labels[1], better) if better > 0.5 else (self.labels[0], 1 - better)
+        yield (
+            f"{label} is better in reward (p = {_p(p)}, Wilcoxon, trials paired by seed; "
+            f"probability of improvement {chance:.2f})"
+        )
+
+
+def _spread(figures: Floats, shown: Metric) -> str:
+    known = figures[~np.isnan(figures)]
+    spread = f" ± {known.std(ddof=1):.{shown.decimals}f}" if len(known) > 1 else ""
+    return f"{known.mean():.{shown.decimals}f}{spread}"
+
+
+def _difference(figures: Floats, shown: Metric) -> str:
+    known = figures[~np.isnan(figures)]
+    if not len(known):
+        return "-"
+    mean = f"{known.mean():+.{shown.decimals}f}"
+    low, high = (float(end[0]) for end in bootstrap_ci(known[:, None]))
+    if np.isnan(low):
+        return mean
+    return f"{mean}\n[{low:+.{shown.decimals}f}, {high:+.{shown.decimals}f}]"
+
+
+def _p(p: float) -> str:
+    if np.isnan(p):
+        return "-"
+    return "< 0.0001" if p < 1e-4 else f"{p:.4f}"

@@ -1,0 +1,65 @@
+"""Make the report of finished sweeps again, from their CSV files alone.
+
+Several sweeps have a report each, or with --out a joint one there.
+"""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
+
+from nasrun.errors import ConfigError
+from nasrun.verbs import say
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Which sweeps, and what to make of them."""
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="holds a trials.csv")
+    parser.add_argument(
+        "--report", type=Path, metavar="YAML",
+        help="experiment file whose report: node to use; default: the folder's report.json",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR",
+        help="join the sweeps, and write their report here; default: each has its own",
+    )  # fmt: skip
+
+
+def run(options: Namespace) -> int:
+    """Write the reports, and say where."""
+    from rich.console import Console
+
+    from nasrun.cells import job_edges
+    from nasrun.report.experiment import read_node, write_report
+    from nasrun.report.trials import require_sweeps
+
+    console = Console()
+    require_sweeps(options.folders)
+    sources = options.folders if options.out else ()
+    for folder in [options.out] if options.out else options.folders:
+        named = options.folders[0] if options.out else folder
+        node = experiment_node(options.report) if options.report else read_node(named)
+        written = write_report(folder, node, sources, job_edges)
+        console.print(written.table)
+        for path in written.files:
+            say(f"wrote {path}")
+    return 0
+
+
+def experiment_node(path: Path) -> dict[str, Any]:
+    """The ``report:`` node of an experiment file.
+
+    Raises:
+        ConfigError: the file cannot be read or has none.
+    """
+    try:
+        config = OmegaConf.load(path)
+    except (OSError, YAMLError) as error:
+        raise ConfigError(f"--report {path}: cannot be read ({error})") from None
+    node = config.get("report") if isinstance(config, DictConfig) else None
+    if not isinstance(node, DictConfig):
+        raise ConfigError(f"--report {path}: expected a file with a report: node, found none")
+    content = OmegaConf.to_container(node, resolve=True)
+    return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}

@@ -1,0 +1,96 @@
+"""Show a finished run or sweep: its table, what was found, its curve, and the cell as PNG."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from nasrun.errors import DataError, UnsupportedError
+from nasrun.files import read_csv
+from nasrun.found import Found
+from nasrun.record.labels import told_apart
+from nasrun.report.draw import cell_lines
+from nasrun.report.jobs import Curve, Job, by_evaluations, find_jobs, read_histories
+from nasrun.report.schema import measure
+from nasrun.results import Results
+from nasrun.verbs import say
+from nasrun.verbs.chart import chart
+
+WIDTH = 80  # characters of a chart, at most
+FIGURES = ("reward", "val_score", "test_score", "latency_ms", "params_m", "flops_m", "rank")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Which folder, and where to draw."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="of a finished run or sweep")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where best.png goes; default: into the folder"
+    )
+
+
+def run(options: Namespace) -> int:
+    """Print, and draw."""
+    from rich.console import Console
+
+    from nasrun.console import results_table
+
+    results = Results.of(options.folder)
+    console = Console()
+    console.print(results_table(results.folder))
+    tasks = results.search_tasks
+    curves = _curves(results.folder)
+    for task in tasks:
+        name = f"best-{task}.png" if len(tasks) > 1 else "best.png"
+        for line in _found(results, task, (options.out or results.folder) / name):
+            say(line)
+        drawn = curves.get(task, {})
+        for line in _chart(drawn, min(WIDTH, console.width)):
+            say(line)
+    return 0
+
+
+def _found(results: Results, task: str, picture: Path) -> Iterator[str]:
+    """The winner of a searched task, its figures and its cell."""
+    try:
+        best = results.found(search_task=task)
+    except DataError as error:
+        yield str(error)
+        return
+    yield f"\nbest found on {task}, by {best.row['algorithm']} with seed {best.seed}:"
+    yield best.text
+    yield from (f"  {figure}" for figure in _figures(best))
+    try:
+        lines = cell_lines(best.edges)
+        best.draw(picture)
+    except UnsupportedError as error:
+        yield str(error)
+        return
+    yield from lines
+    yield f"drawn in {picture}"
+
+
+def _figures(best: Found) -> Iterator[str]:
+    for name in FIGURES:
+        if best.row.get(name):
+            shown = measure(name, best.row["metric"])
+            yield f"{shown.title}: {float(best.row[name]):.{shown.decimals}f}"
+
+
+def _curves(folder: Path) -> Mapping[str, Mapping[str, Curve]]:
+    """Anytime curves by searched task and algorithm; settings tell two searches of one apart."""
+    jobs = {job.folder: job for job in find_jobs(folder)}
+    suffixes = told_apart({place: read_csv(place / "trials.csv") for place in jobs}).suffixes
+    searches: dict[str, dict[str, list[Job]]] = {}
+    for place, job in jobs.items():
+        own = searches.setdefault(job.search.search_task, {})
+        own.setdefault(f"{job.search.algorithm}{suffixes[place]}", []).append(job)
+    return {
+        task: {name: by_evaluations(read_histories(found)) for name, found in own.items()}
+        for task, own in searches.items()
+    }
+
+
+def _chart(curves: Mapping[str, Curve], width: int) -> Iterator[str]:
+    lines = chart(curves, width)
+    if lines:
+        yield f"\n{next(iter(curves.values())).y}, mean over trials"
+        yield from lines

@@ -1,0 +1,86 @@
+import csv
+
+import numpy as np
+import pytest
+from scipy.stats import wilcoxon
+
+from nasrun.errors import ConfigError
+from nasrun.record.rows import TRIAL_COLUMNS
+from nasrun.verbs import perform
+
+
+def write(folder, algorithm, rewards, task="cifar10", first=0, **cells):
+    """A folder whose trials have these rewards, by seed."""
+    folder.mkdir(exist_ok=True)
+    base = {
+        "space": "nb201", "search_task": task, "task": task, "algorithm": algorithm,
+        "metric": "accuracy_pct", "split": "s", "fidelity": "val@12", "run": "mean", "clock": "c",
+        "meta": "none", "final": "f", **cells,
+    }  # fmt: skip
+    with (folder / "trials.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, TRIAL_COLUMNS, restval="")
+        writer.writeheader()
+        for seed, reward in enumerate(rewards, first):
+            writer.writerow({**base, "seed": seed, "reward": reward, "arch": f"a{reward}"})
+    return folder
+
+
+@pytest.fixture
+def compare(tmp_path, capsys):
+    def call(first, second):
+        assert perform(["compare", str(first), str(second)]) == 0
+        return capsys.readouterr().out
+
+    return call
+
+
+def test_differences_are_those_of_trials_with_the_same_seed(compare, tmp_path):
+    ours, theirs = [90.0, 91, 92, 93, 94, 95, 96], [89.0, 90.5, 92, 91, 93, 92, 95]
+    answer = compare(
+        write(tmp_path / "a", "rea", ours), write(tmp_path / "b", "random", [*theirs, 99])
+    )
+    assert "cifar10: 7 trials of each" in answer
+    assert f"{np.subtract(theirs, ours).mean():+.2f}" in answer
+    p = wilcoxon(theirs, ours, zero_method="pratt").pvalue
+    assert f"rea is better in reward (p = {p:.4f}" in answer
+    wins = np.mean([(a > b) + (a == b) / 2 for a in ours for b in theirs])
+    assert f"probability of improvement {wins:.2f})" in answer
+    assert "1 of 7 trials found the same architecture" in answer
+    assert "left out: 1 trials whose seeds only one of them has" in answer
+
+
+def test_one_algorithm_in_two_folders_is_told_apart(compare, tmp_path):
+    for name, population in (("a", 5), ("b", 9)):
+        write(tmp_path / name, "rea", [reward + population for reward in range(90, 97)])
+        (tmp_path / name / ".hydra").mkdir()
+        (tmp_path / name / ".hydra" / "overrides.yaml").write_text(
+            f"- algorithm.population={population}\n"
+        )
+    answer = compare(tmp_path / "a", tmp_path / "b")
+    assert "rea[population=9] is better in reward" in answer
+
+
+def test_equal_runs_are_told_by_their_folders(compare, tmp_path):
+    first, second = (write(tmp_path / name, "rea", [90, 91, 92]) for name in "ab")
+    answer = compare(first, second)
+    assert "3 of 3 trials found the same architecture" in answer
+    assert "the rewards are the same, trial by trial" in answer
+
+
+def test_other_protocols_are_named(compare, tmp_path):
+    answer = compare(
+        write(tmp_path / "a", "rea", [90, 91]),
+        write(tmp_path / "b", "rea", [92, 93], fidelity="val@200"),
+    )
+    assert "not alike: fidelity is 'val@12' and 'val@200'" in answer
+    assert "no difference in reward that chance would not make" in answer
+
+
+def test_what_has_nothing_in_common_is_refused(compare, tmp_path):
+    first = write(tmp_path / "a", "rea", [90])
+    with pytest.raises(ConfigError, match="one searched cifar10 in nb201, the other cifar100"):
+        compare(first, write(tmp_path / "b", "rea", [90], task="cifar100"))
+    with pytest.raises(ConfigError, match="no seed in common"):
+        compare(first, write(tmp_path / "b", "rea", [90], first=7))
+    with pytest.raises(ConfigError, match="name two"):
+        compare(first, first)
