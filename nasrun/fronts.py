@@ -10,8 +10,8 @@ import numpy as np
 from nasrun.experiment import Opened
 from nasrun.play import Outcome
 from nasrun.record.history import History, longest, texts
-from nasrun.record.pareto import hypervolume, pareto_front
 from nasrun.record.rows import ParetoRow, cells
+from nasrun.report.pareto import hypervolume, pareto_front
 from nasrun.spec import Archs, Floats, Ints, Measured, Task
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
@@ -20,6 +20,9 @@ from nasrun.errors import ConfigError, NasrunError
 from nasrun.record.request import wording
 from nasrun.resume import command_for, shown
 
+if TYPE_CHECKING:
+    from nasrun.report.experiment import Written
+
 # Where our sweepers are, for Hydra 1.3 and 1.4. A plug-in has an OptunaSweeper, too, so that the
 # name of a class would not tell.
 OURS = ("hydra_plugins.nasrun.", "nasrun.")
@@ -27,13 +30,13 @@ OURS = ("hydra_plugins.nasrun.", "nasrun.")
 
 @dataclass
 class _Sweep:
-    """This process's sweep: its folder, its report node, and the jobs that it is made of.
+    """This process's sweep: its folder, its report node (None: no report), and its jobs.
 
     ``ours``: whether by a sweeper of this package, which heeds ``sweep.split`` and names its jobs.
     """
 
     folder: Path
-    report: Any
+    report: dict[str, Any] | None
     ours: bool
     jobs: set[tuple[str, ...]] = field(default_factory=set[tuple[str, ...]])
     refused: set[tuple[str, ...]] = field(default_factory=set[tuple[str, ...]])
@@ -55,20 +58,39 @@ class SweepCallback(Callback):
         """Remember the sweep's folder and its report.
 
         Raises:
-            SystemExit: the sweeper would ignore ``sweep.split``. Hydra would make a warning of any
-                other error here, and go on.
+            SystemExit: the sweeper would ignore ``sweep.split``, or the report is not to be had.
+                Hydra would make a warning of any other error here, and go on.
         """
-        if (refusal := _ignored_split(config)) is not None:
-            print(f"nasrun: {refusal}", file=sys.stderr)
-            sys.exit(refusal.exit_code)
-        report = config.get("report")
-        _current.append(
-            _Sweep(
-                Path(config.hydra.sweep.dir),
-                None if report is None else OmegaConf.to_container(report, resolve=True),
-                _is_by_ours(config),
-            )
-        )
+        try:
+            if (refusal := _ignored_split(config)) is not None:
+                raise refusal
+            report = _report_node(config)
+        except ConfigError as error:  # before the first job, not after the last
+            print(f"nasrun: {error}", file=sys.stderr)
+            sys.exit(error.exit_code)
+        _current.append(_Sweep(Path(config.hydra.sweep.dir), report, _is_by_ours(config)))
+
+
+def _report_node(config: DictConfig) -> dict[str, Any] | None:
+    """The checked report node; None where ``report=null`` wants none.
+
+    Raises:
+        ConfigError: it is no node of a report, or a wrong one.
+    """
+    from nasrun.report.schema import parse_report
+
+    node = config.get("report")
+    if node is None:
+        return None
+    if not isinstance(node, DictConfig):
+        raise ConfigError(f"report must be a group of keys and values, or null, got {node!r}")
+    try:
+        content = OmegaConf.to_container(node, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"report: {str(error).splitlines()[0]}") from None
+    found = {str(key): value for key, value in dict(content or {}).items()}  # pyright: ignore[reportArgumentType, reportCallIssue]
+    parse_report(found)
+    return found
 
 
 def _ignored_split(config: DictConfig) -> ConfigError | None:
@@ -143,15 +165,14 @@ def _close(sweep: _Sweep) -> int:
     from nasrun.console import show_sweep
     from nasrun.record.collect import collect
 
-    place, report = sweep.folder, sweep.report
-    collected = collect(place)
-    tables = []
-    if report is not None and collected.rows:
-        from nasrun.cells import job_edges
-        from nasrun.report.experiment import write_report
-
-        tables = [write_report(place, report, edges=job_edges).table]
-    show_sweep(place, collected, tables)
+    folder = sweep.folder
+    collected = collect(folder)
+    written = _reported(folder, sweep.report) if collected.rows else None
+    # A report that somebody asked for is the table to show; else the sweep's own says more.
+    asked = written is not None and sweep.report is not None and sweep.report.get("title")
+    show_sweep(folder, collected, [written.table] if written and asked else [])
+    if written:
+        print(f"report: {written.page}")
     done = {request.wording for request in collected.requests} - sweep.refused
     left = len(sweep.jobs - done)
     # A job of an earlier command that was mended since is shown, but is none of this sweep.
@@ -162,6 +183,23 @@ def _close(sweep: _Sweep) -> int:
     if failed and failed <= collected.mistakes and not collected.complete:
         return ConfigError.exit_code
     return NasrunError.exit_code if failed or left else 0
+
+
+def _reported(folder: Path, node: dict[str, Any] | None) -> "Written | None":
+    """The report of a sweep, or one sentence on why there is none: its results are there anyway."""
+    if node is None:
+        return None
+    from nasrun.cells import job_edges
+    from nasrun.report.experiment import write_report
+
+    try:
+        return write_report(folder, node, edges=job_edges)
+    except NasrunError as error:
+        reason = str(error)
+    except Exception as error:
+        reason = f"this should not happen: {type(error).__name__}: {error}"
+    print(f"nasrun: the results are in {folder}, but no report: {reason}", file=sys.stderr)
+    return None
 
 
 def _is_ours(sweep: _Sweep, job: tuple[str, ...] | None) -> bool:

@@ -15,8 +15,8 @@ from nasrun.pipeline import run, search
 from nasrun.play import Outcome
 from nasrun.record.collect import collect
 from nasrun.record.history import History
-from nasrun.record.pareto import hypervolume
 from nasrun.record.recorder import Recorder
+from nasrun.report.pareto import hypervolume
 from nasrun.spec import ACCURACY, Measured, Phase, metric_named
 
 SPACE = ToySpace((3, 4, 4))

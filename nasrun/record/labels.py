@@ -6,13 +6,13 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from nasrun.record.request import SILENT
+from nasrun.record.request import is_silent
 from nasrun.record.summary import Row
 
 JobRows = Mapping[Path, list[dict[str, str]]]
 
 # What stands in a column of its own, or does not tell two trials apart.
-IN_COLUMNS = {"seed", "trials", "space", "task", "algorithm", *SILENT}
+IN_COLUMNS = {"seed", "trials", "space", "task", "algorithm"}
 
 
 @dataclass(frozen=True)
@@ -57,5 +57,5 @@ def _overrides(job: Path) -> set[str]:
     return {
         f"{key.rpartition('.')[2]}={value}"
         for key, _, value in pairs
-        if key not in IN_COLUMNS and not key.startswith("hydra")
+        if key not in IN_COLUMNS and not is_silent(key) and not key.startswith("hydra")
     }

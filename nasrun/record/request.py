@@ -24,9 +24,15 @@ def key_of(override: str) -> str:
     return override.lstrip("+~").partition("=")[0]
 
 
+def is_silent(key: str) -> bool:
+    """Whether a setting changes no figure: a report is made anew in a moment."""
+    return key in SILENT or key.partition(".")[0] == "report"
+
+
 def wording(overrides: Iterable[str], without: Sequence[str] = ()) -> tuple[str, ...]:
     """The overrides that can change a figure, in order; those of the keys ``without`` left out."""
-    return tuple(sorted(text for text in overrides if key_of(text) not in (*SILENT, *without)))
+    keys = ((text, key_of(text)) for text in overrides)
+    return tuple(sorted(text for text, key in keys if not is_silent(key) and key not in without))
 
 
 def conf_hash(sources: Iterable[tuple[str, str]]) -> str | None:

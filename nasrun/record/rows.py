@@ -59,7 +59,8 @@ class ParetoRow:
     ``val_score``, in ``metric``, is the search's own, on the search task. ``test_score``, in
     ``test_metric``, is on ``task``, and is there if the algorithm names its front, whose members
     the retrain stage scores. ``hypervolume`` is the trial's, from the search's own figures: what
-    its front covers, from the metric's worst value and the slowest latency that the device knows.
+    its front covers, from the metric's worst value and the slowest latency that the device knows;
+    None where there is no such point: a summary then measures all fronts from one.
     """
 
     space: str

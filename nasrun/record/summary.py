@@ -9,6 +9,7 @@ import numpy as np
 from nasrun.files import write_csv, write_json
 from nasrun.record.rows import DECIMALS
 from nasrun.record.rows import PROTOCOL as OWN_PROTOCOL
+from nasrun.report.pareto import OWNER, covered
 from nasrun.report.stats import summarise_columns
 
 FIGURES = (
@@ -28,25 +29,33 @@ Row = Mapping[str, str]
 def write_summary(path: Path, trials: Sequence[Row], pareto: Sequence[Row] = ()) -> None:
     """Write one row per (space, tasks, algorithm, metric, protocol) and figure that is there.
 
-    The hypervolume of the trials' fronts is one of the figures, where there are ``pareto`` rows.
+    The hypervolume of the trials' fronts is one of the figures, where there are ``pareto`` rows
+    (see ``covered``); a trial of such a search that found nothing has no row there and covers 0.
     """
-    covered = {_search(row): row["hypervolume"] for row in pareto}
+    volumes = covered(pareto)
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in trials:
         groups.setdefault(tuple(row[key] for key in KEY), []).append(row)
-    lines = [line for group in groups.values() for line in _lines(group, covered)]
+    lines = [line for group in groups.values() for line in _lines(group, volumes)]
     write_csv(path, SUMMARY_COLUMNS, [[line[name] for name in SUMMARY_COLUMNS] for line in lines])
 
 
-def _search(row: Row) -> tuple[str, ...]:
+def _owner(row: Row) -> tuple[str, ...]:
     """The trial of a row, whatever task it is scored on: a front is that of the search."""
-    return tuple(row[key] for key in ("space", "search_task", "algorithm", "seed", *PROTOCOL))
+    return tuple(row[key] for key in OWNER)
 
 
-def _lines(rows: Sequence[Row], covered: Mapping[tuple[str, ...], str]) -> Iterator[dict[str, Any]]:
+def _lines(
+    rows: Sequence[Row], volumes: Mapping[tuple[str, ...], float]
+) -> Iterator[dict[str, Any]]:
     key = {name: rows[0][name] for name in KEY}
-    texts = [[*(row[name] for name in FIGURES), covered.get(_search(row), "")] for row in rows]
-    figures = np.array([[float(text or "nan") for text in own] for own in texts])
+    nothing = 0.0 if any(_owner(row) in volumes for row in rows) else np.nan
+    figures = np.array(
+        [
+            [*(float(row[name] or "nan") for name in FIGURES), volumes.get(_owner(row), nothing)]
+            for row in rows
+        ]
+    )
     names = (*FIGURES, "hypervolume")
     for figure, summary in zip(names, summarise_columns(figures), strict=True):
         if summary is not None:

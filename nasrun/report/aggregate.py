@@ -92,11 +92,11 @@ def complete_scores(problems: Mapping[Problem, Trials], agents: int | None = Non
     tasks: list[tuple[Floats, Ints]] = []
     algorithms: tuple[str, ...] = ()
     for trials in problems.values():
-        complete = ~np.isnan(trials.oriented).any(axis=0)
+        complete = ~np.isnan(trials.searched_for).any(axis=0)
         units = trials.seeds[complete] % agents if agents else trials.seeds[complete]
         if len(np.unique(units)) > 1:
             algorithms = trials.algorithms  # the same for all problems
-            tasks.append((trials.oriented[:, complete], units))
+            tasks.append((trials.searched_for[:, complete], units))
     if len(algorithms) < 2:
         return None
     figures, units = zip(*tasks, strict=True)

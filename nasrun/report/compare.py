@@ -123,7 +123,9 @@ class Line:
     benchmark table. ``mean_rank``: mean rank among the algorithms, trial by trial.
     ``shares``: of trials that find one of the table's ``TOPS`` best. ``first``: summary of the
     first seeds. ``hours``: simulated, of a search.
-    ``against``, ``p_value``, ``p_holm``, ``win``: the comparison with the named algorithm.
+    ``latency``, ``met`` and ``hypervolume``: of what was found, the share of trials within the
+    latency budget, and of the trials' fronts.
+    ``against``, ``p_value``, ``p_holm``, ``improvement``: the comparison with the named algorithm.
     """
 
     problem: Problem
@@ -139,7 +141,10 @@ class Line:
     against: str | None = None
     p_value: float = NAN
     p_holm: float = NAN
-    win: float = NAN
+    improvement: float = NAN
+    latency: Summary | None = None
+    met: float = NAN
+    hypervolume: Summary | None = None
     published: Published | None = None
     published_s: Published | None = None
 
@@ -236,7 +241,9 @@ def _not_run(
 def _lines(problem: Problem, trials: Trials, against: str | None, extras: Extras) -> list[Line]:
     summaries = summarise_columns(trials.figures.T)
     first = summarise_columns(trials.figures.T[: extras.first or 0])
-    ranks = mean_ranks(trials.oriented)
+    latency = summarise_columns(trials.latency_ms.T)
+    hypervolume = summarise_columns(trials.hypervolume.T)
+    ranks = mean_ranks(trials.searched_for)
     lines: list[Line] = []
     for i, name in enumerate(trials.algorithms):
         meta = extras.meta.get(Search(problem.space, problem.search_task, name))
@@ -245,6 +252,7 @@ def _lines(problem: Problem, trials: Trials, against: str | None, extras: Extras
         line = Line(
             problem, trials.metric, name, summaries[i], _median(trials.table_rank[i]),
             float(ranks[i]), tuple(shares), first[i], _mean(trials.search_s[i]) / HOUR_S, meta,
+            latency=latency[i], met=_mean(trials.met[i]), hypervolume=hypervolume[i],
         )  # fmt: skip
         lines.append(line)
     rival = _rival(trials, summaries, against)
@@ -281,7 +289,7 @@ def _tested(line: Line, trials: Trials, rival: str) -> Line:
         line,
         against=rival,
         p_value=paired_p_value(ours, theirs),
-        win=probability_of_improvement(ours, theirs),
+        improvement=probability_of_improvement(ours, theirs),
     )
 
 
@@ -302,7 +310,7 @@ def overall_ranks(problems: Mapping[Problem, Trials]) -> dict[str, float]:
     """Mean rank of each algorithm over all problems, each problem weighing the same."""
     ranks: dict[str, list[float]] = {}
     for trials in problems.values():
-        for name, rank in zip(trials.algorithms, mean_ranks(trials.oriented), strict=True):
+        for name, rank in zip(trials.algorithms, mean_ranks(trials.searched_for), strict=True):
             ranks.setdefault(name, []).append(float(rank))
     return {name: float(np.mean(values)) for name, values in ranks.items()}
 

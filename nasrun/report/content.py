@@ -13,6 +13,7 @@ from nasrun.report.compare import Line, Total
 from nasrun.report.jobs import Curve, Curves, Job, Search
 from nasrun.report.overview import Overview, Verdict
 from nasrun.report.schema import Report
+from nasrun.report.sheet import plain
 from nasrun.report.trials import PROBLEM, Problem, Trials
 from nasrun.spec import Edges, Metric
 
@@ -46,7 +47,7 @@ class Content:
     """All that a report says: its node, trials, lines, figures over all tasks, protocol, claims.
 
     ``overview`` has the statistics over all tasks; None where there is one algorithm. ``curves``
-    are those of the searches whose jobs are at hand.
+    are those of the searches whose jobs are at hand. ``gaps`` names trials that some methods lack.
     """
 
     report: Report
@@ -58,10 +59,16 @@ class Content:
     overview: Overview | None = None
     winners: Sequence[Winner] = ()
     curves: Curves = field(default_factory=dict)
+    gaps: Sequence[str] = ()
+
+    @property
+    def title(self) -> str:
+        """The report's title."""
+        return plain(self.report.title or self.report.name)
 
     def label(self, algorithm: str) -> str:
         """The name to show."""
-        return self.report.labels.get(algorithm, algorithm)
+        return plain(self.report.labels.get(algorithm, algorithm))
 
     @property
     def metric(self) -> Metric | None:

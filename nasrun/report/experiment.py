@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasrun.errors import DataError
 from nasrun.files import read_json, write_bytes
+from nasrun.report.auto import completed, with_figure
 from nasrun.report.compare import Extras, compare, read_published, totals
 from nasrun.report.content import Content, EdgesOf, find_winners
 from nasrun.report.figures import draw
@@ -16,11 +17,13 @@ from nasrun.report.formats import ReportTable, csv_files, latex, markdown
 from nasrun.report.jobs import Job, anytime_curves, find_jobs, meta_costs
 from nasrun.report.overview import judge, overview
 from nasrun.report.page import page
+from nasrun.report.pareto import read_fronts
 from nasrun.report.schema import Figure, Report, parse_report
 from nasrun.report.trials import (
     TRIALS,
     as_numbers,
     by_problem,
+    gaps,
     joined_text,
     protocol,
     read_trials,
@@ -35,10 +38,11 @@ PAGE = "report.html"
 
 @dataclass(frozen=True)
 class Written:
-    """The files of a report, and its table for the terminal."""
+    """The files of a report, its page among them, and its table for the terminal."""
 
     files: list[Path]
     table: ReportTable
+    page: Path
 
 
 def write_report(
@@ -73,7 +77,8 @@ def write_report(
     parsed = parse_report(report)
     rows = read_trials(sources or [folder])
     jobs = [job for place in (sources or [folder]) for job in find_jobs(place)]
-    content = _content(as_numbers(rows, parsed.figure), parsed, jobs)
+    content = _content(rows, parsed, jobs, sources or [folder])
+    parsed = content.report
     files = {TRIALS: joined_text(rows).encode()} if sources else {}
     files |= csv_files(content)
     files[f"{parsed.name}.md"] = markdown(content).encode()
@@ -85,7 +90,7 @@ def write_report(
         files |= {f"{name}.{suffix}": data for suffix, data in pictures.items()}
     files[PAGE] = page(content, jobs, edges).encode()
     written = [write_bytes(folder / name, data) for name, data in files.items()]
-    return Written(written, ReportTable(content))
+    return Written(written, ReportTable(content), folder / PAGE)
 
 
 def read_node(folder: Path) -> dict[str, Any]:
@@ -104,8 +109,16 @@ def read_node(folder: Path) -> dict[str, Any]:
     return node
 
 
-def _content(frame: "DataFrame", report: Report, jobs: Sequence[Job]) -> Content:
-    problems = by_problem(frame, report.figure, list(report.labels), report.may_differ)
+def _content(
+    rows: "DataFrame", report: Report, jobs: Sequence[Job], folders: Sequence[Path]
+) -> Content:
+    report = with_figure(report, rows)
+    fronts = read_fronts(folders)
+    frame = as_numbers(rows, report.figure, fronts)
+    problems = by_problem(
+        frame, report.figure, list(report.labels), report.may_differ, report.strict
+    )
+    report = completed(report, problems, jobs)
     published, published_s = (
         read_published(report.published, figure) if report.published else {}
         for figure in (report.figure, "simulated_s")
@@ -114,6 +127,7 @@ def _content(frame: "DataFrame", report: Report, jobs: Sequence[Job]) -> Content
     extras = Extras(published_s, report.published_only, report.first, meta)
     lines = compare(problems, published, report.against, extras)
     agents = math.gcd(*(cost.agents for cost in meta.values())) or None
+    drawn = set(report.figures)
     return Content(
         report=report,
         problems=problems,
@@ -123,5 +137,6 @@ def _content(frame: "DataFrame", report: Report, jobs: Sequence[Job]) -> Content
         verdicts=judge(problems, report.claims, meta),
         overview=overview(problems, report.against, agents, {s.algorithm for s in meta}),
         winners=find_winners(frame, problems, report.figure),
-        curves=anytime_curves(problems, jobs) if Figure.anytime in report.figures else {},
+        curves=anytime_curves(problems, jobs) if Figure.anytime in drawn else {},
+        gaps=list(gaps(frame, list(dict.fromkeys(frame["algorithm"])))),
     )

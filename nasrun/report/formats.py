@@ -2,7 +2,8 @@ r"""A report as CSV, as Markdown, as LaTeX to be read by ``\input``, and for the
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from textwrap import fill, wrap
@@ -18,10 +19,11 @@ from rich.table import Table
 from nasrun.report.aggregate import Estimate
 from nasrun.report.compare import TOPS, Line
 from nasrun.report.content import Content
+from nasrun.report.layout import NOT_WORSE
 from nasrun.report.overview import Overview
+from nasrun.report.sheet import MINUS, Sheet, plain
 from nasrun.report.tables import (
     CLAIM_HEADERS,
-    Sheet,
     claim_cells,
     headers,
     notes,
@@ -35,11 +37,12 @@ from nasrun.report.trials import Problem
 CSV_COLUMNS = (
     "space", "search_task", "task", "algorithm", "metric", "figure", "n", "mean", "std", "ci_low",
     "ci_high", "table_rank_median", "mean_rank", "mean_rank_all_tasks", "against", "p_value",
-    "p_holm", "win_probability", "published_mean", "published_std", "published_n", "difference",
+    "p_holm", "probability_of_improvement", "published_mean", "published_std", "published_n", "difference",
     "difference_se", "within_tolerance", "published_source", "first_n", "first_mean", "first_std",
     *(f"top{top}_share{part}" for top in TOPS
       for part in ("", "_agent_min", "_agent_max", "_agent_std")),
-    "simulated_h", "published_h", "meta_agents", "meta_agent_h",
+    "simulated_h", "published_h", "meta_agents", "meta_agent_h", "latency_mean", "latency_std",
+    "budget_met_share", "hypervolume_mean", "hypervolume_std",
 )  # fmt: skip
 CLAIM_COLUMNS = (
     "space", "search_task", "task", "better", "worse", "metric", "difference", "units", "unit",
@@ -48,18 +51,21 @@ CLAIM_COLUMNS = (
 STATISTICS_COLUMNS = (
     "algorithm", "tasks", "trials", "mean_score", "mean_low", "mean_high", "iqm_score", "iqm_low",
     "iqm_high", "average_rank", "units", "critical_difference", "friedman_p", "rival",
-    "beats_rival", "beats_low", "beats_high",
+    "probability_of_improvement", "improvement_low", "improvement_high",
 )  # fmt: skip
-PAIR_COLUMNS = ("algorithm", "other", "beats", "p_holm")
+PAIR_COLUMNS = ("algorithm", "other", "probability_of_improvement", "p_holm")
 SIGNIFICANT_DIGITS = 6  # of a figure in a CSV file
 
 LATEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "<": "$<$", ">": "$>$", "±": r"$\pm$", "\u00d7": r"$\times$", "·": r"$\cdot$", "→": r"$\to$",
-    "ε": r"$\epsilon$", "β": r"$\beta$",
+    "ε": r"$\epsilon$", "β": r"$\beta$", MINUS: "$-$", "–": "--", NOT_WORSE: r"$^{\dagger}$",
 }  # fmt: skip
+# What Markdown would take for its own; an underscore within a word is none.
+MARKDOWN = re.compile(r"[\\`*|<]|(?<![^\W_])_|_(?![^\W_])|\[(?=[^]]*\]\()")
 LATEX_HEADER = 8  # characters to a line of a header
+BOLD = r"\textbf{{{}}}"
 MANY = 9  # columns that fit a page in small type
 
 INDENT = " "
@@ -103,10 +109,12 @@ def _lines(content: Content) -> Iterator[list[Any]]:
             *line.problem, line.algorithm, line.metric.name, content.report.figure,
             *_fields(ours, "n", "mean", "std", "ci_low", "ci_high"), line.table_rank,
             line.mean_rank, total.mean_rank if total else None, line.against, line.p_value,
-            line.p_holm, line.win, *_fields(theirs, "mean", "std", "n"), line.difference,
+            line.p_holm, line.improvement, *_fields(theirs, "mean", "std", "n"), line.difference,
             line.difference_se, line.within(content.report.tolerance), *_fields(theirs, "source"),
             *_fields(line.first, "n", "mean", "std"), *_shares(line), line.hours,
             line.published_hours, *_fields(line.meta, "agents", "agent_h"),
+            *_fields(line.latency, "mean", "std"), line.met,
+            *_fields(line.hypervolume, "mean", "std"),
         ]  # fmt: skip
 
 
@@ -155,15 +163,33 @@ def _estimate(found: Estimate | None) -> tuple[float | None, ...]:
 
 def markdown(content: Content) -> str:
     """The report as Markdown: its tables and notes."""
-    parts = [f"# {content.report.title}"]
+    parts = [f"# {_markdown(content.title)}"]
     for sheet in sheets(content):
         marks = [":--", *["--:"] * (len(sheet.headers) - 1)]
-        lines = [sheet.headers, marks, *sheet.rows]
+        rows = [_bold(sheet, at, row, _markdown, "**{}**") for at, row in enumerate(sheet.rows)]
+        lines = [[*map(_markdown, sheet.headers)], marks, *rows]
         table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-        parts += [f"## {sheet.title}", table]
+        parts += [f"## {_markdown(sheet.title)}", table]
+        if sheet.caption:
+            parts.append(_markdown(sheet.caption))
     said = [*notes(content), *statistics_notes(content)]
-    parts.append("\n".join(f"- {note}" for note in said))
+    parts.append("\n".join(f"- {_markdown(note)}" for note in said))
     return "\n\n".join(parts) + "\n"
+
+
+def _markdown(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return MARKDOWN.sub(lambda found: "\\" + found[0], plain(text))
+
+
+def _bold(
+    sheet: Sheet, row: int, cells: Sequence[str], escape: Callable[[str], str], form: str
+) -> list[str]:
+    """The escaped cells of a row, the best figures in ``form``."""
+    return [
+        form.format(escape(cell)) if (row, column) in sheet.bold else escape(cell)
+        for column, cell in enumerate(cells)
+    ]
 
 
 def latex(content: Content) -> str:
@@ -171,10 +197,10 @@ def latex(content: Content) -> str:
 
     Consecutive tables with the same columns are one table with sections.
     """
-    said = [content.report.title, *notes(content), *statistics_notes(content)]
+    said = [content.title, *notes(content), *statistics_notes(content)]
     parts = [
         r"% Needs \usepackage{booktabs}. Written by nasrun; said of it:",
-        *(f"% - {' '.join(note.split())}" for note in said),
+        *(f"% - {plain(note)}" for note in said),
     ]
     for number, (_, group) in enumerate(groupby(sheets(content), key=lambda s: s.headers)):
         parts.append(_latex_table(list(group), content, number))
@@ -187,8 +213,9 @@ def _latex_table(group: Sequence[Sheet], content: Content, number: int) -> str:
     label = f"tab:{content.report.name}" + (f"-{number + 1}" if number else "")
     few, many = r"\small\setlength{\tabcolsep}{4pt}", r"\scriptsize\setlength{\tabcolsep}{3pt}"
     # The caption is the report's title; tables after the first one say besides what they hold.
-    title = content.report.title
+    title = content.title
     caption = f"{title}: {'; '.join(sheet.title for sheet in group)}" if number else title
+    caption = ". ".join([caption, *(sheet.caption for sheet in group if sheet.caption)])
     lines = [
         r"\begin{table}", rf"\centering{few if len(columns) <= MANY else many}",
         rf"\caption{{{escaped(caption)}}}", rf"\label{{{label}}}",
@@ -200,7 +227,8 @@ def _latex_table(group: Sequence[Sheet], content: Content, number: int) -> str:
         if len(group) > 1:
             title = rf"\emph{{{escaped(sheet.title)}}}"
             lines.append(rf"\multicolumn{{{len(first.headers)}}}{{@{{}}l}}{{{title}}} \\")
-        lines += [" & ".join(map(escaped, row)) + r" \\" for row in sheet.rows]
+        rows = (_bold(sheet, at, row, escaped, BOLD) for at, row in enumerate(sheet.rows))
+        lines += [" & ".join(row) + r" \\" for row in rows]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"])
 
 
@@ -215,7 +243,7 @@ def _latex_header(text: str) -> str:
 
 def escaped(text: str) -> str:
     """Text whose special characters LaTeX prints as they are."""
-    return "".join(LATEX.get(letter, letter) for letter in text.replace("->", "→"))
+    return "".join(LATEX.get(letter, letter) for letter in plain(text).replace("->", "→"))
 
 
 @dataclass(frozen=True)
@@ -250,7 +278,7 @@ def _terminal_table(content: Content, names: Sequence[str], kept: int) -> Table:
     if left_out := names[kept:]:
         said = [f"too wide for this terminal, see {report.name}.md: {', '.join(left_out)}", *said]
     table = Table(
-        title=escape(report.title), caption=escape("\n".join(said)), caption_justify="left",
+        title=escape(content.title), caption=escape("\n".join(said)), caption_justify="left",
         box=box.SIMPLE, show_edge=False, pad_edge=False, collapse_padding=True,
     )  # fmt: skip
     titles = {problem: _section(content, problem) for problem in content.problems}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 HOUR_S = 3600.0
+POLICY = "policy.csv"
 REWARD = Metric("reward", "reward")
 MOMENTS = 60  # at which the curves against hours are computed
 SETTLED = 0.1  # of the budget: a panel shows the height of the curves from here on
@@ -49,11 +50,15 @@ class MetaCost:
 
 @dataclass(frozen=True)
 class Job:
-    """A finished job's folder; ``meta`` is None where nothing was meta-trained."""
+    """A finished job's folder; ``meta`` is None where nothing was meta-trained.
+
+    ``policy``: its ``policy.csv``, None where the method has no policy.
+    """
 
     folder: Path
     search: Search
     meta: MetaCost | None
+    policy: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,15 @@ def _job(folder: Path) -> Job:
     if not rows:
         raise DataError(f"{folder / 'trials.csv'}: a finished job without trials; delete the job")
     search = Search(*(rows[0][key] for key in Search._fields))
-    return Job(folder, search, _meta_cost(read_json(folder / "provenance.json").get("meta")))
+    meta = _meta_cost(read_json(folder / "provenance.json").get("meta"))
+    policy = folder / POLICY
+    return Job(folder, search, meta, policy if policy.exists() else None)
+
+
+def evaluations_mb(jobs: Sequence[Job]) -> float:
+    """Size of the jobs' measurements in megabytes; 0 where none were kept."""
+    files = [job.folder / "evaluations.csv" for job in jobs]
+    return sum(file.stat().st_size for file in files if file.exists()) / 1e6
 
 
 def _meta_cost(meta: Mapping[str, Any] | None) -> MetaCost | None:

@@ -15,7 +15,8 @@ from nasrun.report.figures import HIDDEN, WHISKERS
 from nasrun.report.jobs import Job, origins, settled
 from nasrun.report.overview import Overview
 from nasrun.report.schema import Figure
-from nasrun.report.tables import Sheet, described, notes, sheets, statistics_notes
+from nasrun.report.sheet import Sheet
+from nasrun.report.tables import described, notes, sheets, statistics_notes
 from nasrun.report.trials import Problem, Trials
 from nasrun.spec import Metric
 from nasrun.streams import Floats
@@ -40,7 +41,7 @@ def page(content: Content, jobs: Sequence[Job], edges: EdgesOf | None = None) ->
     Raises:
         DataError: a job's ``provenance.json`` cannot be read.
     """
-    title = escape(content.report.title)
+    title = escape(content.title)
     drawn = list(charts(content))
     sections = [
         ("Results", "".join(map(_table, sheets(content)))),

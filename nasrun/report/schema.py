@@ -4,6 +4,7 @@ This module holds OmegaConf schemas, which need their annotations evaluated: it 
 ``from __future__ import annotations``.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -15,7 +16,11 @@ from omegaconf.errors import OmegaConfBaseException
 from nasrun.errors import ConfigError
 from nasrun.spec import Metric, metric_named
 
+AUTO = "auto"
 BEST = "best"
+# A name becomes file names and a LaTeX label, and must not replace what the runs have written.
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
+TAKEN = ("trials", "summary", "pareto", "failed", "tuning", "trainings", "evaluations", "policy")
 SHARED = ["split", "fidelity", "run", "clock", "final"]  # protocol that methods must share
 SCORES = {"val_score": "validation", "test_score": "test"}
 FIGURES = {  # of summary.csv, besides the scores and the reward
@@ -47,13 +52,14 @@ def measure(figure: str, metric: str) -> Metric:
 class Column(Enum):
     """A column of the shown table; the CSV file always has all of them."""
 
+    auto = "auto"  # alone: those that the trials have something to say on
     trials = "trials"
     score = "score"  # mean and standard deviation of the figure
     interval = "interval"  # 95% bootstrap interval of the mean
     table_rank = "table_rank"  # median rank of the found architecture in the benchmark table
     mean_rank = "mean_rank"  # mean rank of the algorithm among the algorithms, trial by trial
     p_value = "p_value"  # Holm-adjusted, against `against`
-    win = "win"  # probability that a trial beats one of `against`
+    improvement = "improvement"  # probability of improvement over `against`
     published = "published"
     difference = "difference"  # ours minus published
     difference_se = "difference_se"  # the same in standard errors of the difference
@@ -62,7 +68,10 @@ class Column(Enum):
     best = "best"  # share of trials that find the best architecture of the benchmark table
     top3 = "top3"  # share of trials that find one of its three best
     top10 = "top10"
-    hours = "hours"  # mean simulated hours of a search
+    latency = "latency"  # of the found architecture, mean and standard deviation
+    met = "met"  # share of trials whose architecture meets the latency budget
+    hypervolume = "hypervolume"  # of a trial's front, mean and standard deviation
+    hours = "hours"  # mean simulated GPU hours of a search
     published_hours = "published_hours"
     meta_hours = "meta_hours"  # hours that the meta-training of one agent took
 
@@ -70,11 +79,14 @@ class Column(Enum):
 class Figure(Enum):
     """A drawing."""
 
+    auto = "auto"  # alone: those that there is something to draw of
     box = "box"  # the figure, one box per algorithm
     sorted = "sorted"  # the figure of all trials from worst to best, one line per algorithm
     anytime = "anytime"  # best reward so far, against evaluations and against hours
     ranks = "ranks"  # average ranks with the critical difference, over all tasks
     profile = "profile"  # share of trials that reach a score, over all tasks
+    tradeoff = "tradeoff"  # the figure against latency, with the fronts
+    policy = "policy"  # probabilities of all options where a search ended, from policy.csv
 
 
 @dataclass
@@ -90,12 +102,12 @@ class Report:
     """What to make of the ``trials.csv`` of a sweep.
 
     Raises:
-        ConfigError: two fields that do not go together.
+        ConfigError: a name that is no plain file name, or two fields that do not go together.
     """
 
-    name: str  # of the files it writes
-    title: str
-    figure: str = "test_score"  # column of trials.csv; its metric says the unit and what is better
+    name: str = "report"  # of the files it writes
+    title: str | None = None  # None: says what was played
+    figure: str = "test_score"  # column of trials.csv; auto: the first score that is known
     columns: list[Column] = field(default_factory=lambda: [Column.trials, Column.score])
     labels: dict[str, str] = field(default_factory=dict)  # shown names by algorithm, in this order
     published: str | None = None  # name in nasrun/report/published, or path of such a CSV file
@@ -105,13 +117,21 @@ class Report:
     claims: list[Claim] = field(default_factory=list)  # tested one-sided, agents as the unit
     published_only: list[str] = field(default_factory=list)  # algorithms to list though not run
     first: int | None = None  # number of seeds of the column first
+    strict: bool = True  # refuse methods that lack trials of others or have other protocols
     may_differ: list[str] = field(
         default_factory=list
-    )  # protocol columns that methods need not share
+    )  # protocol columns that methods need not share where the report is strict
     notes: list[str] = field(default_factory=list)  # sentences below the table
 
     def __post_init__(self) -> None:
-        known = (*SCORES, "reward", *FIGURES)
+        if not PLAIN_NAME.fullmatch(self.name) or self.name in TAKEN:
+            raise ConfigError(
+                f"report.name={self.name!r} must be a plain file name of letters, digits, dots, "
+                f"hyphens and underscores, and none of {', '.join(TAKEN)}"
+            )
+        self._require_alone("columns", Column.auto)
+        self._require_alone("figures", Figure.auto)
+        known = (AUTO, *SCORES, "reward", *FIGURES)
         if self.figure not in known:
             raise ConfigError(f"report.figure={self.figure} is none of {', '.join(known)}")
         compared = {Column.published, Column.difference, Column.difference_se, Column.within}
@@ -131,8 +151,18 @@ class Report:
             raise ConfigError(
                 f"report.may_differ has {', '.join(unknown)}: choose among {', '.join(SHARED)}"
             )
-        if {Column.p_value, Column.win} & set(self.columns) and not self.against:
-            raise ConfigError("report.columns has p_value or win: set report.against")
+        if {Column.p_value, Column.improvement} & set(self.columns) and not self.against:
+            raise ConfigError("report.columns has p_value or improvement: set report.against")
+
+    def _require_alone(self, key: str, auto: Enum) -> None:
+        if auto in (found := getattr(self, key)) and len(found) > 1:
+            raise ConfigError(f"report.{key} has auto among others: name auto alone, or the others")
+
+
+# What a sweep's report is where nobody says anything else; conf/config.yaml says the same.
+DEFAULT: Mapping[str, Any] = {
+    "figure": AUTO, "columns": [AUTO], "figures": [AUTO], "strict": False,
+}  # fmt: skip
 
 
 def parse_report(node: Mapping[str, Any]) -> Report:

@@ -1,30 +1,21 @@
 """The tables of a report as headers and cells, whatever they are printed in, and its notes."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from nasrun.report.aggregate import Estimate
-from nasrun.report.compare import Line, Total
+from nasrun.report.compare import Line, Published, Total
 from nasrun.report.content import Content, Winner, missing_last
+from nasrun.report.layout import paper
 from nasrun.report.overview import Overview
-from nasrun.report.schema import BEST, SCORES, Column, Figure, Report
-from nasrun.report.stats import Share
+from nasrun.report.schema import BEST, FIGURES, SCORES, Column, Figure, Report
+from nasrun.report.sheet import Sheet, number, p_text, spread
+from nasrun.report.stats import Share, Summary
 from nasrun.spec import Metric
 
 CLAIM_HEADERS = ["claim", "task", "better by", "units", "p", "p (Holm)"]
 MATRIX_LIMIT = 12  # algorithms; a larger square fits no page, and stands in the CSV file alone
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table to print: ``texts`` counts the leading columns that hold words, not figures."""
-
-    title: str
-    headers: list[str]
-    rows: list[list[str]]
-    texts: int = 1
 
 
 def headers(report: Report, metric: Metric | None) -> list[str]:
@@ -38,18 +29,21 @@ def headers(report: Report, metric: Metric | None) -> list[str]:
         Column.table_rank: "table rank",
         Column.mean_rank: "mean rank",
         Column.p_value: f"p vs {against}",
-        Column.win: f"win vs {against}",
+        Column.improvement: f"probability of improvement over {against}",
         Column.published: "published",
-        Column.difference: "diff",
-        Column.difference_se: "diff / SE",
+        Column.difference: "difference",
+        Column.difference_se: "difference / SE",
         Column.within: f"within {report.tolerance}",
         Column.first: f"first {report.first} seeds",
         Column.best: "finds the best, %",
         Column.top3: "finds a top 3, %",
         Column.top10: "finds a top 10, %",
-        Column.hours: "sim. hours",
-        Column.published_hours: "publ. hours",
-        Column.meta_hours: "meta hours",
+        Column.latency: FIGURES["latency_ms"].title,
+        Column.met: "meets the budget, %",
+        Column.hypervolume: "hypervolume",
+        Column.hours: "simulated GPU hours",
+        Column.published_hours: "published GPU hours",
+        Column.meta_hours: "meta-training GPU hours",
     }
     return ["method", *(names[column] for column in report.columns)]
 
@@ -60,7 +54,9 @@ def shown(line: Line, report: Report) -> list[str]:
 
 
 def sheets(content: Content) -> Iterator[Sheet]:
-    """A table per task, all tasks, the claims, the statistics over all tasks."""
+    """The paper's table, one per task, all tasks, the claims, the statistics over all tasks."""
+    if (table := paper(content)) is not None:
+        yield table
     for problem, lines in content.sections():
         rows = [[content.label(line.algorithm), *shown(line, content.report)] for line in lines]
         yield Sheet(str(problem), headers(content.report, lines[0].metric), rows)
@@ -107,30 +103,20 @@ def claim_cells(content: Content) -> list[list[str]]:
     ]
 
 
-def number(value: float, decimals: int, sign: str = "") -> str:
-    """A figure to so many decimals; empty for NaN."""
-    return "" if np.isnan(value) else f"{value:{sign}.{decimals}f}"
-
-
-def p_text(value: float) -> str:
-    """A p value to three decimals; empty for NaN."""
-    if np.isnan(value):
-        return ""
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
-
-
 def estimate(found: Estimate | None) -> str:
     """``0.71 [0.69, 0.73]``; empty for None."""
     if found is None or np.isnan(found.value):
         return ""
-    # Adding zero makes a rounded -0.0 a plain 0.
-    value, low, high = (round(x, 2) + 0.0 for x in (found.value, found.low, found.high))
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+    value, low, high = (number(x, 2) for x in (found.value, found.low, found.high))
+    return f"{value} [{low}, {high}]"
 
 
-def _spread(line: Line, mean: float, std: float) -> str:
-    spread = number(std, line.metric.decimals)
-    return number(mean, line.metric.decimals) + (f" ± {spread}" if spread else "")
+def _spread(line: Line, found: Summary | Published | None) -> str:
+    return spread(found.mean, found.std, line.metric.decimals) if found else ""
+
+
+def _of(found: Summary | None, decimals: int) -> str:
+    return spread(found.mean, found.std, decimals) if found else ""
 
 
 def _interval(line: Line, _: Report) -> str:
@@ -147,33 +133,30 @@ def _share(share: Share) -> str:
     percent = "100" if share.share == 1 else f"{100 * share.share:.1f}"
     if np.isnan(share.agent_min):
         return percent
-    return f"{percent} [{100 * share.agent_min:.0f}-{100 * share.agent_max:.0f}]"
+    return f"{percent} [{100 * share.agent_min:.0f}–{100 * share.agent_max:.0f}]"
 
 
 _SHOW: Mapping[Column, Callable[[Line, Report], str]] = {
     Column.trials: lambda line, _: str(line.summary.n) if line.summary else "",
-    Column.score: lambda line, _: (
-        _spread(line, line.summary.mean, line.summary.std) if line.summary else ""
-    ),
+    Column.score: lambda line, _: _spread(line, line.summary),
     Column.interval: _interval,
     Column.table_rank: lambda line, _: number(line.table_rank, 0),
     Column.mean_rank: lambda line, _: number(line.mean_rank, 2),
     Column.p_value: lambda line, _: p_text(line.p_holm),
-    Column.win: lambda line, _: number(line.win, 2),
-    Column.published: lambda line, _: (
-        _spread(line, line.published.mean, line.published.std) if line.published else ""
-    ),
+    Column.improvement: lambda line, _: number(line.improvement, 2),
+    Column.published: lambda line, _: _spread(line, line.published),
     Column.difference: lambda line, _: number(line.difference, line.metric.decimals, "+"),
     Column.difference_se: lambda line, _: number(line.difference_se, 1, "+"),
     Column.within: lambda line, report: {True: "yes", False: "no", None: ""}[
         line.within(report.tolerance)
     ],
-    Column.first: lambda line, _: (
-        _spread(line, line.first.mean, line.first.std) if line.first else ""
-    ),
+    Column.first: lambda line, _: _spread(line, line.first),
     Column.best: lambda line, _: _share(line.shares[0]),
     Column.top3: lambda line, _: _share(line.shares[1]),
     Column.top10: lambda line, _: _share(line.shares[2]),
+    Column.latency: lambda line, _: _of(line.latency, FIGURES["latency_ms"].decimals),
+    Column.met: lambda line, _: number(100 * line.met, 1),
+    Column.hypervolume: lambda line, _: _of(line.hypervolume, FIGURES["hypervolume"].decimals),
     Column.hours: lambda line, _: number(line.hours, 1),
     Column.published_hours: lambda line, _: number(line.published_hours, 2),
     Column.meta_hours: lambda line, _: number(line.meta.agent_h if line.meta else np.nan, 1),
@@ -191,12 +174,13 @@ def _statistics(content: Content, found: Overview) -> Iterator[Sheet]:
         ]
         for label, i in zip(labels, order, strict=True)
     ]  # fmt: skip
-    yield Sheet("Statistics", [*names, f"beats {content.label(found.rival)}"], rows)
+    rival = f"probability of improvement over {content.label(found.rival)}"
+    yield Sheet("Statistics", [*names, rival], rows)
     if len(order) <= MATRIX_LIMIT:
         better, p_holm = found.better[np.ix_(order, order)], found.p_holm[np.ix_(order, order)]
         chances = [[number(chance, 2) for chance in row] for row in better]
         p_values = [[p_text(p) for p in row] for row in p_holm]
-        yield _square("Chance that the row beats the column", labels, chances)
+        yield _square("Probability of improvement of the row over the column", labels, chances)
         yield _square("Paired tests, p (Holm)", labels, p_values)
 
 
@@ -241,8 +225,27 @@ def notes(content: Content) -> list[str]:
         )
         if any(line.meta for line in content.lines):
             found.append("p counts trials, though those of one meta-trained agent are alike")
-    if Column.win in columns:
-        found.append(f"win: probability that a trial beats one of {rival}")
+    if Column.improvement in columns:
+        found.append(
+            f"probability of improvement: that a trial beats one of {rival}, equals counting half"
+        )
+    if any(trials.weighed for trials in content.problems.values()):
+        found.append(
+            "ranks and statistics over all tasks: by the reward of score and latency, which is "
+            "what these searches were for"
+        )
+    if Column.met in columns:
+        found.append(
+            "meets the budget: share of trials whose architecture is no slower than "
+            "hardware.limit_ms, or without one hardware.target_ms"
+        )
+    if Column.hypervolume in columns:
+        found.append(
+            "hypervolume: what a trial's front of score and latency covers, from the metric's "
+            "worst value and the slowest known network; where there are none, from a tenth of the "
+            "range beyond the worst on any front here; a trial without a front covers 0"
+        )
+    found += [f"not complete: {gap}" for gap in content.gaps]
     spread = any(not np.isnan(s.agent_min) for line in content.lines for s in line.shares)
     if spread and {Column.best, Column.top3, Column.top10} & columns:
         found.append("in brackets: the least and the most successful meta-trained agent")
@@ -252,7 +255,9 @@ def notes(content: Content) -> list[str]:
             "claims; trials of one meta-trained agent count as one unit, paired by seed"
         )
     if Figure.anytime in report.figures:
-        found.append("bands of the anytime figure: 95% bootstrap intervals of the mean over trials")
+        found.append(
+            "bands of anytime performance: 95% bootstrap intervals of the mean over trials"
+        )
     trained = {str(line.problem.search_task): line.meta for line in content.lines if line.meta}
     if trained:
         costs = ", ".join(f"{meta.agent_h:.0f} h for {task}" for task, meta in trained.items())

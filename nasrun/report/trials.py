@@ -1,6 +1,6 @@
 """The ``trials.csv`` of one sweep or several, checked and set out as arrays."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,18 +9,23 @@ import numpy as np
 
 from nasrun.errors import DataError
 from nasrun.files import read_csv
+from nasrun.report.pareto import volumes
 from nasrun.report.schema import SCORES, SHARED, measure
+from nasrun.report.sheet import plain
 from nasrun.spec import Metric
 from nasrun.streams import Floats, Ints
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
 TRIALS = "trials.csv"
 PROBLEM = ["space", "search_task", "task"]
 TRIAL = [*PROBLEM, "algorithm", "seed"]
 PROTOCOL = ["split", "fidelity", "run", "clock", "meta"]
-NUMBERS = ["rank", "simulated_s", "reward"]  # that every report reads besides its figure
+# That every report reads besides its figure.
+NUMBERS = ["rank", "simulated_s", "reward", "latency_ms"]
+AIM = ("device", "target_ms", "exponent", "exponent_above", "limit_ms")  # what a reward weighs by
+MET, HYPERVOLUME = "met", "hypervolume"  # columns that this package adds
 WHERE = ["file", "line"]  # of a row, in the frames of this module
 OLD = "val_acc_pct"  # a column of trials.csv until metric, val_score and test_score came
 SHOWN = 5  # offending rows that an error names
@@ -41,7 +46,7 @@ class Problem(NamedTuple):
     def __str__(self) -> str:
         """``cifar10``, or ``cifar10 -> cifar100`` where the architecture is scored elsewhere."""
         searched = self.search_task
-        return self.task if searched == self.task else f"{searched} -> {self.task}"
+        return plain(self.task if searched == self.task else f"{searched} -> {self.task}")
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,10 @@ class Trials:
 
     ``seeds (n,)``; ``figures (a, n)`` that the report is about, in the unit of their ``metric``;
     ``table_rank (a, n)`` of the found architectures; ``search_s (a, n)`` simulated seconds of the
-    search. NaN where unknown.
+    search; ``reward (a, n)`` that it maximised; ``latency_ms (a, n)`` of what it found; ``met (a,
+    n)`` whether that is within the latency budget, 1 or 0; ``hypervolume (a, n)`` of its front.
+    NaN where unknown. ``weighed``: latency was part of the search's aim, which was the same for
+    all, so that methods are ranked by the reward.
     """
 
     algorithms: tuple[str, ...]
@@ -59,6 +67,16 @@ class Trials:
     figures: Floats
     table_rank: Floats
     search_s: Floats
+    reward: Floats
+    latency_ms: Floats
+    met: Floats
+    hypervolume: Floats
+    weighed: bool = False
+
+    @property
+    def searched_for(self) -> Floats:
+        """``(a, n)`` what methods are ranked by, more being better: what the searches were for."""
+        return self.reward if self.weighed else self.oriented
 
     @property
     def oriented(self) -> Floats:
@@ -149,8 +167,12 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
         raise DataError(f"{path}: no column {', '.join(missing)}; nasrun's {TRIALS} has them")
 
 
-def as_numbers(frame: "DataFrame", figure: str) -> "DataFrame":
+def as_numbers(
+    frame: "DataFrame", figure: str, fronts: Sequence[Mapping[str, str]] = ()
+) -> "DataFrame":
     """The rows with numbers in place of texts in the columns that a report on ``figure`` reads.
+
+    ``met`` and ``hypervolume`` join them, the latter from the rows of ``pareto.csv``.
 
     Raises:
         DataError: a cell of them is neither empty nor a number; there is no such figure.
@@ -161,42 +183,72 @@ def as_numbers(frame: "DataFrame", figure: str) -> "DataFrame":
     columns = list(dict.fromkeys((figure, *NUMBERS)))
     empty = frame[columns].replace("", np.nan)
     try:
-        return frame.assign(seed=frame["seed"].astype(np.int64), **empty.astype(np.float64))
+        numbers = frame.assign(seed=frame["seed"].astype(np.int64), **empty.astype(np.float64))
+        return numbers.assign(**{MET: _met(numbers), HYPERVOLUME: volumes(frame, fronts)})
     except ValueError as error:
         raise DataError(f"{files}: seed, {', '.join(columns)} must be numbers ({error})") from None
 
 
 def by_problem(
-    frame: "DataFrame", figure: str, order: Sequence[str], may_differ: Sequence[str] = ()
+    frame: "DataFrame",
+    figure: str,
+    order: Sequence[str],
+    may_differ: Sequence[str] = (),
+    strict: bool = True,
 ) -> Mapping[Problem, Trials]:
     """Trials by problem, both in order of appearance; algorithms named in ``order`` come first.
 
-    ``may_differ`` names protocol columns that algorithms need not share.
+    ``may_differ`` names protocol columns that algorithms need not share. Where the report is not
+    ``strict``, trials that only some algorithms have are NaN for the others (see ``lacking``), and
+    only the metric must be shared.
 
     Raises:
-        DataError: an algorithm that lacks trials others have, or methods that were measured in
-            different ways.
+        DataError: methods that were measured in different ways; if strict, an algorithm that lacks
+            trials others have.
     """
-    must_share = ["metric", *(name for name in SHARED if name not in may_differ)]
-    _refuse_mixed(frame, must_share)
+    shared = [name for name in SHARED if strict and name not in may_differ]
+    _refuse_mixed(frame, ["metric", *shared])
     found = list(dict.fromkeys(frame["algorithm"]))
     algorithms = [name for name in order if name in found]
     algorithms += [name for name in found if name not in algorithms]
-    _refuse_ragged(frame, algorithms)
+    if strict:
+        _refuse_ragged(frame, algorithms)
     problems: dict[Problem, Trials] = {}
     for _, rows in frame.groupby(PROBLEM, sort=False):
+        columns = (figure, "rank", "simulated_s", "reward", "latency_ms", MET, HYPERVOLUME)
         tables = [
-            rows.pivot(index="seed", columns="algorithm", values=value)[algorithms]
-            for value in (figure, "rank", "simulated_s")
+            rows.pivot(index="seed", columns="algorithm", values=value).reindex(columns=algorithms)
+            for value in columns
         ]
         first = rows.iloc[0]
         problems[Problem.of(first)] = Trials(
             tuple(algorithms),
             tables[0].index.to_numpy(),
             measure(figure, first["metric"]),
-            *(table.to_numpy().T.copy() for table in tables),
+            *(table.to_numpy(np.float64).T.copy() for table in tables),
+            weighed=_weighed(rows, figure),
         )
     return problems
+
+
+def _weighed(rows: "DataFrame", figure: str) -> bool:
+    """Whether all searches of a problem maximised the same reward of score and latency."""
+    scored = rows[rows[figure].notna()]
+    aims = rows[[name for name in AIM if name in rows.columns]]
+    alike = aims.empty or len(aims.drop_duplicates()) == 1
+    return alike and scored["latency_ms"].notna().any() and scored["reward"].notna().all()
+
+
+def _met(frame: "DataFrame") -> "Series":
+    """Whether each row's latency is within its limit, or without one its target: 1, 0 or NaN."""
+    import pandas as pd
+
+    budget = pd.Series(np.nan, index=frame.index)
+    for column in ("limit_ms", "target_ms"):
+        if column in frame.columns:
+            budget = budget.fillna(pd.to_numeric(frame[column], errors="coerce"))
+    met = (frame["latency_ms"] <= budget).astype(np.float64)
+    return met.where(frame["latency_ms"].notna() & budget.notna())
 
 
 def _refuse_doubled(frame: "DataFrame") -> None:
@@ -231,15 +283,23 @@ def _names(rows: "DataFrame") -> str:
 
 def _refuse_ragged(frame: "DataFrame", algorithms: Sequence[str]) -> None:
     """Every algorithm must have played every problem with the same seeds."""
+    for gap in gaps(frame, algorithms):
+        raise DataError(
+            f"{', '.join(dict.fromkeys(frame['file']))}: {gap}: run them, or leave that algorithm "
+            "out"
+        )
+
+
+def gaps(frame: "DataFrame", algorithms: Sequence[str]) -> Iterator[str]:
+    """Which algorithm lacks which trials of a problem that others have."""
     for _, rows in frame.groupby(PROBLEM, sort=False):
         seeds = set(rows["seed"])
         for name in algorithms:
             lacking = sorted(seeds - set(rows.loc[rows["algorithm"] == name, "seed"]))
             if lacking:
-                raise DataError(
-                    f"{', '.join(dict.fromkeys(frame['file']))}: {name} on "
-                    f"{Problem.of(rows.iloc[0])} lacks {len(lacking)} of {len(seeds)} trials that "
-                    f"others have (seeds {_some(lacking)}): run them, or leave that algorithm out"
+                yield (
+                    f"{name} on {Problem.of(rows.iloc[0])} lacks {len(lacking)} of {len(seeds)} "
+                    f"trials that others have (seeds {_some(lacking)})"
                 )
 
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasrun.algorithms.archive import ROOM, Archive
-from nasrun.record.pareto import pareto_front
+from nasrun.report.pareto import pareto_front
 
 VALUE = st.one_of(st.integers(0, 3), st.just(np.nan))
 

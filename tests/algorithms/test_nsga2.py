@@ -8,7 +8,7 @@ from toys import Latency, Scoring, ToySpace, toy_problem
 from nasrun.algorithms.nsga2 import NSGA2, crowding_distance, non_dominated_rank
 from nasrun.errors import ConfigError
 from nasrun.hardware.base import KnownDevice
-from nasrun.record.pareto import pareto_front
+from nasrun.report.pareto import pareto_front
 from nasrun.spec import Phase
 from nasrun.streams import Streams
 

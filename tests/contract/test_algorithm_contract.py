@@ -11,7 +11,7 @@ from toys import Latency, ToyEvaluator, ToySpace, number, toy_experiment
 from nasrun.algorithms.base import SampleBased
 from nasrun.budget import Budget, Edge
 from nasrun.errors import UnsupportedError
-from nasrun.record.pareto import pareto_front
+from nasrun.report.pareto import pareto_front
 from nasrun.spec import metric_named
 
 pytestmark = pytest.mark.parametrize("name", ALGORITHMS)

@@ -13,7 +13,7 @@ NAN = np.nan
 def trials(figures, seeds=None):
     figures = np.array(figures, float)
     seeds = np.arange(figures.shape[1]) if seeds is None else np.array(seeds)
-    return Trials(("a", "b", "c")[: len(figures)], seeds, ACCURACY, figures, figures, figures)
+    return Trials(("a", "b", "c")[: len(figures)], seeds, ACCURACY, *[figures] * 7)
 
 
 def problem(task):

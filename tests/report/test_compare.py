@@ -14,7 +14,7 @@ def trials(*figures, metric=ACCURACY):
     array = np.array(figures, float)
     names = ("random", "rea", "tpe")[: len(array)]
     unknown = np.full(array.shape, NAN)
-    return Trials(names, np.arange(array.shape[1]), metric, array, unknown, unknown)
+    return Trials(names, np.arange(array.shape[1]), metric, array, *[unknown] * 6)
 
 
 def test_a_line_holds_the_sample_and_its_ranks():
@@ -23,14 +23,16 @@ def test_a_line_holds_the_sample_and_its_ranks():
     assert (random.summary.n, random.summary.mean) == (3, 2.0)
     assert (random.mean_rank, rea.mean_rank) == pytest.approx((5 / 3, 4 / 3))
     assert random.against is None
-    assert np.isnan([random.p_value, random.win, random.table_rank, random.difference]).all()
+    assert np.isnan(
+        [random.p_value, random.improvement, random.table_rank, random.difference]
+    ).all()
 
 
 def test_the_best_is_picked_for_each_problem():
     problems = {HERE: trials([1, 1, 1], [2, 2, 2]), THERE: trials([5, 5, 5], [2, 2, 2])}
     lines = compare(problems, {}, "best")
     assert [line.against for line in lines] == ["rea", "rea", "random", "random"]
-    assert [line.win for line in lines] == pytest.approx([0, NAN, NAN, 0], nan_ok=True)
+    assert [line.improvement for line in lines] == pytest.approx([0, NAN, NAN, 0], nan_ok=True)
 
 
 def test_holm_counts_all_comparisons_of_the_report():
@@ -61,7 +63,7 @@ def test_the_difference_from_a_published_figure():
 def test_where_less_is_better_the_lowest_ranks_first_and_is_the_best():
     problems = {HERE: trials([9, 8, 7], [1, 2, 3], metric=metric_named("error_pct"))}
     random, rea = compare(problems, {}, "best")
-    assert (random.against, random.win) == ("rea", 0.0)
+    assert (random.against, random.improvement) == ("rea", 0.0)
     assert (random.mean_rank, rea.mean_rank) == (2.0, 1.0)
     assert overall_ranks(problems) == {"random": 2.0, "rea": 1.0}
     assert rea.summary is not None

@@ -11,7 +11,7 @@ from nasrun.report.experiment import read_node, write_report
 
 LEADERBOARD = {
     "name": "board", "title": "A board", "against": "rea", "published": "nb201_baselines",
-    "columns": ["trials", "score", "interval", "table_rank", "mean_rank", "p_value", "win",
+    "columns": ["trials", "score", "interval", "table_rank", "mean_rank", "p_value", "improvement",
                 "published", "difference", "difference_se", "within"],
     "tolerance": 0.25, "notes": ["a remark"],
 }  # fmt: skip
@@ -63,7 +63,7 @@ def test_the_csv_has_every_figure_and_empty_cells_for_the_missing(folder):
     lines = rows(folder / "board.csv")
     assert set(lines) == {"random", "rea", "hyperband"}
     assert lines["rea"]["n"] == "20"
-    assert lines["rea"]["p_holm"] == lines["rea"]["win_probability"] == ""
+    assert lines["rea"]["p_holm"] == lines["rea"]["probability_of_improvement"] == ""
     assert float(lines["random"]["p_holm"]) >= float(lines["random"]["p_value"])
     assert lines["hyperband"]["published_mean"] == lines["hyperband"]["within_tolerance"] == ""
     assert lines["random"]["within_tolerance"] in ("yes", "no")
@@ -75,7 +75,8 @@ def test_markdown_has_a_table_per_task_and_the_overall_ranks(folder):
     assert page.startswith("# A board\n")
     assert "## cifar10\n" in page
     assert "## All tasks" in page
-    widths = {line.count("|") for line in page.split("## All tasks")[0].splitlines() if "|" in line}
+    table = page.split("## cifar10\n")[1].split("## All tasks")[0]
+    widths = {line.count("|") for line in table.splitlines() if "|" in line}
     assert widths == {13}
 
 

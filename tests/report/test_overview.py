@@ -14,7 +14,7 @@ REPORT = {"name": "r", "title": "t"}
 
 def trials(figures, seeds, metric=ACCURACY):
     figures = np.array(figures, float)
-    return Trials(("a", "b"), np.array(seeds), metric, figures, figures, figures)
+    return Trials(("a", "b"), np.array(seeds), metric, *[figures] * 7)
 
 
 def problem(task):
@@ -80,4 +80,4 @@ def test_agents_are_the_units_where_a_method_has_some(tmp_path):
     assert [(pair["algorithm"], pair["other"]) for pair in pairs] == [
         ("catch", "rea"), ("rea", "catch"),
     ]  # fmt: skip
-    assert float(pairs[0]["beats"]) + float(pairs[1]["beats"]) == 1
+    assert sum(float(pair["probability_of_improvement"]) for pair in pairs) == 1

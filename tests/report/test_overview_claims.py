@@ -15,7 +15,7 @@ def trials(catch, rea, seeds=None, metric=ACCURACY):
     figures = np.array([catch, rea], float)
     unknown = np.full(figures.shape, np.nan)
     seeds = np.arange(figures.shape[1]) if seeds is None else seeds
-    return {HERE: Trials(("catch", "rea"), seeds, metric, figures, unknown, unknown)}
+    return {HERE: Trials(("catch", "rea"), seeds, metric, figures, *[unknown] * 6)}
 
 
 def meta(**agents):

@@ -29,7 +29,7 @@ def test_every_experiment_has_a_sound_report_of_its_own_name(path):
         ({"colour": "red"}, "report.colour"),
         ({"tolerance": "close"}, "report.tolerance"),
         ({"columns": ["scores"]}, "report.columns"),
-        ({"figure": "val_acc_pct"}, "report.figure=val_acc_pct is none of val_score"),
+        ({"figure": "val_acc_pct"}, "report.figure=val_acc_pct is none of auto, val_score"),
         ({"columns": ["published"]}, "set published"),
         ({"columns": ["within"], "published": "nb201_baselines"}, "set report.tolerance"),
         ({"columns": ["p_value"]}, "set report.against"),
@@ -45,6 +45,18 @@ def test_a_wrong_report_is_refused(extra, message):
         parse_report({"name": "n", "title": "t", **extra})
 
 
-def test_a_report_needs_a_name():
-    with pytest.raises(ConfigError, match=r"report\.name"):
-        parse_report({"title": "t"})
+@pytest.mark.parametrize(
+    "name",
+    ["", "../victim/paper", "/tmp/paper", "a/b", "a\\b", ".hidden", "a\nb", "a{b}", "é", "trials",
+     "summary", "pareto", "evaluations", "x" * 101],
+)  # fmt: skip
+def test_a_name_that_is_no_plain_file_name_is_refused(name):
+    with pytest.raises(ConfigError, match=r"report\.name='.*' must be a plain file name"):
+        parse_report({"name": name})
+
+
+@pytest.mark.parametrize("key", ["columns", "figures"])
+def test_auto_stands_alone(key):
+    other = {"columns": "score", "figures": "box"}[key]
+    with pytest.raises(ConfigError, match=f"report.{key} has auto among others"):
+        parse_report({key: ["auto", other]})

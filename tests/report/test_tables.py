@@ -53,7 +53,7 @@ def line(text, label, after="cifar10"):
 def test_shares_come_with_their_spread_over_agents(folder):
     # Seeds 0 and 2 are agent 0's, with ranks 1 and 1; 1 and 3 are agent 1's, with 9 and 2.
     cells = line(shown(folder), "CATCH")
-    assert " ".join(cells[-6:]) == "50.0 [0-100] 75.0 [50-100] 100 [100-100]"
+    assert " ".join(cells[-6:]) == "50.0 [0–100] 75.0 [50–100] 100 [100–100]"
     assert line(shown(folder), "rea")[-3:] == ["0.0", "0.0", "0.0"]
     assert "least and the most successful meta-trained agent" in shown(folder)
 
@@ -105,7 +105,7 @@ def test_markdown_has_the_claims_and_the_totals(folder):
     write_report(folder, REPORT)
     page = (folder / "r.md").read_text(encoding="utf-8")
     totals = page.split("## All tasks\n\n")[1].splitlines()
-    assert totals[0] == "| method | sim. hours | publ. hours |"
+    assert totals[0] == "| method | simulated GPU hours | published GPU hours |"
     assert "| CATCH > rea | cifar10 | +1.50 | 2 agents | 0.250 | 0.250 |" in page
 
 
@@ -140,7 +140,12 @@ def per_metric(folder):
         for seed in range(3)
     ]
     write_trials(folder, rows)
-    return {"name": "b", "title": "t", "columns": ["score", "mean_rank", "win"], "against": "best"}
+    return {
+        "name": "b",
+        "title": "t",
+        "columns": ["score", "mean_rank", "improvement"],
+        "against": "best",
+    }
 
 
 def test_tasks_with_metrics_of_their_own_have_headers_and_decimals_of_their_own(tmp_path):
@@ -150,10 +155,10 @@ def test_tasks_with_metrics_of_their_own_have_headers_and_decimals_of_their_own(
     assert line(shown, "rea", after="text:")[1:] == ["58.12", "±", "0.12", "1.00"]
     assert line(shown, "random", after="images:")[1:] == ["0.6250", "±", "0.1250", "1.00"]
     page = (tmp_path / "b.md").read_text(encoding="utf-8")
-    assert "| method | test perplexity | mean rank | win vs best |" in page
-    assert "| method | test SSIM | mean rank | win vs best |" in page
+    assert "| method | test perplexity | mean rank | probability of improvement over best |" in page
+    assert "| method | test SSIM | mean rank | probability of improvement over best |" in page
     assert "text: lower is better (test perplexity)" in page
-    text, images = page.split("## images")
+    text, images = page.split("## text")[1].split("## images")
     assert text.index("| rea |") < text.index("| random |")  # the best mean stands first
     assert images.index("| random |") < images.index("| rea |")
     kept = table(tmp_path, "b.csv")

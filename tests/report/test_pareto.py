@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasrun.record.pareto import hypervolume, pareto_front
+from nasrun.report.pareto import hypervolume, pareto_front
 
 
 def points(objectives):

@@ -1,0 +1,160 @@
+"""The table of a paper: methods by rows, tasks by columns, the best in bold, tests as marks."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nasrun.report.content import Content
+from nasrun.report.schema import FIGURES, measure
+from nasrun.report.sheet import Sheet, spread
+from nasrun.report.stats import LEVEL, block_means, holm, paired_p_value
+from nasrun.report.trials import Problem, Trials
+from nasrun.spec import Metric
+from nasrun.streams import Floats
+
+NOT_WORSE = "†"  # beside a mean that the test cannot tell from the best one
+TITLE = "Methods by task"
+
+
+@dataclass(frozen=True)
+class PaperColumn:
+    """One figure on one problem: ``figures (a, n)`` of the algorithms, NaN where unknown."""
+
+    problem: Problem
+    metric: Metric
+    algorithms: tuple[str, ...]
+    figures: Floats
+
+    def best(self) -> int | None:
+        """The algorithm of the best mean; None where fewer than two have figures."""
+        means = self.metric.oriented(np.array([_mean(own) for own in self.figures]))
+        return int(np.nanargmax(means)) if (~np.isnan(means)).sum() > 1 else None
+
+
+def paper(content: Content) -> Sheet | None:
+    """The table; None where it would hold a single figure.
+
+    In every column the best mean is bold, and those that Wilcoxon's signed-rank test cannot tell
+    from it are marked; where a device weighed in the search, latency and reward stand beside the
+    report's figure.
+    """
+    columns = list(_columns(content))
+    methods = _methods(content)
+    if len(methods) * len(columns) < 2:
+        return None
+    marks = _marks(content, columns)
+    rows: list[list[str]] = []
+    bold: set[tuple[int, int]] = set()
+    for name in methods:
+        cells = [content.label(name)]
+        for number, column in enumerate(columns, start=1):
+            place = column.algorithms.index(name)
+            if column.best() == place:
+                bold.add((len(rows), number))
+            mark = NOT_WORSE if (number - 1, place) in marks else ""
+            cells.append(_cell(column, place) + mark)
+        rows.append(cells)
+    several = len({column.metric.title for column in columns}) > 1
+    heads = [
+        f"{column.problem}, {column.metric.title}" if several else str(column.problem)
+        for column in columns
+    ]
+    caption = _caption(content, columns, bool(bold))
+    return Sheet(TITLE, ["method", *heads], rows, bold=frozenset(bold), caption=caption)
+
+
+def _columns(content: Content) -> Iterator[PaperColumn]:
+    for problem, trials in content.problems.items():
+        yield PaperColumn(problem, trials.metric, trials.algorithms, trials.figures)
+        if trials.weighed:
+            yield from _weighed(problem, trials, content.report.figure)
+
+
+def _weighed(problem: Problem, trials: Trials, figure: str) -> Iterator[PaperColumn]:
+    others = {"latency_ms": trials.latency_ms, "reward": trials.reward}
+    for name, figures in others.items():
+        if name != figure:
+            metric = FIGURES.get(name) or measure(name, trials.metric.name)
+            yield PaperColumn(problem, metric, trials.algorithms, figures)
+
+
+def _methods(content: Content) -> list[str]:
+    """In the order of the labels, or else the best overall mean rank first."""
+    if content.report.labels:
+        order = {name: place for place, name in enumerate(content.report.labels)}
+        return sorted(content.played(), key=lambda name: order.get(name, len(order)))
+    return content.by_rank()
+
+
+def _marks(content: Content, columns: Sequence[PaperColumn]) -> set[tuple[int, int]]:
+    """``(column, algorithm)`` of the means that do not differ from the column's best."""
+    compared: list[tuple[int, int]] = []
+    p_values: list[float] = []
+    for number, column in enumerate(columns):
+        best = column.best()
+        for place in range(len(column.algorithms)) if best is not None else ():
+            if place != best:
+                compared.append((number, place))
+                p_values.append(_p_value(content, column, place, best))
+    adjusted = holm(np.array(p_values))
+    alike = zip(compared, adjusted, strict=True)
+    return {pair for pair, p_value in alike if p_value > 1 - LEVEL}
+
+
+def _p_value(content: Content, column: PaperColumn, place: int, best: int) -> float:
+    """Of the paired test; trials of one meta-trained agent count once."""
+    own, other = column.figures[place], column.figures[best]
+    agents = _agents(content, column, (place, best))
+    if not agents:
+        return paired_p_value(own, other)
+    seeds = content.problems[column.problem].seeds
+    differences = block_means(own - other, seeds, agents)
+    return paired_p_value(differences, np.zeros_like(differences))
+
+
+def _agents(content: Content, column: PaperColumn, places: Sequence[int]) -> int:
+    """How many meta-trained agents either of two algorithms has in common blocks; 0: none."""
+    names = {column.algorithms[place] for place in places}
+    found = {
+        line.meta.agents
+        for line in content.lines
+        if line.meta and line.problem == column.problem and line.algorithm in names
+    }
+    return int(np.gcd.reduce(list(found))) if found else 0
+
+
+def _mean(figures: Floats) -> float:
+    known = figures[~np.isnan(figures)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _cell(column: PaperColumn, place: int) -> str:
+    known = column.figures[place][~np.isnan(column.figures[place])]
+    if not len(known):
+        return "–"
+    std = float(known.std(ddof=1)) if len(known) > 1 else float("nan")
+    return spread(float(known.mean()), std, column.metric.decimals)
+
+
+def _caption(content: Content, columns: Sequence[PaperColumn], compared: bool) -> str:
+    counts = sorted(
+        {int((~np.isnan(own)).sum()) for column in columns for own in column.figures} - {0}
+    )
+    if not counts:
+        return "No figures."
+    trials = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
+    noun = "trial" if counts == [1] else "trials"
+    titles = list(dict.fromkeys(column.metric.title for column in columns))
+    what = titles[0] if len(titles) == 1 else "figures"
+    said = f"Mean ± standard deviation of {what} over {trials} {noun}"
+    if not compared:
+        return f"{said}."
+    unit = "seed"
+    if any(line.meta for line in content.lines):
+        unit = "seed, trials of one meta-trained agent averaged"
+    return (
+        f"{said}. Bold: best mean of a column; {NOT_WORSE}: does not differ from it (two-sided "
+        f"Wilcoxon signed-rank test paired by {unit}, level {1 - LEVEL:.2f}, Holm's correction "
+        "over all comparisons of this table; the best is picked on the same trials)."
+    )
