@@ -131,10 +131,8 @@ def explain(error: Exception, folder: Path) -> str:
     if isinstance(error, NasrunError):
         return str(error)
     if isinstance(error, MemoryError):
-        return (
-            f"the run does not fit into memory ({' '.join(str(error).split()) or 'out of memory'}): "
-            "lower cohort, or what is as large as that"
-        )
+        reason = " ".join(str(error).split()) or "out of memory"
+        return f"the run does not fit into memory ({reason}): lower cohort, or what is as large"
     return (
         f"this should not happen: {type(error).__name__}: {error}; the traceback is in "
         f"{folder / STATUS}, and debug=true prints it"

@@ -11,10 +11,10 @@ LONGEST = 100  # bytes; three names and a digest make a folder's, which may have
 
 
 def require_name(name: Any, where: str) -> None:
-    """Refuse a name that cannot be a folder's; ``where`` is the config key that holds it.
+    r"""Refuse a name that cannot be a folder's; ``where`` is the config key that holds it.
 
     Raises:
-        ConfigError: empty or too long, ``/``, ``\\`` or a control character in it, a dot in front.
+        ConfigError: empty or too long, ``/``, ``\`` or a control character in it, a dot in front.
     """
     if not isinstance(name, str):
         return  # the schema of its group will say so

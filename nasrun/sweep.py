@@ -179,7 +179,7 @@ def _close(sweep: _Sweep) -> int:
     failed = {job for job in collected.failed if _is_ours(sweep, collected.asked.get(job))}
     if (cut := left - len(failed)) > 0:
         what = f"{cut} of {len(sweep.jobs)} jobs are not done"
-        print(f"nasrun: {what}; go on with: {command_for(shown(place))}", file=sys.stderr)
+        print(f"nasrun: {what}; go on with: {command_for(shown(folder))}", file=sys.stderr)
     if failed and failed <= collected.mistakes and not collected.complete:
         return ConfigError.exit_code
     return NasrunError.exit_code if failed or left else 0

@@ -36,8 +36,9 @@ class Metric:
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
     def text(self, value: float) -> str:
-        """A value as a person reads it: with its decimals, or as ``1.234e+06`` where these would
-        show a row of digits or of zeros.
+        """A value as a person reads it.
+
+        With its decimals, or as ``1.234e+06`` where these would show a row of digits or of zeros.
         """
         plain = f"{value:.{self.decimals}f}"
         tiny = value != 0.0 and abs(value) < 10.0**-self.decimals and not self.unit
