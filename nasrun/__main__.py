@@ -128,6 +128,9 @@ def main() -> None:
         cause = error.__cause__  # Hydra wraps what a callback or a sweeper refuses
         wrapped = isinstance(cause, NasrunError)
         code = _refused(cause if wrapped else ConfigError(one_sentence(error)))
+    except BrokenPipeError:  # who read what we print has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
     except OSError as error:
         code = _refused(unwritable(Path(error.filename or "the output folder"), error))
     except SystemExit as error:

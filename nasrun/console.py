@@ -17,11 +17,12 @@ from nasrun.record.collect import Collected
 from nasrun.record.recorder import STATUS, read_status
 from nasrun.record.summary import GROUP, PROTOCOL
 from nasrun.report.schema import SCORES, measure
+from nasrun.screen import fitted, plus_minus
 from nasrun.spec import Metric, metric_named
 
 HOUR_S = 3600
 SPREADS = ("reward", "val_score", "test_score", "latency_ms", "hypervolume")
-WON = ("test_score", "latency_ms", "params_m")  # of the winner, besides the validation score
+WON = ("test_score", "latency_ms")  # of the winner, besides the validation score
 MOSTLY = 0.5  # share of failed measurements from which a table says that most failed
 Row = Mapping[str, str]
 Figures = Mapping[str, Row]  # rows of summary.csv of one search on one task, by figure
@@ -46,7 +47,7 @@ def show_job(folder: Path, job: Job) -> None:
         f"{failed:.1%} of the measurements failed" if failed else "",
         f"{duration_text(left_s)} left" if left_s else "",
     ]
-    print(", ".join(filter(None, said)), flush=True)
+    print(fitted(", ".join(filter(None, said))), flush=True)
 
 
 def _seeds(request: Mapping[str, Any]) -> str:
@@ -100,8 +101,9 @@ def show_sweep(folder: Path, collected: Collected, tables: Sequence[Any]) -> Non
     jobs = f"{collected.rows} rows of {collected.complete} finished jobs"
     wrote = f"wrote {_short(folder)}: {jobs}"
     console.print(wrote, soft_wrap=True, highlight=False, markup=False)
-    for job, reason in collected.failed.items():
-        print(f"failed: {job}: {reason}", file=sys.stderr)
+    for reason, jobs in _by_reason(collected.failed).items():
+        which = jobs[0] if len(jobs) == 1 else f"{len(jobs)} jobs, such as {jobs[0]}"
+        print(f"failed: {which}: {reason}", file=sys.stderr)
     for job in collected.unfinished:
         print(f"unfinished: {job}", file=sys.stderr)
 
@@ -112,6 +114,14 @@ def results_table(folder: Path) -> Table:
     if not (folder / STATUS).exists():
         return _sweep_table(summary)
     return _run_table(summary, _costs(folder))
+
+
+def _by_reason(failed: Mapping[str, str]) -> dict[str, list[str]]:
+    """Jobs by what went wrong."""
+    found: dict[str, list[str]] = {}
+    for job, reason in failed.items():
+        found.setdefault(reason, []).append(job)
+    return found
 
 
 def _run_table(summary: Sequence[Row], costs: Sequence[tuple[str, str]]) -> Table:
@@ -125,7 +135,9 @@ def _run_table(summary: Sequence[Row], costs: Sequence[tuple[str, str]]) -> Tabl
             [f"{first['split']}, {first['fidelity']}, run {first['run']}", *_mostly_failed(summary)]
         ),
     )
-    table.add_column("mean ± std, [95% CI of the mean]" if trials > 1 else "of the trial")
+    table.add_column(
+        f"mean {plus_minus()} std, [95% CI of the mean]" if trials > 1 else "of the trial"
+    )
     metrics = {row["metric"] for row in summary}
     for task, own in tasks.items():
         named = task if len(metrics) == 1 else f"{task}, {_measure(own['evaluations']).title}"
@@ -181,7 +193,8 @@ def _sweep_table(summary: Sequence[Row]) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,  # its narrow gaps leave room for names at 80 columns
         pad_edge=False,
-        title="mean ± std over trials; more in summary.csv",
+        padding=(0, 1, 0, 0),
+        title=f"mean {plus_minus()} std over trials; more in summary.csv",
         caption="\n".join(_mostly_failed(summary)) or None,
     )
     for name in ("algorithm", "task", *columns):
@@ -189,8 +202,8 @@ def _sweep_table(summary: Sequence[Row]) -> Table:
         if name in ("algorithm", "task"):
             table.add_column(name, overflow="fold")
         else:
-            widest = max(len(columns[name](own)) for own in groups.values())
-            table.add_column(name, justify="right", min_width=widest)  # figures stay whole
+            texts = [*name.split(), *(columns[name](own) for own in groups.values())]
+            table.add_column(name, justify="right", width=max(map(len, texts)))
     for (_, searched, task, algorithm, metric, *_), own in groups.items():
         where = task if task == searched else f"{searched} > {task}"
         if len(metrics) > 1:
@@ -252,7 +265,7 @@ def _spread(row: Row | None) -> str:
     if row is None:
         return "-"
     text = _measure(row).text
-    spread = f" ± {text(float(row['std']))}" if row["std"] else ""
+    spread = f" {plus_minus()} {text(float(row['std']))}" if row["std"] else ""
     return f"{text(float(row['mean']))}{spread}"
 
 

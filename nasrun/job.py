@@ -20,7 +20,7 @@ from nasrun import traces
 from nasrun.console import show_job, show_run
 from nasrun.errors import ConfigError, DataError, NasrunError
 from nasrun.files import atomic, read_csv, write_json
-from nasrun.jobs import this_job
+from nasrun.jobs import Job, this_job
 from nasrun.live import announce, live, reading
 from nasrun.locks import file_lock
 from nasrun.machine import end_as_worker
@@ -56,7 +56,12 @@ def play_job(config: DictConfig) -> float | None:
     except Exception as error:
         if not sweep and not isinstance(error, NasrunError) and config.debug is True:
             raise
-        print(f"nasrun: {explain(error, folder)}", file=sys.stderr)
+        reason = explain(error, folder)
+        if sweep:
+            job = _job_of(settings)
+            reason = job.excuse(reason)
+            job.ended()
+        print(f"nasrun: {reason}", file=sys.stderr)
         if config.debug is True:  # it may be anything that a user wrote
             traceback.print_exc()
         _note_failure(folder, error, settings.overrides.task if sweep else None)
@@ -68,9 +73,7 @@ def play_job(config: DictConfig) -> float | None:
 def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) -> float:
     sources = [source for source in settings.runtime.config_sources if source.schema == "file"]
     experiment = configs.check(config, [Path(source.path) / "task" for source in sources])
-    job = None
-    if sweep:
-        job = this_job(Path(settings.sweep.dir), settings.job.num, settings.overrides.task)
+    job = _job_of(settings) if sweep else None
     with reading(experiment, job):
         opened = experiment.opened()
         files = opened.files
@@ -95,6 +98,10 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
         show_run(folder)
     rewards = [float(row["reward"]) for row in read_csv(folder / "trials.csv") if row["reward"]]
     return sum(rewards) / len(rewards) if rewards else math.nan
+
+
+def _job_of(settings: HydraConf) -> Job:
+    return this_job(Path(settings.sweep.dir), settings.job.num, settings.overrides.task)
 
 
 def _request(identity: Mapping[str, Any], settings: HydraConf) -> Request:

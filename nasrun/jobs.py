@@ -13,6 +13,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from nasrun.record.request import TRIALS, key_of
 
@@ -26,7 +27,7 @@ class Jobs:
     """The jobs that a process launches.
 
     ``before`` of ``total`` were done when it began, at ``began`` seconds since the epoch;
-    ``swept``: the keys in which they differ.
+    ``swept``: the keys in which they differ; ``said``: reasons to fail that were said before.
     """
 
     total: int
@@ -34,6 +35,7 @@ class Jobs:
     began: float
     pid: int
     swept: tuple[str, ...]
+    said: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ class Job:
     def text(self) -> str:
         """Such as ``job 3 of 12``."""
         return "job" if self.jobs is None else f"job {self.number} of {self.jobs.total}"
+
+    def excuse(self, reason: str) -> str:
+        """What to say when it failed for this reason: not again what was said before."""
+        known = self.jobs is not None and reason in self.jobs.said
+        return f"{self.text} cannot be played, as said above" if known else f"{self.text}: {reason}"
 
     @property
     def alone(self) -> bool:
@@ -79,7 +86,11 @@ class Job:
 
 @contextmanager
 def numbered(
-    folder: Path, total: int, before: int, jobs: Sequence[Sequence[str]]
+    folder: Path,
+    total: int,
+    before: int,
+    jobs: Sequence[Sequence[str]] = (),
+    said: Sequence[str] = (),
 ) -> Generator[None]:
     """Number the jobs that are launched inside the block.
 
@@ -88,8 +99,9 @@ def numbered(
         total: number of jobs of the sweep.
         before: those of them that are done.
         jobs: overrides of all of them.
+        said: reasons for which some will fail, of which the person knows.
     """
-    own = Jobs(total, before, time.time(), os.getpid(), _swept(jobs))
+    own = Jobs(total, before, time.time(), os.getpid(), _swept(jobs), tuple(said))
     os.environ[VARIABLE] = json.dumps(asdict(own))
     try:
         yield
@@ -114,5 +126,5 @@ def this_job(folder: Path, number: int, overrides: Sequence[str]) -> Job:
     return Job(folder, number + 1 + (jobs.before if jobs else 0), tuple(overrides), jobs)
 
 
-def _parsed(content: Mapping[str, object]) -> Jobs:
-    return Jobs(**{**content, "swept": tuple(content["swept"])})  # pyright: ignore[reportArgumentType, reportCallIssue]
+def _parsed(content: Mapping[str, Any]) -> Jobs:
+    return Jobs(**{**content, **{key: tuple(content[key]) for key in ("swept", "said")}})

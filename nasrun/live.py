@@ -254,16 +254,16 @@ class _Screen:
         self._stage = self._stages.texts(stages) if stages else ("", "")
 
     def _lines(self) -> RenderableType:
+        reached = ", ".join(filter(None, (self._trials, self._left)))
         head = Table.grid(padding=(0, 1))
         head.add_column(no_wrap=True, overflow="ellipsis")
         head.add_column(width=BAR)
-        head.add_column(no_wrap=True)
-        reached = ", ".join(filter(None, (self._trials, self._left)))
+        head.add_column(no_wrap=True, min_width=len(reached))
         bar = ProgressBar(1.0, self._pace.share, width=BAR)
         head.add_row(Text(self._label), bar, Text(reached))
         below = Table.grid(padding=(0, 1))
         below.add_column(no_wrap=True, overflow="ellipsis")
-        below.add_column(no_wrap=True)
+        below.add_column(no_wrap=True, min_width=len(self._stage[1]))
         for text, left in ((self._figures, ""), self._stage):
             if text:
                 below.add_row(Text(f"  {text}" + ("," if left else "")), Text(left))

@@ -11,9 +11,12 @@ import sys
 import textwrap
 import traceback
 import warnings
+from io import TextIOWrapper
 from types import TracebackType
 
-ASCII = {"±": "+/-", "–": "-", "—": "-", "…": "...", "×": "x", "·": "*", "≤": "<=", "≥": ">="}
+# What stands for a character that a stream's encoding lacks: dashes, ellipsis, times, dot, <=, >=.
+ASCII = {"±": "+/-", "\u2013": "-", "\u2014": "-", "\u2026": "...", "\u00d7": "x", "\u00b7": "*",
+         "\u2264": "<=", "\u2265": ">="}  # fmt: skip
 ERRORS = "nasrun.ascii"  # how a stream writes what its encoding lacks
 IN_PLAIN_WORDS = "nasrun: interrupted; start the same command again to go on"
 
@@ -26,7 +29,7 @@ def prepare() -> None:
     """
     codecs.register_error(ERRORS, _in_ascii)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=ERRORS)
     if not sys.warnoptions and "PYTHONWARNINGS" not in os.environ:
         os.environ["PYTHONWARNINGS"] = "ignore"  # of worker processes
@@ -40,6 +43,28 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
         raise error
     text = error.object[error.start : error.end]
     return "".join(ASCII.get(letter, "?") for letter in text), error.end
+
+
+def plus_minus() -> str:
+    """The sign between a mean and its standard deviation, as standard output can show it."""
+    try:
+        "±".encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return ASCII["±"]
+    return "±"
+
+
+def fitted(text: str, indent: int = 4) -> str:
+    """A sentence as it fits the terminal; on one line where standard output is none."""
+    if not sys.stdout.isatty():
+        return text
+    return textwrap.fill(
+        text,
+        max(40, shutil.get_terminal_size().columns),
+        subsequent_indent=" " * indent,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def stay_calm() -> None:
@@ -84,14 +109,4 @@ class ScreenHandler(logging.Handler):
         text = f"[{stamp}] {level}{record.getMessage()}"
         if record.exc_info:
             text = f"{text}\n{when.formatException(record.exc_info)}"
-        if not on_terminal:
-            return text
-        columns = max(40, shutil.get_terminal_size().columns)
-        return textwrap.fill(
-            text,
-            columns,
-            subsequent_indent=" " * 11,
-            break_on_hyphens=False,
-            replace_whitespace=False,
-            break_long_words=False,
-        )
+        return fitted(text, indent=11)

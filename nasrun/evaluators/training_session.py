@@ -131,8 +131,8 @@ class TrainingSession(Session):
 
     def _train_side_by_side(self, missing: Sequence[TrainingRequest], workers: Workers) -> None:
         with stage(f"{_kind(missing)} of {len(missing)} networks"):
-            for done in workers.train(missing):
-                tell(done / len(missing), lambda done=done: f"{done} done")
+            for done, share in workers.train(missing):
+                tell(share, lambda done=done: f"{done} done")
 
     def final_metric(self, task: Task) -> Metric:
         """Of what networks are trained for, whatever tables say of the task."""

@@ -70,7 +70,7 @@ class OptunaSweeper(FolderSweeper):
         whole = tuning.settings.configurations * len(tuning.settings.tasks) + reports
         told = [each for each in study.configurations() if each.state.is_finished()]
         done = len(told) * len(tuning.settings.tasks)
-        with numbered(folder, whole, done, []):
+        with numbered(folder, whole, done):
             return self._tune_and_report(tuning, study)
 
     def _tune_and_report(self, tuning: "Tuning", study: "SharedStudy") -> Sequence[Any]:

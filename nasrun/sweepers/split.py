@@ -3,6 +3,8 @@
 import logging
 import math
 import shutil
+import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -23,6 +25,7 @@ from nasrun.sweepers.plan import Overrides, Plan, Wanted, make_plan
 log = logging.getLogger(__name__)
 SPLIT = "sweep.split"
 MOST_JOBS = 100_000
+HERE = (".BasicLauncher", ".JoblibLauncher")  # launchers whose jobs see the files that we see
 
 
 class SplitSweeper(FolderSweeper):
@@ -43,6 +46,7 @@ class SplitSweeper(FolderSweeper):
         super().__init__()
         self.params = params or {}
         self.max_batch_size = max_batch_size
+        self._examples: dict[Overrides, DictConfig] = {}  # a config of each family of jobs
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """Launch what is left to do; returns what the launched jobs returned, by batch.
@@ -50,7 +54,7 @@ class SplitSweeper(FolderSweeper):
         Raises:
             ConfigError: ``resume`` names no sweep, there is nothing to play, or two jobs share a
                 trial.
-            NasrunError: the launcher gave up before its jobs ended.
+            NasrunError: the launcher gave up before its jobs ended, or no job can read its files.
         """
         # Late: Hydra imports this module in every program.
         from nasrun.record.earlier_data import note_earlier_data
@@ -62,9 +66,10 @@ class SplitSweeper(FolderSweeper):
         folder = self._folder()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         conf = conf_hash((s.schema, s.path) for s in self.config.hydra.runtime.config_sources)
-        known = _known(list(found_jobs(folder)), conf) if split == 1 else {}
-        wanted = list(self._wanted(arguments, known))
+        before = list(found_jobs(folder))
+        wanted = list(self._wanted(arguments, _known(before, conf) if split == 1 else {}))
         make_plan(wanted, [], split, conf)  # refuses what cannot be before there is a folder
+        said = self._said_before(make_plan(wanted, before, split, conf))
         with ExitStack() as claims:
             with planning(folder):
                 found = with_claims(folder, found_jobs(folder))
@@ -76,7 +81,29 @@ class SplitSweeper(FolderSweeper):
                     note_earlier_data(folder, found)
                     claims.enter_context(claimed(folder, requests(plan.launch, wanted, conf)))
             sweep.expect(plan.jobs)
-            return self._launch_all(plan)
+            return self._launch_all(plan, said)
+
+    def _said_before(self, plan: Plan) -> list[str]:
+        """Say which jobs cannot read what they need; returns the sentences.
+
+        Raises:
+            NasrunError: none of them can. Nothing is played, and nothing left behind.
+        """
+        assert self.config is not None
+        if len(plan.launch) < 2 or not str(self.config.hydra.launcher._target_).endswith(HERE):
+            return []  # another machine may have other files
+        from nasrun.sweepers.inputs import unreadable
+
+        families = [wording(job, without=TRIALS) for job in plan.launch]
+        wanted = {family: self._examples[family] for family in families if family in self._examples}
+        refusals = unreadable(wanted)
+        if refusals and all(family in refusals for family in families):
+            raise next(iter(refusals.values()))
+        counts = Counter(str(refusals[family]) for family in families if family in refusals)
+        for sentence, jobs in counts.items():
+            what = f"{jobs} of {len(families)} jobs cannot be played"
+            print(f"nasrun: {what}: {sentence}", file=sys.stderr)
+        return list(counts)
 
     def _wanted(self, arguments: Sequence[str], known: dict[Overrides, range]) -> Iterator[Wanted]:
         """The jobs of the command line, each composed unless its like is known to be sound."""
@@ -111,13 +138,14 @@ class SplitSweeper(FolderSweeper):
     def _composed(self, overrides: Overrides) -> Wanted:
         """A job with its trials; what they cannot be, the job itself will refuse."""
         config = self._compose([*overrides, MULTIRUN])
+        self._examples[wording(overrides, without=TRIALS)] = config
         return Wanted(overrides, trials_of(config), _hash_of(config))
 
-    def _launch_all(self, plan: Plan) -> list[Sequence[JobReturn]]:
+    def _launch_all(self, plan: Plan, said: Sequence[str]) -> list[Sequence[JobReturn]]:
         """Hand the jobs that are left to the launcher, a batch at a time."""
         done = len(plan.jobs) - len(plan.launch)
         log.info("%d jobs, %d of them done", len(plan.jobs), done)
-        with numbered(self._folder(), len(plan.jobs), done, plan.jobs):
+        with numbered(self._folder(), len(plan.jobs), done, plan.jobs, said):
             return self._launch_batches(plan)
 
     def _launch_batches(self, plan: Plan) -> list[Sequence[JobReturn]]:
