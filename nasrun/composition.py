@@ -145,7 +145,7 @@ def _require_targets(config: DictConfig) -> None:
             require_own_target(OmegaConf.select(config, where), where.removesuffix("._target_"))
         elif where.split(".")[1] in LOGGING:
             if key in ("class", "()"):
-                require_own_target(text, where, "logging", "colorlog", "nasrun")
+                require_own_target(text, where, "logging", "colorlog", "nasrun.screen")
             elif text.startswith("ext://") and text not in STREAMS:
                 raise ConfigError(f"{where} can be {' or '.join(STREAMS)}, got {text}")
 

@@ -32,7 +32,7 @@ def show_run(folder: Path) -> None:
     """Print the table of a finished run, its winner, and where it was written."""
     best, console = read_json(folder / "best.json"), Console()
     console.print(results_table(folder))
-    for line in [*_winner(best), f"files: {_files(folder)}", f"wrote {_short(folder)}"]:
+    for line in [*_winner(best), *_files(folder), f"wrote {_short(folder)}"]:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
@@ -74,11 +74,13 @@ def _winner(best: Mapping[str, Any] | None) -> list[str]:
     ]
 
 
-def _files(folder: Path) -> str:
-    """What of a run's folder a person may want next."""
-    named = ["best.json"] if read_json(folder / "best.json") is not None else []
-    named += [name for name in ("pareto.csv", "networks") if (folder / name).exists()]
-    return ", ".join([*named, "trials.csv", "evaluations.csv", "summary.csv"])
+def _files(folder: Path) -> list[str]:
+    """What of a run's folder a person may want next, and what draws the winner."""
+    found = read_json(folder / "best.json") is not None
+    more = [name for name in ("pareto.csv", "networks") if (folder / name).exists()]
+    named = [*(["best.json"] if found else []), *more, "trials.csv", "summary.csv"]
+    drawn = [f"drawn by: nasrun show {_short(folder)}"] if found else []
+    return [f"files: {', '.join(named)}", *drawn]
 
 
 def _costs(folder: Path) -> list[tuple[str, str]]:

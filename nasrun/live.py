@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -190,7 +190,7 @@ def live(
     if job is not None:
         label = f"{job.text}: {label}"
     if console.is_terminal and (job is None or job.alone):
-        with _Screen(pace, label).shown(console, transient=job is not None) as watch:
+        with Screen(pace, label).shown(console, transient=job is not None) as watch:
             yield watch
         return
     yield from _logged(pace, label, logging.INFO if job is None else logging.DEBUG)
@@ -219,7 +219,7 @@ class StagePace:
         return ", ".join(stage.text for stage in stages), left
 
 
-class _Screen:
+class Screen:
     """The lines of a terminal: a bar, the search's figures, and what else is under way."""
 
     def __init__(self, pace: Pace, label: str) -> None:
@@ -232,42 +232,46 @@ class _Screen:
         """Show the lines while the block works."""
         lines = Live(
             console=console,
-            get_renderable=self._lines,
+            get_renderable=lambda: self,
             transient=transient,
             redirect_stdout=sys.stdout.isatty(),  # else it is a file's, which the log is for
             refresh_per_second=8,
         )
-        with lines, heard_by(self._hear):
-            yield self._watch
+        with lines, heard_by(self.hear):
+            yield self.watch
             self._left, self._stage = f"took {duration_text(self._pace.total_s)}", ("", "")
 
-    def _watch(self, finished: int, evaluations: int, best: float) -> None:
+    def watch(self, finished: int, evaluations: int, best: float) -> None:
+        """Take note of how far the search is."""
         self._pace.watch(finished, evaluations, best)
         self._trials, self._figures = self._pace.trials_text(), self._pace.figures_text()
         self._left = self._pace.left_text()
 
-    def _hear(self, stages: Sequence[Stage]) -> None:
+    def hear(self, stages: Sequence[Stage]) -> None:
+        """Take note of what is under way, now and then."""
         now, name = self._pace.clock(), stages[0].name if stages else ""
         if name == self._name and now < self._due:
             return
         self._name, self._due = name, now + HEAR_EVERY_S
         self._stage = self._stages.texts(stages) if stages else ("", "")
 
-    def _lines(self) -> RenderableType:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """What stands there now; where a line is too long, its name or its words give way."""
+        width = options.max_width
         reached = ", ".join(filter(None, (self._trials, self._left)))
-        head = Table.grid(padding=(0, 1))
-        head.add_column(no_wrap=True, overflow="ellipsis")
-        head.add_column(width=BAR)
-        head.add_column(no_wrap=True, min_width=len(reached))
+        head = Table.grid(padding=(0, 1, 0, 0))
+        label = min(len(self._label), max(1, width - BAR - len(reached) - 2))
+        for column in (label, BAR, len(reached)):
+            head.add_column(no_wrap=True, overflow="ellipsis", width=column)
         bar = ProgressBar(1.0, self._pace.share, width=BAR)
-        head.add_row(Text(self._label), bar, Text(reached))
-        below = Table.grid(padding=(0, 1))
-        below.add_column(no_wrap=True, overflow="ellipsis")
-        below.add_column(no_wrap=True, min_width=len(self._stage[1]))
+        head.add_row(Text(self._label), bar, reached)
+        yield head
         for text, left in ((self._figures, ""), self._stage):
+            end = f", {left}" if left else ""
+            line = Text(f"  {text}", no_wrap=True)
+            line.truncate(max(1, width - len(end)), overflow="ellipsis")
             if text:
-                below.add_row(Text(f"  {text}" + ("," if left else "")), Text(left))
-        return Group(head, below)
+                yield line.append(end)
 
 
 def _logged(pace: Pace, label: str, edge: int) -> Generator[Watch]:
@@ -287,6 +291,8 @@ def _logged(pace: Pace, label: str, edge: int) -> Generator[Watch]:
         before, name = name, under_way[0].name if under_way else name
         if name not in (before, *QUIET):
             log.log(edge, "%s: %s begins", label, name)
+        if under_way:
+            stages.left_s(under_way)  # timed from its beginning
         if under_way and pace.total_s >= due_s:
             due_s = pace.total_s + LOG_EVERY_S
             parts = (pace.trials_text(), *stages.texts(under_way))

@@ -15,8 +15,10 @@ from io import TextIOWrapper
 from types import TracebackType
 
 # What stands for a character that a stream's encoding lacks: dashes, ellipsis, times, dot, <=, >=.
-ASCII = {"±": "+/-", "\u2013": "-", "\u2014": "-", "\u2026": "...", "\u00d7": "x", "\u00b7": "*",
-         "\u2264": "<=", "\u2265": ">="}  # fmt: skip
+ASCII = {
+    "±": "+/-", "\u2013": "-", "\u2014": "-", "\u2212": "-", "\u2026": "...", "\u00d7": "x",
+    "\u00b7": "*", "\u2264": "<=", "\u2265": ">=",
+}  # fmt: skip
 ERRORS = "nasrun.ascii"  # how a stream writes what its encoding lacks
 IN_PLAIN_WORDS = "nasrun: interrupted; start the same command again to go on"
 

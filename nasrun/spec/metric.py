@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from nasrun.errors import ConfigError
 from nasrun.streams import Floats
 
-LONG = 1e6  # from which a value is written with an exponent
+LONG = 11  # characters of a value; one of more is written with an exponent
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class Metric:
         """Label and unit, such as ``accuracy (%)``."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
-    def text(self, value: float) -> str:
-        """A value as a person reads it.
+    def text(self, value: float, sign: str = "") -> str:
+        """A value as a person reads it: with its decimals.
 
-        With its decimals, or as ``1.234e+06`` where these would show a row of digits or of zeros.
+        As ``1.234e+06`` where these would show a row of digits, or of zeros.
         """
-        plain = f"{value:.{self.decimals}f}"
+        plain = f"{value:{sign}.{self.decimals}f}"
         tiny = value != 0.0 and abs(value) < 10.0**-self.decimals and not self.unit
-        return f"{value:.3e}" if tiny or abs(value) >= LONG else plain
+        return f"{value:{sign}.3e}" if tiny or len(plain) > LONG else plain
 
 
 # Half of the second decimal, to which the coarsest published files are rounded, and a little for

@@ -215,19 +215,19 @@ class Pair:
 
 def _spread(figures: Floats, shown: Metric) -> str:
     known = figures[~np.isnan(figures)]
-    spread = f" ± {known.std(ddof=1):.{shown.decimals}f}" if len(known) > 1 else ""
-    return f"{known.mean():.{shown.decimals}f}{spread}"
+    spread = f" ± {shown.text(known.std(ddof=1))}" if len(known) > 1 else ""
+    return f"{shown.text(known.mean())}{spread}"
 
 
 def _difference(figures: Floats, shown: Metric) -> str:
     known = figures[~np.isnan(figures)]
     if not len(known):
         return "-"
-    mean = f"{known.mean():+.{shown.decimals}f}"
+    mean = shown.text(known.mean(), "+")
     low, high = (float(end[0]) for end in bootstrap_ci(known[:, None]))
     if np.isnan(low):
         return mean
-    return f"{mean}\n[{low:+.{shown.decimals}f}, {high:+.{shown.decimals}f}]"
+    return f"{mean}\n[{shown.text(low, '+')}, {shown.text(high, '+')}]"
 
 
 def _p(p: float) -> str:

@@ -72,7 +72,7 @@ def _figures(best: Found) -> Iterator[str]:
     for name in FIGURES:
         if best.row.get(name):
             shown = measure(name, best.row["metric"])
-            yield f"{shown.title}: {float(best.row[name]):.{shown.decimals}f}"
+            yield f"{shown.title}: {shown.text(float(best.row[name]))}"
 
 
 def _curves(folder: Path) -> Mapping[str, Mapping[str, Curve]]:
