@@ -103,7 +103,7 @@ def test_failed_measurements_are_shown_where_there_are_some(
     said = [line.split()[-1] for line in one if line.startswith("failed measurements")]
     assert said == ([f"{100 * share:.1f}"] if share else [])
     (row,) = [line.split() for line in many if line.startswith("random ")]
-    shown = [line for line in many if line.startswith("algorithm ")][0].endswith("%")
+    shown = next(line for line in many if line.startswith("algorithm ")).endswith("%")
     assert shown == (share > 0)
     assert not share or row[-1] == f"{100 * share:.1f}"
     sentence = f"{share:.0%} of the measurements of random on toy failed"

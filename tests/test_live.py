@@ -1,7 +1,6 @@
 import io
 import logging
 import os
-import re
 from dataclasses import replace
 from pathlib import Path
 

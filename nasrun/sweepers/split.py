@@ -141,7 +141,7 @@ class SplitSweeper(FolderSweeper):
         self._examples[wording(overrides, without=TRIALS)] = config
         return Wanted(overrides, trials_of(config), _hash_of(config))
 
-    def _launch_all(self, plan: Plan, said: Sequence[str]) -> list[Sequence[JobReturn]]:
+    def _launch_all(self, plan: Plan, said: Sequence[str] = ()) -> list[Sequence[JobReturn]]:
         """Hand the jobs that are left to the launcher, a batch at a time."""
         done = len(plan.jobs) - len(plan.launch)
         log.info("%d jobs, %d of them done", len(plan.jobs), done)
