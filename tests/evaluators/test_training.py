@@ -199,7 +199,7 @@ def test_small_networks_have_one_thread_in_a_process_of_many_too(tmp_path, monke
     monkeypatch.setattr(workers, "ProcessPoolExecutor", lambda *given: arguments.extend(given[3]))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     training(tmp_path, parallel=2, threads=None)
-    _, device, threads, _ = arguments
+    _, device, threads, *_ = arguments
     assert threads == 4
     assert device.threads is None  # by which a cache knows that nobody asked for a number
     arguments.clear()
