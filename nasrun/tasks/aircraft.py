@@ -67,7 +67,10 @@ def _read_list(path: Path) -> list[tuple[str, str]]:
     try:
         lines = data.decode("utf-8").splitlines()
         pairs = [line.split(" ", 1) for line in lines if line]
-        return [(number, label.strip()) for number, label in pairs]
+        rows = [(number, label.strip()) for number, label in pairs]
+        if not rows or not all(number.isdecimal() and label for number, label in rows):
+            raise ValueError("a line without, or no line at all")
+        return rows
     except ValueError as error:
         raise DataError(
             f"{path}: expected lines of a number and a label ({error}); get the folder again"
