@@ -235,6 +235,10 @@ FILES = {
     ),
     "pickle in a tar": lambda harm: tarred("n/1.pbz2", bz2.compress(pickle.dumps(Harm(harm)))),
     "pickle cut short": lambda harm: pickle.dumps(Harm(harm))[:-3],
+    "pickle of a far place": lambda _: b"\x80\x02]r" + struct.pack("<I", 2**27) + b".",
+    "pickle of a far place in bzip2": lambda _: bz2.compress(
+        b"\x80\x02]r" + struct.pack("<I", 2**27) + b"."
+    ),
     "pickle of a long text": lambda _: b"\x80\x04\x8d" + struct.pack("<Q", HUGE),
 }  # fmt: skip
 NODES = {
