@@ -10,7 +10,7 @@ from nasrun.errors import DataError
 
 PLACES = 2**24  # for which Python claims a quarter of a GiB
 STOP, PUT, LONG_PUT = b".pr"
-# Opcodes of a fixed length, as many as follow each other; LONG_BINPUT (r) with a place below PLACES.
+# Opcodes of a fixed length, as many as follow each other; LONG_BINPUT (r) with a near place.
 FIXED = re.compile(
     rb"(?:[()012NQRabdelostu}\]\x81\x85-\x89\x8f-\x94\x97\x98]|[Kqh\x80\x82].|[M\x83].{2}"
     rb"|[Jj\x84].{4}|[G\x95].{8}|r.{3}\x00)*+",
