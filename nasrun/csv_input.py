@@ -4,6 +4,7 @@ import csv
 import io
 import math
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +34,9 @@ class CsvInput:
         """
         places = [place for place, own in enumerate(self.header) if own == name]
         if not places:
-            found = ", ".join(self.header)
-            raise DataError(f"{self.path}: expected a column {name!r}, found only {found}")
+            raise DataError(
+                f"{self.path}: expected a column {name!r}, found only {in_short(self.header)}"
+            )
         if len(places) > 1:
             numbers = " and ".join(str(place + 1) for place in places)
             raise DataError(
@@ -95,13 +97,18 @@ def read_csv_input(data: bytes, path: Path, cure: str) -> CsvInput:
         raise DataError(f"{path}: the file is empty; {cure}")
     (_, header), *content = numbered
     if not content:
-        names = ", ".join(name.strip() for name in header)
-        raise DataError(f"{path}: there is no row below the header ({names}); {cure}")
+        raise DataError(f"{path}: there is no row below the header ({in_short(header)}); {cure}")
     for line, row in content:
         if len(row) != len(header):
             raise DataError(f"{path}, line {line}: expected {len(header)} cells, found {len(row)}")
     lines, rows = [line for line, _ in content], [row for _, row in content]
     return CsvInput(path, [name.strip() for name in header], rows, lines)
+
+
+def in_short(names: Sequence[str]) -> str:
+    """Names of columns for a sentence: the first ones, and of each what a reader can take in."""
+    shown = [name.strip()[:60] for name in names[:50]]
+    return ", ".join(shown) + (f" and {len(names) - 50} more" if len(names) > 50 else "")
 
 
 def _decoded(data: bytes) -> str:

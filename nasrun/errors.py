@@ -2,9 +2,15 @@
 
 
 class NasrunError(Exception):
-    """A refusal that one sentence explains: what was expected, what was found, what to do."""
+    """A refusal that one sentence explains: what was expected, what was found, what to do.
+
+    It stands on one line, whatever the libraries say whose words it quotes.
+    """
 
     exit_code = 1
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(" ".join(filter(None, map(str.strip, sentence.splitlines()))))
 
 
 class ConfigError(NasrunError):

@@ -116,11 +116,10 @@ def read_csv(path: Path, columns: Sequence[str] | None = None) -> list[dict[str,
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)
-            rows = list(reader)
+            found, rows = tuple(reader.fieldnames or ()), list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
-    if columns is not None and tuple(reader.fieldnames or ()) != tuple(columns):
-        found = reader.fieldnames or ()
+    if columns is not None and found != tuple(columns):
         missing = [name for name in columns if name not in found] or "another order"
         raise DataError(
             f"{path}: expected the columns of this version of nasrun, found a file without "

@@ -17,12 +17,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import IO, TYPE_CHECKING, Any
 
 from nasrun.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MIB = 2**20
 WHOLE = 4096 * MIB  # bytes of a file that is read at once; the largest are ImageNet's at 64 pixels
@@ -146,12 +146,14 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int | None = None) -
         return read_up_to(stream, f"{archive.filename}: {name}", limit)
 
 
-def read_npy(data: bytes) -> NDArray[Any]:
+def read_npy(data: bytes) -> "NDArray[Any]":
     """The array of a ``.npy`` file, of numbers alone.
 
     Raises:
         ValueError: another format, Python objects, or not as many bytes as its shape needs.
     """
+    import numpy as np  # late: the entry point needs other functions of this file
+
     stream = io.BytesIO(data)
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0

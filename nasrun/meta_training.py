@@ -66,7 +66,7 @@ def _image_files(session: MetaSession, epochs: int) -> dict[str, str]:
     return {
         f"{name}/{file}": digest
         for name, task in tasks.items()
-        for file, digest in task.load().files.items()
+        for file, digest in task.files.items()
     }
 
 

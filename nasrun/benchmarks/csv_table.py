@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nasrun.benchmarks.source import Source
 from nasrun.benchmarks.table import Column, Frame
-from nasrun.csv_input import read_csv_input
+from nasrun.csv_input import in_short, read_csv_input
 from nasrun.errors import ConfigError, DataError
 from nasrun.input_files import read_bytes
 
@@ -22,7 +22,9 @@ def read(source: Source, path: Path) -> Frame:
         raise ConfigError(f"scale of a CSV table names {unmapped}, which columns does not map")
     table = read_csv_input(read_bytes(path), path, "get it again, or export it anew")
     if missing := [name for name in names if name not in table.header]:
-        raise DataError(f"{path}: expected the columns {missing}, found only {table.header}")
+        raise DataError(
+            f"{path}: expected the columns {missing}, found only {in_short(table.header)}"
+        )
     figures = {
         column: table.numbers(name) * source.scale.get(name, 1.0)
         for name, column in meaning.items()

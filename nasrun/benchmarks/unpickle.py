@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nasrun.benchmarks.memo import require_small_memo
 from nasrun.errors import DataError
 from nasrun.input_files import read_bytes
 
@@ -54,9 +55,11 @@ def load_restricted(
         encoding: of the texts in a pickle that Python 2 wrote; ``latin1`` keeps their bytes.
 
     Raises:
-        DataError: a name that is not allowed, or bytes that are no complete pickle.
+        DataError: a name that is not allowed, bytes that are no complete pickle, or one that claims
+            room for more than it can hold.
     """
     try:
+        require_small_memo(data)
         return _Restricted(io.BytesIO(data), allowed, encoding).load()
     except DataError as error:
         raise DataError(f"{where}: {error}") from None

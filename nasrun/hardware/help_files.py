@@ -106,8 +106,8 @@ def _load(path: Path) -> tuple[Any, str]:
 
 def _numbers() -> list[Any]:
     """What numpy's numbers and arrays are made of when they are unpickled."""
-    scalar, _ = np.float64(0).__reduce__()[:2]
-    rebuild, _ = np.zeros(1).__reduce__()[:2]
+    scalar: Any = np.float64(0).__reduce__()[0]
+    rebuild: Any = np.zeros(1).__reduce__()[0]
     kinds = [type(np.dtype(code)) for code in ("f8", "f4", "i8", "i4")]
     # Under numpy's old name, too, by which older files ask for them.
     old = [(made, f"numpy.core.multiarray.{made.__name__}") for made in (scalar, rebuild)]

@@ -119,4 +119,4 @@ class Subsets(MetaSession):
     @property
     def files(self) -> Mapping[str, str]:
         """The source's data files and their sha256."""
-        return self._pool.source.load().files
+        return self._pool.source.files

@@ -6,6 +6,8 @@ from torch.nn import functional as F
 
 from nasrun.nets.pooling import average_pool
 
+FEW = 8  # channels
+
 
 class ReLUConvNorm(nn.Module):
     """ReLU, a convolution, batch normalisation; ``of_positive`` is the part after the ReLU.
@@ -68,19 +70,27 @@ class Widen(nn.Module):
 
 
 class HalvedSkip(nn.Module):
-    """A skip at stride 2: two 1x1 convolutions on every other pixel, one of them shifted by one."""
+    """A skip at stride 2: two 1x1 convolutions on every other pixel, one of them shifted by one.
+
+    With fewer than ``FEW`` input channels the pixels are left out beforehand, which is the same:
+    for a stride of 2, torch 2.13 writes the gradient of so narrow a weight past its end on the CPU
+    if channels come last, and the process aborts.
+    """
 
     def __init__(self, c_in: int, c_out: int, affine: bool, track: bool) -> None:
         super().__init__()
         parts = (c_out // 2, c_out - c_out // 2)
-        self.convs = nn.ModuleList(nn.Conv2d(c_in, c, 1, 2, bias=not affine) for c in parts)
+        self._step = 2 if c_in < FEW else 1
+        stride = 2 // self._step
+        self.convs = nn.ModuleList(nn.Conv2d(c_in, c, 1, stride, bias=not affine) for c in parts)
         self.norm = nn.BatchNorm2d(c_out, affine=affine, track_running_stats=track)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, c_out, ceil(H / 2), ceil(W / 2))`` of ``x (B, c_in, H, W)``."""
         x = F.relu(x)
-        shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]
-        return self.norm(torch.cat([self.convs[0](x), self.convs[1](shifted)], dim=1))
+        shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1 :: self._step, 1 :: self._step]
+        first = self.convs[0](x[:, :, :: self._step, :: self._step])
+        return self.norm(torch.cat([first, self.convs[1](shifted)], dim=1))
 
 
 class Zero(nn.Module):

@@ -74,6 +74,11 @@ class Task(TaskMaker):
         raise UnsupportedError(f"task={self.name} has no images: use evaluator=tabular")
 
     @property
+    def files(self) -> Mapping[str, str]:
+        """Data files of the images and their sha256; whoever can names them without reading."""
+        return self.load().files
+
+    @property
     def loaded(self) -> Splits | None:
         """The images, if ``load`` has read them."""
         return None

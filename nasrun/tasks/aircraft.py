@@ -38,25 +38,33 @@ class Aircraft(ImageTask):
     level: Level = Level.manufacturer
     fit: Fit = Fit.squash
 
+    def paths(self) -> dict[str, Path]:
+        """The lists of both parts, and the folder of pictures.
+
+        Raises:
+            DataError: they are not there.
+        """
+        lists = [f"images_{self.level.value}_{part}.txt" for part in ("trainval", "test")]
+        path = self.places.require(
+            lists[:1],
+            "the folder fgvc-aircraft-2013b of fgvc-aircraft-2013b.tar.gz",
+            lambda: fetch_archives(AIRCRAFT, self.places.downloads),
+        )
+        return {name: path.parent / name for name in (*lists, "images")}
+
     def read(self) -> Published:
         """The official trainval and test pictures.
 
         Raises:
             DataError: files that are missing or damaged.
         """
-        lists = {part: f"images_{self.level.value}_{part}.txt" for part in ("trainval", "test")}
-        path = self.places.require(
-            [lists["trainval"]],
-            "the folder fgvc-aircraft-2013b of fgvc-aircraft-2013b.tar.gz",
-            lambda: fetch_archives(AIRCRAFT, self.places.downloads),
-        )
-        folder = path.parent
-        rows = {part: _read_list(folder / name) for part, name in lists.items()}
-        names = sorted({label for part in rows.values() for _, label in part})
+        paths = self.paths()
+        *lists, folder = paths.values()
+        rows = [_read_list(path) for path in lists]
+        names = sorted({label for part in rows for _, label in part})
         decoder = PictureFiles(self.image_px, self.fit, self.places.cache / "images")
-        train, test = (_part(folder / "images", rows[part], names, decoder) for part in lists)
-        sources = {name: folder / name for name in (*lists.values(), "images")}
-        files = self.places.hashes(sources)
+        train, test = (_part(folder, part, names, decoder) for part in rows)
+        files = self.places.hashes(paths)
         origin = f"FGVC-Aircraft, {self.level.value} level"
         return Published(train, test, origin, files, class_names=names, fit=self.fit.value)
 
@@ -67,7 +75,10 @@ def _read_list(path: Path) -> list[tuple[str, str]]:
     try:
         lines = data.decode("utf-8").splitlines()
         pairs = [line.split(" ", 1) for line in lines if line]
-        return [(number, label.strip()) for number, label in pairs]
+        rows = [(number, label.strip()) for number, label in pairs]
+        if not rows or not all(number.isdecimal() and label for number, label in rows):
+            raise ValueError("a line without, or no line at all")
+        return rows
     except ValueError as error:
         raise DataError(
             f"{path}: expected lines of a number and a label ({error}); get the folder again"

@@ -1,7 +1,7 @@
 """What all tasks with images share: how published parts become the splits of a search."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -74,6 +74,26 @@ class ImageTask(Task):
         Raises:
             DataError: files that are missing or damaged; says which, and what to do.
         """
+
+    def paths(self) -> Mapping[str, Path] | None:
+        """Files and folders of the images by name, found but not read; None: reading tells.
+
+        Raises:
+            DataError: files that are missing.
+        """
+        return None
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The files of ``load`` and their sha256, without reading a picture where ``paths`` tells.
+
+        Raises:
+            DataError: files that are missing.
+        """
+        paths = None if self.loaded else self.paths()
+        if paths is None:
+            return self.load().files
+        return {**self.places.hashes(paths), **self._list_file()}
 
     @property
     def places(self) -> Places:

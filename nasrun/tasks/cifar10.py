@@ -6,11 +6,13 @@ from pathlib import Path
 from nasrun.tasks.base import ImageTask
 from nasrun.tasks.class_names import CIFAR10 as CIFAR10_NAMES
 from nasrun.tasks.downloads import CIFAR10, fetch_archives
-from nasrun.tasks.image_packs import read_pack_parts
+from nasrun.tasks.image_packs import pack_files, read_pack_parts
 from nasrun.tasks.parts import Published, in_memory
 from nasrun.tasks.pickled_batches import read_batches
+from nasrun.tasks.places import by_name
 
 PX = 32
+PARTS = ("train", "test")  # of a pack
 TEST = "test_batch"
 MD5 = {
     "data_batch_1": "c99cafc152244af753f735de768cd75f",
@@ -33,11 +35,11 @@ class Cifar10(ImageTask):
         ConfigError: see ImageTask.
     """
 
-    def read(self) -> Published:
-        """The official parts.
+    def paths(self) -> dict[str, Path]:
+        """The official files, or else the packs.
 
         Raises:
-            DataError: neither the official files nor a pack, or damaged ones.
+            DataError: neither is there.
         """
         path = self.places.require(
             ["data_batch_1", "cifar10_train_0.zip"],
@@ -45,21 +47,27 @@ class Cifar10(ImageTask):
             lambda: fetch_archives(CIFAR10, self.places.downloads),
         )
         if path.suffix == ".zip":
-            packs = read_pack_parts(
-                self.places, path.parent, "cifar10", ("train", "test"), "CIFAR-10"
-            )
-            return replace(packs, class_names=CIFAR10_NAMES)
-        return self._read_official(path.parent)
+            return by_name(pack_files(path.parent, "cifar10", PARTS))
+        return {name: path.parent / name for name in MD5}
 
-    def _read_official(self, folder: Path) -> Published:
+    def read(self) -> Published:
+        """The official parts.
+
+        Raises:
+            DataError: neither the official files nor a pack, or damaged ones.
+        """
+        paths = self.paths()
+        if TEST not in paths:
+            packs = read_pack_parts(self.places, list(paths.values()), PARTS, "CIFAR-10")
+            return replace(packs, class_names=CIFAR10_NAMES)
+        folder = paths[TEST].parent
         training = {name: md5 for name, md5 in MD5.items() if name != TEST}
         train = read_batches(folder, training, "labels", PX)
         test = read_batches(folder, {TEST: MD5[TEST]}, "labels", PX)
-        files = self.places.hashes({name: folder / name for name in MD5})
         return Published(
             in_memory(train),
             in_memory(test),
             "CIFAR-10, official files",
-            files,
+            self.places.hashes(paths),
             class_names=CIFAR10_NAMES,
         )

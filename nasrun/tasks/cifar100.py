@@ -1,6 +1,7 @@
 """CIFAR-100, from the official Python version."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from nasrun.tasks.base import ImageTask
 from nasrun.tasks.class_names import CIFAR100 as CIFAR100_NAMES
@@ -20,23 +21,31 @@ class Cifar100(ImageTask):
         ConfigError: see ImageTask.
     """
 
-    def read(self) -> Published:
-        """The official parts.
+    def paths(self) -> dict[str, Path]:
+        """The official files.
 
         Raises:
-            DataError: no official files, or damaged ones.
+            DataError: there are none.
         """
         path = self.places.require(
             ["train"],
             "the folder cifar-100-python of cifar-100-python.tar.gz",
             lambda: fetch_archives(CIFAR100, self.places.downloads),
         )
-        folder = path.parent
+        return {name: path.parent / name for name in MD5}
+
+    def read(self) -> Published:
+        """The official parts.
+
+        Raises:
+            DataError: no official files, or damaged ones.
+        """
+        paths = self.paths()
         train, test = (
-            in_memory(read_batches(folder, {name: md5}, "fine_labels", PX))
+            in_memory(read_batches(paths[name].parent, {name: md5}, "fine_labels", PX))
             for name, md5 in MD5.items()
         )
-        files = self.places.hashes({name: folder / name for name in MD5})
+        files = self.places.hashes(paths)
         return Published(
             train, test, "CIFAR-100, official files", files, class_names=CIFAR100_NAMES
         )

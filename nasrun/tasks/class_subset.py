@@ -1,6 +1,6 @@
 """A task made of some classes of another one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -48,6 +48,11 @@ class ClassSubset(Task):
             DataError: the source cannot be read, or a part has no picture of a class.
         """
         return self._loaded
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """Those of the source."""
+        return self.source.files
 
     @property
     def loaded(self) -> Splits | None:

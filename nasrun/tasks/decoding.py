@@ -87,7 +87,7 @@ def _upright(image: "Picture", changes: Changes) -> "Picture":
     if getattr(image, "is_animated", False):
         changes[Change.frames] += 1
     # Such as RGB;16B, which the decoder is told; asked for first, because loading forgets it.
-    if any("16" in str(tile[3]) for tile in image.tile):
+    if any("16" in str(tile[3]) for tile in getattr(image, "tile", ())):
         changes[Change.deep] += 1
     turn = _turns().get(image.getexif().get(ORIENTATION, 1))
     colour = _coloured(image, changes)
@@ -113,7 +113,7 @@ def _coloured(image: "Picture", changes: Changes) -> "Picture":
     if image.mode not in CLEAR_MODES and "transparency" not in image.info:
         return image.convert("RGB")
     whole = image.convert("RGBA")
-    if whole.getextrema()[3] != (255, 255):
+    if whole.getchannel("A").getextrema() != (255, 255):
         changes[Change.clear] += 1
     ground = Image.new("RGBA", whole.size, "white")
     ground.alpha_composite(whole)

@@ -49,11 +49,11 @@ class DownsampledImageNet(ImageTask):
         if self.stored_px not in SIZES:
             raise ConfigError(f"task.stored_px must be one of {SIZES}, got {self.stored_px}")
 
-    def read(self) -> Published:
-        """Training and validation images of the first classes.
+    def paths(self) -> dict[str, Path]:
+        """The ten training batches and the validation images.
 
         Raises:
-            DataError: files that are missing or damaged.
+            DataError: they are not there.
         """
         path = self.places.require(
             [VALIDATION, f"{VALIDATION}{NPZ}"],
@@ -61,19 +61,27 @@ class DownsampledImageNet(ImageTask):
             "pickled or as .npz (image-net.org offers it after a login),",
             None,
         )
-        if path.suffix == NPZ:
-            md5 = {f"{name}{NPZ}": None for name in MD5_16}
-        else:
-            md5 = MD5_16 if self.stored_px == 16 else dict.fromkeys(MD5_16, None)
-        train = self._first_classes(path.parent, {k: v for k, v in md5.items() if k != path.name})
-        valid = self._first_classes(path.parent, {path.name: md5[path.name]})
-        files = self.places.hashes({name: path.parent / name for name in md5})
+        check_present(path.parent, names := [f"{name}{path.suffix}" for name in MD5_16])
+        return {name: path.parent / name for name in names}
+
+    def read(self) -> Published:
+        """Training and validation images of the first classes.
+
+        Raises:
+            DataError: files that are missing or damaged.
+        """
+        paths = self.paths()
+        *training, validation = paths
+        known = MD5_16 if self.stored_px == 16 else {}
+        folder = paths[validation].parent
+        train = self._first_classes(folder, {name: known.get(name) for name in training})
+        valid = self._first_classes(folder, {validation: known.get(validation)})
+        files = self.places.hashes(paths)
         origin = f"ImageNet at {self.stored_px}x{self.stored_px}, official batches"
         return Published(in_memory(train), in_memory(valid), origin, files)
 
     def _first_classes(self, folder: Path, batches: Mapping[str, str | None]) -> Images:
         """Batch by batch, because all 1,000 classes may not fit the memory where a few do."""
-        check_present(folder, batches)
         kept = list[Images]()
         for name, md5 in batches.items():
             images = read_batches(folder, {name: md5}, "labels", self.stored_px)

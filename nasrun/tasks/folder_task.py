@@ -1,7 +1,9 @@
 """A task whose pictures were listed when it was made."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from nasrun.input_files import shown
 from nasrun.tasks.base import ImageTask
 from nasrun.tasks.folder_listing import NO_LISTING, Listing
 from nasrun.tasks.parts import Published
@@ -19,6 +21,10 @@ class FolderTask(ImageTask):
     listing: Listing = NO_LISTING
     fit: Fit = Fit.crop
 
+    def paths(self) -> dict[str, Path]:
+        """The folders that have pictures."""
+        return self.listing.folders()
+
     def read(self) -> Published:
         """The listed pictures.
 
@@ -30,6 +36,6 @@ class FolderTask(ImageTask):
         train, test = (
             decoder.part(files.paths, files.labels) for files in (listing.train, listing.test)
         )
-        hashes = self.places.hashes(listing.folders())
-        fit = self.fit.value
-        return Published(train, test, listing.origin, hashes, listing.cut, listing.classes, fit)
+        hashes = self.places.hashes(self.paths())
+        names = [shown(Path(name)) for name in listing.classes]
+        return Published(train, test, listing.origin, hashes, listing.cut, names, self.fit.value)

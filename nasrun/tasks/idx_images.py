@@ -18,6 +18,7 @@ from nasrun.tasks.places import by_name
 
 PICTURES, LABELS = 0x803, 0x801  # unsigned bytes in three and in one dimension
 LIMIT = 2**31  # bytes of pictures; all of EMNIST are a quarter of that
+PARTS = ("train", "t10k")
 SIDES = ("images", "idx3"), ("labels", "idx1")
 
 
@@ -48,21 +49,27 @@ class IdxImages(ImageTask):
 
     publisher: Publisher = Publisher.mnist
 
+    def paths(self) -> dict[str, Path]:
+        """Pictures and labels of the training part, then those of the test part.
+
+        Raises:
+            DataError: one is not there.
+        """
+        found = [
+            self._path(f"{part}-{side}", f"{kind}-ubyte") for part in PARTS for side, kind in SIDES
+        ]
+        return by_name(found)
+
     def read(self) -> Published:
         """The official parts.
 
         Raises:
             DataError: files that are missing or damaged.
         """
-        paths = {
-            (part, side): self._path(f"{part}-{side}", f"{kind}-ubyte")
-            for part in ("train", "t10k")
-            for side, kind in SIDES
-        }
-        train, test = (
-            self._part(*(paths[part, side] for side, _ in SIDES)) for part in ("train", "t10k")
-        )
-        files = self.places.hashes(by_name(list(paths.values())))
+        paths = self.paths()
+        found = iter(paths.values())
+        train, test = (self._part(next(found), next(found)) for _ in PARTS)
+        files = self.places.hashes(paths)
         origin = f"{self.publisher.value}, grey as three equal channels"
         return Published(train, test, origin, files, class_names=NAMES[self.publisher])
 

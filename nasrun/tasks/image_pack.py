@@ -1,10 +1,14 @@
 """Data sets that come as packs alone."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from nasrun.tasks.base import ImageTask
-from nasrun.tasks.image_packs import read_pack_parts
+from nasrun.tasks.image_packs import pack_files, read_pack_parts
 from nasrun.tasks.parts import Published
+from nasrun.tasks.places import by_name
+
+PARTS = ("train", "val")
 
 
 @dataclass
@@ -20,15 +24,21 @@ class ImagePack(ImageTask):
 
     pack: str = "in16"
 
+    def paths(self) -> dict[str, Path]:
+        """The packs.
+
+        Raises:
+            DataError: they are not there.
+        """
+        path = self.places.require(
+            [f"{self.pack}_train_0.zip"], f"the packs {self.pack}_*.zip", None
+        )
+        return by_name(pack_files(path.parent, self.pack, PARTS))
+
     def read(self) -> Published:
         """The training and validation pictures of Tiny-ImageNet.
 
         Raises:
             DataError: a pack that is missing or damaged.
         """
-        path = self.places.require(
-            [f"{self.pack}_train_0.zip"], f"the packs {self.pack}_*.zip", None
-        )
-        return read_pack_parts(
-            self.places, path.parent, self.pack, ("train", "val"), "Tiny-ImageNet"
-        )
+        return read_pack_parts(self.places, list(self.paths().values()), PARTS, "Tiny-ImageNet")

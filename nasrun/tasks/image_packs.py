@@ -9,6 +9,7 @@ import hashlib
 import io
 import math
 import zipfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -32,17 +33,27 @@ LIMIT = 2**31  # bytes of the pictures in a pack
 
 
 def read_pack_parts(
-    places: Places, folder: Path, name: str, parts: tuple[str, str], title: str
+    places: Places, paths: Sequence[Path], parts: tuple[str, str], title: str
 ) -> Published:
-    """Training and test part of a data set from its packs ``NAME_PART_*.zip`` in ``folder``.
+    """Training and test part of a data set from its packs, ``NAME_PART_0.zip`` and so on.
 
     Raises:
-        DataError: a pack that is missing, truncated or damaged.
+        DataError: a pack that is truncated or damaged, or one of several that is missing.
     """
-    paths = [_pack_files(folder, f"{name}_{part}") for part in parts]
-    files = places.hashes(by_name([path for part in paths for path in part]))
-    train, test = (in_memory(_read_packs(part)) for part in paths)
+    files = places.hashes(by_name(paths))
+    name = paths[0].name.removesuffix(f"_{parts[0]}_0.zip")
+    own = ([path for path in paths if path.name.startswith(f"{name}_{part}_")] for part in parts)
+    train, test = (in_memory(_read_packs(part)) for part in own)
     return Published(train, test, f"{title}, image pack {name}", files)
+
+
+def pack_files(folder: Path, name: str, parts: tuple[str, str]) -> list[Path]:
+    """The packs of both parts, part by part.
+
+    Raises:
+        DataError: there is none of a part.
+    """
+    return [path for part in parts for path in _pack_files(folder, f"{name}_{part}")]
 
 
 def _pack_files(folder: Path, stem: str) -> list[Path]:

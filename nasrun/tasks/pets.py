@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -27,17 +28,27 @@ class Pets(ImageTask):
 
     fit: Fit = Fit.squash
 
-    def read(self) -> Published:
-        """The pictures in the order of their names, parted by ``seed``.
+    def paths(self) -> dict[str, Path]:
+        """The folder of pictures.
 
         Raises:
-            DataError: files that are missing or damaged.
+            DataError: it is not there.
         """
         folder = self.places.require(
             ["images"],
             "the folder images of images.tar.gz",
             lambda: fetch_archives(PETS, self.places.downloads),
         )
+        return {"pets": folder}
+
+    def read(self) -> Published:
+        """The pictures in the order of their names, parted by ``seed``.
+
+        Raises:
+            DataError: files that are missing or damaged.
+        """
+        folders = self.paths()
+        [folder] = folders.values()
         paths = sorted(path for path in folder.iterdir() if is_picture(path))
         breeds = [path.stem.rpartition("_")[0] for path in paths]
         names, labels = np.unique(breeds, return_inverse=True)
@@ -53,7 +64,7 @@ class Pets(ImageTask):
             train,
             test,
             origin,
-            self.places.hashes({"pets": folder}),
+            self.places.hashes(folders),
             class_names=names.tolist(),
             fit=self.fit.value,
         )

@@ -13,7 +13,6 @@ from nasrun.tasks.base import ImageTask
 from nasrun.tasks.class_names import DIGITS
 from nasrun.tasks.downloads import SVHN, fetch_archives
 from nasrun.tasks.parts import Published, in_memory
-from nasrun.tasks.places import by_name
 
 LIMIT = 2**32  # numbers in a file; the extra pictures, the largest, have 1.7 billion
 TRAIN, TEST = "train_32x32.mat", "test_32x32.mat"
@@ -27,22 +26,30 @@ class Svhn(ImageTask):
         ConfigError: see ImageTask.
     """
 
+    def paths(self) -> dict[str, Path]:
+        """The official files.
+
+        Raises:
+            DataError: one is not there.
+        """
+        return {
+            name: self.places.require(
+                [name],
+                f"{TRAIN} and {TEST}",
+                lambda: fetch_archives(SVHN, self.places.downloads),
+            )
+            for name in (TRAIN, TEST)
+        }
+
     def read(self) -> Published:
         """The official training and test digits.
 
         Raises:
             DataError: files that are missing or damaged.
         """
-        paths = [
-            self.places.require(
-                [name],
-                f"{TRAIN} and {TEST}",
-                lambda: fetch_archives(SVHN, self.places.downloads),
-            )
-            for name in (TRAIN, TEST)
-        ]
-        files = self.places.hashes(by_name(paths))
-        train, test = (in_memory(_read(path)) for path in paths)
+        paths = self.paths()
+        files = self.places.hashes(paths)
+        train, test = (in_memory(_read(paths[name])) for name in (TRAIN, TEST))
         return Published(train, test, "SVHN, official files", files, class_names=DIGITS)
 
 

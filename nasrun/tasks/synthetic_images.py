@@ -1,6 +1,7 @@
 """Pictures made up from a seed, for tests and for trying things without data."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -30,6 +31,10 @@ class SyntheticImages(ImageTask):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_not_negative(self, "task", "noise", "data_seed")
+
+    def paths(self) -> dict[str, Path]:
+        """None: all pictures are made up."""
+        return {}
 
     def read(self) -> Published:
         """Balanced classes; as many pictures as the task's counts ask for."""

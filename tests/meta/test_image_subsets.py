@@ -123,3 +123,11 @@ def test_catch_learns_from_trainings_that_stay_on_record(tmp_path):
     shutil.rmtree(tmp_path / "meta")
     adapt(made.opened())
     assert (tmp_path / "trainings" / "trainings.csv").read_bytes() == before
+
+
+def test_a_pool_is_named_without_reading_its_images(monkeypatch):
+    """An agent that was trained before needs none of them."""
+    monkeypatch.setattr(SyntheticImages, "read", lambda _: pytest.fail("it was read"))
+    session = subsets().opened(ToySpace(), TASK, FakeTraining())
+    assert session.files == {}
+    assert session.label.startswith("image_subsets(imagenet16")

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from nasrun.nets.darts_supernet import DARTSSupernet
 from nasrun.nets.footprint import footprint
+from nasrun.nets.operations import HalvedSkip
 from nasrun.spaces.darts import DARTS, Kind
 from nasrun.spec import Scale, Task
 
@@ -236,3 +237,27 @@ def test_pools_are_normalised_as_in_the_code_of_the_paper_that_the_cells_are_of(
     ]
     assert len(found) > 0
     assert set(found) == {kind is Kind.standard}
+
+
+@pytest.mark.parametrize("channels", [3, 4, 8])
+def test_a_skip_at_stride_2_by_hand_however_narrow(channels):
+    """Channels last, where torch 2.13 wrote past the gradient of a narrow weight and aborted."""
+    torch.manual_seed(0)
+    skip = HalvedSkip(channels, 4, True, True).to(memory_format=torch.channels_last)
+    strides = {conv.stride for conv in skip.convs}
+    assert strides == ({(1, 1)} if channels < 8 else {(2, 2)})
+    x = torch.randn(6, channels, 5, 6).contiguous(memory_format=torch.channels_last)
+    positive = x.clamp(min=0)
+    shifted = torch.zeros_like(positive)
+    shifted[:, :, :-1, :-1] = positive[:, :, 1:, 1:]
+    halves = [
+        torch.einsum("bchw,oc->bohw", part[:, :, ::2, ::2], conv.weight[:, :, 0, 0])
+        for part, conv in zip((positive, shifted), skip.convs, strict=True)
+    ]
+    expected = torch.cat(halves, dim=1)
+    found = skip(x)
+    mean = expected.mean((0, 2, 3), keepdim=True)
+    spread = expected.var((0, 2, 3), correction=0, keepdim=True)
+    torch.testing.assert_close(found, (expected - mean) / (spread + skip.norm.eps).sqrt())
+    found.square().mul(torch.arange(found.numel()).view_as(found) % 7).sum().backward()
+    assert all(conv.weight.grad.isfinite().all() for conv in skip.convs)

@@ -121,10 +121,14 @@ def test_of_several_frames_the_first_is_taken(tmp_path):
     assert changes == {Change.frames: 1}
 
 
-def test_more_pixels_than_any_camera_has_are_refused_before_decoding(tmp_path):
-    content = png(30_000, 30_000, 8, 2, b"")
-    with pytest.raises(DataError, match=r"a\.png: this picture cannot be decoded \(.*pixels"):
-        read(tmp_path, content)
+@pytest.mark.filterwarnings("ignore:Image size")
+@pytest.mark.parametrize(
+    ("side", "words"),
+    [(9_500, "90250000 pixels are more than 89000000"), (30_000, "900000000 pix")],
+)
+def test_too_many_pixels_are_refused_before_decoding(tmp_path, side, words):
+    with pytest.raises(DataError, match=rf"a\.png: this picture cannot be decoded \(.*{words}"):
+        read(tmp_path, png(side, side, 8, 2, b""))
 
 
 def test_changes_are_said_once_with_their_number(tmp_path, caplog):

@@ -81,3 +81,11 @@ def test_a_download_is_the_publishers(tmp_path, monkeypatch):
     with pytest.raises(DataError):
         quiet.load()
     assert len(asked) == 1
+
+
+def test_a_header_that_claims_more_than_any_data_set_has_is_refused(tmp_path):
+    tiny_files.write_mnist(tmp_path / FOLDER, suffix="")
+    path = tmp_path / FOLDER / "train-images-idx3-ubyte"
+    path.write_bytes((0x803).to_bytes(4, "big") + 3 * (2**31).to_bytes(4, "big"))
+    with pytest.raises(DataError, match=r"train-images.*: its header claims shape \(2147483648, "):
+        task(tmp_path).load()
