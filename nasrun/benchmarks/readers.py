@@ -12,6 +12,7 @@ from nasrun.benchmarks import (
     store,
     synthetic,
     trainings,
+    transnas,
 )
 from nasrun.benchmarks.source import Reader, Source, Watch, first_existing
 from nasrun.benchmarks.table import Frame
@@ -54,6 +55,10 @@ def _trainings(source: Source, files: Files, space: SearchSpace, watch: Watch | 
     return trainings.read(files[0], space.name)
 
 
+def _transnas(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
+    return transnas.read(files[0], space.name)
+
+
 def _none(source: Source) -> list[Path]:
     return []
 
@@ -68,6 +73,7 @@ READERS = {
     ),
     "nasbench201": Reader(first_existing, _official, WHERE),
     "nats_bench": Reader(first_existing, _nats, WHERE),
+    "transnas": Reader(first_existing, _transnas, WHERE),
     "csv": Reader(first_existing, _csv, WHERE),
     "converted": Reader(
         first_existing, _converted, "make it with nasrun convert, or set its paths"

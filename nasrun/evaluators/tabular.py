@@ -28,6 +28,7 @@ from nasrun.spec import (
     Task,
 )
 
+LAST = "last"  # in place of a number of epochs: those of the longest training
 # One validation image costs 0.353 of one training image: the middle one of the three official
 # NATS-Bench records 000000, 000011 and 000284 (0.353, 0.333, 0.490). Used where a source has
 # training times only.
@@ -49,14 +50,14 @@ class Tabular(Evaluator):
     table reports, averaged over runs ([A] R_EA.py, [N] api_utils.py; those draw one run's seconds).
 
     Raises:
-        ConfigError: a reward other than ``val@EPOCHS``, or a number of epochs below 1.
+        ConfigError: a reward other than ``val@EPOCHS`` or ``val@last``, or epochs below 1.
     """
 
     name: str = "tabular"
     tables: dict[str, Source] = field(default_factory=dict[str, Source])
     sources: list[str] = field(default_factory=list[str])  # names in tables; empty: all at hand
     cache_dir: str = ""
-    reward: str = "val@200"
+    reward: str = "val@last"
     run: str = "mean"
     missing_run: MissingRun = MissingRun.mean
     charge_validation: bool = True
@@ -68,16 +69,18 @@ class Tabular(Evaluator):
 
     def __post_init__(self) -> None:
         metric, _, epochs = self.reward.partition("@")
-        if metric != "val" or not epochs.isdecimal() or int(epochs) < 1:
+        if metric != "val" or not (epochs == LAST or (epochs.isdecimal() and int(epochs) > 0)):
             raise ConfigError(
-                f"evaluator.reward must be val@EPOCHS, such as val@12, got {self.reward!r}"
+                "evaluator.reward must be val@EPOCHS, such as val@12, or val@last, got "
+                f"{self.reward!r}"
             )
         require_at_least(self, "evaluator", 1, "charge_epochs", "score_epochs")
 
     @property
-    def schedule(self) -> int:
-        """Epochs of the training that the reward comes from."""
-        return int(self.reward.partition("@")[2])
+    def schedule(self) -> int | None:
+        """Epochs of the training that the reward comes from; None: the longest that there is."""
+        epochs = self.reward.partition("@")[2]
+        return None if epochs == LAST else int(epochs)
 
     def opened(self, space: SearchSpace, task: Task) -> "TabularSession":
         """The table, with the columns of the reward and its cost.
@@ -95,9 +98,10 @@ class TabularSession(Session):
     def __init__(self, settings: Tabular, space: SearchSpace, task: Task) -> None:
         self.name, self.metric = settings.name, task.metric
         self._settings, self._space, self._task = settings, space, task
-        self._schedule = settings.schedule
         self._table = load_table(settings.tables, settings.sources, space, Path(settings.cache_dir))
         self._dataset = self._table.datasets(task).search
+        longest = max(self._table.schedules("val_score", self._dataset), default=0)
+        self._schedule = settings.schedule or longest
         columns = self._mean_columns(self._dataset)
         self._scores = {epoch: self._runs_of(column) for epoch, column in columns.items()}
         self._counts = {
@@ -180,9 +184,8 @@ class TabularSession(Session):
         if not others and (known := self._table.scored()):
             name = f"tables.NAME.datasets.{self._task.name}=[SEARCH,FINAL]"
             cures.append(f"say with {name} which of {', '.join(known)} it is")
-        return self._lacks(
-            f"{self._schedule}-epoch validation {self.metric.label} of {dataset}", cures
-        )
+        epochs = f"{self._schedule}-epoch " if self._schedule else ""
+        return self._lacks(f"{epochs}validation {self.metric.label} of {dataset}", cures)
 
     def _lacks(self, what: str, cures: list[str]) -> ConfigError:
         """The sentence for a figure that no source has, with what to run or set instead."""
@@ -221,7 +224,7 @@ class TabularSession(Session):
         if runs is None:
             raise ConfigError(
                 f"{epoch} epochs cannot be measured: the table has {self.fidelities} for "
-                f"evaluator.reward={self._settings.reward}"
+                f"evaluator.reward=val@{self._schedule}"
             )
         picked = 0 if draws is None else (draws * self._counts[epoch][rows]).astype(np.int64)
         score, missing = runs[picked, rows], rows < 0
@@ -290,7 +293,7 @@ class TabularSession(Session):
         validation = " + 1 validation pass" if self._settings.charge_validation else ""
         return Protocol(
             split=self._dataset,
-            fidelity=self._settings.reward,
+            fidelity=f"val@{self._schedule}",
             run=self._settings.run,
             clock=f"table: {self._settings.charge_epochs or self._schedule} epochs{validation}",
         )

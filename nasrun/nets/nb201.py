@@ -25,16 +25,18 @@ class Cell(nn.Module):
         edges: by target; the first source is the input, the last target the output.
         c_in: channels of the input node.
         c_out: channels of all other nodes.
+        stride: of the operations on the input; 2 halves the image.
     """
 
-    def __init__(self, edges: Edges, c_in: int, c_out: int) -> None:
+    def __init__(self, edges: Edges, c_in: int, c_out: int, stride: int = 1) -> None:
         super().__init__()
         self._input, self._output = edges[0][0], edges[-1][1]
-        self._c_out = c_out
+        self._c_out, self._stride = c_out, stride
         present = [edge for edge in edges if edge[2] != "none"]
+        sizes = {True: (c_in, c_out, stride), False: (c_out, c_out, 1)}
         self.operations = nn.ModuleDict(
             {
-                f"{start}-{end}": operation(name, c_in if start == self._input else c_out, c_out)
+                f"{start}-{end}": operation(name, *sizes[start == self._input])
                 for start, end, name in present
             }
         )
@@ -45,20 +47,30 @@ class Cell(nn.Module):
         self._plan = [(start, end) for start, end, _ in present if end in used]
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, c_out, H, W)`` of ``x (B, c_in, H, W)``."""
+        """``(B, c_out, H / stride, W / stride)``, rounded up, of ``x (B, c_in, H, W)``."""
         nodes, positive = {self._input: x}, dict[str, Tensor]()
         for start, end in self._plan:
             module = self.operations[f"{start}-{end}"]
             if start in nodes:
                 term = _applied(module, start, nodes, positive)
             elif isinstance(module, ReLUConvNorm):
-                term = _bias(module, x)
+                term = self._bias(module, x)
             else:
                 continue
             nodes[end] = nodes[end] + term if end in nodes else term
         if self._output not in nodes:
-            return x.new_zeros(x.shape[0], self._c_out, *x.shape[2:])
+            return x.new_zeros(x.shape[0], self._c_out, *self._sides(x))
         return nodes[self._output]
+
+    def _bias(self, module: ReLUConvNorm, x: Tensor) -> Tensor:
+        """What a convolution makes of zeros, as large as the output for ``x``."""
+        bias = module.norm.bias.to(x.dtype)[None, :, None, None]
+        return bias.expand(x.shape[0], -1, *self._sides(x))
+
+    def _sides(self, x: Tensor) -> tuple[int, int]:
+        """Height and width of the output for ``x``."""
+        height, width = (-(-side // self._stride) for side in x.shape[2:])
+        return height, width
 
 
 def _applied(
@@ -70,12 +82,6 @@ def _applied(
     if start not in positive:
         positive[start] = F.relu(nodes[start])
     return module.of_positive(positive[start])
-
-
-def _bias(module: ReLUConvNorm, x: Tensor) -> Tensor:
-    """What a convolution makes of zeros, as large as ``x``."""
-    bias = module.norm.bias.to(x.dtype)[None, :, None, None]
-    return bias.expand(x.shape[0], -1, *x.shape[2:])
 
 
 class Residual(nn.Module):

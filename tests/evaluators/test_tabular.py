@@ -211,8 +211,8 @@ def test_lengths_that_were_not_recorded_are_refused(start):
     [
         (
             ["of12"], {"reward": "val@12"},
-            "first, second have no 12-epoch validation accuracy of cifar10-valid: run python -m "
-            "nasrun fetch mini_nasbench201 or set evaluator.reward=val@200",
+            "first, second have no 12-epoch validation accuracy of cifar10-valid: run nasrun "
+            "fetch mini_nasbench201 or set evaluator.reward=val@200",
         ),
         (
             [], {"reward": "val@90"},
@@ -243,11 +243,16 @@ def test_what_the_sources_lack_is_said_in_words(start, without, settings, messag
     assert str(error.value) == message
 
 
+def test_the_last_training_is_the_longest_of_the_data_set(start):
+    assert start().protocol == start(reward="val@200").protocol
+    assert start(without=["of200"]).protocol.fidelity == "val@12"
+
+
 def test_a_task_that_the_table_calls_otherwise_is_told_where_to_say_so(start):
     with pytest.raises(ConfigError) as error:
         start(task=Task("mine", 10, 32, "mine", "mine", 1, 1))
     assert str(error.value) == (
-        "first, second have no 200-epoch validation accuracy of mine: say with "
+        "first, second have no validation accuracy of mine: say with "
         "tables.NAME.datasets.mine=[SEARCH,FINAL] which of cifar10-valid it is"
     )
 
