@@ -57,7 +57,7 @@ def test_a_missing_value_is_named():
 
 
 def test_a_class_of_another_contract_is_refused():
-    with pytest.raises(ConfigError, match="is no SearchSpace"):
+    with pytest.raises(ConfigError, match=r"is none of nasrun\.spaces\.\*"):
         build(OmegaConf.create(REA_NODE), SearchSpace, "space")
 
 
