@@ -92,7 +92,7 @@ class CheckedLoader(ConfigLoaderImpl):
 
 def check_what_hydra_composes() -> None:
     """Make Hydra load configs with ``CheckedLoader``."""
-    hydra_internals.ConfigLoaderImpl = CheckedLoader
+    hydra_internals.ConfigLoaderImpl = CheckedLoader  # pyright: ignore[reportPrivateImportUsage]
 
 
 def _require_sound(config: DictConfig) -> None:

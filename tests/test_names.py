@@ -11,7 +11,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("name", REFUSED, ids=ascii)
 def test_a_name_that_is_no_part_of_a_path_is_refused(name):
-    with pytest.raises(ConfigError, match="^task.name names folders"):
+    with pytest.raises(ConfigError, match=r"^task\.name names folders"):
         require_name(name, "task.name")
 
 
@@ -22,6 +22,6 @@ def test_other_names_stand(name):
 
 @pytest.mark.parametrize("folder", ["", "  ", None, 3, "a\0b"])
 def test_what_names_no_folder_is_refused(folder):
-    with pytest.raises(ConfigError, match="^cache_dir must name a folder"):
+    with pytest.raises(ConfigError, match=r"^cache_dir must name a folder"):
         require_folder(folder, "cache_dir")
     require_folder(".", "cache_dir")

@@ -11,7 +11,7 @@ from nasrun.algorithms.rea import REA
 from nasrun.budget import Budget, Edge
 from nasrun.errors import ConfigError, DataError, UnsupportedError
 from nasrun.experiment import problem_of
-from nasrun.files import read_csv
+from nasrun.files import read_csv, read_json
 from nasrun.hardware.none import NoDevice
 from nasrun.pipeline import retrain, run, search
 from nasrun.play import play
@@ -21,6 +21,9 @@ from nasrun.record.rows import EVALUATION_COLUMNS, TRIAL_COLUMNS
 from nasrun.spec import ACCURACY, Measured, Metric, Phase, Protocol, Task, metric_named
 from nasrun.streams import Streams
 from nasrun.tasks.synthetic_images import SyntheticImages
+
+
+T = "trials.csv"
 
 
 def play_toy(seeds, algorithm=None, **options):
@@ -363,3 +366,32 @@ class Judged(ToyEvaluator):
 
     def final_metric(self, task):
         return self.metric
+
+
+class NoneKnown(NoDevice):
+    """Weighs latencies that it knows for none, or for few."""
+
+    def reward(self, score, latency_ms, metric):
+        return np.where(score > self.above, np.nan, score)
+
+    above = -np.inf
+
+
+def test_a_run_that_finds_nothing_fails_and_keeps_its_measurements(tmp_path, monkeypatch):
+    monkeypatch.setattr(NoDevice, "reward", NoneKnown.reward)
+    monkeypatch.setattr(NoDevice, "above", -np.inf, raising=False)
+    with pytest.raises(DataError, match="no trial found an architecture with a reward"):
+        record(toy_experiment(RandomSearch()), tmp_path)
+    assert read_json(tmp_path / "status.json")["state"] == "failed"
+    assert read_csv(tmp_path / "evaluations.csv")
+    assert not (tmp_path / "best.json").exists()
+
+
+def test_trials_without_a_reward_are_counted(tmp_path, monkeypatch, caplog):
+    experiment = toy_experiment(RandomSearch(), seeds=range(6), budget=Budget(evaluations=1))
+    rewards = [float(row["reward"]) for row in read_csv(record(experiment, tmp_path / "a") / T)]
+    monkeypatch.setattr(NoDevice, "reward", NoneKnown.reward)
+    monkeypatch.setattr(NoDevice, "above", sorted(rewards)[-2], raising=False)
+    record(experiment, tmp_path / "b")
+    lost = sum(reward > sorted(rewards)[-2] for reward in rewards)
+    assert f"{lost} of 6 trials found no architecture with a reward" in caplog.text

@@ -70,10 +70,13 @@ def _cell(figure: float) -> float | int | None:
 
 
 def write_best(path: Path, trials: Sequence[Row]) -> None:
-    """Write the trial with the highest reward (the first seed among equals) on all its tasks."""
+    """Write the trial with the highest reward (the first seed among equals) on all its tasks.
+
+    Nothing is written where no trial has one.
+    """
     rewarded = [row for row in trials if row["reward"]]
     if not rewarded:
-        write_json(path, None)
+        path.unlink(missing_ok=True)
         return
     best = max(rewarded, key=lambda row: (float(row["reward"]), -int(row["seed"])))
     same = [row for row in trials if row["seed"] == best["seed"]]

@@ -62,10 +62,10 @@ def test_a_disagreement_beyond_rounding_is_told():
 
 
 def test_gross_disagreement_is_refused():
-    """Fractions instead of percentages; seconds may differ, because machines do."""
+    """Scores of another split; seconds may differ, because machines do."""
     good = frame(["00", "01", "10"], acc=[50, 60, 70], seconds=[1, 1, 1])
     with pytest.raises(DataError, match=r"A and B disagree .* they are not the same figures"):
-        merged(good, frame(["00", "01", "10"], acc=[0.5, 0.6, 0.7]))
+        merged(good, frame(["00", "01", "10"], acc=[5, 6, 7]))
     assert len(merged(good, frame(["00", "01", "10"], seconds=[9, 9, 9])).conflicts) == 1
     assert len(merged(good, frame(["00", "01", "10"], acc=[50, 60, 90])).conflicts) == 1
 
