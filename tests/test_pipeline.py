@@ -336,7 +336,8 @@ def test_a_step_that_measures_nothing_is_no_failure(tmp_path, caplog):
         assert [(row["evaluations"], row["failed"]) for row in rows] == [("3", "0")] * 3
         assert caplog.messages == []
         failing = ToyEvaluator(fails_below=10**6)
-        record(toy_experiment(Generator(), evaluator=failing), tmp_path / "failing")
+        with pytest.raises(DataError, match="no trial found an architecture with a reward"):
+            record(toy_experiment(Generator(), evaluator=failing), tmp_path / "failing")
     rows = read_csv(tmp_path / "failing" / "trials.csv")
     assert [(row["evaluations"], row["failed"]) for row in rows] == [("3", "3")] * 3
     assert "100.0 % of 9 measurements failed" in caplog.messages[0]
@@ -368,30 +369,28 @@ class Judged(ToyEvaluator):
         return self.metric
 
 
-class NoneKnown(NoDevice):
-    """Weighs latencies that it knows for none, or for few."""
-
-    def reward(self, score, latency_ms, metric):
-        return np.where(score > self.above, np.nan, score)
-
-    above = -np.inf
+def with_reward_of(monkeypatch, known):
+    """A device whose reward is that of the score where ``known`` holds for it, else missing."""
+    monkeypatch.setattr(
+        NoDevice, "reward", lambda self, score, ms, metric: np.where(known(score), score, np.nan)
+    )
 
 
-def test_a_run_that_finds_nothing_fails_and_keeps_its_measurements(tmp_path, monkeypatch):
-    monkeypatch.setattr(NoDevice, "reward", NoneKnown.reward)
-    monkeypatch.setattr(NoDevice, "above", -np.inf, raising=False)
+def test_a_run_whose_measurements_have_no_reward_fails_and_keeps_them(tmp_path, monkeypatch):
+    with_reward_of(monkeypatch, lambda score: score < -np.inf)
     with pytest.raises(DataError, match="no trial found an architecture with a reward"):
         record(toy_experiment(RandomSearch()), tmp_path)
     assert read_json(tmp_path / "status.json")["state"] == "failed"
-    assert read_csv(tmp_path / "evaluations.csv")
+    assert len(read_csv(tmp_path / "evaluations.csv")) == 18
     assert not (tmp_path / "best.json").exists()
 
 
-def test_trials_without_a_reward_are_counted(tmp_path, monkeypatch, caplog):
-    experiment = toy_experiment(RandomSearch(), seeds=range(6), budget=Budget(evaluations=1))
+def test_trials_whose_measurements_fail_are_counted(tmp_path, caplog):
+    experiment = toy_experiment(RandomSearch(), trials=6, evaluations=1)
     rewards = [float(row["reward"]) for row in read_csv(record(experiment, tmp_path / "a") / T)]
-    monkeypatch.setattr(NoDevice, "reward", NoneKnown.reward)
-    monkeypatch.setattr(NoDevice, "above", sorted(rewards)[-2], raising=False)
-    record(experiment, tmp_path / "b")
-    lost = sum(reward > sorted(rewards)[-2] for reward in rewards)
+    bar = sorted(rewards)[3]
+    failing = replace(experiment, evaluator=ToyEvaluator(fails_below=bar))
+    record(failing, tmp_path / "b")
+    lost = sum(reward < bar for reward in rewards)
+    assert 0 < lost < 6
     assert f"{lost} of 6 trials found no architecture with a reward" in caplog.text

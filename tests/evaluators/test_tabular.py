@@ -359,4 +359,4 @@ def test_what_the_table_covers_is_said_where_it_is_not_all(start, content, caplo
         if column.metric == "val_score":
             values[3:] = np.nan
     start()
-    assert "figures of 3 of 15,625 architectures (0.019 %) of space=nb201" in caplog.text
+    assert "figures of 3 of 15,625 architectures (0.0192 %) of space=nb201" in caplog.text
