@@ -116,9 +116,7 @@ def test_a_file_that_another_hides_is_refused(tmp_path):
     shutil.copy(CONF / "algorithm" / "rea.yaml", own)
     assert composed(with_folder(tmp_path)).algorithm.population == 10
     own.write_text(own.read_text().replace("population: 10", "population: 50"))
-    with pytest.raises(
-        ConfigError, match=r"not be read, because .* give it a name of its own"
-    ):
+    with pytest.raises(ConfigError, match=r"not be read, because .* give it a name of its own"):
         composed(with_folder(tmp_path))
 
 

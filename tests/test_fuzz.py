@@ -7,7 +7,6 @@ import pytest
 from composed import CONF, composed
 from omegaconf import DictConfig, OmegaConf
 
-from nasrun.composition import require_known_keys
 from nasrun.config import check
 from nasrun.errors import NasrunError
 from nasrun.files import read_csv

@@ -22,7 +22,6 @@ from nasrun.spec import ACCURACY, Measured, Metric, Phase, Protocol, Task, metri
 from nasrun.streams import Streams
 from nasrun.tasks.synthetic_images import SyntheticImages
 
-
 T = "trials.csv"
 
 

@@ -104,7 +104,9 @@ def coverage(space: SearchSpace, known: int) -> str | None:
         return f"{known:,} architectures"
     if known >= space.size:
         return None
-    return f"{known:,} of {space.size:,} architectures ({min(100 * known / space.size, 99.9):.3g} %)"
+    return (
+        f"{known:,} of {space.size:,} architectures ({min(100 * known / space.size, 99.9):.3g} %)"
+    )
 
 
 def figures_at(figures: NDArray[np.floating], rows: Ints) -> Floats:
