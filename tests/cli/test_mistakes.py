@@ -15,12 +15,7 @@ MISTAKES = {
     "algorithm=foo": "'algorithm' can be ",
     "algorithm.population=many": "algorithm.population: Value 'many'",
     "algorithm.populaton=3": "no key algorithm.populaton: did you mean algorithm.population?",
-    "+algorithm.populaton=3": "no key algorithm.populaton: did you mean population?",
-    "+evaluator.device=cpu": "no key evaluator.device: it has ",
-    "+scale.channel=8": "no key scale.channel: did you mean channels?",
     "+meta.agents=3": "nothing reads the key meta.agents",
-    "+tables.mine.column=x": "no key tables.mine.column: did you mean columns",
-    "+seeds=3": "nothing reads the key seeds: did you mean seed",
     "algorithm.population=0": "at least 1, got 0",
     "algorithm.population=1000000000": "algorithm.population must be at most 20,000,000",
     "trials=0": "trials must be a whole number of at least 1, got 0",
@@ -32,22 +27,16 @@ MISTAKES = {
     "budget.evaluations=0": "budget.evaluations must be positive and finite, got 0",
     "budget.wall_s=inf": "budget.wall_s must be positive and finite, got inf",
     "budget.edge=maybe": "expected one of [keep, drop]",
-    "budget=[null]": "budget must be the name of one of its options",
     "evaluator.reward=test@200": "evaluator.reward must be val@EPOCHS",
     "evaluator.run=42": "has no run 42 of val_score of cifar10-valid",
     "retrain.tasks=[mnist2]": "retrain.tasks names 'mnist2'",
     "retrain.tasks=[cifar10,cifar10]": "retrain.tasks must name each task once",
     "retrain=null": "retrain must be a group of keys and values, got None",
     "algorithm._target_=os.system": "is none of nasrun.algorithms.*",
-    "algorithm._target_=nasrun.spaces.nb201.NB201": "is none of nasrun.algorithms.*",
-    "algorithm._target_=nasrun.algorithms.base.SampleBased": "is no Algorithm",
     "algorithm._target_=nowhere.Thing": "cannot be imported",
-    "hydra.launcher._target_=os.system": "hydra.launcher._target_=os.system is none of",
     "task.classes=ten": "task.classes: Value 'ten'",
-    "task.name='[/x]'": "task.name names folders",
     "algorithm.name=../../x": "algorithm.name names folders",
     "hydra.run.dir=''": "hydra.run.dir must name a folder",
-    "sweep.split=true": "sweep.split must be a whole number",
     "trials=${nowhere}": "Interpolation key 'nowhere' not found",
     "~budget": "Key 'budget' is not in struct",
     "~task": "Interpolation key 'task.name' not found",
@@ -55,11 +44,8 @@ MISTAKES = {
     "debug=maybe": "debug must be true or false, got 'maybe'",
     "-m seed=range(5,0)": "seed=range(5,0) stands for no value at all",
     "-m seed=range(0,inf)": "seed=range(0,inf) makes a sweep of more than 100,000 jobs",
-    "-m seed=range(0,5,0)": "seed=range(0,5,0) makes a sweep of more than 100,000 jobs",
     "-m algorithm=glob(zzz*)": "algorithm=glob(zzz*) stands for no value at all",
     "-m algorithm=rea,random algorithm.population=5": "no key algorithm.population: algorithm has",
-    "-m seed=0,1 +trails=5": "nothing reads the key trails: did you mean trials",
-    "-m hydra.sweep.subdir=../x seed=0,1": "must lie within the sweep's folder",
 }
 
 
@@ -82,6 +68,8 @@ def command(tmp_path, cache_dir, monkeypatch, capsys):
         return ended.value.code, *capsys.readouterr()
 
     yield call
+    for handler in set(root.handlers) - set(before[0]):
+        handler.close()  # of the run's log
     root.handlers[:], root.level = before
 
 
