@@ -336,7 +336,7 @@ class OneShot(Algorithm):
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             reason = " ".join(str(error).split())
             raise DataError(
-                f"{path}: the checkpoint of another search ({type(error).__name__}: {reason:.200}); "
+                f"{path}: the checkpoint of another search ({type(error).__name__}: {reason:.99}); "
                 "delete it to search anew"
             ) from None
 
