@@ -91,7 +91,7 @@ def test_of_errors_the_lowest_is_the_best_found(tmp_path, capsys, monkeypatch):
     assert float(best.split()[-1]) == min(found)
 
 
-@pytest.mark.parametrize("fails_below", [0, 6, 23])
+@pytest.mark.parametrize("fails_below", [0, 6, 16])
 def test_failed_measurements_are_shown_where_there_are_some(
     tmp_path, capsys, monkeypatch, fails_below
 ):
