@@ -26,7 +26,7 @@ from nasrun.names import require_folder, require_name
 from nasrun.targets import require_own_target
 
 NAMES = ("space.name", "task.name", "algorithm.name", "hydra.job.name")  # parts of paths
-FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "cache_dir", "data_dir")
+FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "cache_dir")
 SAVED = {"config.yaml", "hydra.yaml", "overrides.yaml"}  # of a run, in its .hydra/
 LOGGING = ("hydra_logging", "job_logging")
 HYDRA_ENV = "hydra.env"  # a group of Hydra's without a field
@@ -92,7 +92,7 @@ class CheckedLoader(ConfigLoaderImpl):
 
 def check_what_hydra_composes() -> None:
     """Make Hydra load configs with ``CheckedLoader``."""
-    hydra_internals.ConfigLoaderImpl = CheckedLoader
+    hydra_internals.ConfigLoaderImpl = CheckedLoader  # pyright: ignore[reportPrivateImportUsage]
 
 
 def _require_sound(config: DictConfig) -> None:

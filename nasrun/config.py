@@ -1,7 +1,7 @@
 """From a composed config to an experiment: build every part, then check them together."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +17,7 @@ from nasrun.composition import require_known_keys
 from nasrun.errors import ConfigError
 from nasrun.experiment import Experiment, MetaTraining
 from nasrun.keys import among
-from nasrun.names import require_name
+from nasrun.names import require_folder, require_name
 from nasrun.spec import (
     Algorithm,
     Evaluator,
@@ -57,14 +57,18 @@ def build(node: DictConfig, contract: type[T], where: str) -> T:
     Raises:
         ConfigError: anything the class or its schema rejects.
     """
-    if not isinstance(node, DictConfig):  # a user may override a whole group by anything
-        raise ConfigError(f"{where} must be a group of keys and values, got {node!r}")
+    _require_node(node, where)
     target = node.get("_target_")
     cls = _class(target, contract, where) if target else contract
     values = OmegaConf.to_container(node, resolve=True)  # interpolations may point outside the node
     assert isinstance(values, dict)
     values.pop("_target_", None)
     return _fill(cls, values, where)
+
+
+def _require_node(node: Any, where: str) -> None:
+    if not isinstance(node, DictConfig):  # a user may override a whole group by anything
+        raise ConfigError(f"{where} must be a group of keys and values, got {node!r}")
 
 
 def _class(target: str, contract: type[T], where: str) -> type[T]:
@@ -85,13 +89,11 @@ def _fill(cls: type[T], values: Mapping[Any, Any], where: str) -> T:
     try:
         schema = OmegaConf.structured(cls)
         own = [field.name for field in fields(cls) if field.init]  # pyright: ignore[reportArgumentType]
-        for key in values:
-            if key not in own:
-                raise ConfigError(f"there is no key {where}.{key}: {among(str(key), own)}")
+        _require_own(values, own, where)
         values = {key: _parts(value, f"{where}.{key}") for key, value in values.items()}
         return OmegaConf.to_object(OmegaConf.merge(schema, values))  # pyright: ignore[reportReturnType]
     except OmegaConfBaseException as error:
-        reason = str(error).splitlines()[0]
+        reason = " ".join(str(error).partition("\n    full_key")[0].split())
         key = f"{where}.{error.full_key}" if error.full_key else where
         raise ConfigError(f"{key}: {reason}") from None
 
@@ -130,15 +132,19 @@ def check(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
 
 def _checked(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
     require_known_keys(config)
+    require_folder(config.cache_dir, "cache_dir")
+    for group in ("meta", "scale", "tables", "task"):
+        _require_node(config[group], group)
     _require_flag(config, "debug")
     _require_unread(config)
     task = _task(config.task, "task", config, task_folders)
     retrain = build(config.retrain, Retrain, "retrain")
     algorithm = build(config.algorithm, Algorithm, "algorithm")
-    for key in ("space", "algorithm"):
-        require_name(config[key].name, f"{key}.name")
+    space = build(config.space, SearchSpace, "space")
+    require_name(space.name, "space.name")
+    require_name(algorithm.name, "algorithm.name")
     return Experiment(
-        space=build(config.space, SearchSpace, "space"),
+        space=space,
         task=task,
         algorithm=algorithm,
         evaluator=build(config.evaluator, Evaluator, "evaluator"),
@@ -172,8 +178,17 @@ def _meta(config: DictConfig, algorithm: Algorithm) -> MetaTraining | None:
 def _require_unread(config: DictConfig) -> None:
     """Refuse wrong keys of what this run may have no use for, but others with these words have."""
     build(config.scale, Reduction, "scale")
-    for name in config.tables:
-        build(config.tables[name], Source, f"tables.{name}")
+    own = [field.name for field in fields(Source)]
+    for name, node in config.tables.items():
+        if isinstance(node, DictConfig):  # else whoever reads the tables will refuse it
+            _require_own(map(str, node), own, f"tables.{name}")
+
+
+def _require_own(keys: Iterable[Any], own: Sequence[str], where: str) -> None:
+    """Refuse keys that a class has no field for, with those that may have been meant."""
+    for key in keys:
+        if key not in own:
+            raise ConfigError(f"there is no key {where}.{key}: {among(str(key), own)}")
 
 
 def _require_bare(node: DictConfig, where: str, own: set[str]) -> None:

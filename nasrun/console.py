@@ -21,6 +21,7 @@ from nasrun.screen import fitted, plus_minus
 from nasrun.spec import Metric, metric_named
 
 HOUR_S = 3600
+MARK = "\N{REPLACEMENT CHARACTER}"  # in place of what cannot be printed
 SPREADS = ("reward", "val_score", "test_score", "latency_ms", "hypervolume")
 WON = ("test_score", "latency_ms")  # of the winner, besides the validation score
 MOSTLY = 0.5  # share of failed measurements from which a table says that most failed
@@ -67,10 +68,12 @@ def _winner(best: Mapping[str, Any] | None) -> list[str]:
         said += [f"rank {own['rank']:.0f}"] if own["rank"] is not None else []
         if said:
             figures.append(f"{task}: " + ", ".join(said))
-    reward = measure("reward", next(iter(best["tasks"].values()))["metric"]).text(best["reward"])
+    metric = next(iter(best["tasks"].values()))["metric"]
+    known = best["reward"] is not None
+    reward = f", reward {measure('reward', metric).text(best['reward'])}" if known else ""
     return [
         f"best: {best['arch']}",
-        f"  seed {best['seed']}, reward {reward}" + "".join(f"\n  {line}" for line in figures),
+        f"  seed {best['seed']}{reward}" + "".join(f"\n  {line}" for line in figures),
     ]
 
 
@@ -110,6 +113,16 @@ def show_sweep(folder: Path, collected: Collected, tables: Sequence[Any]) -> Non
         print(f"unfinished: {job}", file=sys.stderr)
 
 
+def plain(text: str) -> str:
+    """A text of a run as a terminal shows it: ``rea[population=5]`` is no markup.
+
+    A control character, which would move the cursor or change colours, becomes a mark.
+    """
+    return escape(
+        "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+    )
+
+
 def results_table(folder: Path) -> Table:
     """The table of a finished run, or of a sweep."""
     summary = read_csv(folder / "summary.csv")
@@ -132,9 +145,12 @@ def _run_table(summary: Sequence[Row], costs: Sequence[tuple[str, str]]) -> Tabl
     first = summary[0]
     trials = int(next(iter(tasks.values()))["evaluations"]["n"])
     table = Table(
-        title=escape(f"{first['algorithm']} on {first['search_task']}: {count_text(trials)}"),
+        title=plain(f"{first['algorithm']} on {first['search_task']}: {count_text(trials)}"),
         caption="\n".join(
-            [f"{first['split']}, {first['fidelity']}, run {first['run']}", *_mostly_failed(summary)]
+            [
+                plain(f"{first['split']}, {first['fidelity']}, run {first['run']}"),
+                *_mostly_failed(summary),
+            ]
         ),
     )
     table.add_column(
@@ -143,7 +159,7 @@ def _run_table(summary: Sequence[Row], costs: Sequence[tuple[str, str]]) -> Tabl
     metrics = {row["metric"] for row in summary}
     for task, own in tasks.items():
         named = task if len(metrics) == 1 else f"{task}, {_measure(own['evaluations']).title}"
-        table.add_column(named, justify="right")
+        table.add_column(plain(named), justify="right")
 
     def add(label: str, cell: Callable[[Figures], str], of: str) -> None:
         if any(of in own for own in tasks.values()):  # else it cannot apply
@@ -210,8 +226,7 @@ def _sweep_table(summary: Sequence[Row]) -> Table:
         where = task if task == searched else f"{searched} > {task}"
         if len(metrics) > 1:
             where = f"{where}, {metric_named(metric).title}"
-        # Escaped, because rea[population=5] is no markup.
-        table.add_row(escape(algorithm), where, *(cell(own) for cell in columns.values()))
+        table.add_row(plain(algorithm), plain(where), *(cell(own) for cell in columns.values()))
     return table
 
 
@@ -251,7 +266,7 @@ def _mostly_failed(summary: Sequence[Row]) -> list[str]:
         for (_, searched, _, algorithm, *_), own in _grouped(summary).items()
     }
     return [
-        escape(f"{failed:.0%} of the measurements of {algorithm} on {searched} failed")
+        plain(f"{failed:.0%} of the measurements of {algorithm} on {searched} failed")
         for (algorithm, searched), own in searches.items()
         if (failed := _failed(own)) > MOSTLY
     ]

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from nasrun.errors import DataError
 from nasrun.experiment import Opened, problem_of
+from nasrun.files import read_csv
 from nasrun.fronts import pareto_rows
 from nasrun.meta_training import adapt
 from nasrun.play import Outcome, Watch, play
@@ -134,6 +136,23 @@ def run(
         "inputs": opened.inputs or None,
     }
     recorder.finish(experiment.seeds, {**provenance(), **about}, time.perf_counter() - began)
+    _require_findings(recorder.folder, tally)
+
+
+def _require_findings(folder: Path, tally: "Tally") -> None:
+    """Refuse to call a run done that has found nothing, though it may have measured much.
+
+    A method that measures nothing has no reward, and its final scores are what it is for.
+    """
+    rows = read_csv(folder / "trials.csv")
+    scored = any(row["val_score"] or row["test_score"] for row in rows)
+    if any(row["reward"] for row in rows) or (scored and not tally.measured):
+        return
+    (folder / "best.json").unlink(missing_ok=True)
+    raise DataError(
+        "no trial found an architecture with a reward: the table, or the latency file, may cover "
+        f"too little of the space; {folder / 'evaluations.csv'} has every measurement"
+    )
 
 
 class Tally:
@@ -142,6 +161,7 @@ class Tally:
     def __init__(self) -> None:
         self.evaluations, self.best = 0, -np.inf
         self._failed = self._scored = self._without_cost = 0
+        self._trials = self._in_vain = 0
         self._too_slow = self._found = 0
 
     def add(self, outcome: Outcome, history: History) -> None:
@@ -149,6 +169,8 @@ class Tally:
         self.evaluations += int(outcome.evaluations.sum())
         self.best = float(np.fmax.reduce(np.append(outcome.reward, self.best)))
         self._failed += int(outcome.failed.sum())
+        self._trials += len(outcome.reward)
+        self._in_vain += int((np.isnan(outcome.reward) & (outcome.failed > 0)).sum())
         self._scored += int(history.scored.sum())
         self._without_cost += int(history.without_cost.sum())
 
@@ -157,6 +179,11 @@ class Tally:
         self._found += len(latency_ms)
         if limit_ms is not None:
             self._too_slow += int((latency_ms > limit_ms).sum())
+
+    @property
+    def measured(self) -> int:
+        """Measurements that succeeded, and those that failed; a step may measure nothing."""
+        return self._scored + self._failed
 
     def tell(self, label: str) -> None:
         """Say what the figures alone would not: failures, and costs that are not known."""
@@ -169,6 +196,11 @@ class Tally:
             log.warning(
                 "%s: %d of %d trials found nothing within hardware.limit_ms: see latency_ms in "
                 "trials.csv", label, self._too_slow, self._found,
+            )  # fmt: skip
+        if 0 < self._in_vain < self._trials:
+            log.warning(
+                "%s: %d of %d trials found no architecture with a reward; means are over the rest",
+                label, self._in_vain, self._trials,
             )  # fmt: skip
         if 0 < self._without_cost < self._scored:
             log.warning(

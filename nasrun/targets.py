@@ -17,6 +17,7 @@ from pathlib import Path
 
 from nasrun.errors import ConfigError
 
+INSTALLED = {"site-packages", "dist-packages"}
 OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
@@ -60,7 +61,10 @@ def _is_in_own_folder(top: str) -> bool:
 
 
 def _is_own(place: Path) -> bool:
-    return not any(place.resolve().is_relative_to(folder) for folder in _installed())
+    found = place.resolve()
+    if INSTALLED & set(found.parts):  # perhaps of another environment, which a .pth file adds
+        return False
+    return not any(found.is_relative_to(folder) for folder in _installed())
 
 
 @cache

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from nasrun.algorithms.rea import REA
 from nasrun.budget import Budget
-from nasrun.config import build, identity, named_task
+from nasrun.config import build, check, identity, named_task
 from nasrun.errors import ConfigError
 from nasrun.record.provenance import config_hash
 from nasrun.spec import Algorithm, SearchSpace, Task
@@ -57,7 +57,7 @@ def test_a_missing_value_is_named():
 
 
 def test_a_class_of_another_contract_is_refused():
-    with pytest.raises(ConfigError, match="is no SearchSpace"):
+    with pytest.raises(ConfigError, match=r"is none of nasrun\.spaces\.\*"):
         build(OmegaConf.create(REA_NODE), SearchSpace, "space")
 
 
@@ -186,3 +186,39 @@ def test_a_task_file_may_build_on_others_of_its_group(tmp_path):
     assert named("below").name == "child"  # what stands behind _self_ goes on top of it
     with pytest.raises(ConfigError, match="defaults must be other files of its own folder"):
         named("other")
+
+
+UNREAD = {
+    "+algorithm.populaton=3": r"no key algorithm\.populaton: did you mean population\?",
+    "+evaluator.device=cpu": r"no key evaluator\.device: it has ",
+    "+scale.channel=8": r"no key scale\.channel: did you mean channels\?",
+    "+tables.mine.column=x": r"no key tables\.mine\.column: did you mean columns",
+    "+meta.agents=3": r"nothing reads the key meta\.agents",
+    "+retrain.task=[]": r"no key retrain\.task: did you mean tasks\?",
+    "algorithm._target_=nasrun.algorithms.base.SampleBased": "is no Algorithm",
+    "trials=10000001": "trials must be at most 10,000,000",
+}
+
+
+@pytest.mark.parametrize(("override", "sentence"), UNREAD.items(), ids=UNREAD)
+def test_what_no_class_reads_is_refused_whatever_the_run(override, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        check(composed(override), [CONF / "task"])
+
+
+NESTED = ["nasrun.tasks.cifar10.Cifar10", "nasrun.budget.Budget", "subprocess.Popen", "nasrun.nets"]
+
+
+@pytest.mark.parametrize("target", NESTED)
+def test_a_class_below_another_node_is_of_the_allowed_kinds(target):
+    config = composed("evaluator=screened", "task=synthetic_images")
+    OmegaConf.set_struct(config, False)
+    config.evaluator.screen = {"_target_": target}
+    with pytest.raises(ConfigError, match=r"^evaluator"):
+        check(config, [CONF / "task"])
+
+
+def test_the_name_of_a_task_in_a_file_leads_nowhere(tmp_path):
+    (tmp_path / "out.yaml").write_text("defaults: [synthetic_images]\nname: ../../out\n")
+    with pytest.raises(ConfigError, match=r"^task/out\.yaml\.name names folders"):
+        named_task("out", composed(), [CONF / "task", tmp_path], "retrain.tasks")

@@ -11,7 +11,7 @@ from nasrun.algorithms.rea import REA
 from nasrun.budget import Budget, Edge
 from nasrun.errors import ConfigError, DataError, UnsupportedError
 from nasrun.experiment import problem_of
-from nasrun.files import read_csv
+from nasrun.files import read_csv, read_json
 from nasrun.hardware.none import NoDevice
 from nasrun.pipeline import retrain, run, search
 from nasrun.play import play
@@ -21,6 +21,8 @@ from nasrun.record.rows import EVALUATION_COLUMNS, TRIAL_COLUMNS
 from nasrun.spec import ACCURACY, Measured, Metric, Phase, Protocol, Task, metric_named
 from nasrun.streams import Streams
 from nasrun.tasks.synthetic_images import SyntheticImages
+
+T = "trials.csv"
 
 
 def play_toy(seeds, algorithm=None, **options):
@@ -333,7 +335,8 @@ def test_a_step_that_measures_nothing_is_no_failure(tmp_path, caplog):
         assert [(row["evaluations"], row["failed"]) for row in rows] == [("3", "0")] * 3
         assert caplog.messages == []
         failing = ToyEvaluator(fails_below=10**6)
-        record(toy_experiment(Generator(), evaluator=failing), tmp_path / "failing")
+        with pytest.raises(DataError, match="no trial found an architecture with a reward"):
+            record(toy_experiment(Generator(), evaluator=failing), tmp_path / "failing")
     rows = read_csv(tmp_path / "failing" / "trials.csv")
     assert [(row["evaluations"], row["failed"]) for row in rows] == [("3", "3")] * 3
     assert "100.0 % of 9 measurements failed" in caplog.messages[0]
@@ -363,3 +366,30 @@ class Judged(ToyEvaluator):
 
     def final_metric(self, task):
         return self.metric
+
+
+def with_reward_of(monkeypatch, known):
+    """A device whose reward is that of the score where ``known`` holds for it, else missing."""
+    monkeypatch.setattr(
+        NoDevice, "reward", lambda self, score, ms, metric: np.where(known(score), score, np.nan)
+    )
+
+
+def test_a_run_whose_measurements_have_no_reward_fails_and_keeps_them(tmp_path, monkeypatch):
+    with_reward_of(monkeypatch, lambda score: score < -np.inf)
+    with pytest.raises(DataError, match="no trial found an architecture with a reward"):
+        record(toy_experiment(RandomSearch()), tmp_path)
+    assert read_json(tmp_path / "status.json")["state"] == "failed"
+    assert len(read_csv(tmp_path / "evaluations.csv")) == 18
+    assert not (tmp_path / "best.json").exists()
+
+
+def test_trials_whose_measurements_fail_are_counted(tmp_path, caplog):
+    experiment = toy_experiment(RandomSearch(), trials=6, evaluations=1)
+    rewards = [float(row["reward"]) for row in read_csv(record(experiment, tmp_path / "a") / T)]
+    bar = sorted(rewards)[3]
+    failing = replace(experiment, evaluator=ToyEvaluator(fails_below=bar))
+    record(failing, tmp_path / "b")
+    lost = sum(reward < bar for reward in rewards)
+    assert 0 < lost < 6
+    assert f"{lost} of 6 trials found no architecture with a reward" in caplog.text

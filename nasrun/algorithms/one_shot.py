@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from nasrun.algorithms.reduction import Optimizer, Reduction
 from nasrun.algorithms.shared_data import SharedData
-from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.errors import ConfigError, DataError, UnsupportedError
 from nasrun.nets.checkpoint import load_checkpoint, save_checkpoint
 from nasrun.nets.device import Device
 from nasrun.nets.recipe import Precision
@@ -331,7 +331,16 @@ class OneShot(Algorithm):
         folder = self.problem.folder
         if folder is None or not (path := folder / CHECKPOINT).exists():
             return
-        state = load_checkpoint(path)
+        try:
+            self._restore(load_checkpoint(path))
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            reason = " ".join(str(error).split())
+            raise DataError(
+                f"{path}: the checkpoint of another search ({type(error).__name__}: {reason:.99}); "
+                "delete it to search anew"
+            ) from None
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
         self._records = state["records"]
         self.resume(len(self._records))
         parts = {"network": self.network, "weights": self.weight_optimizer, **self._kept}

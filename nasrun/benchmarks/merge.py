@@ -6,6 +6,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from nasrun.benchmarks.plausible import require_plausible
 from nasrun.benchmarks.rows import ArchRows
 from nasrun.benchmarks.table import SCORES, Column, Column32, Frame
 from nasrun.errors import ConfigError, DataError
@@ -49,9 +50,11 @@ class Merge:
         ``metrics`` names the metric of a data set's scores, where it is not accuracy.
 
         Raises:
-            DataError: unknown or repeated architectures, or gross disagreement with an earlier one.
+            DataError: unknown or repeated architectures, figures that cannot be, or gross
+                disagreement with an earlier source.
         """
         self._metrics.update(metrics)
+        require_plausible(source, frame, metrics)
         archs = None if frame.archs is None else _parsed(source, frame.archs, self._space)
         self._list(archs)
         rows = slice(None) if archs is None else self._rows.exact(archs)

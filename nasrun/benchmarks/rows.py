@@ -98,6 +98,17 @@ def _keys(space: SearchSpace, archs: Archs) -> NDArray[np.void] | Ints:
     return np.ascontiguousarray(archs, np.int64).view(whole)[:, 0]
 
 
+def coverage(space: SearchSpace, known: int) -> str | None:
+    """How few architectures have figures, in words; None where all of the space have."""
+    if not isinstance(space, CountableSpace):
+        return f"{known:,} architectures"
+    if known >= space.size:
+        return None
+    return (
+        f"{known:,} of {space.size:,} architectures ({min(100 * known / space.size, 99.9):.3g} %)"
+    )
+
+
 def figures_at(figures: NDArray[np.floating], rows: Ints) -> Floats:
     """``(n,)`` figures of ``rows (n,)``; NaN for row -1."""
     if not len(figures):

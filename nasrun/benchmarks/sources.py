@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nasrun.benchmarks.checksum import sha256
 from nasrun.benchmarks.merge import Merge
+from nasrun.benchmarks.plausible import CHECKED
 from nasrun.benchmarks.readers import READERS
 from nasrun.benchmarks.source import Reader, Source, Watch
 from nasrun.benchmarks.store import FORMAT, open_table, space_id, write_table
@@ -122,7 +123,7 @@ def _known(
 
 
 def _key(found: Sequence[_Found], space: SearchSpace) -> str:
-    content = [FORMAT, space_id(space), [entry.identity() for entry in found]]
+    content = [FORMAT, CHECKED, space_id(space), [entry.identity() for entry in found]]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
 
 

@@ -1,5 +1,6 @@
 """Look-ups in a table of measured figures, with the table's own account of time."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -8,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nasrun.benchmarks.rows import figures_at
+from nasrun.benchmarks.rows import coverage, figures_at
 from nasrun.benchmarks.sources import Source, load_table
 from nasrun.benchmarks.table import Column
 from nasrun.errors import ConfigError
@@ -27,6 +28,8 @@ from nasrun.spec import (
     Streams,
     Task,
 )
+
+log = logging.getLogger("nasrun")
 
 LAST = "last"  # in place of a number of epochs: those of the longest training
 # One validation image costs 0.353 of one training image: the middle one of the three official
@@ -108,6 +111,17 @@ class TabularSession(Session):
             epoch: (~np.isnan(runs)).sum(axis=0) for epoch, runs in self._scores.items()
         }
         self._cost_s = {epoch: self._cost_of(epoch) for epoch in columns}
+        self._tell_coverage()
+
+    def _tell_coverage(self) -> None:
+        """Say of how many architectures there are figures, where some have none."""
+        known = int((self._counts[self._schedule] > 0).sum())
+        if (covered := coverage(self._space, known)) is not None:
+            log.warning(
+                "%s: figures of %s of space=%s; measuring another fails, unless it is the same "
+                "network",
+                ", ".join(self._table.sources), covered, self._space.name,
+            )  # fmt: skip
 
     def _mean_columns(self, dataset: str) -> dict[int, Column]:
         """Mean-accuracy column of every epoch that can be measured, by epoch.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nasrun.benchmarks.rows import ArchRows, figures_at
+from nasrun.benchmarks.rows import ArchRows, coverage, figures_at
 from nasrun.errors import ConfigError
 from nasrun.ranges import require_positive
 from nasrun.spec import Archs, Device, Floats, Hardware, Metric, RewardTerms, SearchSpace
@@ -184,6 +184,12 @@ class KnownDevice(WeighingDevice):
     ) -> None:
         super().__init__(settings)
         self._rows, self._latencies_ms, self._files = ArchRows(space, archs), latencies_ms, files
+        known = int((~np.isnan(latencies_ms)).sum())
+        if (covered := coverage(space, known)) is not None:
+            log.warning(
+                "hardware: latencies of %s of space=%s; another has no reward, unless it is the "
+                "same network", covered, space.name,
+            )  # fmt: skip
         self.settle(latencies_ms, f"the architectures of space={space.name} that it knows")
 
     def latency_ms(self, archs: Archs) -> Floats:

@@ -57,5 +57,7 @@ def _overrides(job: Path) -> set[str]:
     return {
         f"{key.rpartition('.')[2]}={value}"
         for key, _, value in pairs
-        if key not in IN_COLUMNS and not is_silent(key) and not key.startswith("hydra")
+        if (key not in IN_COLUMNS or value.startswith("{"))
+        and not is_silent(key)
+        and not key.startswith("hydra")
     }

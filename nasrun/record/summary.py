@@ -11,6 +11,7 @@ from nasrun.record.rows import DECIMALS
 from nasrun.record.rows import PROTOCOL as OWN_PROTOCOL
 from nasrun.report.pareto import OWNER, covered
 from nasrun.report.stats import summarise_columns
+from nasrun.spec import metric_named
 
 FIGURES = (
     "reward", "val_score", "test_score", "latency_ms", "params_m", "flops_m", "evaluations",
@@ -70,23 +71,34 @@ def _cell(figure: float) -> float | int | None:
 
 
 def write_best(path: Path, trials: Sequence[Row]) -> None:
-    """Write the trial with the highest reward (the first seed among equals) on all its tasks."""
-    rewarded = [row for row in trials if row["reward"]]
-    if not rewarded:
-        write_json(path, None)
+    """Write the trial with the highest reward (the first seed among equals) on all its tasks.
+
+    Where none has one, because nothing was measured, the highest validation score stands in.
+    Nothing is written where there is no score either.
+    """
+    found = [row for row in trials if row["reward"]] or [row for row in trials if row["val_score"]]
+    if not found:
+        path.unlink(missing_ok=True)
         return
-    best = max(rewarded, key=lambda row: (float(row["reward"]), -int(row["seed"])))
+    best = max(found, key=lambda row: (_worth(row), -int(row["seed"])))
     same = [row for row in trials if row["seed"] == best["seed"]]
     write_json(
         path,
         {
             **{key: best[key] for key in ("space", "search_task", "algorithm", "arch")},
             "seed": int(best["seed"]),
-            "reward": float(best["reward"]),
+            "reward": float(best["reward"]) if best["reward"] else None,
             "tasks": {row["task"]: _figures(row) for row in same},
             "protocol": {key: best[key] for key in PROTOCOL},
         },
     )
+
+
+def _worth(row: Row) -> float:
+    if row["reward"]:
+        return float(row["reward"])
+    score = float(row["val_score"])
+    return score if metric_named(row["metric"]).higher_is_better else -score
 
 
 def _figures(row: Row) -> dict[str, float | str | None]:

@@ -62,10 +62,10 @@ def test_a_disagreement_beyond_rounding_is_told():
 
 
 def test_gross_disagreement_is_refused():
-    """Fractions instead of percentages; seconds may differ, because machines do."""
+    """Scores of another split; seconds may differ, because machines do."""
     good = frame(["00", "01", "10"], acc=[50, 60, 70], seconds=[1, 1, 1])
     with pytest.raises(DataError, match=r"A and B disagree .* they are not the same figures"):
-        merged(good, frame(["00", "01", "10"], acc=[0.5, 0.6, 0.7]))
+        merged(good, frame(["00", "01", "10"], acc=[5, 6, 7]))
     assert len(merged(good, frame(["00", "01", "10"], seconds=[9, 9, 9])).conflicts) == 1
     assert len(merged(good, frame(["00", "01", "10"], acc=[50, 60, 90])).conflicts) == 1
 
@@ -111,7 +111,8 @@ def test_a_frame_without_texts_covers_the_space():
 def test_the_tolerance_is_that_of_the_metric():
     """0.001 is nothing between accuracies, and much between similarities of images."""
     one, other = (frame(["00", "01", "10"], acc=[0.5, 0.6, 0.7 + d]) for d in (0.0, 0.001))
-    assert merged(one, other).conflicts == []
+    per_cent = [frame(["00", "01", "10"], acc=[50.0, 60.0, 70.0 + d]) for d in (0.0, 0.001)]
+    assert merged(*per_cent).conflicts == []
     merge = Merge(SPACE)
     for name, own in zip("AB", (one, other), strict=True):
         merge.add(name, own, {"a": "ssim"})

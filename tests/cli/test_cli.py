@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import filelock
-import pytest
 from command import NASRUN, rows
 
 from nasrun.record.recorder import LOCK
@@ -53,47 +52,6 @@ def test_completion_offers_options(nasrun):
         "-sc", "query=bash", env={"COMP_LINE": "nasrun algorithm=re", "COMP_POINT": "19"}
     )
     assert "algorithm=rea" in answer.stdout.split()
-
-
-MISTAKES = {
-    "algorithm=foo": "'algorithm' can be ",
-    "space=nb202": "'space' can be ",
-    "algorithm.population=many": "algorithm.population: Value 'many'",
-    "algorithm.populaton=3": "Could not override 'algorithm.populaton'",
-    "+algorithm.populaton=3": "Key 'populaton' not in 'REA'",
-    "algorithm.population=0": "at least 1, got 0",
-    "trials=0": "trials must be a whole number of at least 1, got 0",
-    "trials=2.5": "trials must be a whole number of at least 1, got 2.5",
-    "seed=-1": "last trial, got -1",
-    "budget.evaluations=0": "budget.evaluations must be positive and finite, got 0",
-    "budget.simulated_s=-3": "budget.simulated_s must be positive and finite, got -3",
-    "budget.wall_s=inf": "budget.wall_s must be positive and finite, got inf",
-    "budget.edge=maybe": "expected one of [keep, drop]",
-    "evaluator.reward=test@200": "evaluator.reward must be val@EPOCHS",
-    "evaluator.run=42": "has no run 42 of val_score of cifar10-valid",
-    "retrain.tasks=[mnist2]": "retrain.tasks names 'mnist2'",
-    "retrain.tasks=[cifar10,cifar10]": "retrain.tasks must name each task once",
-    "algorithm._target_=os.system": "is no Algorithm",
-    "algorithm._target_=nowhere.Thing": "cannot be imported",
-    "task.classes=ten": "task.classes: Value 'ten'",
-    "seed=": "seed must be a whole number",
-    "trials=${nowhere}": "Interpolation key 'nowhere' not found",
-    "~budget": "Key 'budget' is not in struct",
-    "~task": "Interpolation key 'task.name' not found",
-    "retrain=null": "retrain must be a group of keys and values, got None",
-    f"seed={2**63}": "below 2**63",
-    "algorithm.population=5,10": "algorithm.population=5,10 has several values: add -m",
-    "debug=maybe": "debug must be true or false, got 'maybe'",
-}
-
-
-@pytest.mark.parametrize(("argument", "sentence"), MISTAKES.items(), ids=MISTAKES)
-def test_a_mistake_is_one_sentence_with_exit_code_2(nasrun, tmp_path, argument, sentence):
-    answer = nasrun(argument, code=2)
-    assert sentence in answer.stderr
-    assert answer.stderr.count("\n") == 1
-    assert answer.stderr.startswith("nasrun: ")
-    assert not list(tmp_path.iterdir()), "left something behind"
 
 
 def test_a_file_of_the_user_that_is_no_yaml(nasrun, tmp_path):

@@ -355,3 +355,13 @@ def test_the_final_figures_say_where_they_come_from(start):
     assert scored.final == "200 epochs; validation 888; test mean"
     untested = start(without=["test_score"]).score(ARCHS, TASK)
     assert untested.final == "200 epochs; validation mean"
+
+
+def test_what_the_table_covers_is_said_where_it_is_not_all(start, content, caplog):
+    start()
+    assert caplog.text == ""
+    for column, values in content.items():
+        if column.metric == "val_score":
+            values[3:] = np.nan
+    start()
+    assert "figures of 3 of 15,625 architectures (0.0192 %) of space=nb201" in caplog.text

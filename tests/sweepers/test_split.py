@@ -101,17 +101,6 @@ def test_a_shape_whose_example_has_no_trials_is_composed_again(monkeypatch):
     assert len(made.hydra_context.config_loader.composed) == 2
 
 
-@pytest.mark.parametrize("split", [0, -1, True, 1.0, "2", None])
-def test_a_split_that_is_no_number_of_jobs_is_refused(split):
-    with pytest.raises(ConfigError, match=r"sweep\.split must be a whole number of at least 1"):
-        sweeper(sweep={"split": split})._split()
-
-
-@pytest.mark.parametrize("split", [1, 7])
-def test_a_split_is_a_number_of_jobs(split):
-    assert sweeper(sweep={"split": split})._split() == split
-
-
 @dataclass
 class Batches(Launcher):
     """Plays jobs at once; those of ``x=2`` fail."""

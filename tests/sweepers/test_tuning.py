@@ -55,7 +55,7 @@ MISTAKES = {
     "nothing": ({}, ["algorithm.sample=3"], "nothing to tune"),
     "budget": ({"configurations": 0}, [POPULATION], "configurations must be at least 1, got 0"),
     "seed": ({"seed": -1}, [POPULATION], "must not be negative, got -1"),
-    "unknown": ({"configuration": 3}, [POPULATION], "'configuration' not in 'Settings'"),
+    "unknown": ({"configuration": 3}, [POPULATION], "did you mean configurations"),
     "task": ({}, [POPULATION, "task=cifar100"], "task=cifar100 does not apply here"),
     "split": ({}, [POPULATION, "sweep.split=2"], "sweep.split does not apply to a tuning"),
     "same seeds": ({"seed": 9}, [POPULATION, "trials=10"], "share seeds with those of the tuning"),

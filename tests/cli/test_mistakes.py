@@ -1,0 +1,140 @@
+"""What is asked for by mistake or out of malice: one sentence, an exit code, and no trace on disk.
+
+The command is played in this process, which takes a third of the time.
+"""
+
+import logging
+import sys
+
+import pytest
+from command import rows
+
+from nasrun import __main__, sweep, traces
+
+MISTAKES = {
+    "algorithm=foo": "'algorithm' can be ",
+    "algorithm.population=many": "algorithm.population: Value 'many'",
+    "algorithm.populaton=3": "no key algorithm.populaton: did you mean algorithm.population?",
+    "+meta.agents=3": "nothing reads the key meta.agents",
+    "algorithm.population=0": "at least 1, got 0",
+    "algorithm.population=1000000000": "algorithm.population must be at most 20,000,000",
+    "trials=0": "trials must be a whole number of at least 1, got 0",
+    "trials=2.5": "trials must be a whole number of at least 1, got 2.5",
+    "trials=9223372036854775807": "trials must be at most 10,000,000",
+    "seed=-1": "last trial, got -1",
+    "seed=": "seed must be a whole number",
+    f"seed={2**63}": "below 2**63",
+    "budget.evaluations=0": "budget.evaluations must be positive and finite, got 0",
+    "budget.wall_s=inf": "budget.wall_s must be positive and finite, got inf",
+    "budget.edge=maybe": "expected one of [keep, drop]",
+    "evaluator.reward=test@200": "evaluator.reward must be val@EPOCHS",
+    "evaluator.run=42": "has no run 42 of val_score of cifar10-valid",
+    "retrain.tasks=[mnist2]": "retrain.tasks names 'mnist2'",
+    "retrain.tasks=[cifar10,cifar10]": "retrain.tasks must name each task once",
+    "retrain=null": "retrain must be a group of keys and values, got None",
+    "algorithm._target_=os.system": "is none of nasrun.algorithms.*",
+    "algorithm._target_=nowhere.Thing": "cannot be imported",
+    "task.classes=ten": "task.classes: Value 'ten'",
+    "algorithm.name=../../x": "algorithm.name names folders",
+    "hydra.run.dir=''": "hydra.run.dir must name a folder",
+    "trials=${nowhere}": "Interpolation key 'nowhere' not found",
+    "~budget": "Key 'budget' is not in struct",
+    "~task": "Interpolation key 'task.name' not found",
+    "algorithm.population=5,10": "algorithm.population=5,10 has several values: add -m",
+    "debug=maybe": "debug must be true or false, got 'maybe'",
+    "-m seed=range(5,0)": "seed=range(5,0) stands for no value at all",
+    "-m seed=range(0,inf)": "seed=range(0,inf) makes a sweep of more than 100,000 jobs",
+    "-m algorithm=glob(zzz*)": "algorithm=glob(zzz*) stands for no value at all",
+    "-m algorithm=rea,random algorithm.population=5": "no key algorithm.population: algorithm has",
+}
+
+
+@pytest.fixture
+def command(tmp_path, cache_dir, monkeypatch, capsys):
+    """Plays the command in an empty folder; returns its exit code, its output and its errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NASRUN_CACHE", str(cache_dir))
+    monkeypatch.delenv("NASRUN_DATA", raising=False)
+    monkeypatch.setattr(sweep, "_current", [])
+    monkeypatch.setattr(traces, "_current", [])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # which the command sets
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["nasrun", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            __main__.main()
+        return ended.value.code, *capsys.readouterr()
+
+    yield call
+    for handler in set(root.handlers) - set(before[0]):
+        handler.close()  # of the run's log
+    root.handlers[:], root.level = before
+
+
+@pytest.mark.parametrize(("words", "sentence"), MISTAKES.items(), ids=MISTAKES)
+def test_a_mistake_is_one_sentence_with_exit_code_2(command, tmp_path, words, sentence):
+    code, _, errors = command(*words.split())
+    assert code == 2
+    assert sentence in errors
+    assert errors.count("\n") == 1
+    assert errors.startswith("nasrun: ")
+    assert not list(tmp_path.iterdir()), "left something behind"
+
+
+def test_a_key_that_all_swept_choices_have_is_set_in_each(command, tmp_path):
+    own = ("-m", "algorithm=bohb,hyperband", "algorithm.eta=2", "budget.evaluations=3")
+    code, _, errors = command(*own, "hydra.sweep.dir=sweep")
+    assert code == 0, errors
+    for config in (tmp_path / "sweep").glob("*/.hydra/config.yaml"):
+        assert "eta: 2" in config.read_text()
+    names = {row["algorithm"] for row in rows(tmp_path / "sweep" / "trials.csv")}
+    assert names == {"bohb", "hyperband"}
+
+
+def test_a_sweep_over_dicts_is_joined(command, tmp_path):
+    own = ("-m", "algorithm={population: 5},{population: 7}", "budget.evaluations=3")
+    code, _, errors = command(*own, "hydra.sweep.dir=sweep")
+    assert code == 0, errors
+    names = {row["algorithm"] for row in rows(tmp_path / "sweep" / "trials.csv")}
+    assert names == {"rea[algorithm={population:5}]", "rea[algorithm={population:7}]"}
+
+
+TABLE = "columns: {acc: val_score/cifar10/200of200/mean}"
+
+
+def own_table(tmp_path, lines):
+    (tmp_path / "own.csv").write_text("".join(f"{line}\n" for line in ("arch,acc", *lines)))
+    table = f"reader: csv, space: nb201, paths: [{tmp_path}/own.csv], {TABLE}"
+    return f"+tables.own={{{table}}}", "evaluator.sources=[own]"
+
+
+CELL = "|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|nor_conv_3x3~2|"
+
+
+def test_a_table_of_a_few_architectures_says_so_and_finds_nothing(command, tmp_path):
+    code, said, errors = command(*own_table(tmp_path, [f"{CELL},90"]), "hydra.run.dir=run")
+    assert code == 1
+    assert "figures of 1 of 15,625 architectures (0.0064 %)" in said
+    assert "no trial found an architecture with a reward" in errors
+    assert not (tmp_path / "run" / "best.json").exists()
+    assert len(rows(tmp_path / "run" / "evaluations.csv")) == 50
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        ([], "there is no row below the header"),
+        ([f"{CELL},inf"], "expected a finite number or an empty cell, found 'inf'"),
+        ([f"{CELL},1e5"], "is 100000, expected 0 to 100"),
+        ([f"{CELL},0.73"], "which are fractions, not per cent: set tables.own.scale.COLUMN=100"),
+    ],
+)
+def test_a_table_whose_figures_cannot_be_is_refused(command, tmp_path, lines, sentence):
+    code, _, errors = command(*own_table(tmp_path, lines))
+    assert code == 1
+    assert sentence in errors
+    assert "should not happen" not in errors
+    assert errors.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["own.csv"]

@@ -1,0 +1,135 @@
+"""What is refused before anything that a config names is imported, made or written."""
+
+import shutil
+import sys
+
+import pytest
+from composed import CONF, composed
+from omegaconf import OmegaConf
+
+from nasrun.composition import NAMES, known_keys
+from nasrun.errors import ConfigError
+
+UNKNOWN = {
+    "seeds=3": "there is no key seeds: did you mean seed",
+    "+seeds=3": "nothing reads the key seeds: did you mean seed",
+    "++trails=500": "nothing reads the key trails: did you mean trials",
+    "+device=cpu": "nothing reads the key device",
+    "+population=5": r"nothing reads the key population: did you mean algorithm\.population",
+    "+recipe=nb201": "nothing reads the key recipe",
+    "~foo": "there is no key foo",
+    "+sweep.splits=2": r"nothing reads the key sweep\.splits: did you mean sweep\.split",
+    "algorithm.populaton=3": r"no key algorithm\.populaton: did you mean algorithm\.population\?",
+    "evaluator.foo=3": r"no key evaluator\.foo: evaluator has cache_dir, ",
+    "evaluator.tables.nats_tss.auto=true": r"set tables\.nats_tss\.auto$",
+    "+hydra.foo=1": r"nothing reads the key hydra\.foo",
+    "+hydra.job.chdirr=true": r"the key hydra\.job\.chdirr: did you mean chdir\?",
+}
+
+
+@pytest.mark.parametrize(("override", "sentence"), UNKNOWN.items(), ids=UNKNOWN)
+def test_an_unknown_key_is_refused_with_what_it_may_have_been_meant_for(override, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        composed(override)
+
+
+def test_a_key_that_another_value_refers_to_is_read():
+    assert composed("+mine.five=5", "trials=${mine.five}").trials == 5
+    assert composed("+experiment=catch_table1").networks.cifar10 == 70
+
+
+def test_every_key_of_the_default_config_is_known():
+    config = composed(hydra=True)
+    assert {str(key) for key in config} <= known_keys()
+    assert "recipe" not in known_keys()
+
+
+@pytest.mark.parametrize("key", NAMES)
+def test_a_name_that_would_lead_out_of_its_folder_is_refused(key):
+    with pytest.raises(ConfigError, match=f"^{key} names folders"):
+        composed(f"{key}=../x")
+
+
+FOLDERS = {
+    "hydra.run.dir=''": r"hydra\.run\.dir must name a folder",
+    "hydra.sweep.dir=' '": r"hydra\.sweep\.dir must name a folder",
+    "cache_dir=''": "cache_dir must name a folder",
+    "cache_dir=null": "cache_dir must name a folder",
+    "hydra.sweep.subdir=../x": "must lie within the sweep's folder",
+    "hydra.sweep.subdir=/x": "must lie within the sweep's folder",
+}
+
+
+@pytest.mark.parametrize(("override", "sentence"), FOLDERS.items(), ids=FOLDERS)
+def test_a_folder_has_a_name_and_a_job_stays_in_its_sweep(override, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        composed(override)
+
+
+@pytest.mark.parametrize("split", ["0", "-1", "true", "1.0", "'2'", "null"])
+def test_a_split_that_is_no_number_of_jobs_is_refused(split):
+    with pytest.raises(ConfigError, match=r"sweep\.split must be a whole number of at least 1"):
+        composed(f"sweep.split={split}")
+
+
+@pytest.mark.parametrize("choice", ["budget=[null]", "algorithm=null", "algorithm=3"])
+def test_a_choice_that_is_no_name_is_refused_with_the_options(choice):
+    with pytest.raises(ConfigError, match="must be the name of one of its options"):
+        composed(choice)
+
+
+TARGETS = [
+    "hydra.launcher._target_=os.system",
+    "hydra.sweeper._target_=os.system",
+    "+hydra.callbacks.mine._target_=subprocess.Popen",
+    "hydra.callbacks.sweep._target_=numpy.load",
+    "+hydra.job_logging.handlers.mine.class=os.system",
+]
+
+
+@pytest.mark.parametrize("override", TARGETS)
+def test_hydra_makes_nothing_of_a_module_from_elsewhere(override):
+    with pytest.raises(ConfigError, match="and of no module in a folder on PYTHONPATH"):
+        composed(override)
+
+
+def test_hydra_logs_to_the_terminal_alone():
+    with pytest.raises(ConfigError, match=r"can be ext://sys\.stdout or ext://sys\.stderr"):
+        composed("hydra.job_logging.handlers.console.stream=ext://os.environ")
+
+
+def test_a_callback_of_the_users_own_may_be_named(tmp_path, monkeypatch):
+    (tmp_path / "own_callback.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = composed("+hydra.callbacks.mine._target_=own_callback.Mine", hydra=True)
+    assert config.hydra.callbacks.mine._target_ == "own_callback.Mine"
+    assert "own_callback" not in sys.modules
+
+
+def with_folder(folder):
+    return f"hydra.searchpath=[file://{folder}]"
+
+
+def test_a_file_that_another_hides_is_refused(tmp_path):
+    own = tmp_path / "algorithm" / "rea.yaml"
+    own.parent.mkdir()
+    shutil.copy(CONF / "algorithm" / "rea.yaml", own)
+    assert composed(with_folder(tmp_path)).algorithm.population == 10
+    own.write_text(own.read_text().replace("population: 10", "population: 50"))
+    with pytest.raises(ConfigError, match=r"not be read, because .* give it a name of its own"):
+        composed(with_folder(tmp_path))
+
+
+def test_a_saved_config_is_not_passed_over_for_the_default(tmp_path):
+    place = tmp_path / "run" / ".hydra"
+    place.mkdir(parents=True)
+    for name in ("config.yaml", "hydra.yaml", "overrides.yaml"):
+        (place / name).write_text(OmegaConf.to_yaml(composed("trials=7")))
+    with pytest.raises(ConfigError, match=f"would not be played.*nasrun rerun {tmp_path}/run"):
+        composed(with_folder(place))
+
+
+@pytest.mark.filterwarnings("ignore:provider=")  # Hydra's own, which the command leaves out
+def test_a_folder_of_files_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="is no folder, so nothing of it would be read"):
+        composed(with_folder(tmp_path / "typo"))

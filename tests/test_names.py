@@ -1,0 +1,27 @@
+import pytest
+
+from nasrun.errors import ConfigError
+from nasrun.names import require_folder, require_name
+
+REFUSED = [
+    "../x", "a/b", "a\\b", ".", "..", ".hidden", "", " ", "\x1b[31m", "a\nb", "a\0", "\x9b1m",
+    "x" * 101, "ä" * 51,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED, ids=ascii)
+def test_a_name_that_is_no_part_of_a_path_is_refused(name):
+    with pytest.raises(ConfigError, match=r"^task\.name names folders"):
+        require_name(name, "task.name")
+
+
+@pytest.mark.parametrize("name", ["rea-10", "REA, tuned", "Zähler", "a[b=5]", "x" * 100, "a..b"])
+def test_other_names_stand(name):
+    require_name(name, "task.name")
+
+
+@pytest.mark.parametrize("folder", ["", "  ", None, 3, "a\0b"])
+def test_what_names_no_folder_is_refused(folder):
+    with pytest.raises(ConfigError, match=r"^cache_dir must name a folder"):
+        require_folder(folder, "cache_dir")
+    require_folder(".", "cache_dir")
