@@ -11,7 +11,6 @@ from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
 from nasrun.errors import ConfigError
-from nasrun.verbs import say
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -44,7 +43,7 @@ def run(options: Namespace) -> int:
         written = write_report(folder, node, sources, job_edges)
         console.print(written.table)
         for path in written.files:
-            say(f"wrote {path}")
+            print(f"wrote {path}")
     return 0
 
 
