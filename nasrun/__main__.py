@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from nasrun import __version__, sweep, traces, verbs
+from nasrun.completion import offer_what_is_accepted
 from nasrun.composition import check_what_hydra_composes
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import CONF, cache_folder, unwritable
@@ -85,6 +86,7 @@ _register("nasrun.plugin", plugin_name, replace=True)
 _register("nasrun.verbs", verbs.described, replace=True)
 register_sweepers()
 check_what_hydra_composes()
+offer_what_is_accepted()
 VERSION = {"version_base": "1.3"} if IS_HYDRA_13 else {}
 # Hydra 1.4 instantiates the callbacks that conf/config.yaml and conf/tracker name, and warns that
 # any class could be named there.

@@ -32,7 +32,7 @@ LAYERS = (
     {"console", "cells", "traces", "resume"},
     {"sweep", "job", "trackers", "rerun"},
     {"sweepers"},
-    {"found", "results", "verbs", "__main__"},
+    {"found", "results", "verbs", "completion", "__main__"},
 )
 MIDDLE = next(names for names in LAYERS if "spaces" in names)
 ROOT_MODULE = "__init__"  # holds the version alone

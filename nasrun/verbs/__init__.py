@@ -5,7 +5,6 @@ for, with ``add_arguments(parser)`` and ``run(options) -> int``.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -71,9 +70,3 @@ def described() -> str:
     """The verbs as lines of the help."""
     width = max(map(len, VERBS))
     return "\n".join(f"nasrun {name:{width}}  {does}" for name, does in VERBS.items())
-
-
-def say(line: str) -> None:
-    """Print a line, long paths unbroken; characters that the stream cannot write become ``?``."""
-    encoding = sys.stdout.encoding or "utf-8"
-    print(line.encode(encoding, "replace").decode(encoding))

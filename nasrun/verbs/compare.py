@@ -18,7 +18,6 @@ from nasrun.report.stats import (
 )
 from nasrun.report.trials import Problem, read_trials, require_sweeps
 from nasrun.spec import Floats, Metric
-from nasrun.verbs import say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,7 +46,7 @@ def run(options: Namespace) -> int:
     for pair in _pairs(first, second, _names(folders)):
         console.print(pair.table())
         for sentence in pair.sentences():
-            say(sentence)
+            print(sentence)
     return 0
 
 

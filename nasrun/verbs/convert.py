@@ -5,7 +5,6 @@ from pathlib import Path
 
 from nasrun.errors import ConfigError
 from nasrun.files import CONF
-from nasrun.verbs import say
 
 EXAMPLES = """\
 nasrun convert NAS-Bench-201-v1_1-096897.pth nb201.safetensors
@@ -44,7 +43,7 @@ def run(options: Namespace) -> int:
             Source(reader, name, [str(path)]), out, space,
             lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip
-    say(f"{out}: {len(table.columns)} columns, {out.stat().st_size / 1e6:.1f} MB")
+    print(f"{out}: {len(table.columns)} columns, {out.stat().st_size / 1e6:.1f} MB")
     return 0
 
 

@@ -7,7 +7,6 @@ from nasrun.errors import ConfigError
 from nasrun.files import CONF
 from nasrun.report.draw import cell_lines, draw_cell
 from nasrun.spec import Edges
-from nasrun.verbs import say
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -24,12 +23,12 @@ def run(options: Namespace) -> int:
     """Draw."""
     edges, title = _cell(options.arch, options.overrides)
     for line in cell_lines(edges):
-        say(line)
+        print(line)
     if options.out is None:
-        say("--out FILE.png (or .svg) makes a picture of it")
+        print("--out FILE.png (or .svg) makes a picture of it")
     else:
         draw_cell(edges, options.out, title)
-        say(f"wrote {options.out}")
+        print(f"wrote {options.out}")
     return 0
 
 

@@ -4,7 +4,6 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from nasrun.files import cache_folder
-from nasrun.verbs import say
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -20,5 +19,5 @@ def run(options: Namespace) -> int:
     from nasrun.benchmarks.fetch import DOWNLOADS, fetch
 
     path = fetch(options.name, options.folder or cache_folder() / "downloads")
-    say(f"{path} ({DOWNLOADS[options.name].licence} licence, sha256 checked)")
+    print(f"{path} ({DOWNLOADS[options.name].licence} licence, sha256 checked)")
     return 0

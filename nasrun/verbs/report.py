@@ -11,7 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
 from nasrun.errors import ConfigError
-from nasrun.verbs import say
+from nasrun.files import CONF
+
+DEFAULT = CONF / "config.yaml"  # has the node of sweeps that name no other
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -19,7 +21,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="holds a trials.csv")
     parser.add_argument(
         "--report", type=Path, metavar="YAML",
-        help="experiment file whose report: node to use; default: the folder's report.json",
+        help="experiment file whose report: node to use; default: the folder's report.json, "
+        "or else that of any sweep",
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, metavar="DIR",
@@ -32,7 +35,7 @@ def run(options: Namespace) -> int:
     from rich.console import Console
 
     from nasrun.cells import job_edges
-    from nasrun.report.experiment import read_node, write_report
+    from nasrun.report.experiment import NODE, read_node, write_report
     from nasrun.report.trials import require_sweeps
 
     console = Console()
@@ -40,11 +43,14 @@ def run(options: Namespace) -> int:
     sources = options.folders if options.out else ()
     for folder in [options.out] if options.out else options.folders:
         named = options.folders[0] if options.out else folder
-        node = experiment_node(options.report) if options.report else read_node(named)
+        if options.report or not (named / NODE).exists():
+            node = experiment_node(options.report or DEFAULT)
+        else:
+            node = read_node(named)
         written = write_report(folder, node, sources, job_edges)
         console.print(written.table)
         for path in written.files:
-            say(f"wrote {path}")
+            print(f"wrote {path}")
     return 0
 
 

@@ -12,7 +12,6 @@ from nasrun.report.draw import cell_lines
 from nasrun.report.jobs import Curve, Job, by_evaluations, find_jobs, read_histories
 from nasrun.report.schema import measure
 from nasrun.results import Results
-from nasrun.verbs import say
 from nasrun.verbs.chart import chart
 
 WIDTH = 80  # characters of a chart, at most
@@ -41,10 +40,10 @@ def run(options: Namespace) -> int:
     for task in tasks:
         name = f"best-{task}.png" if len(tasks) > 1 else "best.png"
         for line in _found(results, task, (options.out or results.folder) / name):
-            say(line)
+            print(line)
         drawn = curves.get(task, {})
         for line in _chart(drawn, min(WIDTH, console.width)):
-            say(line)
+            print(line)
     return 0
 
 

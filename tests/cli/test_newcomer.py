@@ -2,10 +2,13 @@
 
 import csv
 import json
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command import NASRUN, environment
 from PIL import Image
 
 import nasrun
@@ -73,6 +76,29 @@ def test_search_a_network_for_my_own_pictures_and_run_it_elsewhere(here, tmp_pat
     assert logits.shape == (2, 2)
 
 
+def test_go_on_with_a_run_that_was_killed(here, tmp_path, cache_dir):
+    command = ["trials=600", "cohort=100", "seed=3"]
+    run = [NASRUN, *command, "hydra.run.dir=killed"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(run, cwd=tmp_path, env=environment(cache_dir), **quiet)
+    while process.poll() is None and not (tmp_path / "killed" / "unfinished" / "3").exists():
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    here("resume=killed")
+    here(*command, "hydra.run.dir=whole")
+    for path in (tmp_path / "whole").glob("*.csv*"):
+        assert (tmp_path / "killed" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_play_a_run_again(here, tmp_path):
+    pytest.importorskip("nasrun.rerun")
+    here("trials=3", "hydra.run.dir=first")
+    here("rerun", "first", "hydra.run.dir=again")
+    first, again = (tmp_path / name / "trials.csv" for name in ("first", "again"))
+    assert first.read_bytes() == again.read_bytes()
+
+
 def test_compare_two_algorithms(here):
     both = [
         wrote(here(f"algorithm={name}", "trials=50", f"hydra.run.dir={name}"))
@@ -85,10 +111,10 @@ def test_compare_two_algorithms(here):
 
 
 def test_a_table_for_my_paper(here):
-    report = "report={name: mine, title: Mine, figure: val_score}"
-    folder = wrote(here("-m", "algorithm=rea,random", "trials=5", report))
+    folder = wrote(here("-m", "algorithm=rea,random", "trials=5"))
+    (folder / "report.tex").unlink()
     here("report", folder)
-    text = (folder / "mine.tex").read_text()
+    text = (folder / "report.tex").read_text()
     assert "\\toprule" in text
     assert "random" in text
 
@@ -122,7 +148,7 @@ def test_draw_what_was_found_and_what_a_paper_prints(here, tmp_path):
 
 
 def test_look_at_the_figures_in_pandas(here, tmp_path):
-    folder = wrote(here("algorithm=rea,random", "-m", "trials=4"))
+    folder = wrote(here("algorithm=rea,random", "-m", "trials=4", "report=null"))
     results = nasrun.load(folder)
     means = results.trials.groupby("algorithm")["val_score"].mean()
     assert set(means.index) == {"rea", "random"}

@@ -42,3 +42,8 @@ def test_a_file_without_a_report_is_refused(folder, content):
 def test_a_folder_without_trials_is_refused(tmp_path):
     with pytest.raises(DataError, match=f"{tmp_path} holds no trials.csv"):
         perform(["report", str(tmp_path)])
+
+
+def test_a_folder_without_a_node_has_the_report_of_any_sweep(folder):
+    assert perform(["report", str(folder)]) == 0
+    assert {"report.html", "report.tex", "report.json"} <= {path.name for path in folder.iterdir()}
