@@ -51,8 +51,8 @@ class Content:
 
     ``overview`` has the statistics over all tasks; None where there is one algorithm. ``curves``
     are those of the searches whose jobs are at hand. ``gaps`` names trials that some methods lack.
-    ``scatters``: score against latency; ``policies``: what was preferred in the end; ``clock``: what
-    hours of a search are.
+    ``scatters``: score against latency; ``policies``: what was preferred in the end; ``clock``:
+    what hours are.
     """
 
     report: Report

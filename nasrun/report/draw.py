@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,6 +49,10 @@ FORMATS = (".png", ".svg")
 STEP = 2.0  # between two nodes, in inches: room for the longest operation name
 RADIUS = 0.22
 LANE = 0.62  # between two arcs, in inches
+# Text stays text; a name with two dollars is no formula.
+STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "nasrun", "svg.fonttype": "none", "text.parse_math": False,
+}  # fmt: skip
 TITLE_PT, TITLE_LETTER = 10.0, 0.61  # size of a title, and a letter's width as a share of it
 BEND = 4 / 3  # a cubic curve peaks at 3/4 of the height of its control points
 
@@ -97,9 +101,7 @@ def draw_cell(edges: Edges, path: Path, title: str = "") -> None:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def cell_picture(
-    edges: Edges, title: str = "", kind: str = "svg", theme: Theme = LIGHT
-) -> bytes:
+def cell_picture(edges: Edges, title: str = "", kind: str = "svg", theme: Theme = LIGHT) -> bytes:
     """The drawing of a cell as bytes of a PNG or SVG file; cells that share no node lie in rows.
 
     Raises:
@@ -124,7 +126,8 @@ def _components(edges: Edges) -> list[Edges]:
             groups.remove(group)
         groups.append((ends, own))
     place = {edge: number for number, edge in enumerate(edges)}
-    return [sorted(own, key=place.__getitem__) for _, own in groups] or [edges]
+    found = [sorted(own, key=place.__getitem__) for _, own in groups]
+    return sorted(found, key=lambda own: place[own[0]]) or [edges]
 
 
 @dataclass(frozen=True)
@@ -195,8 +198,7 @@ def _render(rows: Sequence[Row], title: str, kind: str, theme: Theme) -> bytes:
     lines = _title_lines(title, width)
     head = (0.2 + 0.19 * len(lines)) if lines else 0.0
     height = sum(row.top - row.bottom for row in rows) + head
-    style = {"svg.hashsalt": "nasrun", "svg.fonttype": "none", "text.parse_math": False}
-    with rc_context(style):
+    with rc_context(STYLE):
         figure = Figure(figsize=(width, height), dpi=160)
         above = height - head
         for row in rows:

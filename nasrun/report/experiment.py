@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasrun.errors import DataError
 from nasrun.files import read_json, write_bytes
-from nasrun.report.auto import completed, with_figure
+from nasrun.report.auto import compares, completed, with_figure
 from nasrun.report.compare import Extras, compare, read_published, totals
 from nasrun.report.content import Content, EdgesOf, find_winners
 from nasrun.report.formats import ReportTable, csv_files, latex, markdown
@@ -188,7 +188,9 @@ def _content(
         totals=totals(problems, lines, published_s),
         protocol=protocol(frame),
         verdicts=judge(problems, report.claims, meta),
-        overview=overview(problems, report.against, agents, {s.algorithm for s in meta}),
+        overview=overview(problems, report.against, agents, {s.algorithm for s in meta})
+        if compares(report.figures, problems)
+        else None,
         winners=find_winners(frame, problems, report.figure),
         curves=anytime_curves(problems, jobs) if Figure.anytime in drawn else {},
         scatters=scatters(rows, problems, fronts, report.figure)

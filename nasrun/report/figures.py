@@ -1,6 +1,6 @@
 """The figures of a report as PNG and SVG: boxes, sorted trials, curves, profiles, ranks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import matplotlib
@@ -39,27 +39,22 @@ def draw(kind: Figure, content: Content) -> Mapping[str, bytes]:
 
     ``ranks`` and ``profile`` need the statistics, which two algorithms with complete trials make.
     """
+    makers: dict[Figure, Callable[[], Drawing]] = {
+        Figure.box: lambda: _box_figure(content),
+        Figure.sorted: lambda: _sorted_figure(content),
+        Figure.anytime: lambda: _anytime_figure(content),
+    }
+    if content.scatters:
+        makers[Figure.tradeoff] = lambda: tradeoff_figure(content)
+    if content.policies:
+        makers[Figure.policy] = lambda: policy_figure(content)
+    if (found := content.overview) is not None:
+        makers[Figure.profile] = lambda: _profile_figure(content, found)
+        makers[Figure.ranks] = lambda: _rank_figure(content, found)
+    if kind not in makers:
+        return {}
     with matplotlib.rc_context(STYLE):
-        match kind:
-            case Figure.box:
-                drawing = _box_figure(content)
-            case Figure.sorted:
-                drawing = _sorted_figure(content)
-            case Figure.anytime:
-                drawing = _anytime_figure(content)
-            case Figure.tradeoff if content.scatters:
-                drawing = tradeoff_figure(content)
-            case Figure.policy if content.policies:
-                drawing = policy_figure(content)
-            case Figure.tradeoff | Figure.policy:
-                return {}
-            case _ if content.overview is None:
-                return {}
-            case Figure.profile:
-                drawing = _profile_figure(content, content.overview)
-            case Figure.ranks:
-                drawing = _rank_figure(content, content.overview)
-        return pictures(drawing)
+        return pictures(makers[kind]())
 
 
 def _curve(panel: "Axes", curve: Curve, label: str, place: int) -> None:

@@ -11,12 +11,12 @@ import numpy as np
 
 from nasrun.report.content import Content, EdgesOf, Winner, winner_edges
 from nasrun.report.draw import DARK, LIGHT, cell_picture, picture_width_in
-from nasrun.report.style import HIDDEN, WHISKERS
 from nasrun.report.jobs import Job, Search, origins, settled
 from nasrun.report.overview import Overview
 from nasrun.report.policy import Preferences, panel_title
 from nasrun.report.schema import Figure
 from nasrun.report.sheet import Sheet
+from nasrun.report.style import HIDDEN, WHISKERS
 from nasrun.report.tables import described, notes, sheets, statistics_notes
 from nasrun.report.tradeoff import LATENCY, Scatter
 from nasrun.report.trials import Problem, Trials
@@ -301,7 +301,13 @@ def _profile(content: Content, found: Overview) -> Chart:
         for i, name in enumerate(found.algorithms)
     ]  # fmt: skip
     share = "trials with at least this score, %"
-    return {"title": "all tasks", "x": "normalised score", "y": share, "range": [0, 100], "series": lines}
+    return {
+        "title": "all tasks",
+        "x": "normalised score",
+        "y": share,
+        "range": [0, 100],
+        "series": lines,
+    }
 
 
 def _line(label: str, x: Floats, y: Floats, *band: Floats) -> Chart:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nasrun.errors import DataError
+from nasrun.files import read_csv
 from nasrun.report.jobs import Job, Search
 from nasrun.report.style import empty
 from nasrun.streams import Floats
@@ -55,21 +56,19 @@ def preferences(jobs: Sequence[Job]) -> Mapping[Search, Preferences]:
 
 
 def _preferences(jobs: Sequence[Job]) -> Preferences:
-    import pandas as pd
-
     paths = [job.policy for job in jobs if job.policy is not None]
+    rows = [row for path in paths for row in read_csv(path)]
     try:
-        frame = pd.concat([pd.read_csv(path) for path in paths])
-        options = [name for name in frame.columns if name not in KEYS]
-        cells = frame[options].astype(np.float64)
-        grouped = cells.groupby(frame["decision"])
-        certain = (cells.max(axis=1) >= CERTAIN).groupby(frame["decision"]).mean()
-        trials = frame["seed"].nunique()
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{', '.join(map(str, paths))}: cannot be read ({error})") from None
-    return Preferences(
-        tuple(map(str, options)), grouped.mean().to_numpy(), certain.to_numpy(np.float64), trials
-    )
+        decision = np.array([int(row["decision"]) for row in rows])
+        options = [name for name in rows[0] if name not in KEYS]
+        cells = np.array([[float(row[name] or "nan") for name in options] for row in rows])
+        trials = len({row["seed"] for row in rows})
+    except (ValueError, KeyError, IndexError) as error:
+        raise DataError(f"{', '.join(map(str, paths))}: cannot be read ({error!r})") from None
+    parts = [cells[decision == at] for at in np.unique(decision)]
+    shares = np.stack([part.mean(axis=0) for part in parts])
+    certain = np.array([(np.nanmax(part, axis=1) >= CERTAIN).mean() for part in parts])
+    return Preferences(tuple(options), shares, certain, trials)
 
 
 def panel_title(content: "Content", search: Search) -> str:

@@ -69,5 +69,3 @@ def empty(size: tuple[float, float], layout: Any = "constrained") -> "Drawing":
     from matplotlib.figure import Figure as Drawing  # not pyplot: no global state, no display
 
     return Drawing(figsize=size, layout=layout)
-
-

@@ -10,7 +10,7 @@ from nasrun.report.jobs import Search
 from nasrun.report.pareto import Row, pareto_front
 from nasrun.report.schema import FIGURES, measure
 from nasrun.report.style import MARKERS, empty, legend_below, line_style
-from nasrun.report.trials import AIM, Problem, Trials
+from nasrun.report.trials import AIM, Problem, Trials, budget_ms
 from nasrun.spec import Metric, metric_named
 from nasrun.streams import Floats
 
@@ -84,7 +84,9 @@ def _searched(frame: "DataFrame", fronts: Sequence[Row]) -> Iterator[Scatter]:
     for (space, task, name), found in by_task.items():
         metric = measure("val_score", metric_named(name).name)
         points = {algorithm: np.array(own) for algorithm, own in found.items()}
-        made = _scatter(f"{task}: fronts of the trials", metric, points, _budgets(frame, space, task))
+        made = _scatter(
+            f"{task}: fronts of the trials", metric, points, _budgets(frame, space, task)
+        )
         if made:
             yield made
 
@@ -107,10 +109,11 @@ def _front(points: Floats, metric: Metric) -> Floats:
 
 def _budgets(frame: "DataFrame", space: str, task: str) -> tuple[float, ...]:
     """Limits, or without one targets, of the searches of a task."""
-    rows = frame[(frame["space"] == space) & (frame["search_task"] == task)]
-    aims = rows[[name for name in AIM if name in rows.columns]].drop_duplicates()
-    found = (row.get("limit_ms") or row.get("target_ms") for row in aims.to_dict("records"))
-    return tuple(sorted({float(budget) for budget in found if budget}))
+    columns = [name for name in ("space", "search_task", *AIM) if name in frame.columns]
+    rows = frame[columns].drop_duplicates().to_dict("records")  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+    own = [row for row in rows if (row["space"], row["search_task"]) == (space, task)]
+    found = {budget_ms(row) for row in own}
+    return tuple(sorted(budget for budget in found if not np.isnan(budget)))
 
 
 def tradeoff_figure(content: "Content") -> "Drawing":
@@ -136,9 +139,9 @@ def _draw(panel: "Axes", scatter: Scatter, content: "Content") -> None:
         panel.scatter(*points.T, s=14, marker=marker, color=style["color"], alpha=0.45, lw=0)
         front = _stairs(scatter.fronts[name])
         panel.plot(*front.T, label=content.label(name), lw=1.6, **style)
-    for number, budget_ms in enumerate(scatter.budgets_ms):
-        label = {} if number else {"label": "latency budget"}
-        panel.axvline(budget_ms, color="black", lw=1.0, ls=(0, (1, 2)), **label)
+    for number, budget in enumerate(scatter.budgets_ms):
+        label = None if number else "latency budget"
+        panel.axvline(budget, color="black", lw=1.0, ls=(0, (1, 2)), label=label)
     low, high = scatter.shown_range
     if high > low:
         room = 0.06 * (high - low)

@@ -1,17 +1,15 @@
 import json
 import re
 
-import re
-
 import numpy as np
 import pytest
 from sweeps import job, row, write_trials
 
 from nasrun.errors import DataError
 from nasrun.report.experiment import write_report
-from nasrun.report.style import DASHES, PALETTE, line_style
 from nasrun.report.jobs import Histories, by_evaluations, by_hours
 from nasrun.report.schema import Figure
+from nasrun.report.style import DASHES, PALETTE, line_style
 
 NAN = np.nan
 REPORT = {
