@@ -16,7 +16,7 @@ from nasrun.meta_training import adapt
 from nasrun.play import Outcome, Watch, play
 from nasrun.record.history import History, texts
 from nasrun.record.recorder import Part, Recorder
-from nasrun.record.rows import TrialRow, cells
+from nasrun.record.rows import TrialRow, cells, policy_table
 from nasrun.spec import Archs, Clock, Floats, Ints, Phase, Scored, Streams
 
 log = logging.getLogger("nasrun")
@@ -128,7 +128,8 @@ def run(
         front = list(pareto_rows(opened, outcome, history))
         export(opened, outcome.archs, seeds, recorder.folder / "networks")
         measured = history.columns(experiment.space, opened.metric, opened.protocol)
-        recorder.keep(Part(int(seeds.min()), trials, measured, front))
+        policy = outcome.policy and policy_table(outcome.policy, seeds)
+        recorder.keep(Part(int(seeds.min()), trials, measured, front, policy))
     tally.tell(f"{experiment.algorithm.name} on {experiment.task.name}")
     about = {
         "meta": learnt or None,

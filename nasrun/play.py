@@ -9,7 +9,7 @@ from nasrun.budget import Budget, Edge
 from nasrun.errors import ConfigError
 from nasrun.meter import Meter
 from nasrun.record.history import History
-from nasrun.spec import Algorithm, Archs, Floats, Ints, Measured, Phase, Problem, Streams
+from nasrun.spec import Algorithm, Archs, Floats, Ints, Measured, Phase, Policy, Problem, Streams
 
 # How far a run is: trials finished, measurements counted so far, best reward so far.
 Watch = Callable[[int, int, float], None]
@@ -21,7 +21,9 @@ class Outcome:
 
     ``failed`` counts those of the ``evaluations`` that gave no score.
 
-    ``fronts`` has each trial's best compromises ``(k, L)``, if the algorithm names them.
+    ``fronts`` has each trial's best compromises ``(k, L)``, if the algorithm names them;
+    ``policy`` what its policy was when each trial ended (a last measurement that the budget drops
+    included), if it has one.
     """
 
     archs: Archs
@@ -31,6 +33,7 @@ class Outcome:
     wall_s: Floats
     failed: Ints
     fronts: list[Archs] | None = None
+    policy: Policy | None = None
 
 
 def play(
@@ -55,6 +58,7 @@ def play(
     meter = Meter(budget, problem.trials, algorithm.startup_steps, planned_steps)
     archs: Archs = np.zeros((problem.trials, len(problem.space.decisions)), np.int64)
     fronts: list[Archs] | None = None
+    policy: Policy | None = None
     best = -np.inf
     while not meter.finished.all():
         # A measurement that is dropped must not be in a front, nor keep those out that it beats.
@@ -74,12 +78,14 @@ def play(
             for trial in np.flatnonzero(ended):
                 last = found if before is None or counted[trial] else before
                 fronts[trial] = last[trial]
+        if ended.any() and (now := algorithm.policy()) is not None:
+            policy = now if policy is None else policy.taken_from(now, ended)
         if watch is not None:
             best = float(np.fmax.reduce(np.append(measured.reward[counted], best)))
             watch(int(meter.finished.sum()), int(meter.evaluations.sum()), best)
     reward = history.reward_of(archs)
     spent = meter.evaluations, meter.clock_s, meter.wall_s, meter.failed
-    return Outcome(archs, reward, *spent, fronts)
+    return Outcome(archs, reward, *spent, fronts, policy)
 
 
 def _nothing_fits(budget: Budget, measured: Measured) -> ConfigError:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 OURS = ("hydra_plugins.nasrun.", "nasrun.")
 
 
+UNASKED = 200_000  # rows up to which a report that nobody asked for is made: a few seconds
+
+
 @dataclass
 class _Sweep:
     """This process's sweep: its folder, its report node (None: no report), and its jobs.
@@ -167,7 +170,7 @@ def _close(sweep: _Sweep) -> int:
 
     folder = sweep.folder
     collected = collect(folder)
-    written = _reported(folder, sweep.report) if collected.rows else None
+    written = _reported(folder, sweep.report, collected.rows) if collected.rows else None
     # A report that somebody asked for is the table to show; else the sweep's own says more.
     asked = written is not None and sweep.report is not None and sweep.report.get("title")
     show_sweep(folder, collected, [written.table] if written and asked else [])
@@ -185,9 +188,12 @@ def _close(sweep: _Sweep) -> int:
     return NasrunError.exit_code if failed or left else 0
 
 
-def _reported(folder: Path, node: dict[str, Any] | None) -> "Written | None":
+def _reported(folder: Path, node: dict[str, Any] | None, rows: int) -> "Written | None":
     """The report of a sweep, or one sentence on why there is none: its results are there anyway."""
     if node is None:
+        return None
+    if rows > UNASKED and not node.get("title"):
+        print(f"no report of {rows:,} rows unasked: nasrun report {folder} makes it")
         return None
     from nasrun.cells import job_edges
     from nasrun.report.experiment import write_report

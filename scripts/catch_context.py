@@ -29,7 +29,7 @@ from nasrun.errors import ConfigError, NasrunError
 from nasrun.experiment import Experiment, Opened
 from nasrun.files import write_bytes, write_csv
 from nasrun.meta_training import meta_epochs
-from nasrun.report.figures import STYLE, legend_below, line_style, pictures
+from nasrun.report.style import STYLE, legend_below, line_style, pictures
 from nasrun.spec import Archs, Floats, Measuring, SearchSpace
 from nasrun.streams import Streams
 

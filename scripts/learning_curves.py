@@ -22,7 +22,7 @@ from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import read_csv, write_bytes, write_csv
 from nasrun.record.collect import job_folders
 from nasrun.record.rows import cells
-from nasrun.report.figures import STYLE, legend_below, line_style, pictures
+from nasrun.report.style import STYLE, legend_below, line_style, pictures
 
 COLUMNS = (
     "search_task", "algorithm", "seed", "epoch", "arch", "skips", "val_score", "test_score",

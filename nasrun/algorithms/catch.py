@@ -23,7 +23,17 @@ from nasrun.draws import OneHot
 from nasrun.errors import DataError
 from nasrun.nets.cohort import CohortMLP, blocks, side_by_side
 from nasrun.ranges import require_at_least, require_not_negative, require_positive, require_within
-from nasrun.spec import Archs, Floats, Mask, Measured, Phase, Problem, SearchSpace, Streams
+from nasrun.spec import (
+    Archs,
+    Floats,
+    Mask,
+    Measured,
+    Phase,
+    Policy,
+    Problem,
+    SearchSpace,
+    Streams,
+)
 
 
 class Context(Enum):
@@ -162,6 +172,7 @@ class CATCH(SampleBased):
         self._history = History(problem.trials, len(self._one_hot.options))
         # Of the last measurements: log-probabilities of the decisions, and whether they count.
         self._recent: deque[tuple[Floats, Mask]] = deque(maxlen=self.window)
+        self._proposals: deque[Archs] = deque(maxlen=self.window)
 
     def catcher(self, space: SearchSpace, streams: Streams, rows: slice) -> CATCHer:
         """The three networks of the trials ``rows``, with what was learnt or newly drawn."""
@@ -229,6 +240,7 @@ class CATCH(SampleBased):
 
     def _choose(self, archs: Archs, log_chance: Floats, score: Floats) -> Archs:
         """``(T, L)`` the best new candidate, or any new one with probability epsilon."""
+        self._proposals.append(archs[:, : self.candidates])
         shape = archs.shape[:2]
         exists = self.problem.space.exists(archs.reshape(-1, archs.shape[2])).reshape(shape)
         fresh = exists & ~self._history.has(archs)
@@ -247,6 +259,17 @@ class CATCH(SampleBased):
         space = self.problem.space
         mutant, anyone = space.mutate(self._best, self.streams), space.sample(self.streams)
         return np.where(self._history.has(mutant[:, None]), anyone, mutant)
+
+    def policy(self) -> Policy | None:
+        """How often the policy chose each option, of its candidates in the last ``window`` steps.
+
+        Its decisions depend on one another, so that there is no plain probability; these candidates
+        were drawn anyway. None: it has not proposed anything yet.
+        """
+        if not self._proposals:
+            return None
+        drawn = np.concatenate(self._proposals, axis=1)
+        return Policy.of_draws(self.problem.space.decisions, drawn)
 
     def tell(self, measured: Measured) -> None:
         """Add the pair to the history, and train the networks."""

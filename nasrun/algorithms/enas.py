@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from nasrun.algorithms.one_shot import OneShot
 from nasrun.nets.controller import Controller
 from nasrun.ranges import require_at_least, require_positive
-from nasrun.spec import Archs
+from nasrun.spec import Archs, Policy
+
+POLICY_DRAWS = 200  # from which the record says what the controller has become
 
 
 @dataclass
@@ -81,6 +83,13 @@ class ENAS(OneShot):
     def derive(self) -> Archs:
         """``(L,)`` the best of architectures that the controller draws."""
         return self.best_of(list(self._drawn(self.scale.candidates or self.candidates)))
+
+    def policy(self) -> Policy:
+        """How often the controller chooses each option; from random numbers of its own."""
+        draws = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            drawn = self.controller(POLICY_DRAWS, draws, self.problem.space.legal).archs.numpy()
+        return Policy.of_draws(self.problem.space.decisions, drawn[None])
 
     def _drawn(self, count: int) -> Archs:
         with torch.no_grad():

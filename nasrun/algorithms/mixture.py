@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from nasrun.algorithms.one_shot import OneShot
 from nasrun.errors import UnsupportedError
 from nasrun.ranges import require_positive, require_within
-from nasrun.spec import Archs
+from nasrun.spec import Archs, Policy
 
 
 @dataclass
@@ -105,6 +105,12 @@ class Mixture(OneShot):
             for group in self.arch_optimizer.param_groups:
                 group["lr"] = self.cosine(self.arch_rate, self.arch_final_rate)
         self.arch_optimizer.step()
+
+    def policy(self) -> Policy:
+        """The mixing weights."""
+        with torch.no_grad():
+            rows = [row.cpu().double().numpy()[None] for row in self.softmax()]
+        return Policy(self.network.rows, rows)
 
     def derive(self) -> Archs:
         """``(L,)`` the architecture of the most probable options."""

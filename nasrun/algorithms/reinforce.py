@@ -6,9 +6,9 @@ from typing import ClassVar
 import numpy as np
 
 from nasrun.algorithms.base import SampleBased
-from nasrun.draws import probabilities_of, redrawn
+from nasrun.draws import probabilities_of, redrawn, softmax
 from nasrun.ranges import require_not_negative, require_positive, require_within
-from nasrun.spec import Archs, Floats, Ints, Measured, Phase, Problem, Streams
+from nasrun.spec import Archs, Floats, Ints, Measured, Phase, Policy, Problem, Streams
 
 # Adam's remaining constants (Kingma and Ba, ICLR 2015, Algorithm 1).
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
@@ -61,6 +61,12 @@ class Reinforce(SampleBased):
         """``(T, L)`` architectures drawn from the policies."""
         self._asked, self._probabilities = redrawn(self.problem.space, self._logits, self.streams)
         return self._asked.copy()
+
+    def policy(self) -> Policy:
+        """The softmax of the logits, whatever the decisions before."""
+        options = self.problem.space.decisions
+        rows = [softmax(self._logits[:, at, : len(own)]) for at, own in enumerate(options)]
+        return Policy(options, rows)
 
     def tell(self, measured: Measured) -> None:
         """One policy-gradient step of every trial whose measurement succeeded."""

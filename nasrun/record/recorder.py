@@ -30,6 +30,7 @@ from nasrun.record.rows import (
     TRIAL_COLUMNS,
     Columns,
     ParetoRow,
+    PolicyTable,
     TrialRow,
     by_column,
     values,
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 STATUS = "status.json"
 LOCK = ".lock"
 PARTS = "unfinished"
+POLICY = "policy.csv"
 
 
 def seeds_on_record(trials: Path) -> set[int]:
@@ -100,6 +102,7 @@ class Part:
     trials: Sequence[TrialRow]
     measured: Columns
     front: Sequence[ParetoRow]
+    policy: PolicyTable | None = None
 
 
 class Recorder:
@@ -237,6 +240,8 @@ class Recorder:
             write_csv(draft / "evaluations.csv", EVALUATION_COLUMNS, measured)
             if part.front:
                 write_csv(draft / "pareto.csv", PARETO_COLUMNS, map(values, part.front))
+            if part.policy is not None:
+                write_csv(draft / POLICY, part.policy.columns, part.policy.rows)
             os.replace(draft, parts / str(part.first_seed))
             shutil.rmtree(self.work_folder(part.first_seed), ignore_errors=True)
         except OSError as error:
@@ -252,7 +257,7 @@ class Recorder:
         """
         self._require(seeds)
         parts = self._parts()
-        for name in ("trials.csv", "evaluations.csv", "pareto.csv"):
+        for name in ("trials.csv", "evaluations.csv", "pareto.csv", POLICY):
             pieces = [part / name for part in parts if (part / name).exists()]
             if pieces:
                 join_csv(pieces, self.folder / name)

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from nasrun.spec import Floats, Protocol
+from nasrun.spec import Floats, Ints, Policy, Protocol
 
 DECIMALS = 6  # of figures on disk: finer than any table prints, coarser than float32 noise
+POLICY_DECIMALS = 4  # of probabilities, which are for the eye
 PROTOCOL = tuple(field.name for field in fields(Protocol))
 
 
@@ -92,6 +93,31 @@ class ParetoRow:
     final: str | None
 
 
+class PolicyTable(NamedTuple):
+    """Rows of ``policy.csv`` below its header: ``seed``, ``decision`` (from 0 on) and the options.
+
+    A row is a trial's decision, or an edge of its supernet, and has the probability of each option
+    when the search ended; an empty cell for an option that the decision does not have.
+    """
+
+    columns: tuple[str, ...]
+    rows: list[list[float | int | None]]
+
+
+def policy_table(policy: Policy, seeds: Ints) -> PolicyTable:
+    """What the policies of the trials with these ``seeds (T,)`` have become."""
+    names = tuple(dict.fromkeys(name for row in policy.options for name in row))
+    cells_of = np.full((len(seeds), len(policy.options), len(names)), np.nan)
+    for at, (options, own) in enumerate(zip(policy.options, policy.probabilities, strict=True)):
+        cells_of[:, at, [names.index(name) for name in options]] = own
+    rows = [
+        [seed, at, *row]
+        for seed, trial in zip(seeds.tolist(), cells_of, strict=True)
+        for at, row in enumerate(cells(trial, POLICY_DECIMALS))
+    ]
+    return PolicyTable(("seed", "decision", *names), rows)
+
+
 TRIAL_COLUMNS = tuple(field.name for field in fields(TrialRow))
 PARETO_COLUMNS = tuple(field.name for field in fields(ParetoRow))
 EVALUATION_COLUMNS = (
@@ -112,8 +138,8 @@ def values(row: TrialRow | ParetoRow) -> list[Any]:
     return list(vars(row).values())
 
 
-def cells(figures: Floats) -> list[float | None]:
+def cells(figures: Floats, decimals: int = DECIMALS) -> list[Any]:
     """Figures as CSV cells: rounded, and None (an empty cell) where the figure is missing."""
-    rounded = np.round(figures, DECIMALS).astype(object)
+    rounded = np.round(figures, decimals).astype(object)
     rounded[np.isnan(figures)] = None
     return rounded.tolist()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 READABLE_MB = 64.0  # of evaluations.csv that an anytime figure nobody asked for may read
+COMPARED = 50_000  # trials up to which statistics over all tasks come unasked: they take seconds
 NAMED = 3  # methods or tasks that a title names
 
 
@@ -28,7 +29,7 @@ def with_figure(report: Report, frame: "DataFrame") -> Report:
     if report.figure != AUTO:
         return report
     for figure in (*reversed(SCORES), "reward"):
-        if (frame[figure] != "").any():
+        if "".join(frame[figure]):
             return replace(report, figure=figure)
     files = ", ".join(dict.fromkeys(frame["file"]))
     raise DataError(f"{files}: no trial has a score or a reward, so there is nothing to report")
@@ -50,6 +51,11 @@ def completed(report: Report, problems: Mapping[Problem, Trials], jobs: Sequence
                 f"the measurements take {size_mb:,.0f} MB, so their anytime performance is drawn "
                 "on demand alone: report.figures=[box,anytime]"
             )
+    if not compares(figures, problems):
+        notes.append(
+            f"statistics over all tasks come unasked up to {COMPARED:,} trials; for more: "
+            "report.figures=[box,ranks,profile]"
+        )
     return replace(
         report,
         title=report.title or _title(methods, problems),
@@ -58,6 +64,12 @@ def completed(report: Report, problems: Mapping[Problem, Trials], jobs: Sequence
         against=against,
         notes=notes,
     )
+
+
+def compares(figures: Sequence[Figure], problems: Mapping[Problem, Trials]) -> bool:
+    """Whether statistics over all tasks are wanted: few trials, or figures that show them."""
+    asked = {Figure.ranks, Figure.profile} & set(figures)
+    return bool(asked) or sum(trials.figures.size for trials in problems.values()) <= COMPARED
 
 
 def _columns(problems: Mapping[Problem, Trials], methods: int) -> list[Column]:

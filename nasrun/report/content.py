@@ -20,6 +20,9 @@ from nasrun.spec import Edges, Metric
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from nasrun.report.policy import Preferences
+    from nasrun.report.tradeoff import Scatter
+
 BASELINE = "random"
 GREY = 8  # the place of grey among the colours of the figures
 EdgesOf = Callable[[Path, str], Edges | None]  # a job's folder and an architecture's text -> cell
@@ -48,6 +51,8 @@ class Content:
 
     ``overview`` has the statistics over all tasks; None where there is one algorithm. ``curves``
     are those of the searches whose jobs are at hand. ``gaps`` names trials that some methods lack.
+    ``scatters``: score against latency; ``policies``: what was preferred in the end; ``clock``:
+    what hours are.
     """
 
     report: Report
@@ -60,6 +65,9 @@ class Content:
     winners: Sequence[Winner] = ()
     curves: Curves = field(default_factory=dict)
     gaps: Sequence[str] = ()
+    scatters: Sequence["Scatter"] = ()
+    policies: Mapping[Search, "Preferences"] = field(default_factory=dict)
+    clock: str = "simulated GPU hours"
 
     @property
     def title(self) -> str:

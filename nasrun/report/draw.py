@@ -4,7 +4,8 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,21 +17,43 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NONE = "none"
-FAINT = "#a3a3a3"
-INK = "#1a1a1a"
-# After Okabe and Ito, for colour-blind readers, darkened for thin lines. An operation keeps its
-# colour in every drawing: the first part of its name that is listed decides.
-COLOURS = (
-    ("skip", "#0072B2"),
-    ("pool", "#009E73"),
-    ("1x1", "#A9518B"),
-    ("3x3", "#D55E00"),
-    ("5x5", "#B87A00"),
-)
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a drawing.
+
+    ``operations``: after Okabe and Ito, for colour-blind readers, with enough contrast for thin
+    lines. An operation keeps its colour in every drawing: the first part of its name that is listed
+    decides.
+    """
+
+    paper: str
+    ink: str
+    faint: str
+    end: str  # of the first and the last node
+    operations: tuple[tuple[str, str], ...]
+
+
+LIGHT = Theme(
+    "#ffffff", "#1a1a1a", "#a3a3a3", "#e6e6e6",
+    (("skip", "#0072B2"), ("pool", "#009E73"), ("1x1", "#A9518B"), ("3x3", "#D55E00"),
+     ("5x5", "#B87A00")),
+)  # fmt: skip
+DARK = Theme(
+    "#14171a", "#e7e9ec", "#6d747d", "#363c44",
+    (("skip", "#4a9be0"), ("pool", "#1fbf92"), ("1x1", "#dd96bf"), ("3x3", "#f0834a"),
+     ("5x5", "#e8a820")),
+)  # fmt: skip
 FORMATS = (".png", ".svg")
 STEP = 2.0  # between two nodes, in inches: room for the longest operation name
 RADIUS = 0.22
 LANE = 0.62  # between two arcs, in inches
+# Text stays text; a name with two dollars is no formula.
+STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "nasrun", "svg.fonttype": "none", "text.parse_math": False,
+}  # fmt: skip
+TITLE_PT, TITLE_LETTER = 10.0, 0.61  # size of a title, and a letter's width as a share of it
 BEND = 4 / 3  # a cubic curve peaks at 3/4 of the height of its control points
 
 
@@ -78,13 +101,63 @@ def draw_cell(edges: Edges, path: Path, title: str = "") -> None:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def cell_picture(edges: Edges, title: str = "", kind: str = "svg") -> bytes:
-    """The drawing of a cell as bytes of a PNG or SVG file.
+def cell_picture(edges: Edges, title: str = "", kind: str = "svg", theme: Theme = LIGHT) -> bytes:
+    """The drawing of a cell as bytes of a PNG or SVG file; cells that share no node lie in rows.
 
     Raises:
         ConfigError: no edges, or edges in a circle.
     """
-    return _render(_columns(edges), edges, title, kind)
+    rows = [Row.of(own) for own in _components(edges)]
+    return _render(rows, title, kind, theme)
+
+
+def picture_width_in(edges: Edges) -> float:
+    """Width of a cell's drawing in inches, at which its letters have their size."""
+    return max(Row.of(own).width for own in _components(edges))
+
+
+def _components(edges: Edges) -> list[Edges]:
+    """Edges that hang together, such as those of a normal and of a reduction cell."""
+    groups: list[tuple[set[str], Edges]] = []
+    for edge in edges:
+        ends, own = set(edge[:2]), [edge]
+        for group in [group for group in groups if group[0] & ends]:
+            ends, own = ends | group[0], group[1] + own
+            groups.remove(group)
+        groups.append((ends, own))
+    place = {edge: number for number, edge in enumerate(edges)}
+    found = [sorted(own, key=place.__getitem__) for _, own in groups]
+    return sorted(found, key=lambda own: place[own[0]]) or [edges]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A cell to be drawn: its nodes from left to right, its arcs, and its size in inches."""
+
+    edges: Edges
+    nodes: list[str]
+    arcs: list[Arc]
+
+    @classmethod
+    def of(cls, edges: Edges) -> "Row":
+        """The cell of edges that hang together."""
+        nodes = _columns(edges)
+        return cls(edges, nodes, route(edges, nodes))
+
+    @property
+    def top(self) -> float:
+        """Height above the nodes."""
+        return max(0.5, LANE * max(arc.lane for arc in self.arcs) + 0.28)
+
+    @property
+    def bottom(self) -> float:
+        """Height of what lies below the nodes, negative."""
+        return min(-0.5, LANE * min(arc.lane for arc in self.arcs) - 0.28)
+
+    @property
+    def width(self) -> float:
+        """Of the whole."""
+        return STEP * (len(self.nodes) - 1) + 1.8
 
 
 def _columns(edges: Edges) -> list[str]:
@@ -117,42 +190,50 @@ def route(edges: Edges, nodes: Sequence[str]) -> list[Arc]:
     return arcs
 
 
-def _render(nodes: Sequence[str], edges: Edges, title: str, kind: str) -> bytes:
+def _render(rows: Sequence[Row], title: str, kind: str, theme: Theme) -> bytes:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    arcs = route(edges, nodes)
-    top = max(0.5, LANE * max(arc.lane for arc in arcs) + 0.28)
-    bottom = min(-0.5, LANE * min(arc.lane for arc in arcs) - 0.28)
-    width = STEP * (len(nodes) - 1) + 1.8
-    height = top - bottom + (0.4 if title else 0)
-    with rc_context({"svg.hashsalt": "nasrun", "font.family": "DejaVu Sans"}):
+    width = max(row.width for row in rows)
+    lines = _title_lines(title, width)
+    head = (0.2 + 0.19 * len(lines)) if lines else 0.0
+    height = sum(row.top - row.bottom for row in rows) + head
+    with rc_context(STYLE):
         figure = Figure(figsize=(width, height), dpi=160)
-        axes = figure.add_axes((0, 0, 1, (top - bottom) / height))
-        axes.set(xlim=(-0.9, width - 0.9), ylim=(bottom, top))
-        axes.set_axis_off()
-        for arc in sorted(arcs, key=lambda arc: arc.operation != NONE):
-            _draw_arc(axes, arc)
-        _draw_nodes(axes, nodes, edges)
-        if title:
-            size = min(11.0, 72 * (width - 0.3) / (0.61 * len(title)))
+        above = height - head
+        for row in rows:
+            above -= row.top - row.bottom
+            share = (row.top - row.bottom) / height
+            axes = figure.add_axes((0, above / height, 1, share))
+            axes.set(xlim=(-0.9, width - 0.9), ylim=(row.bottom, row.top))
+            axes.set_axis_off()
+            for arc in sorted(row.arcs, key=lambda arc: arc.operation != NONE):
+                _draw_arc(axes, arc, theme)
+            _draw_nodes(axes, row, theme)
+        if lines:
             figure.text(
-                0.5, 1 - 0.12 / height, title, size=size, color=INK, ha="center", va="top",
-                family="DejaVu Sans Mono", parse_math=False,
+                0.5, 1 - 0.12 / height, "\n".join(lines), size=TITLE_PT, color=theme.ink,
+                ha="center", va="top", family="monospace",
             )  # fmt: skip
         stream = io.BytesIO()
         undated = {"Date": None} if kind == "svg" else {"Software": None}
-        figure.savefig(stream, format=kind, metadata=undated, facecolor="white")
+        figure.savefig(stream, format=kind, metadata=undated, facecolor=theme.paper)
     return stream.getvalue()
 
 
-def _draw_arc(axes: "Axes", arc: Arc) -> None:
+def _title_lines(title: str, width: float) -> list[str]:
+    """A long title, such as the text of a large cell, takes several lines at its size."""
+    letters = int(72 * (width - 0.3) / (TITLE_LETTER * TITLE_PT))
+    return wrap(title, letters, break_on_hyphens=False)
+
+
+def _draw_arc(axes: "Axes", arc: Arc, theme: Theme) -> None:
     from matplotlib.patches import FancyArrowPatch, PathPatch
     from matplotlib.path import Path as Curve
 
     points = _curve(arc)
     faint = arc.operation == NONE
-    colour = FAINT if faint else _colour(arc.operation)
+    colour = theme.faint if faint else _colour(arc.operation, theme)
     codes = [Curve.MOVETO] + [Curve.CURVE4] * 3
     line = {"color": colour, "linewidth": 1.0 if faint else 2.0}
     dashes = (0, (3, 3)) if faint else "solid"
@@ -164,7 +245,7 @@ def _draw_arc(axes: "Axes", arc: Arc) -> None:
     middle = points.T @ np.array([1, 3, 3, 1]) / 8
     axes.text(
         middle[0], middle[1], arc.operation, size=9.5, color=colour, ha="center", va="center",
-        parse_math=False, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+        bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5},
     )  # fmt: skip
 
 
@@ -185,20 +266,22 @@ def _unit(vector: np.ndarray) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
-def _draw_nodes(axes: "Axes", nodes: Sequence[str], edges: Edges) -> None:
+def _draw_nodes(axes: "Axes", row: Row, theme: Theme) -> None:
     from matplotlib.patches import Circle
 
-    last = len(nodes) - 1
-    inner = {source for source, _, _ in edges} & {target for _, target, _ in edges}
-    for column, name in enumerate(nodes):
+    last = len(row.nodes) - 1
+    inner = {source for source, _, _ in row.edges} & {target for _, target, _ in row.edges}
+    for column, name in enumerate(row.nodes):
         x = STEP * column
-        fill = "white" if name in inner else "#e6e6e6"
-        axes.add_patch(Circle((x, 0), RADIUS, facecolor=fill, edgecolor=INK, linewidth=1.4))
+        fill = theme.paper if name in inner else theme.end
+        line = {"edgecolor": theme.ink, "linewidth": 1.4}
+        axes.add_patch(Circle((x, 0), RADIUS, facecolor=fill, **line))
         size = min(11, 33 / len(name))  # three characters fit the circle at full size
-        axes.text(x, 0, name, size=size, color=INK, ha="center", va="center", parse_math=False)
-    axes.text(-RADIUS - 0.1, 0, "input", size=9, color=INK, ha="right", va="center")
-    axes.text(STEP * last + RADIUS + 0.1, 0, "output", size=9, color=INK, ha="left", va="center")
+        axes.text(x, 0, name, size=size, color=theme.ink, ha="center", va="center")
+    said = {"size": 9, "color": theme.ink, "va": "center"}
+    axes.text(-RADIUS - 0.1, 0, "input", ha="right", **said)
+    axes.text(STEP * last + RADIUS + 0.1, 0, "output", ha="left", **said)
 
 
-def _colour(operation: str) -> str:
-    return next((colour for part, colour in COLOURS if part in operation), INK)
+def _colour(operation: str, theme: Theme) -> str:
+    return next((colour for part, colour in theme.operations if part in operation), theme.ink)

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from nasrun.errors import DataError
 from nasrun.files import read_json, write_bytes
-from nasrun.report.auto import completed, with_figure
+from nasrun.report.auto import compares, completed, with_figure
 from nasrun.report.compare import Extras, compare, read_published, totals
 from nasrun.report.content import Content, EdgesOf, find_winners
-from nasrun.report.figures import draw
 from nasrun.report.formats import ReportTable, csv_files, latex, markdown
 from nasrun.report.jobs import Job, anytime_curves, find_jobs, meta_costs
 from nasrun.report.overview import judge, overview
 from nasrun.report.page import page
 from nasrun.report.pareto import read_fronts
-from nasrun.report.schema import Figure, Report, parse_report
+from nasrun.report.policy import preferences
+from nasrun.report.schema import DEFAULT, Figure, Report, parse_report
+from nasrun.report.tradeoff import scatters
 from nasrun.report.trials import (
     TRIALS,
     as_numbers,
@@ -27,6 +28,7 @@ from nasrun.report.trials import (
     joined_text,
     protocol,
     read_trials,
+    require_sweeps,
 )
 
 if TYPE_CHECKING:
@@ -45,11 +47,53 @@ class Written:
     page: Path
 
 
+def report(
+    folders: Sequence[Path],
+    out: Path | None = None,
+    node: Mapping[str, Any] | None = None,
+    edges: EdgesOf | None = None,
+) -> list[Written]:
+    """The reports of finished sweeps and runs, made again: what ``nasrun report DIR...`` calls.
+
+    A sweep has all that ``write_report`` writes; a run has its own small page, ``report.html``,
+    which it does not make by itself because that takes as long as many a run. With ``out`` the
+    folders are joined there in one report.
+
+    Args:
+        folders: of sweeps or runs, each with its ``trials.csv``.
+        out: where a joint report goes; None: every folder has its own.
+        node: the ``report:`` node; None: that of the (first) folder's last report, or what every
+            sweep has.
+        edges: see ``write_report``.
+
+    Raises:
+        ConfigError: the node is wrong.
+        DataError: as ``write_report``, or a folder is none of a sweep or run.
+    """
+    require_sweeps(folders)
+    if out is not None:
+        return [write_report(out, node or node_of(folders[0]), folders, edges)]
+    return [
+        write_report(folder, node or node_of(folder), (), edges, page_only=_is_run(folder))
+        for folder in folders
+    ]
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "status.json").exists()
+
+
+def node_of(folder: Path) -> Mapping[str, Any]:
+    """The node of a folder's last report, or that of a sweep where nobody says anything."""
+    return read_node(folder) if (folder / NODE).exists() else DEFAULT
+
+
 def write_report(
     folder: Path,
     report: Mapping[str, Any],
     sources: Sequence[Path] = (),
     edges: EdgesOf | None = None,
+    page_only: bool = False,
 ) -> Written:
     """Write the report of ``folder/trials.csv`` beside it, or nothing at all.
 
@@ -64,6 +108,7 @@ def write_report(
         sources: sweeps to join, whose trials are to be written as ``folder/trials.csv``; none: the
             trials that lie there.
         edges: the cell of an architecture, for drawings of the winners.
+        page_only: write ``report.html`` and nothing else.
 
     Raises:
         ConfigError: the report node is wrong.
@@ -78,19 +123,27 @@ def write_report(
     rows = read_trials(sources or [folder])
     jobs = [job for place in (sources or [folder]) for job in find_jobs(place)]
     content = _content(rows, parsed, jobs, sources or [folder])
-    parsed = content.report
     files = {TRIALS: joined_text(rows).encode()} if sources else {}
-    files |= csv_files(content)
-    files[f"{parsed.name}.md"] = markdown(content).encode()
-    files[f"{parsed.name}.tex"] = latex(content).encode()
-    files[NODE] = (json.dumps(dict(report), indent=2) + "\n").encode()
-    for number, kind in enumerate(parsed.figures):
-        name = f"{parsed.name}_{kind.value}" if number else parsed.name
-        pictures = draw(kind, content)
-        files |= {f"{name}.{suffix}": data for suffix, data in pictures.items()}
+    if not page_only:
+        files |= _own_files(content)
+        files[NODE] = (json.dumps(dict(report), indent=2) + "\n").encode()
     files[PAGE] = page(content, jobs, edges).encode()
     written = [write_bytes(folder / name, data) for name, data in files.items()]
     return Written(written, ReportTable(content), folder / PAGE)
+
+
+def _own_files(content: Content) -> dict[str, bytes]:
+    """Tables and drawings by name."""
+    from nasrun.report.figures import draw  # a page needs no figures but its own
+
+    name = content.report.name
+    files = csv_files(content)
+    files[f"{name}.md"] = markdown(content).encode()
+    files[f"{name}.tex"] = latex(content).encode()
+    for number, kind in enumerate(content.report.figures):
+        stem = f"{name}_{kind.value}" if number else name
+        files |= {f"{stem}.{suffix}": data for suffix, data in draw(kind, content).items()}
+    return files
 
 
 def read_node(folder: Path) -> dict[str, Any]:
@@ -135,8 +188,22 @@ def _content(
         totals=totals(problems, lines, published_s),
         protocol=protocol(frame),
         verdicts=judge(problems, report.claims, meta),
-        overview=overview(problems, report.against, agents, {s.algorithm for s in meta}),
+        overview=overview(problems, report.against, agents, {s.algorithm for s in meta})
+        if compares(report.figures, problems)
+        else None,
         winners=find_winners(frame, problems, report.figure),
         curves=anytime_curves(problems, jobs) if Figure.anytime in drawn else {},
+        scatters=scatters(rows, problems, fronts, report.figure)
+        if Figure.tradeoff in drawn
+        else (),
+        policies=preferences(jobs) if Figure.policy in drawn else {},
+        clock=_clock(frame),
         gaps=list(gaps(frame, list(dict.fromkeys(frame["algorithm"])))),
     )
+
+
+def _clock(frame: "DataFrame") -> str:
+    """What the hours of the searches are, in the words of an axis."""
+    measured = {str(clock).startswith("measured") for clock in frame["clock"]}
+    names = {True: "wall-clock hours", False: "simulated GPU hours"}
+    return " or ".join(names[kind] for kind in sorted(measured))

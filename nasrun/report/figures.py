@@ -1,43 +1,37 @@
 """The figures of a report as PNG and SVG: boxes, sorted trials, curves, profiles, ranks."""
 
-import io
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
 
-from nasrun.report.content import GREY, Content
+from nasrun.report.content import Content
 from nasrun.report.jobs import Curve, settled
 from nasrun.report.overview import Overview
+from nasrun.report.policy import policy_figure
 from nasrun.report.schema import Figure
+from nasrun.report.style import (
+    HIDDEN,
+    STYLE,
+    WHISKERS,
+    empty,
+    legend_below,
+    line_style,
+    pictures,
+)
+from nasrun.report.tradeoff import tradeoff_figure
 from nasrun.report.trials import Problem, Trials
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-# Okabe and Ito's palette, for every kind of colour vision, its yellow darkened for thin lines.
-COLOURS = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#8C7A00", "#1A1A1A",
-)  # fmt: skip
-PALETTE = (*COLOURS[:GREY], "#999999", *COLOURS[GREY:])
-DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)))  # for further lines than there are colours
 BOX, INK, MEAN, MARK = "#56B4E9", "#1A1A1A", "#0B3C5D", "#D55E00"
-DPI = 160
 PANEL_IN = (3.4, 3.0)  # of a panel of curves
 BOX_WIDTH_IN = 2.8  # of a panel of boxes
 ROW_IN, FRAME_IN = 0.34, 1.25  # height of a row of boxes, and of title, axis and legend
 LEGEND_IN = 0.6
-LABEL_IN = (0.6, 0.085)  # width of a line and gap in a legend, and of a letter
-WHISKERS = (5, 95)  # percentiles
-HIDDEN = 0.02  # share of the worst trials that may fall outside the panel of sorted trials
-STYLE: dict[Any, Any] = {
-    "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-    "grid.alpha": 0.35, "axes.axisbelow": True, "svg.hashsalt": "nasrun",
-    "legend.frameon": False, "legend.handlelength": 1.6, "legend.columnspacing": 1.4,
-}  # fmt: skip
 
 
 def draw(kind: Figure, content: Content) -> Mapping[str, bytes]:
@@ -45,58 +39,22 @@ def draw(kind: Figure, content: Content) -> Mapping[str, bytes]:
 
     ``ranks`` and ``profile`` need the statistics, which two algorithms with complete trials make.
     """
+    makers: dict[Figure, Callable[[], Drawing]] = {
+        Figure.box: lambda: _box_figure(content),
+        Figure.sorted: lambda: _sorted_figure(content),
+        Figure.anytime: lambda: _anytime_figure(content),
+    }
+    if content.scatters:
+        makers[Figure.tradeoff] = lambda: tradeoff_figure(content)
+    if content.policies:
+        makers[Figure.policy] = lambda: policy_figure(content)
+    if (found := content.overview) is not None:
+        makers[Figure.profile] = lambda: _profile_figure(content, found)
+        makers[Figure.ranks] = lambda: _rank_figure(content, found)
+    if kind not in makers:
+        return {}
     with matplotlib.rc_context(STYLE):
-        match kind:
-            case Figure.box:
-                drawing = _box_figure(content)
-            case Figure.sorted:
-                drawing = _sorted_figure(content)
-            case Figure.anytime:
-                drawing = _anytime_figure(content)
-            case _ if content.overview is None:
-                return {}
-            case Figure.profile:
-                drawing = _profile_figure(content, content.overview)
-            case Figure.ranks:
-                drawing = _rank_figure(content, content.overview)
-        return pictures(drawing)
-
-
-def line_style(place: int) -> dict[str, Any]:
-    """Colour and dashes of the method at this place (``Content.place``), alike in all figures."""
-    dashes = DASHES[place // len(PALETTE) % len(DASHES)]
-    return {"color": PALETTE[place % len(PALETTE)], "linestyle": dashes}
-
-
-def legend_below(figure: "Drawing", panels: Iterable["Axes"], width_in: float) -> None:
-    """Name each label of any panel once, below all panels."""
-    entries: dict[str, Artist] = {}
-    for panel in panels:
-        handles, labels = panel.get_legend_handles_labels()
-        entries |= dict(zip(labels, handles, strict=True))
-    column_in = LABEL_IN[0] + LABEL_IN[1] * max(map(len, entries), default=0)
-    columns = max(1, min(len(entries), int(width_in / column_in)))
-    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
-
-
-def pictures(figure: "Drawing") -> Mapping[str, bytes]:
-    """The figure as PNG and SVG, without a date, so that the same report is the same files."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # it would work the same layout out again for each file
-    return {kind: _bytes(figure, kind) for kind in ("png", "svg")}
-
-
-def _bytes(figure: "Drawing", kind: str) -> bytes:
-    stream = io.BytesIO()
-    undated = {"Date": None} if kind == "svg" else None
-    figure.savefig(stream, format=kind, dpi=DPI, metadata=undated)
-    return stream.getvalue()
-
-
-def _empty(size: tuple[float, float], layout: Any = "constrained") -> "Drawing":
-    from matplotlib.figure import Figure as Drawing  # not pyplot: no global state, no display
-
-    return Drawing(figsize=size, layout=layout)
+        return pictures(makers[kind]())
 
 
 def _curve(panel: "Axes", curve: Curve, label: str, place: int) -> None:
@@ -113,7 +71,7 @@ def _box_figure(content: Content) -> "Drawing":
     """
     order = content.by_rank()
     size = (BOX_WIDTH_IN * len(content.problems) + 1, ROW_IN * len(order) + FRAME_IN)
-    figure = _empty(size)
+    figure = empty(size)
     panels = figure.subplots(1, len(content.problems), sharey=True, squeeze=False)[0]
     for panel, (problem, trials) in zip(panels, content.problems.items(), strict=True):
         _boxes(panel, trials, order)
@@ -162,7 +120,7 @@ def _sorted_figure(content: Content) -> "Drawing":
     """One panel per problem, after CATCH's Figures 3 and 5; a thin line marks the table's best."""
     count = len(content.problems)
     size = (PANEL_IN[0] * count, PANEL_IN[1] + LEGEND_IN)
-    figure = _empty(size)
+    figure = empty(size)
     panels = figure.subplots(1, count, squeeze=False)[0]
     for panel, (problem, trials) in zip(panels, content.problems.items(), strict=True):
         for name, found in trials.known():
@@ -198,7 +156,7 @@ def _anytime_figure(content: Content) -> "Drawing":
     """Two rows of panels, one column per searched task: evaluations above, hours below."""
     searched = content.searches()
     size = (PANEL_IN[0] * len(searched), 2 * PANEL_IN[1] + LEGEND_IN)
-    figure = _empty(size)
+    figure = empty(size)
     panels = figure.subplots(2, len(searched), squeeze=False, sharey="col")
     reached: list[str] = []
     for (above, below), (task, found) in zip(panels.T, searched.items(), strict=True):
@@ -208,7 +166,7 @@ def _anytime_figure(content: Content) -> "Drawing":
         _fit(above, *settled([by_evaluations for by_evaluations, _ in found.values()]))
         above.set_title(task, fontweight="bold", fontsize=10)
         above.set_xlabel("evaluations")
-        below.set_xlabel("hours of the search, as charged")
+        below.set_xlabel(content.clock)
         reached.append(next((curve.y for curve, _ in found.values()), ""))
     for row in panels:
         _name_once(row, reached)
@@ -219,13 +177,13 @@ def _anytime_figure(content: Content) -> "Drawing":
 def _profile_figure(content: Content, found: Overview) -> "Drawing":
     """Share of trials that reach a score, one line per algorithm, with 95% intervals."""
     size = (5.2, 3.9)
-    figure = _empty(size)
+    figure = empty(size)
     panel = figure.subplots()
     for i, name in enumerate(found.algorithms):
         shares, low, high = (100 * part[i] for part in found.profiles.bands())
         curve = Curve(found.profiles.thresholds, shares, low, high)
         _curve(panel, curve, content.label(name), content.place(name))
-    panel.set(xlabel="score", ylabel="trials with at least this score, %", ylim=(0, 102))
+    panel.set(xlabel="normalised score", ylabel="trials with at least this score, %", ylim=(0, 102))
     legend_below(figure, [panel], size[0])
     return figure
 
@@ -248,7 +206,7 @@ def _rank_figure(content: Content, found: Overview) -> "Drawing":
     ranks, groups = found.ranking.ranks[order], found.ranking.groups()
     height = HEAD_IN + NAME_IN * ((len(order) + 1) // 2 + 0.6 * len(groups) + 0.5)
     margin = NUMBER_IN + LETTER_IN * max(map(len, names))
-    figure = _empty((SCALE_IN + 2 * margin, height), layout=None)
+    figure = empty((SCALE_IN + 2 * margin, height), layout=None)
     panel = figure.add_axes((0, 0, 1, 1))
     low = float(np.floor(ranks.min()))
     high = float(max(np.ceil(ranks.max()), low + 1))

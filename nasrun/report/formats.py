@@ -37,8 +37,9 @@ from nasrun.report.trials import Problem
 CSV_COLUMNS = (
     "space", "search_task", "task", "algorithm", "metric", "figure", "n", "mean", "std", "ci_low",
     "ci_high", "table_rank_median", "mean_rank", "mean_rank_all_tasks", "against", "p_value",
-    "p_holm", "probability_of_improvement", "published_mean", "published_std", "published_n", "difference",
-    "difference_se", "within_tolerance", "published_source", "first_n", "first_mean", "first_std",
+    "p_holm", "probability_of_improvement", "published_mean", "published_std", "published_n",
+    "difference", "difference_se", "within_tolerance", "published_source", "first_n",
+    "first_mean", "first_std",
     *(f"top{top}_share{part}" for top in TOPS
       for part in ("", "_agent_min", "_agent_max", "_agent_std")),
     "simulated_h", "published_h", "meta_agents", "meta_agent_h", "latency_mean", "latency_std",

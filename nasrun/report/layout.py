@@ -93,8 +93,8 @@ def _marks(content: Content, columns: Sequence[PaperColumn]) -> set[tuple[int, i
     p_values: list[float] = []
     for number, column in enumerate(columns):
         best = column.best()
-        for place in range(len(column.algorithms)) if best is not None else ():
-            if place != best:
+        for place in range(len(column.algorithms)):
+            if best is not None and place != best:
                 compared.append((number, place))
                 p_values.append(_p_value(content, column, place, best))
     adjusted = holm(np.array(p_values))

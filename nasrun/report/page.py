@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from nasrun.report.content import Content, EdgesOf, Winner, winner_edges
-from nasrun.report.draw import cell_picture
-from nasrun.report.figures import HIDDEN, WHISKERS
-from nasrun.report.jobs import Job, origins, settled
+from nasrun.report.draw import DARK, LIGHT, cell_picture, picture_width_in
+from nasrun.report.jobs import Job, Search, origins, settled
 from nasrun.report.overview import Overview
+from nasrun.report.policy import Preferences, panel_title
 from nasrun.report.schema import Figure
 from nasrun.report.sheet import Sheet
+from nasrun.report.style import HIDDEN, WHISKERS
 from nasrun.report.tables import described, notes, sheets, statistics_notes
+from nasrun.report.tradeoff import LATENCY, Scatter
 from nasrun.report.trials import Problem, Trials
 from nasrun.spec import Metric
 from nasrun.streams import Floats
@@ -24,11 +26,15 @@ from nasrun.streams import Floats
 ASSETS = Path(__file__).parent / "assets"
 QUANTILES = np.linspace(0, 1, 101)  # of the sorted figure, which would otherwise hold every trial
 DIGITS = 6  # significant ones
+CELL_PX = 72  # to an inch of a drawn cell, so that its letters can be read
+MOST_POINTS = 400  # of an algorithm in a scatter
 Chart = dict[str, Any]
 HINTS = {
     "boxes": "box: middle half of the trials; bar: median; line: 5% to 95%; circle: mean; "
     "diamond: published mean",
     "lines": "point at a figure to read it; a name hides and shows its line",
+    "points": "dots: architectures; lines: fronts; dotted: the latency budget",
+    "heat": "mean probability of each option when the search ended, over the trials",
     "ranks": "methods whose bars do not overlap differ at the 5% level (Nemenyi's test)",
 }
 # The browser itself enforces that nothing is fetched.
@@ -101,21 +107,23 @@ def _table(sheet: Sheet) -> str:
         f'<th scope="col"><button type="button">{escape(header)}</button></th>'
         for header in sheet.headers
     )
-    rows = "".join(f"<tr>{''.join(_cells(sheet, row))}</tr>" for row in sheet.rows)
+    rows = "".join(f"<tr>{''.join(_cells(sheet, at))}</tr>" for at in range(len(sheet.rows)))
+    caption = f'<p class="caption">{escape(sheet.caption)}</p>' if sheet.caption else ""
     return (
-        f"<h3>{escape(sheet.title)}</h3>"
+        f"<h3>{escape(sheet.title)}</h3>{caption}"
         f'<div class="wide" tabindex="0" role="region" aria-label="{escape(sheet.title)}"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 
-def _cells(sheet: Sheet, row: Sequence[str]) -> Iterator[str]:
-    for number, text in enumerate(row):
+def _cells(sheet: Sheet, row: int) -> Iterator[str]:
+    for number, text in enumerate(sheet.rows[row]):
         if number == 0:
             yield f'<th scope="row">{escape(text)}</th>'
         else:
             kind = ' class="text"' if number < sheet.texts else ""
-            yield f"<td{kind}>{escape(text)}</td>"
+            shown = f"<b>{escape(text)}</b>" if (row, number) in sheet.bold else escape(text)
+            yield f"<td{kind}>{shown}</td>"
 
 
 def _figure(number: int, chart: Chart) -> str:
@@ -128,14 +136,22 @@ def _winner(content: Content, winner: Winner, jobs: Sequence[Job], edges: EdgesO
     cell = winner_edges(winner, jobs, edges)
     picture = ""
     if cell is not None:
-        data = base64.b64encode(cell_picture(cell)).decode()
-        text = escape(f"cell {winner.arch}")
-        picture = f'<img class="cell" alt="{text}" src="data:image/svg+xml;base64,{data}">'
+        light, dark = (_data(cell_picture(cell, theme=theme)) for theme in (LIGHT, DARK))
+        text, width_px = escape(f"cell {winner.arch}"), round(CELL_PX * picture_width_in(cell))
+        picture = (
+            f'<div class="wide" tabindex="0" role="region" aria-label="{text}"><picture>'
+            f'<source media="(prefers-color-scheme: dark)" srcset="{dark}">'
+            f'<img class="cell" alt="{text}" width="{width_px}" src="{light}"></picture></div>'
+        )
     said = _list(described(winner, content))
     return (
         f'<article class="winner"><h3>{escape(winner.search_task)}</h3>{picture}'
         f"<p><code>{escape(winner.arch)}</code></p>{said}</article>"
     )
+
+
+def _data(picture: bytes) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(picture).decode()}"
 
 
 def _origins(jobs: Sequence[Job]) -> str:
@@ -169,7 +185,13 @@ def charts(content: Content) -> Iterator[Chart]:
             panels = [_sorted(content, *item) for item in content.problems.items()]
             yield _chart(content, "lines", "What the trials found, sorted", panels)
         elif kind is Figure.anytime and content.curves:
-            yield _chart(content, "lines", "Best reward so far", _anytime(content))
+            yield _chart(content, "lines", "Anytime performance", _anytime(content))
+        elif kind is Figure.tradeoff and content.scatters:
+            panels = [_points(content, scatter) for scatter in content.scatters]
+            yield _chart(content, "points", "Score against latency", panels)
+        elif kind is Figure.policy and content.policies:
+            panels = [_heat(content, *item) for item in content.policies.items()]
+            yield _chart(content, "heat", "What policies and logits became", panels)
         elif kind is Figure.ranks and content.overview:
             yield _chart(content, "ranks", "Average ranks", [_ranks(content, content.overview)])
         elif kind is Figure.profile and content.overview:
@@ -219,7 +241,7 @@ def _from_worst(metric: Metric, figures: Floats) -> Floats:
 def _anytime(content: Content) -> list[Chart]:
     """A panel per searched task and abscissa."""
     panels: list[Chart] = []
-    for way, x in enumerate(("evaluations", "hours of the search, as charged")):
+    for way, x in enumerate(("evaluations", content.clock)):
         for title, both in content.searches().items():
             found = {name: curves[way] for name, curves in both.items()}
             if any(len(curve.x) for curve in found.values()):
@@ -231,6 +253,33 @@ def _anytime(content: Content) -> list[Chart]:
                 y = next(iter(found.values())).y
                 panels.append({"title": title, "x": x, "y": y, "range": shown, "series": lines})
     return panels
+
+
+def _points(content: Content, scatter: Scatter) -> Chart:
+    series: list[Chart] = []
+    for name, points in scatter.points.items():
+        # Evenly over the latencies, by which they are sorted; the front is whole.
+        kept = np.unique(np.linspace(0, len(points) - 1, MOST_POINTS).astype(int))
+        front = scatter.fronts[name]
+        series.append(
+            {
+                "name": content.label(name), "x": _values(points[kept, 0]),
+                "y": _values(points[kept, 1]), "frontX": _values(front[:, 0]),
+                "frontY": _values(front[:, 1]),
+            }
+        )  # fmt: skip
+    return {
+        "title": scatter.title, "x": LATENCY.title, "y": scatter.metric.title,
+        "range": list(scatter.shown_range), "budgets": list(scatter.budgets_ms), "series": series,
+    }  # fmt: skip
+
+
+def _heat(content: Content, search: Search, found: Preferences) -> Chart:
+    return {
+        "title": panel_title(content, search), "x": "option", "y": "decision",
+        "options": list(found.options), "shares": [_values(row) for row in found.shares],
+        "certain": _values(found.certain),
+    }  # fmt: skip
 
 
 def _ranks(content: Content, found: Overview) -> Chart:
@@ -252,7 +301,13 @@ def _profile(content: Content, found: Overview) -> Chart:
         for i, name in enumerate(found.algorithms)
     ]  # fmt: skip
     share = "trials with at least this score, %"
-    return {"title": "all tasks", "x": "score", "y": share, "range": [0, 100], "series": lines}
+    return {
+        "title": "all tasks",
+        "x": "normalised score",
+        "y": share,
+        "range": [0, 100],
+        "series": lines,
+    }
 
 
 def _line(label: str, x: Floats, y: Floats, *band: Floats) -> Chart:

@@ -2,16 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nasrun.errors import DataError
 from nasrun.files import read_csv
 from nasrun.spec import Floats, Ints, metric_named
-
-if TYPE_CHECKING:
-    from pandas import DataFrame, Series
 
 PARETO = "pareto.csv"
 BEYOND = 0.1  # of the range of an objective, by which a common reference lies beyond the worst
@@ -112,18 +108,15 @@ def covered(rows: Iterable[Row]) -> dict[tuple[str, ...], float]:
     return given
 
 
-def volumes(trials: "DataFrame", fronts: Sequence[Row]) -> "Series":
-    """The hypervolume of each row's trial; NaN where a search has no fronts.
+def volumes(trials: Iterable[Row], fronts: Sequence[Row]) -> Floats:
+    """``(n,)`` the hypervolume of each row's trial; NaN where a search has no fronts.
 
     A trial that found nothing has no row in ``pareto.csv``: where others of its search have, its
     hypervolume is 0.
     """
-    import pandas as pd
-
     known = covered(fronts)
     searches = {owner[: len(SEARCH)] for owner in known}
-    owners = trials[list(OWNER)].astype(str).itertuples(index=False, name=None)
-    found = [
-        known.get(owner, 0.0 if owner[: len(SEARCH)] in searches else np.nan) for owner in owners
-    ]
-    return pd.Series(found, index=trials.index, dtype=np.float64)
+    owners = (tuple(str(row[key]) for key in OWNER) for row in trials)
+    return np.array(
+        [known.get(owner, 0.0 if owner[: len(SEARCH)] in searches else np.nan) for owner in owners]
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from nasrun.spec import Metric
 from nasrun.streams import Floats, Ints
 
 if TYPE_CHECKING:
-    from pandas import DataFrame, Series
+    from pandas import DataFrame
 
 TRIALS = "trials.csv"
 PROBLEM = ["space", "search_task", "task"]
@@ -184,7 +184,9 @@ def as_numbers(
     empty = frame[columns].replace("", np.nan)
     try:
         numbers = frame.assign(seed=frame["seed"].astype(np.int64), **empty.astype(np.float64))
-        return numbers.assign(**{MET: _met(numbers), HYPERVOLUME: volumes(frame, fronts)})
+        unknown = np.full(len(frame), np.nan)
+        covered = volumes(frame.to_dict("records"), fronts) if fronts else unknown  # pyright: ignore[reportCallIssue]
+        return numbers.assign(**{MET: _met(numbers), HYPERVOLUME: covered})
     except ValueError as error:
         raise DataError(f"{files}: seed, {', '.join(columns)} must be numbers ({error})") from None
 
@@ -233,22 +235,37 @@ def by_problem(
 
 def _weighed(rows: "DataFrame", figure: str) -> bool:
     """Whether all searches of a problem maximised the same reward of score and latency."""
-    scored = rows[rows[figure].notna()]
-    aims = rows[[name for name in AIM if name in rows.columns]]
-    alike = aims.empty or len(aims.drop_duplicates()) == 1
-    return alike and scored["latency_ms"].notna().any() and scored["reward"].notna().all()
+    known = {name: ~np.isnan(column(rows, name)) for name in (figure, "reward", "latency_ms")}
+    aims = {aim_of(row) for row in rows.to_dict("records")}  # pyright: ignore[reportCallIssue]
+    scored = known[figure]
+    alike = len(aims) == 1
+    return alike and bool(known["latency_ms"][scored].any() and known["reward"][scored].all())
 
 
-def _met(frame: "DataFrame") -> "Series":
-    """Whether each row's latency is within its limit, or without one its target: 1, 0 or NaN."""
-    import pandas as pd
+def aim_of(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a row's reward weighs by; empty texts for what it does not say."""
+    return tuple(str(row.get(name, "")) for name in AIM)
 
-    budget = pd.Series(np.nan, index=frame.index)
-    for column in ("limit_ms", "target_ms"):
-        if column in frame.columns:
-            budget = budget.fillna(pd.to_numeric(frame[column], errors="coerce"))
-    met = (frame["latency_ms"] <= budget).astype(np.float64)
-    return met.where(frame["latency_ms"].notna() & budget.notna())
+
+def budget_ms(row: Mapping[str, Any]) -> float:
+    """The latency limit of a row's search, or without one its target; NaN without either."""
+    found = row.get("limit_ms") or row.get("target_ms") or "nan"
+    return float(found)
+
+
+def column(rows: "DataFrame", name: str) -> Floats:
+    """``(n,)`` a column of numbers."""
+    return np.asarray(rows[name], np.float64)
+
+
+def _met(frame: "DataFrame") -> Floats:
+    """``(n,)`` whether each row's latency is within its budget: 1, 0 or NaN."""
+    if not {"limit_ms", "target_ms"} & set(frame.columns):
+        return np.full(len(frame), np.nan)
+    budgets = np.array([budget_ms(row) for row in frame.to_dict("records")])  # pyright: ignore[reportCallIssue]
+    latency_ms = column(frame, "latency_ms")
+    unknown = np.isnan(latency_ms) | np.isnan(budgets)
+    return np.where(unknown, np.nan, latency_ms <= budgets)
 
 
 def _refuse_doubled(frame: "DataFrame") -> None:

@@ -7,7 +7,7 @@ each decision. A score is in the unit of its metric, times are seconds (``cost_s
 """
 
 from nasrun.images import SearchImages
-from nasrun.spec.algorithm import Algorithm, Phase, Problem
+from nasrun.spec.algorithm import Algorithm, Phase, Policy, Problem
 from nasrun.spec.evaluator import (
     Clock,
     Evaluator,
@@ -51,6 +51,7 @@ __all__ = [
     "NamedTask",
     "Objective",
     "Phase",
+    "Policy",
     "Problem",
     "Protocol",
     "Retrain",

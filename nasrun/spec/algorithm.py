@@ -1,7 +1,7 @@
 """What a search method is, and what it may see of a run."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,7 +12,7 @@ from nasrun.errors import UnsupportedError
 from nasrun.images import SearchImages
 from nasrun.spec.evaluator import Measured
 from nasrun.spec.metric import Metric
-from nasrun.spec.space import Archs, SearchSpace
+from nasrun.spec.space import Archs, Mask, SearchSpace
 from nasrun.spec.task import Task
 from nasrun.streams import Floats, Ints, Streams
 
@@ -70,6 +70,32 @@ class Problem:
         return self.objective_values(measured.score, measured.latency_ms)
 
 
+@dataclass(frozen=True)
+class Policy:
+    """What a search has come to prefer: by decision, or by edge of a supernet, its options.
+
+    ``options`` names them; ``probabilities`` has ``(T, options)`` of each, in the same order:
+    those of a policy, or the mixing weights of a supernet.
+    """
+
+    options: tuple[tuple[str, ...], ...]
+    probabilities: Sequence[Floats]
+
+    @classmethod
+    def of_draws(cls, options: tuple[tuple[str, ...], ...], archs: Archs) -> "Policy":
+        """How often each option was chosen in ``archs (T, n, L)`` that a policy has drawn."""
+        shares = [
+            (archs[:, :, at, None] == np.arange(len(own))).mean(axis=1)
+            for at, own in enumerate(options)
+        ]
+        return cls(options, shares)
+
+    def taken_from(self, other: "Policy", trials: Mask) -> "Policy":
+        """This one, with the probabilities of ``trials (T,)`` from another."""
+        pairs = zip(self.probabilities, other.probabilities, strict=True)
+        return Policy(self.options, [np.where(trials[:, None], new, own) for own, new in pairs])
+
+
 class Algorithm(ABC):
     """A search method. Its dataclass fields are its hyper-parameters and their schema.
 
@@ -104,6 +130,13 @@ class Algorithm(ABC):
 
         All of them have been measured. Each is scored by the retrain stage. None: what is
         recommended is all there is. Must leave earlier answers as they are.
+        """
+        return None
+
+    def policy(self) -> Policy | None:
+        """What the policy, or the logits, have become; None for methods that have neither.
+
+        For the record alone: it must draw nothing from the search's streams and change nothing.
         """
         return None
 

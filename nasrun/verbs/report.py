@@ -1,6 +1,6 @@
-"""Make the report of finished sweeps again, from their CSV files alone.
+"""Make the report of finished sweeps again, from their CSV files alone, or a run's own page.
 
-Several sweeps have a report each, or with --out a joint one there.
+Several have a report each, or with --out a joint one there.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -18,15 +18,15 @@ DEFAULT = CONF / "config.yaml"  # has the node of sweeps that name no other
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Which sweeps, and what to make of them."""
-    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="holds a trials.csv")
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="of a sweep or a run")
     parser.add_argument(
         "--report", type=Path, metavar="YAML",
-        help="experiment file whose report: node to use; default: the folder's report.json, "
-        "or else that of any sweep",
+        help="experiment file whose report: node to use; default: that of the last report, "
+        "or of any sweep",
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, metavar="DIR",
-        help="join the sweeps, and write their report here; default: each has its own",
+        help="join the folders, and write their report here; default: each has its own",
     )  # fmt: skip
 
 
@@ -35,19 +35,11 @@ def run(options: Namespace) -> int:
     from rich.console import Console
 
     from nasrun.cells import job_edges
-    from nasrun.report.experiment import NODE, read_node, write_report
-    from nasrun.report.trials import require_sweeps
+    from nasrun.report.experiment import report
 
     console = Console()
-    require_sweeps(options.folders)
-    sources = options.folders if options.out else ()
-    for folder in [options.out] if options.out else options.folders:
-        named = options.folders[0] if options.out else folder
-        if options.report or not (named / NODE).exists():
-            node = experiment_node(options.report or DEFAULT)
-        else:
-            node = read_node(named)
-        written = write_report(folder, node, sources, job_edges)
+    node = experiment_node(options.report) if options.report else None
+    for written in report(options.folders, options.out, node, job_edges):
         console.print(written.table)
         for path in written.files:
             print(f"wrote {path}")

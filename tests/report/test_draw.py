@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -6,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasrun.errors import ConfigError, DataError
-from nasrun.report.draw import cell_lines, draw_cell, route
+from nasrun.report.draw import (
+    DARK,
+    LIGHT,
+    _components,
+    cell_lines,
+    cell_picture,
+    draw_cell,
+    picture_width_in,
+    route,
+)
+from nasrun.report.page import ASSETS
 
 ARCH = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|"
 CELL = [
@@ -93,3 +104,34 @@ def test_in_the_terminal_an_arrow_a_line_each_node_after_those_that_lead_to_it()
         "0 --skip_connect--> 3",
         "1 --conv----------> 3",
     ]
+
+
+def test_cells_that_share_no_node_lie_in_rows_at_their_size():
+    """DARTS's two cells side by side would be so wide that nobody could read them."""
+    one = [("N-2", "N0", "skip_connect"), ("N-1", "N0", "sep_conv_3x3"), ("N0", "N", "concat")]
+    two = [(a.replace("N", "R"), b.replace("N", "R"), name) for a, b, name in one]
+    assert picture_width_in([*one, *two]) == picture_width_in(one)
+    assert _components([one[0], two[0], one[1], two[1], two[2], one[2]]) == [one, two]
+
+
+def test_a_long_title_takes_lines_and_keeps_its_size():
+    cell = [("0", "1", "conv")]
+    drawn = cell_picture(cell, "|".join(["nor_conv_3x3~0"] * 12) + " end").decode()
+    lines = re.findall(
+        r"font-size: (\S+)px; font-family: 'DejaVu Sans Mono'.*?>(.*?)</text>", drawn
+    )
+    assert {size for size, _ in lines} == {"10"}
+    assert len(lines) > 1
+    assert lines[-1][1].endswith("end")
+
+
+def test_a_dark_page_has_dark_drawings():
+    light, dark = (cell_picture([("0", "1", "conv")], theme=theme) for theme in (LIGHT, DARK))
+    assert b"#ffffff" in light
+    assert b"#ffffff" not in dark
+    assert DARK.paper.encode() in dark
+    assert DARK.paper in (ASSETS / "page.css").read_text(encoding="utf-8")
+
+
+def test_operations_are_text_in_svg():
+    assert b">nor_conv_3x3</text>" in cell_picture([("0", "1", "nor_conv_3x3")])

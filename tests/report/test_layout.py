@@ -57,7 +57,7 @@ def test_holm_counts_all_comparisons_of_the_table(tmp_path):
 
 
 def test_trials_of_one_agent_count_once(tmp_path):
-    """Forty trials of two agents, all a little better, are two differences: no proof of anything."""
+    """Forty trials of two agents, all a little better, are two differences: no proof."""
     seeds = np.arange(40)
     figures = {"catch": 94.0 + seeds % 2 / 10, "rea": 93.5 + seeds % 2 / 20}
     for name, xs in figures.items():

@@ -56,7 +56,7 @@ def test_it_holds_the_figures_asked_for_and_the_statistics(folder):
     kinds = [(chart["kind"], chart["title"]) for chart in charts(written(folder))]
     assert kinds == [
         ("boxes", "What the trials found"), ("lines", "What the trials found, sorted"),
-        ("lines", "Best reward so far"), ("ranks", "Average ranks"),
+        ("lines", "Anytime performance"), ("ranks", "Average ranks"),
         ("lines", "Performance profiles"),
     ]  # fmt: skip
 
@@ -73,7 +73,7 @@ def test_charts_hold_the_trials_own_figures(folder):
     assert (line["y"][0], line["y"][-1]) == (best[:8].min(), best[:8].max())
     evaluations, hours = anytime["panels"]
     assert evaluations["series"][0]["x"] == [1, 2, 3, 4, 5]
-    assert hours["x"].startswith("hours")
+    assert hours["x"] == "simulated GPU hours"
     assert sum(row["rank"] for row in ranks["panels"][0]["rows"]) == pytest.approx(6, abs=1e-4)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasrun.report.pareto import hypervolume, pareto_front
+from nasrun.report.pareto import covered, hypervolume, pareto_front, volumes
 
 
 def points(objectives):
@@ -103,3 +103,58 @@ def test_what_is_not_better_than_the_reference_covers_nothing():
 
 def test_without_a_reference_there_is_no_hypervolume():
     assert np.isnan(hypervolume(np.ones((1, 2)), np.array([0.0, np.nan])))
+
+
+def front_row(algorithm, seed, score, latency_ms, volume="", metric="neg_loss", **more):
+    return {
+        "space": "s", "search_task": "t", "task": "t", "algorithm": algorithm, "seed": str(seed),
+        "arch": f"{algorithm}{seed}{score}", "metric": metric, "val_score": str(score),
+        "latency_ms": str(latency_ms), "hypervolume": volume, "split": "", "fidelity": "",
+        "run": "", "clock": "", "meta": "none", **more,
+    }  # fmt: skip
+
+
+def owner(algorithm, seed):
+    return ("s", "t", algorithm, str(seed), "", "", "", "", "none")
+
+
+def test_fronts_without_a_reference_are_measured_from_one_point():
+    """Scores -3 to -1, latencies 2 to 6: the point is (-3.2, 6.4), a tenth of either range on."""
+    rows = [
+        front_row("a", 0, -1.0, 6.0), front_row("a", 0, -2.0, 2.0), front_row("b", 0, -3.0, 4.0),
+    ]  # fmt: skip
+    found = covered(rows)
+    # a: the box of (-1, 6) and that of (-2, 2), less what they share.
+    assert found[owner("a", 0)] == pytest.approx(2.2 * 0.4 + 1.2 * 4.4 - 1.2 * 0.4)
+    assert found[owner("b", 0)] == pytest.approx(0.2 * 2.4)
+    twice = covered([*rows, *({**row, "task": "other"} for row in rows)])  # another scored task
+    assert twice == found
+
+
+def test_a_metric_of_which_less_is_better_is_turned():
+    rows = [front_row("a", 0, 4.0, 1.0, metric="perplexity")]
+    rows += [front_row("b", 0, 8.0, 1.0, metric="perplexity")]
+    found = covered(rows)
+    assert found[owner("a", 0)] == pytest.approx(4.4 * 0.1)
+    assert found[owner("b", 0)] == pytest.approx(0.4 * 0.1)
+
+
+def test_a_known_hypervolume_stays_and_devices_do_not_mix():
+    rows = [
+        front_row("a", 0, 90.0, 1.0, volume="7", metric="accuracy_pct"),
+        front_row("b", 0, -1.0, 100.0, device="one"), front_row("b", 1, -2.0, 100.0, device="one"),
+        front_row("c", 0, -1.0, 1.0, device="two"), front_row("c", 1, -2.0, 1.0, device="two"),
+    ]  # fmt: skip
+    found = covered(rows)
+    assert found[owner("a", 0)] == 7
+    assert found[owner("b", 1)] == pytest.approx(0.1 * 10.0)
+    assert found[owner("c", 1)] == pytest.approx(0.1 * 0.1)
+
+
+def test_a_trial_without_a_front_covers_nothing_where_others_have_one():
+    rows = [front_row("a", 0, 90.0, 1.0, volume="7"), front_row("a", 1, 90.0, 1.0, volume="9")]
+    others = [front_row("a", 2, 0.0, 0.0), front_row("rea", 0, 0.0, 0.0)]
+    trials = [*rows, *others]
+    assert volumes(trials, rows).tolist()[:3] == [7, 9, 0]
+    assert np.isnan(volumes(trials, rows)[3])
+    assert np.isnan(volumes(trials, [])).all()

@@ -1,5 +1,5 @@
 import pytest
-from sweeps import sweep
+from sweeps import job, sweep
 
 from nasrun.errors import ConfigError, DataError
 from nasrun.files import CONF
@@ -44,6 +44,29 @@ def test_a_folder_without_trials_is_refused(tmp_path):
         perform(["report", str(tmp_path)])
 
 
-def test_a_folder_without_a_node_has_the_report_of_any_sweep(folder):
+def test_a_sweep_needs_no_earlier_report(folder):
     assert perform(["report", str(folder)]) == 0
-    assert {"report.html", "report.tex", "report.json"} <= {path.name for path in folder.iterdir()}
+    assert {"report.html", "report.tex", "report.png"} <= {path.name for path in folder.iterdir()}
+
+
+def test_a_run_has_a_page_of_its_own_and_nothing_else_is_added(tmp_path):
+    folder = job(tmp_path / "run", "rea", [[93.0, 94.0], [92.0, 95.0]])
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert perform(["report", str(folder)]) == 0
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    page = after.pop("report.html").decode()
+    assert after == before
+    for text in ("rea on cifar10, nb201", "2 trials", "Anytime performance", "94.50 ± 0.71"):
+        assert text in page
+    assert "Methods by task" not in page  # there is nothing to compare
+    assert len(page) < 100_000
+
+
+def test_runs_are_joined_in_one_report(tmp_path):
+    job(tmp_path / "a", "rea", [[93.0], [94.0]])
+    job(tmp_path / "b", "random", [[92.0], [91.0]])
+    both = [str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "both")]
+    assert perform(["report", *both]) == 0
+    table = (tmp_path / "both" / "report.md").read_text(encoding="utf-8")
+    assert "| rea | **93.50 ± 0.71** |" in table
+    assert "Anytime" in (tmp_path / "both" / "report.html").read_text(encoding="utf-8")

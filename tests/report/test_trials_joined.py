@@ -38,8 +38,8 @@ def test_the_verb_joins_sweeps_and_still_knows_their_jobs(two, tmp_path, capsys)
     assert [line["algorithm"] for line in rows(out / "trials.csv")] == ["rea"] * 3 + ["random"] * 3
     assert {line["algorithm"] for line in rows(out / "both.csv")} == {"rea", "random"}
     curves = (out / "both.svg").read_text(encoding="utf-8")
-    assert "<!-- rea -->" in curves
-    assert "<!-- random -->" in curves
+    assert ">rea</text>" in curves
+    assert ">random</text>" in curves
     assert "finished jobs" in (out / "report.html").read_text(encoding="utf-8")
     assert "Both" in capsys.readouterr().out
 

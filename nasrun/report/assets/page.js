@@ -1,7 +1,8 @@
 "use strict";
 const SVG = "http://www.w3.org/2000/svg";
 const COLOURS = 9;
-const DASHES = ["", "6 3", "2 2"];
+const DASHES = ["", "7 3", "2 2", "8 3 2 3", "8 3 2 3 2 3"];
+const MARKS = ["circle", "square", "up", "diamond", "down"];
 const tip = document.getElementById("tip");
 
 // Tables: a click on a header sorts by its column, empty cells last.
@@ -45,8 +46,19 @@ const draw = (parent, name, attributes, text) => {
   return node;
 };
 const colour = (place) => `var(--c${place % COLOURS})`;
-const dashes = (place) => DASHES[Math.floor(place / COLOURS) % DASHES.length];
-const shown = (value) => value === null || value === undefined ? "" : String(Number(value.toPrecision(5)));
+const dashes = (place) => DASHES[place % DASHES.length];
+// A mark of the place's own shape, so that colours are not all that tells methods apart.
+const mark = (parent, place, x, y, r, more) => {
+  const kind = MARKS[place % MARKS.length], fill = colour(place);
+  const shape = {
+    square: `M${x - r} ${y - r}h${2 * r}v${2 * r}h${-2 * r}Z`, diamond: `M${x} ${y - 1.3 * r}l${1.3 * r} ${1.3 * r}l${-1.3 * r} ${1.3 * r}l${-1.3 * r} ${-1.3 * r}Z`,
+    up: `M${x} ${y - 1.2 * r}l${1.2 * r} ${2.2 * r}h${-2.4 * r}Z`, down: `M${x} ${y + 1.2 * r}l${1.2 * r} ${-2.2 * r}h${-2.4 * r}Z`,
+  }[kind];
+  if (shape) draw(parent, "path", { d: shape, fill, ...more });
+  else draw(parent, "circle", { cx: x, cy: y, r, fill, ...more });
+};
+const signed = (value) => `${value > 0 ? "+" : value < 0 ? "\u2212" : ""}${shown(Math.abs(value))}`;
+const shown = (value) => value === null || value === undefined ? "" : String(Number(value.toPrecision(5))).replace("-", "\u2212");
 const ticks = (low, high, count) => {
   const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((n) => n * power).find((s) => s >= rough);
@@ -106,16 +118,20 @@ const frame = (svg, panel, box, xs, ys) => {
 };
 
 let clips = 0;
+// A group that shows nothing outside a panel's box.
+const clipped = (svg, box) => {
+  const clip = `clip${clips++}`;
+  const within = { x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top };
+  draw(draw(svg, "clipPath", { id: clip }), "rect", within);
+  return draw(svg, "g", { "clip-path": `url(#${clip})` });
+};
 const lines = (svg, panel, places, width) => {
   const box = { left: 48, right: width - 16, top: 24, bottom: 250 };
   svg.setAttribute("viewBox", `0 0 ${width} 290`);
   const series = panel.series.filter((s) => places.has(s.name) && s.x.length);
   const ys = widened(ends(panel.range), 0.04);
   const [x, y] = frame(svg, panel, box, ends(series.flatMap((s) => s.x)), ys);
-  const clip = `clip${clips++}`;
-  const within = { x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top };
-  draw(draw(svg, "clipPath", { id: clip }), "rect", within);
-  const inside = draw(svg, "g", { "clip-path": `url(#${clip})` });
+  const inside = clipped(svg, box);
   const path = (xs, values) => xs.map((v, i) => `${i ? "L" : "M"}${x(v).toFixed(1)} ${y(values[i]).toFixed(1)}`);
   for (const s of series) {
     const stroke = colour(places.get(s.name));
@@ -201,7 +217,7 @@ const boxes = (svg, panel, places, width) => strips(
     [null, "5% to 95%", `${shown(row.marks[0])} to ${shown(row.marks[4])}`],
     ...(row.published === null ? [] : [
       [null, "published (diamond)", shown(row.published)],
-      [null, "ours minus published", shown(Number((row.mean - row.published).toFixed(3)))]]),
+      [null, "ours minus published", signed(Number((row.mean - row.published).toFixed(3)))]]),
     [null, "trials", String(row.n)],
   ],
 );
@@ -222,7 +238,77 @@ const ranks = (svg, panel, places, width) => strips(
   ],
 );
 
-const KINDS = { lines, boxes, ranks };
+// Dots of architectures, stairs of fronts, dotted lines of latency budgets.
+const points = (svg, panel, places, width) => {
+  const box = { left: 52, right: width - 16, top: 24, bottom: 270 };
+  svg.setAttribute("viewBox", `0 0 ${width} 310`);
+  const series = panel.series.filter((s) => places.has(s.name));
+  const xs = widened(ends([...series.flatMap((s) => s.x), ...panel.budgets]), 0.05);
+  const [x, y] = frame(svg, panel, box, xs, widened(ends(panel.range), 0.06));
+  const inside = clipped(svg, box);
+  for (const budget of panel.budgets) {
+    draw(svg, "line", { x1: x(budget), x2: x(budget), y1: box.top, y2: box.bottom, class: "budget" });
+  }
+  for (const s of series) {
+    const place = places.get(s.name);
+    s.x.forEach((v, i) => mark(inside, place, x(v), y(s.y[i]), 2.4, { opacity: 0.45 }));
+    const corners = s.frontX.map((v, i) => i ? `H${x(v).toFixed(1)}V${y(s.frontY[i]).toFixed(1)}` : `M${x(v).toFixed(1)} ${y(s.frontY[i]).toFixed(1)}`);
+    draw(inside, "path", {
+      d: corners.join(""), fill: "none", stroke: colour(place), "stroke-width": 1.8,
+      "stroke-dasharray": dashes(place), class: "series",
+    });
+  }
+  const read = (event) => {
+    const at = svg.getBoundingClientRect();
+    const px = (event.clientX - at.left) * width / at.width, py = (event.clientY - at.top) * width / at.width;
+    let near = null, least = 30 ** 2;
+    for (const s of series) s.x.forEach((v, i) => {
+      const distance = (x(v) - px) ** 2 + (y(s.y[i]) - py) ** 2;
+      if (distance < least) { least = distance; near = [s, i]; }
+    });
+    if (!near) { hideTip(); return; }
+    const [s, i] = near;
+    showTip(event, s.name, [[null, panel.x, shown(s.x[i])], [null, panel.y, shown(s.y[i])]]);
+  };
+  svg.addEventListener("pointermove", read);
+  svg.addEventListener("pointerdown", read);
+  svg.addEventListener("pointerleave", hideTip);
+};
+
+// Decisions by rows, options by columns; the more probable, the fuller the colour.
+const heat = (svg, panel, places, width) => {
+  const rows = panel.shares.length, count = panel.options.length;
+  const longest = Math.max(...panel.options.map((option) => option.length));
+  const step = rows > 14 ? 14 : 22, left = 36, foot = Math.min(150, 10 + 5 * longest);
+  const wide = Math.min(64, (width - left - 60) / count), top = 24;
+  svg.setAttribute("viewBox", `0 0 ${width} ${top + rows * step + foot}`);
+  draw(svg, "text", { x: left, y: 14, class: "title" }, panel.title);
+  panel.shares.forEach((shares, row) => {
+    const y = top + row * step;
+    draw(svg, "text", { x: left - 6, y: y + step / 2 + 4, class: "tick", "text-anchor": "end" }, String(row));
+    shares.forEach((share, column) => {
+      const x = left + column * wide, box = { x, y, width: wide - 1, height: step - 1 };
+      if (share === null) { draw(svg, "rect", { ...box, class: "blank" }); return; }
+      const cell = draw(svg, "rect", { ...box, class: "heat", style: `fill: color-mix(in srgb, var(--c0) ${Math.round(100 * share)}%, var(--band))` });
+      const tell = (event) => showTip(event, `decision ${row}: ${panel.options[column]}`, [
+        [null, "mean probability", share.toFixed(3)],
+        [null, "decided (0.95 or more), % of trials", (100 * panel.certain[row]).toFixed(0)]]);
+      cell.addEventListener("pointermove", tell);
+      cell.addEventListener("pointerdown", tell);
+      cell.addEventListener("pointerleave", hideTip);
+      if (step > 14 && wide > 30) {
+        const ink = share > 0.6 ? "var(--paper)" : "var(--ink)";
+        draw(svg, "text", { x: x + wide / 2, y: y + step / 2 + 4, "text-anchor": "middle", style: `fill: ${ink}; pointer-events: none` }, share.toFixed(2));
+      }
+    });
+  });
+  panel.options.forEach((option, column) => {
+    const x = left + (column + 0.5) * wide, y = top + rows * step + 12;
+    draw(svg, "text", { x, y, class: "tick", "text-anchor": "end", transform: `rotate(-35 ${x} ${y})` }, option);
+  });
+};
+
+const KINDS = { lines, boxes, ranks, points, heat };
 const charts = JSON.parse(document.getElementById("charts").textContent);
 for (const holder of document.querySelectorAll(".chart")) {
   const chart = charts[Number(holder.dataset.chart)];
@@ -244,7 +330,7 @@ for (const holder of document.querySelectorAll(".chart")) {
       cells[i].replaceChildren(svg);
     });
   };
-  for (const { name, place } of chart.kind === "lines" ? chart.names : []) {
+  for (const { name, place } of ["lines", "points"].includes(chart.kind) ? chart.names : []) {
     const button = document.createElement("button");
     button.type = "button";
     button.setAttribute("aria-pressed", "true");
@@ -265,3 +351,9 @@ for (const holder of document.querySelectorAll(".chart")) {
     if (panels.clientWidth !== width) { width = panels.clientWidth; paint(); }
   }).observe(panels);
 }
+
+// A table that is cut off says so.
+const cuts = new ResizeObserver((found) => {
+  for (const { target } of found) target.classList.toggle("cut", target.scrollWidth > target.clientWidth + 1);
+});
+for (const wide of document.querySelectorAll(".wide")) cuts.observe(wide);
