@@ -12,6 +12,7 @@ from nasrun.files import read_csv
 from nasrun.record.recorder import STATUS, is_whole, read_status
 from nasrun.record.request import SILENT, key_of
 from nasrun.resume import Saved, command_for, saved_command, shown
+from nasrun.spec import Clock
 
 COMPARED = ("trials.csv", "evaluations.csv", "pareto.csv", "tuning.csv")
 DURATIONS = ("wall_s",)  # of this machine; they never repeat
@@ -81,10 +82,9 @@ def _new_folder(saved: Saved, arguments: Sequence[str]) -> Path:
             raise ConfigError(f"rerun plays the same again, so {text} cannot be: leave it out")
     given = [text for text in arguments if key_of(text) == WHERE[saved.sweep]]
     old = saved.folder.absolute()
-    names = (
-        old.with_name(f"{old.name}-rerun{number if number > 1 else ''}") for number in count(1)
-    )
-    new = Path(given[-1].partition("=")[2]) if given else next(n for n in names if not n.exists())
+    names = (old.with_name(f"{old.name}-rerun{number}") for number in count(1))
+    free = next(name for name in names if not name.exists())
+    new = Path(given[-1].partition("=")[2]) if given else free
     if new.exists() and any(new.iterdir()):
         raise ConfigError(f"{new} is not empty: choose another folder for the new figures")
     return new
@@ -126,4 +126,4 @@ def differences(first: Rows, again: Rows) -> Iterator[Difference]:
 
 
 def _may_differ(row: Mapping[str, str]) -> Sequence[str]:
-    return MEASURED if row.get("clock") == "measured" else DURATIONS
+    return MEASURED if row.get("clock", "").startswith(Clock.MEASURED.value) else DURATIONS

@@ -50,7 +50,7 @@ def seeds_on_record(trials: Path) -> set[int]:
     try:
         with trials.open(encoding="utf-8", newline="") as stream:
             rows = csv.reader(stream)
-            at = next(rows, []).index("seed")
+            at = next(rows, list[str]()).index("seed")
             return {int(row[at]) for row in rows}
     except (OSError, ValueError, IndexError, csv.Error):
         return set()
