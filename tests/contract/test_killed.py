@@ -6,7 +6,9 @@ The same files with the same bytes, and none that a killed process was about to 
 import os
 import sys
 from contextlib import redirect_stdout
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from killing import content, is_killed_at
 from toys import toy_experiment
@@ -14,10 +16,16 @@ from toys import toy_experiment
 from nasrun import job  # noqa: F401  so that a forked process has all imports behind it
 from nasrun.__main__ import main
 from nasrun.algorithms.rea import REA
+from nasrun.benchmarks.trainings import TrainingLog
+from nasrun.evaluators.training import Training
+from nasrun.nets.recipe import Precision, Recipe
 from nasrun.pipeline import run
 from nasrun.record.recorder import STATUS, Recorder
 from nasrun.record.request import Request
 from nasrun.resume import RUN, SWEEP
+from nasrun.spaces.nb201 import NB201
+from nasrun.streams import Streams
+from nasrun.tasks.synthetic_images import SyntheticImages
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 OWN = (STATUS,)  # says how long a run took, and which process wrote it
@@ -101,3 +109,41 @@ def test_resume_alone_ends_a_command_killed_anywhere(name, tmp_path, cache_dir, 
     monkeypatch.setenv("NASRUN_CACHE", str(cache_dir))
     monkeypatch.delenv("NASRUN_DATA", raising=False)
     assert not require_the_same(tmp_path, RUNS[name], range(1, 1000))
+
+
+def train(folder):
+    """A search's training of two epochs, whose weights go, and a final one, whose weights stay."""
+    task = SyntheticImages("made_up", 3, 8, "made-up", "made-up", 48, 64, test_images=48)
+    evaluator = Training(
+        recipe=Recipe(batch=32), epochs=2, channels=4, cells=1, device="cpu", threads=1,
+        precision=Precision.float32, score_epochs=1, score_seeds=[1], cache_dir=str(folder),
+    )  # fmt: skip
+    session, arch = evaluator.opened(NB201(), task), NB201().at(np.array([9000]))
+    session.evaluate(arch, epochs=np.array([2]), streams=Streams([0]))
+    session.score(arch, task)
+
+
+def trained(folder):
+    """The files of a training and its figures, without the seconds that it took."""
+    names = [name for name in content(folder, ("trainings.csv",)) if "/pictures/" not in name]
+    rows = TrainingLog(folder / "trainings" / "trainings.csv").all()
+    return names, [replace(row, train_s=0.0, valid_s=0.0) for row in rows]
+
+
+@pytest.mark.parametrize(
+    "changes", [range(5, 40, 9), pytest.param(range(1, 100), marks=pytest.mark.slow)],
+    ids=["some", "all"],
+)  # fmt: skip
+def test_a_training_killed_at_any_change_of_the_disk_is_done_once(tmp_path, changes):
+    train_in = lambda folder: is_killed_at(10**9, folder, lambda: train(folder))  # noqa: E731
+    assert not train_in(tmp_path / "whole")
+    expected = trained(tmp_path / "whole")
+    assert len(expected[1]) == 3
+    for change in changes:
+        folder = tmp_path / str(change)
+        killed = is_killed_at(change, folder, lambda folder=folder: train(folder))
+        assert not train_in(folder)
+        assert trained(folder) == expected, f"killed at change {change}"
+        if not killed:
+            return
+    assert changes[-1] < 60, "more changes than expected"
