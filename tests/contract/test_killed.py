@@ -29,10 +29,10 @@ from nasrun.tasks.synthetic_images import SyntheticImages
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 OWN = (STATUS,)  # says how long a run took, and which process wrote it
-# What was typed, how it went, and what a sweep that was started again told its jobs.
+# What was typed, when and how it went, and what a sweep that was started again told its jobs.
 AS_STARTED = (
     *OWN, "provenance.json", "nasrun.log", ".hydra", "config.yaml", "hydra.yaml", "overrides.yaml",
-    "multirun.yaml", ".data.json",
+    "multirun.yaml", "report.html", "journal.log", ".data.json",
 )  # fmt: skip
 
 
@@ -92,6 +92,12 @@ RUNS = {
     "sweep": (
         "-m", "algorithm=rea,random", "trials=3", "sweep.split=2", "cohort=1",
         "budget.evaluations=12",
+    ),
+    "tuning": (
+        "-m", "hydra/sweeper=tune", "algorithm.population=range(5,40)", "trials=2",
+        "budget.evaluations=12", "hydra.sweeper.tasks=[cifar10]",
+        "hydra.sweeper.report_tasks=[cifar100]", "hydra.sweeper.trials=2",
+        "hydra.sweeper.startup=2", "hydra.sweeper.configurations=2",
     ),
 }  # fmt: skip
 
