@@ -90,11 +90,11 @@ def require_the_same(tmp_path, arguments, changes):
 RUNS = {
     "run": ("algorithm=rea", "trials=4", "cohort=2", "budget.evaluations=15"),
     "sweep": (
-        "-m", "algorithm=rea,random", "trials=3", "sweep.split=2", "cohort=1",
+        "-m", "algorithm=rea,random", "trials=3", "sweep.split=2", "cohort=1", "report=null",
         "budget.evaluations=12",
     ),
     "tuning": (
-        "-m", "hydra/sweeper=tune", "algorithm.population=range(5,40)", "trials=2",
+        "-m", "hydra/sweeper=tune", "algorithm.population=range(5,40)", "trials=2", "report=null",
         "budget.evaluations=12", "hydra.sweeper.tasks=[cifar10]",
         "hydra.sweeper.report_tasks=[cifar100]", "hydra.sweeper.trials=2",
         "hydra.sweeper.startup=2", "hydra.sweeper.configurations=2",
@@ -102,19 +102,20 @@ RUNS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_resume_alone_ends_a_killed_command(name, tmp_path, cache_dir, monkeypatch):
-    monkeypatch.setenv("NASRUN_CACHE", str(cache_dir))
-    monkeypatch.delenv("NASRUN_DATA", raising=False)
-    require_the_same(tmp_path, RUNS[name], range(1, 200, 60))
+ALL = range(1, 1000)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", RUNS)
-def test_resume_alone_ends_a_command_killed_anywhere(name, tmp_path, cache_dir, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("run", [25]), ("sweep", [61]),
+        *(pytest.param(name, ALL, marks=pytest.mark.slow) for name in RUNS),
+    ],
+)  # fmt: skip
+def test_resume_alone_ends_a_killed_command(name, changes, tmp_path, cache_dir, monkeypatch):
     monkeypatch.setenv("NASRUN_CACHE", str(cache_dir))
     monkeypatch.delenv("NASRUN_DATA", raising=False)
-    assert not require_the_same(tmp_path, RUNS[name], range(1, 1000))
+    assert require_the_same(tmp_path, RUNS[name], changes) is (changes is not ALL)
 
 
 def train(folder):
@@ -136,20 +137,17 @@ def trained(folder):
     return names, [replace(row, train_s=0.0, valid_s=0.0) for row in rows]
 
 
-@pytest.mark.parametrize(
-    "changes", [range(5, 40, 9), pytest.param(range(1, 100), marks=pytest.mark.slow)],
-    ids=["some", "all"],
-)  # fmt: skip
-def test_a_training_killed_at_any_change_of_the_disk_is_done_once(tmp_path, changes):
+@pytest.mark.slow  # what is at stake is a quick test in tests/evaluators/test_training_killed.py
+def test_a_training_killed_at_any_change_of_the_disk_is_done_once(tmp_path):
     train_in = lambda folder: is_killed_at(10**9, folder, lambda: train(folder))  # noqa: E731
     assert not train_in(tmp_path / "whole")
     expected = trained(tmp_path / "whole")
     assert len(expected[1]) == 3
-    for change in changes:
+    for change in range(1, 100):
         folder = tmp_path / str(change)
         killed = is_killed_at(change, folder, lambda folder=folder: train(folder))
         assert not train_in(folder)
         assert trained(folder) == expected, f"killed at change {change}"
         if not killed:
-            return
-    assert changes[-1] < 60, "more changes than expected"
+            break
+    assert 10 < change < 60
