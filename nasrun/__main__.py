@@ -148,6 +148,8 @@ def one_sentence(error: Exception) -> str:
             f"{ambiguous[1]} has several values: add -m to play each of them, or put them in "
             "brackets for a list, or in quotes for a text"
         )
+    if own := re.match(r"ConfigError raised while resolving interpolation: (.*)", text):
+        return own[1]
     head, marker, options = text.partition("Available options in ")
     if not marker:
         return " ".join(text.split())

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -89,13 +89,14 @@ def cache_folder() -> Path:
 
     if own := os.environ.get("NASRUN_CACHE"):
         return Path(own)
-    place = Path(user_cache_dir("nasrun", appauthor=False))
-    if not place.is_absolute():  # such as a folder that is called "~"
-        raise ConfigError(
-            "this user has no home folder to keep parsed tables and downloads in: set HOME, or "
-            "NASRUN_CACHE to a folder for them"
-        )
-    return place
+    with suppress(RuntimeError):  # of a newer platformdirs; an older one leaves the ~ as it is
+        place = Path(user_cache_dir("nasrun", appauthor=False))
+        if place.is_absolute():
+            return place
+    raise ConfigError(
+        "this user has no home folder to keep parsed tables and downloads in: set HOME, or "
+        "NASRUN_CACHE to a folder for them"
+    )
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

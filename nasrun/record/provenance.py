@@ -24,7 +24,10 @@ def config_hash(config: Mapping[str, Any]) -> str:
 
 
 def provenance(config_id: str, files: Mapping[str, str]) -> dict[str, Any]:
-    """The content of ``provenance.json``: nothing in it differs between two equal runs."""
+    """The content of ``provenance.json``: the same for two runs by one command on one machine.
+
+    A run that was interrupted has the command that ended it, with ``resume=``.
+    """
     return {
         "nasrun": nasrun.__version__,
         **_git(Path(nasrun.__file__).parent),

@@ -52,18 +52,32 @@ def seeds_on_record(trials: Path) -> set[int]:
     try:
         with trials.open(encoding="utf-8", newline="") as stream:
             rows = csv.reader(stream)
-            at = next(rows, []).index("seed")
+            at = next(rows, list[str]()).index("seed")
             return {int(row[at]) for row in rows}
     except (OSError, ValueError, IndexError, csv.Error):
         return set()
 
 
 def is_whole(folder: Path, status: Mapping[str, Any]) -> bool:
-    """Whether a run is complete, and ``trials.csv`` has every trial that was asked for."""
+    """Whether a run is complete, and ``trials.csv`` has every trial that was asked for.
+
+    A file with the columns of another version counts as whole: whoever reads it will refuse it.
+    """
     request = request_of(status)
     if status["state"] != "complete" or request is None:
         return status["state"] == "complete"
-    return seeds_on_record(folder / "trials.csv").issuperset(request.seeds)
+    trials = folder / "trials.csv"
+    return _is_foreign(trials) or seeds_on_record(trials).issuperset(request.seeds)
+
+
+def _is_foreign(trials: Path) -> bool:
+    """Whether a file is there that begins otherwise than ours."""
+    try:
+        with trials.open("rb") as stream:
+            header = stream.readline()
+    except OSError:
+        return False
+    return bool(header) and header.rstrip() != ",".join(TRIAL_COLUMNS).encode()
 
 
 def progress(folder: Path) -> tuple[int, int, bool]:
@@ -74,7 +88,7 @@ def progress(folder: Path) -> tuple[int, int, bool]:
     """
     request, parts = request_of(read_status(folder)), folder / PARTS
     kept = sum(len(seeds_on_record(part / "trials.csv")) for part in parts.glob("[0-9]*"))
-    resting = any(work.iterdir() for work in parts.glob("work-*"))
+    resting = any(any(work.iterdir()) for work in parts.glob("work-*"))
     return kept, kept if request is None else request.trials, resting
 
 

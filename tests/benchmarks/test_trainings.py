@@ -42,6 +42,19 @@ def test_what_was_added_is_found_again_by_every_reader(tmp_path):
     assert path.read_text().splitlines()[0] == ",".join(COLUMNS)
 
 
+@pytest.mark.parametrize("again", [[], rows("x")], ids=["deleted", "replaced"])
+def test_a_file_that_goes_away_while_it_is_open_is_begun_anew(tmp_path, again):
+    path = tmp_path / "trainings.csv"
+    log = TrainingLog(path)
+    log.add(rows())
+    path.unlink()
+    TrainingLog(path).add(again)
+    log.add(rows("def"))
+    assert b"\0" not in path.read_bytes()
+    assert [row.training for row in TrainingLog(path).all()] == [*["x"] * len(again), "def", "def"]
+    assert log.curve("abc") == []
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nasrun.benchmarks.trainings import TrainingLog
+from nasrun.errors import DataError
 from nasrun.evaluators.training import Training
 from nasrun.nets.recipe import Precision, Recipe
 from nasrun.spaces.nb201 import NB201
@@ -18,9 +19,9 @@ from nasrun.tasks.synthetic_images import SyntheticImages
 PATIENCE_S = 120
 
 
-def train(folder):
+def train(folder, images=2000):
     """What the process that is killed does, and the one that goes on."""
-    task = SyntheticImages("made_up", 3, 8, "made-up", "made-up", 48, 2000, test_images=48)
+    task = SyntheticImages("made_up", 3, 8, "made-up", "made-up", 48, images, test_images=48)
     evaluator = Training(
         recipe=Recipe(batch=32), epochs=8, channels=4, cells=1, device="cpu", threads=1,
         precision=Precision.float32, score_epochs=None, cache_dir=str(folder),
@@ -49,3 +50,23 @@ def test_a_process_killed_while_it_trains_loses_no_more_than_an_epoch(tmp_path):
     assert list(checkpoints.glob("*.pt")), "the training was over, or had not begun, when killed"
     assert not (tmp_path / "killed" / "trainings" / "trainings.csv").exists()
     assert train(tmp_path / "killed") == expected
+
+
+def test_weights_go_only_once_the_figures_are_on_record(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingLog, "_append", full)
+        with pytest.raises(DataError, match="no space left"):
+            train(tmp_path, images=64)
+    (checkpoint,) = (tmp_path / "trainings" / "checkpoints").glob("*.pt")
+    kept = checkpoint.read_bytes()
+    monkeypatch.setattr("nasrun.nets.trainer.Trainer._epoch", full)  # nothing is trained anew
+    _, rows = train(tmp_path, images=64)
+    assert len(rows) == 8
+    assert not checkpoint.exists()
+
+    checkpoint.write_bytes(kept)  # killed right before it could remove them
+    assert train(tmp_path, images=64)[1] == rows
+    assert not checkpoint.exists()

@@ -11,6 +11,7 @@ from nasrun.errors import DataError
 from nasrun.files import read_csv, write_csv, write_json
 from nasrun.pipeline import run
 from nasrun.record.collect import collect
+from nasrun.record.found import found_jobs
 from nasrun.record.recorder import PARTS, STATUS, Recorder
 from nasrun.record.request import Request
 from nasrun.record.rows import PARETO_COLUMNS, ParetoRow, values
@@ -79,6 +80,19 @@ def test_failed_and_unfinished_jobs_are_named_and_the_rest_is_joined(tmp_path):
     (tmp_path / "bad" / STATUS).unlink()
     collect(tmp_path)
     assert not (tmp_path / "failed.csv").exists()
+
+
+def test_a_job_that_claims_more_than_it_has_is_not_done(tmp_path):
+    job(tmp_path / "a", 0, 3)
+    job(tmp_path / "b", 3, 3)
+    rows = (tmp_path / "b" / "trials.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "b" / "trials.csv").write_text("".join(rows[:-1]))
+    collected = collect(tmp_path)
+    assert (collected.rows, collected.complete, collected.unfinished) == (3, 1, ["b"])
+    assert {request.seed for request in collected.requests} == {0}
+    assert {job.folder.name: job.complete for job in found_jobs(tmp_path)} == {
+        "a": True, "b": False,
+    }  # fmt: skip
 
 
 def test_the_same_trial_in_two_jobs_is_refused_by_name(tmp_path):

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -11,7 +12,16 @@ from nasrun.errors import DataError
 from nasrun.files import read_csv, read_json
 from nasrun.pipeline import run
 from nasrun.record.collect import collect
-from nasrun.record.recorder import PARTS, STATUS, Recorder
+from nasrun.record.recorder import (
+    PARTS,
+    STATUS,
+    Recorder,
+    is_whole,
+    progress,
+    read_status,
+    seeds_on_record,
+)
+from nasrun.record.request import Request
 from nasrun.record.rows import TRIAL_COLUMNS
 from nasrun.record.summary import SUMMARY_COLUMNS
 
@@ -153,3 +163,60 @@ def test_a_folder_where_nothing_came_of_a_run_can_be_taken_over(tmp_path):
     with Recorder(tmp_path, "two") as recorder:
         run(toy_experiment(RandomSearch()).opened(), recorder, dict)
     assert read_json(tmp_path / STATUS)["config_hash"] == "two"
+
+
+ASKED = Request(("trials=6",), "conf", "composed", "data", 0, 6)
+
+
+class Removing(RandomSearch):
+    """Somebody removes what is finished, all of it or a part, while the last cohort is played."""
+
+    def __init__(self, target):
+        super().__init__()
+        self.target, self.cohorts = target, 0
+
+    def start(self, *arguments):
+        self.cohorts += 1
+        if self.cohorts == 3:
+            shutil.rmtree(self.target)
+        super().start(*arguments)
+
+
+@pytest.mark.parametrize(("gone", "left"), [("0", 4), ("", 2)])
+def test_a_run_that_lost_trials_on_the_way_is_not_complete(tmp_path, gone, left):
+    target = tmp_path / PARTS / gone
+    words = f"expected 6 finished trials, found {left} .* resume={tmp_path}"
+    experiment = toy_experiment(Removing(target), trials=6, cohort=2).opened()
+    with pytest.raises(DataError, match=words), Recorder(tmp_path, "one", ASKED) as recorder:
+        run(experiment, recorder, dict)
+    assert read_json(tmp_path / STATUS)["state"] == "failed"
+    assert not (tmp_path / "trials.csv").exists()
+    with Recorder(tmp_path, "one", ASKED) as recorder:
+        assert len(recorder.finished()) == left
+        run(toy_experiment(RandomSearch(), trials=6).opened(), recorder, dict)
+    assert seeds_on_record(tmp_path / "trials.csv") == {*range(6)}
+
+
+def test_a_complete_run_without_all_its_rows_is_played_again(tmp_path, caplog):
+    def play():
+        with Recorder(tmp_path, "one", ASKED) as recorder:
+            run(toy_experiment(RandomSearch(), trials=6).opened(), recorder, dict)
+        return (tmp_path / "trials.csv").read_bytes()
+
+    whole = play()
+    (tmp_path / "trials.csv").write_bytes(whole[: whole.rfind(b"\n", 0, -1) + 1])
+    assert not is_whole(tmp_path, read_status(tmp_path))
+    assert play() == whole
+    assert "says complete, but trials are missing" in caplog.text
+    (tmp_path / "trials.csv").unlink()
+    assert play() == whole
+
+
+def test_how_far_an_unfinished_run_is(tmp_path):
+    with Recorder(tmp_path, "one", ASKED) as recorder:
+        assert progress(tmp_path) == (0, 6, False)
+        work = recorder.work_folder(0)
+        work.mkdir(parents=True)
+        assert progress(tmp_path) == (0, 6, False)
+        (work / "checkpoint").touch()
+        assert progress(tmp_path) == (0, 6, True)

@@ -166,6 +166,11 @@ def test_a_killed_tuning_ends_like_an_unbroken_one_and_can_be_fed_back(start, tm
     for name in ("tuning.csv", "best_overrides.yaml", "trials.csv", "summary.csv"):
         assert (broken / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
+    told = (broken / "tuning.csv").read_bytes()
+    (broken / "tuning.csv").unlink()  # as if killed after the last configuration was told
+    ended(start("broken", "hydra.sweeper.configurations=3"))
+    assert (broken / "tuning.csv").read_bytes() == told
+
     table = rows(broken / "tuning.csv")
     assert [row["configuration"] for row in table] == ["0", "1", "2"]
     assert {row["state"] for row in table} == {"complete"}

@@ -1,0 +1,135 @@
+import pytest
+from omegaconf import OmegaConf
+
+from nasrun.errors import ConfigError, DataError
+from nasrun.record.recorder import PARTS, STATUS
+from nasrun.resume import RUN, SWEEP, command_for, interrupted, resumed, saved_command
+
+
+def saved(folder, name, *task, hydra=(), config_name="config", sources=()):
+    node = {
+        "overrides": {"task": list(task), "hydra": list(hydra)},
+        "job": {"config_name": config_name},
+        "runtime": {"config_sources": [{"provider": "main", "path": "conf"}, *sources]},
+    }
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save({"hydra": node}, folder / name)
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path):
+    return saved(
+        tmp_path / "run", RUN, "algorithm=tpe", "trials=3", "cohort=2",
+        hydra=["hydra.run.dir=run", "hydra.verbose=true"],
+    )  # fmt: skip
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    return saved(
+        tmp_path / "sweep", SWEEP, "algorithm=rea,tpe", "trials=3", "sweep.split=2",
+        hydra=["hydra.sweep.dir=sweep", "hydra.mode=MULTIRUN", "hydra/launcher=joblib"],
+    )  # fmt: skip
+
+
+def test_a_command_without_resume_is_left_alone():
+    assert resumed(["-m", "algorithm=rea"]) == ["-m", "algorithm=rea"]
+    assert resumed(["resume=null"]) == ["resume=null"]
+
+
+def test_a_runs_folder_says_what_the_command_does_not(run):
+    rest = ["algorithm=tpe", "trials=3", "cohort=2", "hydra.verbose=true"]
+    assert resumed([f"resume={run}"]) == [*rest, f"resume={run}"]
+    given = ["cohort=5", f"resume={run}", "trials=3"]
+    assert resumed(given) == ["algorithm=tpe", "hydra.verbose=true", *given]
+
+
+@pytest.mark.parametrize("given", [[], ["-m"], ["--multirun"]])
+def test_a_sweeps_folder_says_all(sweep, given):
+    rest = ["-m", "algorithm=rea,tpe", "trials=3", "sweep.split=2", "hydra/launcher=joblib"]
+    found = resumed([*given, f"resume={sweep}"])
+    assert found == [*(given or ["-m"]), *rest[1:], f"resume={sweep}"]
+
+
+def test_how_a_sweep_is_played_may_change(sweep):
+    given = [f"resume={sweep}", "sweep.split=5", "hydra/launcher=basic"]
+    assert resumed(given) == ["-m", "algorithm=rea,tpe", "trials=3", *given]
+
+
+def test_a_sweep_may_be_gone_on_with_by_another_whole_command(sweep):
+    given = ["-m", "algorithm=rea,bohb", "trials=3", f"resume={sweep}"]
+    assert resumed(given) == given
+
+
+def test_a_sweeps_command_with_gaps_is_refused(sweep):
+    with pytest.raises(ConfigError, match=r"holds a sweep with algorithm=rea,tpe, which this"):
+        resumed(["-m", "trials=3", f"resume={sweep}"])
+
+
+def test_a_run_is_not_made_another_one(run):
+    with pytest.raises(DataError, match=r"another run, with trials=3 and not trials=4: leave that"):
+        resumed(["trials=4", f"resume={run}"])
+    assert "trials=03" in resumed(["trials=03", f"resume={run}"])
+    with pytest.raises(ConfigError, match="holds a run, no sweep: leave out -m"):
+        resumed(["-m", f"resume={run}"])
+
+
+def test_the_users_own_config_files_are_found_again(tmp_path):
+    mine = {"provider": "command-line", "path": "/mine"}
+    folder = saved(tmp_path, RUN, config_name="other", sources=[mine])
+    flags = ["--config-name", "other", "--config-dir", "/mine"]
+    assert resumed([f"resume={folder}"]) == [*flags, f"resume={folder}"]
+    own = ["--config-dir", "/moved", f"resume={folder}"]
+    assert resumed(own) == ["--config-dir", "/moved", *flags[:2], f"resume={folder}"]
+
+
+def test_a_folder_with_neither_is_left_to_others(tmp_path):
+    assert saved_command(tmp_path) is None
+    assert resumed([f"resume={tmp_path}"]) == [f"resume={tmp_path}"]
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "hydra: {}", "\x00"])
+def test_a_damaged_config_is_one_sentence(tmp_path, text):
+    (tmp_path / SWEEP).write_text(text)
+    with pytest.raises(
+        DataError, match=r"multirun\.yaml: cannot be read as what Hydra saves"
+    ) as it:
+        saved_command(tmp_path)
+    assert "\n" not in str(it.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("outputs/x-1", "nasrun resume=outputs/x-1"),
+        ("a b", """nasrun 'resume='"'"'a b'"'"''"""),
+        ("it's,1", None),
+    ],
+)
+def test_a_folder_can_be_typed(tmp_path, name, command):
+    import shlex
+
+    if command is not None:
+        assert command_for(tmp_path.__class__(name)) == command
+    saved(tmp_path / name, RUN, "trials=3")
+    word = shlex.split(command_for(tmp_path / name))[1]
+    assert resumed([word]) == ["trials=3", word]
+
+
+def test_an_interrupted_command_says_what_is_kept_and_how_to_go_on(run, sweep, monkeypatch):
+    monkeypatch.chdir(run.parent)
+    assert interrupted(None) == "interrupted before anything was begun"
+    assert interrupted(run.parent) == "interrupted before anything was begun"
+    assert interrupted(sweep) == "interrupted; go on with: nasrun resume=sweep"
+    request = (
+        '{"overrides": [], "conf": null, "composed": "", "data": "", "seed": 0, "trials": 300}'
+    )
+    (run / STATUS).write_text(f'{{"state": "running", "request": {request}}}')
+    assert interrupted(run) == (
+        "interrupted with 0 of 300 trials on record, of which the others begin anew (a smaller "
+        "cohort=... keeps more); go on with: nasrun resume=run"
+    )
+    (run / PARTS / "0").mkdir(parents=True)
+    (run / PARTS / "0" / "trials.csv").write_text("seed,x\n0,1\n1,1\n1,2\n")
+    assert interrupted(run).startswith("interrupted with 2 of 300 trials on record, of which the o")
