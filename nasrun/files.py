@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -113,23 +113,34 @@ def read_csv(path: Path, columns: Sequence[str] | None = None) -> list[dict[str,
     Raises:
         DataError: the file is missing, has another header, or a row has too few or too many cells.
     """
+    return list(csv_rows(path, columns))
+
+
+def csv_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, str]]:
+    """The same one by one, for files whose rows together would fill the memory."""
     require_file(path)
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)
-            found, rows = tuple(reader.fieldnames or ()), list(reader)
+            if columns is not None:
+                _require_columns(path, reader.fieldnames or (), columns)
+            for number, row in enumerate(reader, start=2):
+                if None in row or None in row.values():
+                    raise DataError(
+                        f"{path}, line {number}: not as many cells as the header has columns"
+                    )
+                yield row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
-    if columns is not None and found != tuple(columns):
+
+
+def _require_columns(path: Path, found: Sequence[str], columns: Sequence[str]) -> None:
+    if tuple(found) != tuple(columns):
         missing = [name for name in columns if name not in found] or "another order"
         raise DataError(
             f"{path}: expected the columns of this version of nasrun, found a file without "
             f"{missing}: play it again in a new folder, or read it with the nasrun that wrote it"
         )
-    for number, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise DataError(f"{path}, line {number}: not as many cells as the header has columns")
-    return rows
 
 
 def join_csv(parts: Sequence[Path], path: Path) -> None:

@@ -4,6 +4,7 @@ import math
 import os
 import sys
 import traceback
+from array import array
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -19,7 +20,7 @@ from nasrun import config as configs
 from nasrun import traces
 from nasrun.console import show_job, show_run
 from nasrun.errors import ConfigError, DataError, NasrunError
-from nasrun.files import atomic, read_csv, write_json
+from nasrun.files import atomic, csv_rows, write_json
 from nasrun.jobs import Job, this_job
 from nasrun.live import announce, live, reading
 from nasrun.locks import file_lock
@@ -96,7 +97,8 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
         show_job(folder, job)
     else:
         show_run(folder)
-    rewards = [float(row["reward"]) for row in read_csv(folder / "trials.csv") if row["reward"]]
+    texts = (row["reward"] for row in csv_rows(folder / "trials.csv"))
+    rewards = array("d", (float(text) for text in texts if text))
     return sum(rewards) / len(rewards) if rewards else math.nan
 
 

@@ -53,7 +53,9 @@ class CATCHer:
         self.rows = rows
         self.encoder, self.controller, self.evaluator = encoder, controller, evaluator
         self._nets, self._beta, self._max_gradient = nets, beta, max_gradient
-        groups = [{"params": nets[name].parameters, "lr": rates[name]} for name in nets]
+        for net in nets.values():
+            net.reuse_gradient()
+        groups = [{"params": [nets[name].flat], "lr": rates[name]} for name in nets]
         self._optimiser = torch.optim.Adam(groups, eps=ADAM_EPSILON, fused=True)
 
     def begin(self, memory: Replay) -> None:
@@ -111,7 +113,7 @@ class CATCHer:
             # The sum over trials: each trial's gradient is that of its own loss.
             loss.sum().backward()
             for net in self._nets.values():
-                clip_per_trial(net.parameters, self._max_gradient)
+                clip_per_trial(net, self._max_gradient)
             self._optimiser.step()
             self._optimiser.zero_grad(set_to_none=True)
             self.memory.update(weight > 0, error)
@@ -154,7 +156,7 @@ def make_nets(
     if not learnt:
         scale = {"controller": HEAD_SCALE}
         return {
-            name: CohortMLP.drawn(layers, streams.fork(name, rows), head_scale=scale.get(name, 1.0))
+            name: CohortMLP.drawn(layers, streams.fork(name, rows), name, scale.get(name, 1.0))
             for name, layers in sizes.items()
         }
     _require_same(sizes, options, learnt)

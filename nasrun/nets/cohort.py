@@ -6,11 +6,13 @@ than one of them (a single product is given to another routine, which adds up in
 Hence ``WIDTH`` and ``together``.
 """
 
+import math
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +23,6 @@ from nasrun.streams import Ints, Streams
 
 WIDTH = 16  # float32 numbers of a 64-byte cache line: every width is rounded up to whole lines
 BLOCK = 128  # trials; larger ones wait for memory, smaller ones for Python
-Activation = Callable[[Tensor], Tensor]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -69,27 +70,64 @@ def shapes_of(sizes: Sequence[int]) -> list[tuple[int, int]]:
     return [shape for n_in, n_out in pairs for shape in ((n_in, n_out), (1, n_out))]
 
 
+class Workspace(threading.local):
+    """Memory that the networks of a thread take turns in.
+
+    A step makes and drops the same arrays as the one before it. Asked for anew each time, their
+    pages cost a sixth of a search's time.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, int, torch.dtype], Tensor] = {}
+
+    def take(self, use: str, number: int, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """An array that holds anything, until somebody takes the one of this use and number."""
+        size, key = math.prod(shape), (use, number, dtype)
+        held = self._held.get(key)
+        if held is None or len(held) < size:  # with room for a history that grows
+            held = self._held[key] = torch.empty(size + size // 4, dtype=dtype)
+        return held[:size].view(*shape)
+
+
+workspace = Workspace()
+
+
 class CohortMLP:
     """``T`` perceptrons of one shape: inputs ``(T, n, padded(sizes[0]))``, trial by trial.
 
     Surplus inputs must be zero, and surplus outputs (columns from ``sizes[-1]`` on) are to be
-    ignored.
+    ignored. Rectified linear units between the layers. All weights and biases of a trial are a row
+    of ``flat (T, 1, P)``, so that clipping and optimisers have one array to go through.
 
     Args:
         parameters: weights ``(T, in, out)`` and biases ``(T, 1, out)`` in turn, widths padded.
-        activation: between the layers.
+        name: networks whose gradients are taken together need different ones.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], activation: Activation) -> None:
-        self.parameters = [parameter.requires_grad_() for parameter in parameters]
-        self._activation = activation
+    def __init__(self, parameters: Iterable[Tensor], name: str = "net") -> None:
+        parts = list(parameters)
+        self._shapes = [part.shape[1:] for part in parts]
+        self.flat = torch.cat([part.flatten(1) for part in parts], dim=1)[:, None]
+        self.flat.requires_grad_()
+        self.name = name
+        self._gradient: Tensor | None = None
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """Weights ``(T, in, out)`` and biases ``(T, 1, out)`` in turn: views of ``flat``."""
+        return self.parts_of(self.flat)
+
+    def parts_of(self, flat: Tensor) -> list[Tensor]:
+        """Weights and biases in turn, or what is to them as ``flat`` is to the network's."""
+        pieces = flat.detach().split([math.prod(shape) for shape in self._shapes], dim=2)
+        return [piece.view(-1, *shape) for piece, shape in zip(pieces, self._shapes, strict=True)]
 
     @classmethod
     def drawn(
         cls,
         sizes: Sequence[int],
         streams: Streams,
-        activation: Activation = torch.relu_,
+        name: str = "net",
         head_scale: float = 1.0,
     ) -> "CohortMLP":
         """Networks with uniform weights and biases in ±1/sqrt(inputs), PyTorch's default.
@@ -97,7 +135,7 @@ class CohortMLP:
         Args:
             sizes: numbers of inputs, of hidden units, and of outputs.
             streams: of the trials; a lone trial's network is made twice.
-            activation: between the layers.
+            name: of the networks.
             head_scale: factor on the last layer's weights.
         """
         rows = together(len(streams))
@@ -111,7 +149,7 @@ class CohortMLP:
             weight[:, :fan_in, :fan_out] = torch.from_numpy(draws[:, :-1])
             bias[:, :, :fan_out] = torch.from_numpy(draws[:, -1:])
             parameters += [weight, bias]
-        return cls(parameters, activation)
+        return cls(parameters, name)
 
     @classmethod
     def loaded(
@@ -119,36 +157,88 @@ class CohortMLP:
         state: Mapping[str, NDArray[np.float32]],
         prefix: str,
         rows: Ints,
-        activation: Activation = torch.relu_,
     ) -> "CohortMLP":
         """The networks ``rows (T,)`` of what ``state`` returned; a row may be taken often."""
         count = sum(key.startswith(f"{prefix}.") for key in state)
         picked = [state[f"{prefix}.{at}"][rows][together(len(rows))] for at in range(count)]
-        return cls(map(torch.from_numpy, picked), activation)
+        return cls(map(torch.from_numpy, picked), prefix)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """``(T, n, outputs)`` for ``x (T, n, inputs)``."""
-        last = len(self.parameters) - 2
-        for at in range(0, len(self.parameters), 2):
-            x = torch.baddbmm(self.parameters[at + 1], x, self.parameters[at])
-            if at < last:
-                x = self._activation(x)
-        return x
+        """``(T, n, outputs)`` for ``x (T, n, inputs)``.
+
+        Gradients must be taken before the next call of a network of this name in this thread;
+        PyTorch refuses them afterwards.
+        """
+        return _Layers.apply(self, x, self.flat)
+
+    def reuse_gradient(self) -> None:
+        """Put the gradient of ``flat`` into the same array in every step.
+
+        It is valid until the next ``backward``, unless that is to add to it.
+        """
+        self._gradient = torch.empty_like(self.flat, requires_grad=False)
+
+    def room_for_gradient(self) -> Tensor:
+        """An array like ``flat``."""
+        if self._gradient is None or self.flat.grad is not None:
+            return torch.empty_like(self.flat, requires_grad=False)
+        return self._gradient.view(self.flat.shape)  # a view can become flat.grad without a copy
 
     def state(self, trials: int, prefix: str) -> dict[str, NDArray[np.float32]]:
         """Arrays of the first ``trials`` networks, trials first, by ``prefix.number``."""
-        arrays = [parameter.detach().numpy()[:trials] for parameter in self.parameters]
+        arrays = [part[:trials].numpy() for part in self.parameters]
         return {f"{prefix}.{at}": array.copy() for at, array in enumerate(arrays)}
 
 
-def clip_per_trial(parameters: Sequence[Tensor], max_norm: float) -> None:
-    """Scale each trial's gradient, over all ``parameters`` together, to a norm of ``max_norm``."""
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    if not gradients:
+def clip_per_trial(net: CohortMLP, max_norm: float) -> None:
+    """Scale each trial's gradient to a norm of ``max_norm``, if it is larger."""
+    gradient = net.flat.grad
+    if gradient is None:
         return
+    room = workspace.take("square", 0, gradient.shape, gradient.dtype)
+    squares = torch.mul(gradient, gradient, out=room)
     # Added one after the other: a sum over stacked rows changes its order with their length, and a
     # trial's last bits would depend on the size of its cohort.
-    squares = sum(gradient.square().sum(dim=(1, 2)) for gradient in gradients)
-    scale = (max_norm / torch.as_tensor(squares).sqrt().clamp(min=1e-12)).clamp(max=1.0)
-    for gradient in gradients:
-        gradient.mul_(scale[:, None, None])
+    total = sum(part.sum(dim=(1, 2)) for part in net.parts_of(squares))
+    scale = (max_norm / torch.as_tensor(total).sqrt().clamp(min=1e-12)).clamp(max=1.0)
+    gradient.mul_(scale[:, None, None])
+
+
+class _Layers(torch.autograd.Function):
+    """A ``CohortMLP``'s layers with arrays of its own for what PyTorch would allocate anew.
+
+    The same products in the same order as by autograd of ``baddbmm`` and ``relu``.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, net: CohortMLP, x: Tensor, flat: Tensor) -> Tensor:
+        parts = net.parts_of(flat)
+        *hidden_layers, (weight, bias) = zip(parts[::2], parts[1::2], strict=True)
+        inputs = [x]
+        for at, (w, b) in enumerate(hidden_layers):
+            shape = (*x.shape[:2], w.shape[2])
+            room = workspace.take(f"{net.name} hidden", at, shape, x.dtype)
+            inputs.append(torch.baddbmm(b, inputs[-1], w, out=room).relu_())
+        ctx.net = net
+        ctx.save_for_backward(flat, *inputs)
+        return torch.baddbmm(bias, inputs[-1], weight)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        net: CohortMLP = ctx.net
+        (gradient,) = grad_outputs
+        flat, *inputs = ctx.saved_tensors
+        wanted, found = ctx.needs_input_grad[1], net.room_for_gradient()
+        weights, d_parts = net.parts_of(flat)[::2], net.parts_of(found)
+        for layer in reversed(range(len(weights))):
+            x = inputs[layer]
+            torch.bmm(x.transpose(1, 2), gradient, out=d_parts[2 * layer])
+            torch.sum(gradient, dim=1, keepdim=True, out=d_parts[2 * layer + 1])
+            if layer or wanted:
+                use = "gradient" if layer else f"{net.name} gradient"
+                room = workspace.take(use, layer % 2, x.shape, x.dtype)
+                gradient = torch.bmm(gradient, weights[layer].transpose(1, 2), out=room)
+            if layer:
+                threshold = torch.ops.aten.threshold_backward.grad_input
+                threshold(gradient, x, 0, grad_input=gradient)
+        return None, gradient if wanted else None, found

@@ -13,6 +13,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,7 +22,15 @@ import filelock
 
 from nasrun.drafts import draft_of
 from nasrun.errors import DataError, NasrunError
-from nasrun.files import join_csv, read_csv, read_json, unwritable, write_csv, write_json
+from nasrun.files import (
+    csv_rows,
+    join_csv,
+    read_csv,
+    read_json,
+    unwritable,
+    write_csv,
+    write_json,
+)
 from nasrun.locks import file_lock
 from nasrun.record.request import Request, request_of
 from nasrun.record.rows import (
@@ -275,10 +284,10 @@ class Recorder:
             pieces = [part / name for part in parts if (part / name).exists()]
             if pieces:
                 join_csv(pieces, self.folder / name)
-        trials = read_csv(self.folder / "trials.csv", TRIAL_COLUMNS)
+        trials = partial(csv_rows, self.folder / "trials.csv", TRIAL_COLUMNS)
         fronts = self.folder / "pareto.csv"
         pareto = read_csv(fronts, PARETO_COLUMNS) if fronts.exists() else []
-        write_summary(self.folder / "summary.csv", trials, pareto)
+        write_summary(self.folder / "summary.csv", trials(), pareto)
         write_best(self.folder / "best.json", trials)
         write_json(self.folder / "provenance.json", provenance)
         self._status("complete", wall_s=round(wall_s, 3))

@@ -1,6 +1,7 @@
 """``trials.csv`` in few rows: ``summary.csv`` and ``best.json``."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,22 @@ SUMMARY_COLUMNS = (*GROUP, "metric", "figure", *STATISTICS, *ALL_PROTOCOL)
 Row = Mapping[str, str]
 
 
-def write_summary(path: Path, trials: Sequence[Row], pareto: Sequence[Row] = ()) -> None:
+def write_summary(path: Path, trials: Iterable[Row], pareto: Sequence[Row] = ()) -> None:
     """Write one row per (space, tasks, algorithm, metric, protocol) and figure that is there.
 
     The hypervolume of the trials' fronts is one of the figures, where there are ``pareto`` rows
     (see ``covered``); a trial of such a search that found nothing has no row there and covers 0.
+    Of the rows, their figures alone are kept in memory.
     """
     volumes = covered(pareto)
-    groups: dict[tuple[str, ...], list[Row]] = {}
+    with_fronts = {_search(row) for row in pareto}
+    groups: dict[tuple[str, ...], array[float]] = {}
     for row in trials:
-        groups.setdefault(tuple(row[key] for key in KEY), []).append(row)
-    lines = [line for group in groups.values() for line in _lines(group, volumes)]
+        figures = groups.setdefault(tuple(row[name] for name in KEY), array("d"))
+        figures.extend(float(row[name] or "nan") for name in FIGURES)
+        nothing = 0.0 if with_fronts and _search(row) in with_fronts else np.nan
+        figures.append(volumes.get(_owner(row), nothing) if volumes else nothing)
+    lines = [line for key, own in groups.items() for line in _lines(key, own)]
     write_csv(path, SUMMARY_COLUMNS, [[line[name] for name in SUMMARY_COLUMNS] for line in lines])
 
 
@@ -46,22 +52,17 @@ def _owner(row: Row) -> tuple[str, ...]:
     return tuple(row[key] for key in OWNER)
 
 
-def _lines(
-    rows: Sequence[Row], volumes: Mapping[tuple[str, ...], float]
-) -> Iterator[dict[str, Any]]:
-    key = {name: rows[0][name] for name in KEY}
-    nothing = 0.0 if any(_owner(row) in volumes for row in rows) else np.nan
-    figures = np.array(
-        [
-            [*(float(row[name] or "nan") for name in FIGURES), volumes.get(_owner(row), nothing)]
-            for row in rows
-        ]
-    )
+def _search(row: Row) -> tuple[str, ...]:
+    return tuple(row[key] for key in OWNER if key != "seed")
+
+
+def _lines(key: Sequence[str], own: "array[float]") -> Iterator[dict[str, Any]]:
     names = (*FIGURES, "hypervolume")
+    figures = np.frombuffer(own).reshape(-1, len(names))
     for figure, summary in zip(names, summarise_columns(figures), strict=True):
         if summary is not None:
             statistics = {name: _cell(getattr(summary, name)) for name in STATISTICS}
-            yield {**key, "figure": figure, **statistics}
+            yield {**dict(zip(KEY, key, strict=True)), "figure": figure, **statistics}
 
 
 def _cell(figure: float) -> float | int | None:
@@ -70,18 +71,19 @@ def _cell(figure: float) -> float | int | None:
     return None if np.isnan(figure) else round(figure, DECIMALS)
 
 
-def write_best(path: Path, trials: Sequence[Row]) -> None:
+def write_best(path: Path, trials: Callable[[], Iterable[Row]]) -> None:
     """Write the trial with the highest reward (the first seed among equals) on all its tasks.
 
     Where none has one, because nothing was measured, the highest validation score stands in.
-    Nothing is written where there is no score either.
+    Nothing is written where there is no score either. ``trials`` gives the rows from the beginning,
+    as often as it is called.
     """
-    found = [row for row in trials if row["reward"]] or [row for row in trials if row["val_score"]]
-    if not found:
+    found = (row for row in trials() if row["reward"] or row["val_score"])
+    best = max(found, key=_rank, default=None)
+    if best is None:
         path.unlink(missing_ok=True)
         return
-    best = max(found, key=lambda row: (_worth(row), -int(row["seed"])))
-    same = [row for row in trials if row["seed"] == best["seed"]]
+    same = [row for row in trials() if row["seed"] == best["seed"]]
     write_json(
         path,
         {
@@ -94,11 +96,14 @@ def write_best(path: Path, trials: Sequence[Row]) -> None:
     )
 
 
-def _worth(row: Row) -> float:
-    if row["reward"]:
-        return float(row["reward"])
+def _rank(row: Row) -> tuple[bool, float, int]:
+    """What decides which trial is best: rewards before scores, the first seed among equals."""
+    rewarded, seed = bool(row["reward"]), -int(row["seed"])
+    if rewarded:
+        return rewarded, float(row["reward"]), seed
     score = float(row["val_score"])
-    return score if metric_named(row["metric"]).higher_is_better else -score
+    better_higher = metric_named(row["metric"]).higher_is_better
+    return rewarded, score if better_higher else -score, seed
 
 
 def _figures(row: Row) -> dict[str, float | str | None]:

@@ -65,13 +65,12 @@ def decisions(made, archs, advantage, log_ratio=0.0, counts=None, z=None, space=
 
 def gradients(made, loss):
     """Norms of the gradient, of each trial, by network."""
-    parameters = [p for name in NAMES for p in made._nets[name].parameters]
-    found = iter(torch.autograd.grad(loss.sum(), parameters, allow_unused=True))
-    norms = {}
-    for name in NAMES:
-        parts = [g for _ in made._nets[name].parameters if (g := next(found)) is not None]
-        norms[name] = sum((g.square().sum(dim=(1, 2)) for g in parts), torch.zeros(TRIALS)).sqrt()
-    return norms
+    flats = [made._nets[name].flat for name in NAMES]
+    found = torch.autograd.grad(loss.sum(), flats, allow_unused=True)
+    return {
+        name: torch.zeros(TRIALS) if gradient is None else gradient.norm(dim=(1, 2))
+        for name, gradient in zip(NAMES, found, strict=True)
+    }
 
 
 @pytest.mark.parametrize(
@@ -196,7 +195,8 @@ def test_each_term_reaches_its_own_networks(term):
 def in_double_precision(made, *lessons):
     """Make derivatives by finite differences exact enough to be compared."""
     for net in made._nets.values():
-        net.parameters = [p.detach().double().requires_grad_() for p in net.parameters]
+        net.flat = net.flat.detach().double().requires_grad_()
+        net.reuse_gradient()
     for lesson in lessons:
         for name, value in vars(lesson).items():
             if isinstance(value, torch.Tensor) and value.dtype is torch.float32:
@@ -212,21 +212,19 @@ def test_the_gradient_is_that_of_the_loss(name):
     log_ratio = Streams(range(TRIALS), "ratio").normal(15).reshape(TRIALS, 5, 3) * 0.2
     lesson = decisions(made, archs, pairs.reward.numpy(), log_ratio, z=z)
     in_double_precision(made, pairs, lesson)
-    parameters = made._nets[name].parameters
+    flat = made._nets[name].flat
     made.loss(pairs, lesson, ALL, noise())[0].sum().backward()
     generator = torch.Generator().manual_seed(0)
     for _ in range(3):
-        ways = [torch.randn(p.shape, generator=generator).double() for p in parameters]
-        slope = sum((p.grad * way).sum().item() for p, way in zip(parameters, ways, strict=True))
+        way = torch.randn(flat.shape, generator=generator).double()
+        slope = (flat.grad * way).sum().item()
         ends = []
         for step in (1e-6, -2e-6):
             with torch.no_grad():
-                for parameter, way in zip(parameters, ways, strict=True):
-                    parameter += step * way
+                flat += step * way
                 ends.append(made.loss(pairs, lesson, ALL, noise())[0].sum().item())
         with torch.no_grad():
-            for parameter, way in zip(parameters, ways, strict=True):
-                parameter += 1e-6 * way
+            flat += 1e-6 * way
         assert slope == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-3, abs=1e-6)
 
 

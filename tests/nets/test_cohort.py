@@ -27,11 +27,11 @@ def trained(seeds, sizes=SIZES, rows=5, steps=4):
     x = torch.zeros(len(picked), rows, padded(sizes[0]))
     x[..., : sizes[0]] = torch.from_numpy(data[..., 1:])
     y = torch.from_numpy(data[..., :1]).float()
-    optimiser = torch.optim.Adam(net.parameters, lr=1e-2, fused=True)
+    optimiser = torch.optim.Adam([net.flat], lr=1e-2, fused=True)
     for _ in range(steps):
         out = net(x)[..., : sizes[-1]]
         (out - y).square().mean(dim=(1, 2)).sum().backward()
-        clip_per_trial(net.parameters, 0.5)
+        clip_per_trial(net, 0.5)
         optimiser.step()
         optimiser.zero_grad()
     return out.detach().numpy()[: len(seeds)], net.state(len(seeds), "net"), net
@@ -74,10 +74,10 @@ def test_gradients_of_trials_do_not_mix():
     _, _, net = trained(range(3))
     x = torch.ones(3, 4, padded(SIZES[0]))
     net(x)[1].sum().backward()
-    for parameter in net.parameters:
-        assert parameter.grad is not None
-        assert not parameter.grad[[0, 2]].any()
-        assert parameter.grad[1].any()
+    assert net.flat.grad is not None
+    for gradient in net.parts_of(net.flat.grad):
+        assert not gradient[[0, 2]].any()
+        assert gradient[1].any()
 
 
 def test_surplus_inputs_stay_without_effect():
@@ -89,27 +89,90 @@ def test_surplus_inputs_stay_without_effect():
     assert torch.equal(net(x), before)
 
 
+def with_gradients(gradients):
+    """A network whose parameters have these gradients ``(T, in, out)``."""
+    net = CohortMLP([torch.zeros_like(gradient) for gradient in gradients])
+    net.flat.grad = torch.cat([gradient.flatten(1) for gradient in gradients], dim=1)[:, None]
+    return net
+
+
 @given(norms=st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=6), most=st.floats(0.01, 10.0))
 @settings(deadline=None, max_examples=30)
 def test_clipping_bounds_every_trial_by_itself(norms, most):
-    shapes = [(3, 4), (1, 4)]
-    parameters = [torch.zeros(len(norms), *shape) for shape in shapes]
-    for parameter in parameters:
-        parameter.grad = torch.ones_like(parameter) * torch.tensor(norms)[:, None, None] / 4.0
-    before = [parameter.grad.clone() for parameter in parameters]
-    clip_per_trial(parameters, most)
+    scale = torch.tensor(norms)[:, None, None] / 4.0
+    net = with_gradients([torch.ones(len(norms), *shape) * scale for shape in [(3, 4), (1, 4)]])
+    before = net.flat.grad.clone()
+    clip_per_trial(net, most)
     for trial, norm in enumerate(norms):
-        whole = torch.cat([p.grad[trial].flatten() for p in parameters]).norm().item()
-        assert whole == pytest.approx(min(norm, most), rel=1e-4)
-        ratio = parameters[0].grad[trial] / before[0][trial]
+        assert net.flat.grad[trial].norm().item() == pytest.approx(min(norm, most), rel=1e-4)
+        ratio = net.flat.grad[trial] / before[trial]
         assert torch.allclose(ratio, ratio[0, 0].expand_as(ratio))
 
 
 def test_no_gradient_is_no_division_by_zero():
-    parameters = [torch.zeros(2, 3, 4)]
-    parameters[0].grad = torch.zeros(2, 3, 4)
-    clip_per_trial(parameters, 0.5)
-    assert not parameters[0].grad.any()
+    net = with_gradients([torch.zeros(2, 3, 4)])
+    clip_per_trial(net, 0.5)
+    assert not net.flat.grad.any()
+    net.flat.grad = None
+    clip_per_trial(net, 0.5)
+
+
+def by_autograd(net, x):
+    """Outputs and gradients as PyTorch itself makes them, of the same products."""
+    parameters = [part.clone().requires_grad_() for part in net.parameters]
+    told = hidden = x.clone().requires_grad_()
+    for at in range(0, len(parameters), 2):
+        hidden = torch.relu(hidden) if at else hidden
+        hidden = torch.baddbmm(parameters[at + 1], hidden, parameters[at])
+    hidden.sin().sum().backward()
+    return hidden.detach(), [told.grad, *(parameter.grad for parameter in parameters)]
+
+
+@pytest.mark.parametrize("reuses", [False, True])
+def test_layers_have_the_bits_of_pytorchs_own(reuses):
+    net = CohortMLP.drawn([31, 64, 64, 20], Streams(range(5)))
+    if reuses:
+        net.reuse_gradient()
+    for rows in (3, 9, 4):  # rooms that grow, and that are too large
+        x = torch.randn(5, rows, 32, generator=torch.Generator().manual_seed(rows))
+        wanted, gradients = by_autograd(net, x)
+        told = x.clone().requires_grad_()
+        found = net(told)
+        found.sin().sum().backward()
+        assert torch.equal(found, wanted)
+        own = [told.grad, *net.parts_of(net.flat.grad)]
+        assert all(torch.equal(a, b) for a, b in zip(own, gradients, strict=True))
+        net.flat.grad = None
+
+
+@pytest.mark.parametrize("reuses", [False, True])
+def test_gradients_add_up(reuses):
+    net, x = CohortMLP.drawn([31, 64, 20], Streams(range(2))), torch.ones(2, 3, 32)
+    if reuses:
+        net.reuse_gradient()
+    net(x).sum().backward()
+    once = net.flat.grad.clone()
+    (2.0 * net(x)).sum().backward()
+    assert torch.allclose(net.flat.grad, 3.0 * once)
+
+
+def test_gradients_come_too_late_after_the_next_call():
+    net, x = CohortMLP.drawn([31, 64, 20], Streams(range(2))), torch.ones(2, 3, 32)
+    first = net(x).sum()
+    net(2.0 * x)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        first.backward()
+
+
+def test_what_a_step_leaves_takes_the_same_memory_in_every_step():
+    net, x = CohortMLP.drawn([31, 64, 20], Streams(range(2))), torch.ones(2, 3, 32)
+    net.reuse_gradient()
+    places = set()
+    for _ in range(3):
+        net(x).sum().backward()
+        places.add(net.flat.grad.data_ptr())
+        net.flat.grad = None
+    assert len(places) == 1
 
 
 def test_weights_can_be_kept_and_given_to_more_trials():
@@ -122,7 +185,7 @@ def test_weights_can_be_kept_and_given_to_more_trials():
 
 def test_new_weights_are_uniform_and_a_head_can_be_small():
     net = CohortMLP.drawn([100, 200, 50], Streams(range(3)), head_scale=0.01)
-    hidden, _, head, bias = (parameter.detach() for parameter in net.parameters)
+    hidden, _, head, bias = net.parameters
     assert hidden[:, :100, :200].abs().max() <= 0.1
     assert hidden[:, :100, :200].std() == pytest.approx(0.1 / np.sqrt(3), rel=0.02)
     assert head.abs().max() <= 0.01 / np.sqrt(200)
@@ -136,9 +199,7 @@ def test_clipping_does_not_depend_on_the_cohort():
         gradients = [torch.randn(5, 30, 64, generator=generator) for _ in range(6)]
         clipped = []
         for trials in (5, 2):
-            parameters = [torch.zeros(trials, 30, 64) for _ in gradients]
-            for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter.grad = gradient[:trials].clone()
-            clip_per_trial(parameters, 0.5)
-            clipped.append([parameter.grad[:2] for parameter in parameters])
-        assert all(torch.equal(a, b) for a, b in zip(*clipped, strict=True))
+            net = with_gradients([gradient[:trials].clone() for gradient in gradients])
+            clip_per_trial(net, 0.5)
+            clipped.append(net.flat.grad[:2])
+        assert torch.equal(*clipped)
