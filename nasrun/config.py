@@ -20,6 +20,7 @@ from nasrun.keys import among
 from nasrun.names import require_name
 from nasrun.spec import (
     Algorithm,
+    Database,
     Evaluator,
     Hardware,
     MetaPool,
@@ -160,12 +161,24 @@ def _meta(config: DictConfig, algorithm: Algorithm) -> MetaTraining | None:
     if "_target_" not in config.meta:
         _require_bare(config.meta, "meta", {"name"})
         return None  # meta=none
-    if not algorithm.learns_to_search:
+    contract = Database if algorithm.learners else MetaPool
+    cls = _class(config.meta._target_, object, "meta")
+    if algorithm.learners and issubclass(cls, MetaPool):
+        raise ConfigError(
+            f"algorithm={algorithm.name} learns from records, not by searching: use "
+            f"meta=metad2a_database instead of meta={config.meta.name}"
+        )
+    if not (algorithm.learns_to_search or algorithm.learners):
         raise ConfigError(
             f"algorithm={algorithm.name} cannot be meta-trained: use meta=none instead of "
             f"meta={config.meta.name}"
         )
-    pool = build(config.meta, MetaPool, "meta")
+    if not algorithm.learners and issubclass(cls, Database):
+        raise ConfigError(
+            f"algorithm={algorithm.name} learns by searching, which the records of "
+            f"meta={config.meta.name} do not allow: use another meta, such as leave_one_out"
+        )
+    pool: MetaPool | Database = build(config.meta, contract, "meta")
     return MetaTraining(pool, recipe(config), Path(config.cache_dir) / "meta")
 
 

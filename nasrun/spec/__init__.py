@@ -18,8 +18,17 @@ from nasrun.spec.evaluator import (
     Scored,
     Session,
 )
+from nasrun.spec.features import Features, Vectors
 from nasrun.spec.hardware import Device, Hardware, RewardTerms
-from nasrun.spec.meta import MetaPool, MetaSession
+from nasrun.spec.meta import (
+    Database,
+    Learner,
+    Learnt,
+    Library,
+    MetaPool,
+    MetaSession,
+    Records,
+)
 from nasrun.spec.metric import ACCURACY, Metric, metric_named, require_readable
 from nasrun.spec.network import Scale, Supernet
 from nasrun.spec.objective import Objective
@@ -35,13 +44,18 @@ __all__ = [
     "Clock",
     "CountableSpace",
     "Dag",
+    "Database",
     "Device",
     "Edges",
     "Evaluator",
+    "Features",
     "Floats",
     "Hardware",
     "Ints",
     "Judging",
+    "Learner",
+    "Learnt",
+    "Library",
     "Mask",
     "Measured",
     "Measuring",
@@ -53,6 +67,7 @@ __all__ = [
     "Phase",
     "Problem",
     "Protocol",
+    "Records",
     "Retrain",
     "RewardTerms",
     "Scale",
@@ -64,6 +79,7 @@ __all__ = [
     "Supernet",
     "Task",
     "TaskMaker",
+    "Vectors",
     "metric_named",
     "require_readable",
 ]

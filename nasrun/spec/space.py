@@ -133,6 +133,13 @@ class SearchSpace(ABC):
         """``archs (n, L)`` as graphs: the one input of graph kernels and graph networks."""
         raise UnsupportedError(f"space={self.name} has no cells to take as graphs")
 
+    def of_dag(self, dag: Dag) -> tuple[Archs, Mask]:
+        """``(n, L)`` the architectures that ``dag`` gives these graphs for, ``(n,)`` where any is.
+
+        For methods that write graphs. A row without one holds any decisions.
+        """
+        raise UnsupportedError(f"space={self.name} cannot take graphs for architectures")
+
     def build(self, arch: Archs, task: Task, scale: Scale) -> "nn.Module":
         """The network of ``arch (L,)`` for a task: ``(B, C, H, W)`` images to its output."""
         raise UnsupportedError(f"space={self.name} has no network: use evaluator=tabular")

@@ -1,0 +1,127 @@
+"""How MetaD2A's two networks are trained: batches of records, and what is kept of them."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from nasrun.errors import DataError
+from nasrun.spec import Ints, Records, Vectors
+
+log = logging.getLogger("nasrun")
+SIZES = "sizes"  # name of the array with what a network was made for
+MAX_GRADIENT = 5.0  # norm to which a step's gradient is clipped; OUR CHOICE
+WARM_UP = 0.1  # share of the steps in which the learning rate rises
+
+
+class Sets:
+    """What the data sets of records look like, drawn anew at every access.
+
+    Args:
+        records: with the features of each class.
+        pictures: drawn of each class, as far as there are so many.
+    """
+
+    def __init__(self, records: Records, pictures: int) -> None:
+        self._features = torch.from_numpy(records.features)
+        self._classes = [torch.tensor(classes) for classes in records.datasets]
+        self._dataset = records.dataset
+        self._pictures = min(pictures, self._features.shape[1])
+
+    def of(self, rows: Ints, generator: torch.Generator) -> Tensor:
+        """``(B, C, k, d)`` pictures of the data sets of records ``rows (B,)``, of ``C`` classes."""
+        classes = torch.stack([self._classes[at] for at in self._dataset[rows]])
+        features = self._features[classes]
+        held = features.shape[2]
+        if self._pictures == held:
+            return features
+        chance = torch.rand(features.shape[:3], generator=generator)
+        drawn = chance.argsort(-1)[..., : self._pictures, None]
+        return features.gather(2, drawn.expand(*drawn.shape[:3], features.shape[3]))
+
+    def batches(self, rows: Ints, size: int, generator: torch.Generator) -> Iterator[Ints]:
+        """``rows`` in random batches, whose data sets have equally many classes."""
+        counts = np.array([len(self._classes[at]) for at in self._dataset[rows]])
+        parts: list[Ints] = []
+        for count in np.unique(counts):
+            own = rows[counts == count]
+            own = own[torch.randperm(len(own), generator=generator).numpy()]
+            parts += np.split(own, range(size, len(own), size))
+        for at in torch.randperm(len(parts), generator=generator).tolist():
+            yield parts[at]
+
+
+class Descent:
+    """Adam with decoupled weight decay and one cycle of the learning rate.
+
+    Args:
+        network: what is trained.
+        rate: highest learning rate.
+        decay: of the weights.
+        steps: in all.
+    """
+
+    def __init__(self, network: nn.Module, rate: float, decay: float, steps: int) -> None:
+        self._network = network
+        self._optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=decay)
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimizer, rate, total_steps=steps, pct_start=WARM_UP
+        )
+
+    def step(self, loss: Tensor) -> None:
+        """One update along the gradient of ``loss ()``."""
+        self._optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._network.parameters(), MAX_GRADIENT)
+        self._optimizer.step()
+        self._schedule.step()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[torch.Generator]:
+    """First weights of this seed, and a generator for all other draws; nothing else changes."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield torch.Generator().manual_seed(seed)
+
+
+def as_sets(features: Vectors) -> Tensor:
+    """``(1, C, k, d)`` of one data set's ``features (C, k, d)``."""
+    return torch.from_numpy(features)[None]
+
+
+def weights(network: nn.Module, sizes: Sequence[int]) -> dict[str, NDArray[Any]]:
+    """A network's weights as arrays, with the ``sizes`` that it was made for."""
+    state = {name: value.numpy().copy() for name, value in network.state_dict().items()}
+    return {**state, SIZES: np.array(sizes, np.int64)}
+
+
+def load(network: nn.Module, arrays: Mapping[str, Any]) -> None:
+    """Give a network what ``weights`` returned."""
+    names = network.state_dict().keys()
+    if missing := [name for name in names if name not in arrays]:
+        raise DataError(f"what was learnt lacks {missing[0]}: meta-train anew")
+    network.load_state_dict(
+        {name: torch.from_numpy(np.array(arrays[name], np.float32)) for name in names}
+    )
+
+
+def require_sizes(arrays: Mapping[str, Any], expected: Sequence[int], what: str) -> None:
+    """Refuse networks that were made for other features or another space.
+
+    Raises:
+        DataError: names the sizes.
+    """
+    names = ("features of a picture", "types of vertices", "vertices")
+    found = [int(size) for size in arrays[SIZES]][: len(names)]
+    for name, own, wanted in zip(names, found, expected, strict=True):
+        if own != wanted:
+            raise DataError(
+                f"{what} was meta-trained for {own} {name}, but this search has {wanted}: use the "
+                "features and the space that it was trained with, or meta-train anew"
+            )

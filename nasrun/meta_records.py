@@ -1,0 +1,54 @@
+"""Meta-training from records: each learner of an algorithm once, for all targets, and kept."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from nasrun.experiment import Opened
+from nasrun.record.artifact import Artifact, Made, code_hash, fetch, shipped
+from nasrun.spec import Learner, Library
+
+
+def learn_from_records(opened: Opened, library: Library) -> Mapping[str, Artifact]:
+    """What each learner learnt from the records, by its name; fetched where it is kept."""
+    learners = opened.experiment.algorithm.learners
+    return {name: _artifact(opened, library, name, learners[name]) for name in learners}
+
+
+def inputs_of(opened: Opened, library: Library, name: str) -> dict[str, Any]:
+    """All that decides what a learner learns, but the code."""
+    meta = opened.experiment.meta
+    assert meta is not None
+    return {
+        "learner": name,
+        "settings": meta.recipe["algorithm"][name],
+        "space": meta.recipe["space"],
+        "meta": meta.recipe["meta"],
+        "data": dict(sorted(library.files.items())),
+    }
+
+
+def _artifact(opened: Opened, library: Library, name: str, learner: Learner) -> Artifact:
+    experiment = opened.experiment
+    assert experiment.meta is not None
+    inputs = inputs_of(opened, library, name)
+    if library.shipped is not None:
+        found = shipped(library.shipped / f"{name}.safetensors", inputs)
+        if found is not None:
+            return replace(found, cost={**found.cost, "comes_with": "nasrun"})
+    code = code_hash(type(learner), type(experiment.meta.pool), type(experiment.space))
+    make = partial(_made, opened, library, learner)
+    return fetch(experiment.meta.folder, {**inputs, "code": code}, make)
+
+
+def _made(opened: Opened, library: Library, learner: Learner) -> Made:
+    """Learn now, and account for it."""
+    began, began_cpu = time.perf_counter(), time.process_time()
+    learnt = learner.learn(library.records(), opened.experiment.space)
+    cost = {
+        "cpu_s": round(time.process_time() - began_cpu, 3),
+        "wall_s": round(time.perf_counter() - began, 3),
+    }
+    return Made(learnt.arrays, cost, learnt.columns, learnt.rows)
