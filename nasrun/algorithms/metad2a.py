@@ -30,6 +30,7 @@ from nasrun.spec import (
     Vectors,
 )
 
+Sets = tuple[Tensor, Tensor]  # what a set encoder takes
 AT_ONCE = 64  # graphs that are written together
 PATIENCE = 50  # rounds of writing without a new architecture, after which fewer must do
 
@@ -197,8 +198,8 @@ class MetaD2A(Algorithm):
 
     # The data set
 
-    def sets(self, problem: Problem, streams: Streams) -> Tensor:
-        """``(draws, C, k, d)`` draws of the target's pictures."""
+    def sets(self, problem: Problem, streams: Streams) -> Sets:
+        """Draws of the target's pictures, as data sets of their own: features and classes."""
         features = self._pooled(problem.images().train)
         sizes = {name: self._arrays(name)["sizes"] for name in ("generator", "predictor")}
         graphs = graphs_of(problem.space)
@@ -213,7 +214,8 @@ class MetaD2A(Algorithm):
         if int(sizes["generator"][3]) == 1:
             vectors = vectors.mean(2, keepdims=True)
             vectors = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True).clip(1e-12)
-        return torch.from_numpy(vectors.astype(np.float32))
+        features = torch.from_numpy(vectors.astype(np.float32)).flatten(0, 1)
+        return features, torch.arange(self.draws * classes).reshape(self.draws, classes)
 
     def _pooled(self, images: Images) -> Vectors:
         """``(C, k, d)`` features of some pictures of each class, the same ones for all trials."""
@@ -225,10 +227,10 @@ class MetaD2A(Algorithm):
 
     # The candidates
 
-    def found(self, sets: Tensor) -> Archs:
+    def found(self, sets: Sets) -> Archs:
         """``(n, L)`` different candidates, ``count`` of them if there are as many."""
         space, draws = self._problem.space, self._streams.fork("candidates")
-        codes = self._writer.codes(sets)
+        codes = self._writer.codes(*sets)
         kept: dict[str, Archs] = {}
         idle = at = 0
         while len(kept) < self.count and idle < PATIENCE:
@@ -237,6 +239,11 @@ class MetaD2A(Algorithm):
                 kept.setdefault(space.canonical(arch), arch)
             idle = 0 if len(kept) > before else idle + 1
             at += 1
+        if not kept:
+            raise ConfigError(
+                f"the generator wrote no architecture of space={space.name} in {at * AT_ONCE} "
+                "graphs: train it longer (algorithm.generator.epochs)"
+            )
         return np.array(list(kept.values())[: self.count])
 
     def _round(self, codes: Tensor, draws: Streams, at: int) -> Archs:
@@ -255,11 +262,11 @@ class MetaD2A(Algorithm):
         archs, valid = self._writer.write(own, uniforms)
         return archs[valid]
 
-    def _order(self, found: Archs, sets: Tensor) -> Archs:
+    def _order(self, found: Archs, sets: Sets) -> Archs:
         """The candidates, best first."""
         if self.pick is Pick.random:
             return found[self._streams.fork("pick").integers(len(found))[0]]
         if self.ranking is Ranking.none:
             return found
-        scores: Floats = self._ranker.score(found, sets)
+        scores: Floats = self._ranker.score(found, *sets)
         return found[np.argsort(-scores, kind="stable")]

@@ -39,9 +39,9 @@ class GeneratorNetwork(nn.Module):
         self.log_variance = nn.Linear(width, width)
         self.decoder = GraphDecoder(graphs.types, graphs.vertices, hidden, width)
 
-    def gaussian(self, sets: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and logarithm of the variance, each ``(B, width)``, of ``sets (B, C, k, d)``."""
-        code = self.set(sets)
+    def gaussian(self, features: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and logarithm of the variance, each ``(B, width)``, of ``B`` data sets."""
+        code = self.set(features, classes)
         return self.mean(code), self.log_variance(code)
 
 
@@ -72,8 +72,8 @@ class Generator(Learner):
     pictures: int = 20
     kl: float = 5e-3
     noise: float = 0.01
-    epochs: int = 100
-    batch: int = 128
+    epochs: int = 60
+    batch: int = 256
     rate: float = 2e-3
     decay: float = 1e-2
     seed: int = 0
@@ -103,9 +103,9 @@ class Generator(Learner):
             for epoch in range(1, self.epochs + 1):
                 sums, network = np.zeros(3), network.train()
                 for batch in sets.batches(pairs, self.batch, draws):
-                    terms = self.terms(
-                        network, sets.of(batch, draws), adjacency[batch], types[batch], draws
-                    )
+                    mean, log_variance = network.gaussian(*sets.of(batch, draws))
+                    graph = adjacency[batch], types[batch]
+                    terms = self.terms(network.decoder, mean, log_variance, graph, draws)
                     descent.step((terms[0] + terms[1] + self.kl * terms[2]).mean())
                     sums += [float(term.detach().sum()) for term in terms]
                 judged = self._judged(network, sets, held_out, (adjacency, types), draws)
@@ -115,17 +115,16 @@ class Generator(Learner):
 
     def terms(
         self,
-        network: GeneratorNetwork,
-        sets: Tensor,
-        adjacency: Tensor,
-        types: Tensor,
+        decoder: GraphDecoder,
+        mean: Tensor,
+        log_variance: Tensor,
+        graphs: tuple[Tensor, Tensor],
         draws: torch.Generator,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Losses of vertices and of edges, and the divergence, each ``(B,)``."""
-        mean, log_variance = network.gaussian(sets)
         normal = torch.randn(mean.shape, generator=draws)
         code = mean + self.noise * (0.5 * log_variance).exp() * normal
-        vertices, edges = network.decoder.loss(code, adjacency, types)
+        vertices, edges = decoder.loss(code, *graphs)
         return vertices, edges, kl_divergence(mean, log_variance)
 
     @torch.no_grad()
@@ -143,7 +142,7 @@ class Generator(Learner):
         sums = np.zeros(2)
         network.eval()
         for batch in sets.batches(rows, self.batch, draws):
-            mean, _ = network.gaussian(sets.of(batch, draws))
+            mean, _ = network.gaussian(*sets.of(batch, draws))
             terms = network.decoder.loss(mean, *(part[batch] for part in graphs))
             sums += [float(term.sum()) for term in terms]
         vertices, edges = (sums / len(rows)).round(6).tolist()
@@ -178,9 +177,9 @@ class Writer:
         load(self._network, arrays)
 
     @torch.no_grad()
-    def codes(self, sets: Tensor) -> Tensor:
-        """``(B, width)`` the codes of data sets ``(B, C, k, d)``: the means of their Gaussians."""
-        return self._network.gaussian(sets)[0]
+    def codes(self, features: Tensor, classes: Tensor) -> Tensor:
+        """``(B, width)`` the codes of ``B`` data sets: the means of their Gaussians."""
+        return self._network.gaussian(features, classes)[0]
 
     @torch.no_grad()
     def write(self, codes: Tensor, draws: Draws) -> tuple[Archs, Mask]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nasrun.errors import DataError
-from nasrun.spec import Ints, Records, Vectors
+from nasrun.spec import Ints, Records
 
 log = logging.getLogger("nasrun")
 SIZES = "sizes"  # name of the array with what a network was made for
@@ -33,16 +33,19 @@ class Sets:
         self._dataset = records.dataset
         self._pictures = min(pictures, self._features.shape[1])
 
-    def of(self, rows: Ints, generator: torch.Generator) -> Tensor:
-        """``(B, C, k, d)`` pictures of the data sets of records ``rows (B,)``, of ``C`` classes."""
-        classes = torch.stack([self._classes[at] for at in self._dataset[rows]])
-        features = self._features[classes]
-        held = features.shape[2]
-        if self._pictures == held:
-            return features
-        chance = torch.rand(features.shape[:3], generator=generator)
-        drawn = chance.argsort(-1)[..., : self._pictures, None]
-        return features.gather(2, drawn.expand(*drawn.shape[:3], features.shape[3]))
+    def of(self, rows: Ints, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """What a set encoder takes: features and classes of the data sets of records ``rows``.
+
+        A class has one draw of pictures, which all data sets of the batch share.
+        """
+        wanted = torch.stack([self._classes[at] for at in self._dataset[rows]])
+        present, classes = wanted.unique(return_inverse=True)
+        features = self._features[present]
+        if self._pictures < features.shape[1]:
+            chance = torch.rand(features.shape[:2], generator=generator)
+            drawn = chance.argsort(1)[:, : self._pictures]
+            features = features[torch.arange(len(present))[:, None], drawn]
+        return features, classes
 
     def batches(self, rows: Ints, size: int, generator: torch.Generator) -> Iterator[Ints]:
         """``rows`` in random batches, whose data sets have equally many classes."""
@@ -88,11 +91,6 @@ def seeded(seed: int) -> Iterator[torch.Generator]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield torch.Generator().manual_seed(seed)
-
-
-def as_sets(features: Vectors) -> Tensor:
-    """``(1, C, k, d)`` of one data set's ``features (C, k, d)``."""
-    return torch.from_numpy(features)[None]
 
 
 def weights(network: nn.Module, sizes: Sequence[int]) -> dict[str, NDArray[Any]]:

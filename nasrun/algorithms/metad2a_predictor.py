@@ -68,7 +68,7 @@ class Predictor(Learner):
     width: int = 56
     pictures: int = 20
     epochs: int = 40
-    batch: int = 128
+    batch: int = 256
     rate: float = 1e-3
     decay: float = 1e-2
     seed: int = 0
@@ -101,7 +101,7 @@ class Predictor(Learner):
                 total, network = 0.0, network.train()
                 for batch in sets.batches(learnt_from, self.batch, draws):
                     codes = network.graph(adjacency[batch], types[batch])
-                    predicted = network(codes, network.set(sets.of(batch, draws)))
+                    predicted = network(codes, network.set(*sets.of(batch, draws)))
                     loss = squared_error(predicted, score[batch])
                     descent.step(loss)
                     total += len(batch) * float(loss.detach())
@@ -131,7 +131,7 @@ class Predictor(Learner):
         predicted: list[Tensor] = []
         for batch in sets.batches(rows, self.batch, draws):
             codes = network.graph(*(part[batch] for part in graphs))
-            predicted.append(network(codes, network.set(sets.of(batch, draws))))
+            predicted.append(network(codes, network.set(*sets.of(batch, draws))))
             order.append(batch)
         scores = records.score[np.concatenate(order)]
         return round(float(np.corrcoef(torch.cat(predicted).numpy(), scores)[0, 1]), 6)
@@ -157,9 +157,9 @@ class Ranker:
         load(self._network, arrays)
 
     @torch.no_grad()
-    def score(self, archs: Archs, sets: Tensor) -> Floats:
-        """``(n,)`` standardised scores of ``archs (n, L)``, means over ``sets (B, C, k, d)``."""
+    def score(self, archs: Archs, features: Tensor, classes: Tensor) -> Floats:
+        """``(n,)`` standardised scores of ``archs (n, L)``, means over ``B`` data sets."""
         codes = self._network.graph(*self._graphs.tensors(archs))
-        datasets = self._network.set(sets)
+        datasets = self._network.set(features, classes)
         scores = [self._network(codes, own.expand(len(codes), -1)) for own in datasets]
         return torch.stack(scores).double().mean(0).numpy()

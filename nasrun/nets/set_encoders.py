@@ -1,7 +1,8 @@
 """Networks that turn a data set, a set of classes of pictures' features, into one vector.
 
-Everywhere ``sets (B, C, k, d)`` holds ``B`` data sets of ``C`` classes, with the features of ``k``
-pictures a class; what comes back is ``(B, width)`` and depends neither on the order of the classes
+Everywhere ``features (U, k, d)`` are those of ``k`` pictures of each of ``U`` classes, and
+``classes (B, C)`` says which of them each of ``B`` data sets has: a class that many data sets share
+is encoded once. What comes back is ``(B, width)`` and depends neither on the order of the classes
 nor on that of the pictures in a class.
 """
 
@@ -95,9 +96,9 @@ class Hierarchical(nn.Module):
         self.intra = SetPool(features, width)
         self.inter = SetPool(width, width)
 
-    def forward(self, sets: Tensor) -> Tensor:
-        """``(B, width)`` of ``sets (B, C, k, d)``."""
-        return self.inter(self.intra(sets.flatten(0, 1)).unflatten(0, sets.shape[:2]))
+    def forward(self, features: Tensor, classes: Tensor) -> Tensor:
+        """``(B, width)`` of ``features (U, k, d)`` and ``classes (B, C)``."""
+        return self.inter(self.intra(features)[classes])
 
 
 class DeepSet(nn.Module):
@@ -113,9 +114,9 @@ class DeepSet(nn.Module):
         self.each = _two_layers(features, width)
         self.all = _two_layers(width, width)
 
-    def forward(self, sets: Tensor) -> Tensor:
-        """``(B, width)`` of ``sets (B, C, k, d)``."""
-        return self.all(self.each(sets).mean((1, 2)))
+    def forward(self, features: Tensor, classes: Tensor) -> Tensor:
+        """``(B, width)`` of ``features (U, k, d)`` and ``classes (B, C)``."""
+        return self.all(self.each(features).mean(1)[classes].mean(1))
 
 
 class SetTransformer(nn.Module):
@@ -130,9 +131,9 @@ class SetTransformer(nn.Module):
         super().__init__()
         self.pool = SetPool(features, width)
 
-    def forward(self, sets: Tensor) -> Tensor:
-        """``(B, width)`` of ``sets (B, C, k, d)``."""
-        return self.pool(sets.flatten(1, 2))
+    def forward(self, features: Tensor, classes: Tensor) -> Tensor:
+        """``(B, width)`` of ``features (U, k, d)`` and ``classes (B, C)``."""
+        return self.pool(features[classes].flatten(1, 2))
 
 
 class Statistics(nn.Module):
@@ -149,9 +150,10 @@ class Statistics(nn.Module):
         self.prototype = _two_layers(2 * width + 1, width)
         self.all = _two_layers(2 * width + 1, width)
 
-    def forward(self, sets: Tensor) -> Tensor:
-        """``(B, width)`` of ``sets (B, C, k, d)``."""
-        return self.all(_statistics(self.prototype(_statistics(self.each(sets)))))
+    def forward(self, features: Tensor, classes: Tensor) -> Tensor:
+        """``(B, width)`` of ``features (U, k, d)`` and ``classes (B, C)``."""
+        prototypes = self.prototype(_statistics(self.each(features)))
+        return self.all(_statistics(prototypes[classes]))
 
 
 class Uninformed(nn.Module):
@@ -166,9 +168,9 @@ class Uninformed(nn.Module):
         super().__init__()
         self._width = width
 
-    def forward(self, sets: Tensor) -> Tensor:
+    def forward(self, features: Tensor, classes: Tensor) -> Tensor:
         """``(B, width)`` zeros."""
-        return sets.new_zeros(len(sets), self._width)
+        return features.new_zeros(len(classes), self._width)
 
 
 def set_encoder(kind: SetEncoding, features: int, width: int) -> nn.Module:
