@@ -32,7 +32,7 @@ from nasrun.spec import (
 
 Sets = tuple[Tensor, Tensor]  # what a set encoder takes
 AT_ONCE = 64  # graphs that are written together
-PATIENCE = 50  # rounds of writing without a new architecture, after which fewer must do
+PATIENCE = 10  # rounds of writing without a new architecture, after which fewer must do
 
 
 class Candidates(Enum):

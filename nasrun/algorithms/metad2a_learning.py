@@ -1,6 +1,7 @@
 """How MetaD2A's two networks are trained: batches of records, and what is kept of them."""
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -72,8 +73,8 @@ class Descent:
     def __init__(self, network: nn.Module, rate: float, decay: float, steps: int) -> None:
         self._network = network
         self._optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=decay)
-        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimizer, rate, total_steps=steps, pct_start=WARM_UP
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer, lambda step: cycle(step, steps)
         )
 
     def step(self, loss: Tensor) -> None:
@@ -83,6 +84,12 @@ class Descent:
         nn.utils.clip_grad_norm_(self._network.parameters(), MAX_GRADIENT)
         self._optimizer.step()
         self._schedule.step()
+
+
+def cycle(step: int, steps: int) -> float:
+    """Share of the highest rate at a step: it rises linearly, then falls along a cosine to zero."""
+    rising = max(1.0, WARM_UP * steps)
+    return min(1.0, (step + 1) / rising) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
 
 
 @contextmanager
