@@ -1,7 +1,7 @@
 """Meta-training from records: each learner of an algorithm once, for all targets, and kept."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,10 +11,21 @@ from nasrun.record.artifact import Artifact, Made, code_hash, fetch, shipped
 from nasrun.spec import Learner, Library
 
 
-def learn_from_records(opened: Opened, library: Library) -> Mapping[str, Artifact]:
-    """What each learner learnt from the records, by its name; fetched where it is kept."""
+def learn_from_records(
+    opened: Opened, library: Library, names: Sequence[str] = (), *, anew: bool = False
+) -> Mapping[str, Artifact]:
+    """What each learner learnt from the records, by its name; fetched where it is kept.
+
+    Args:
+        opened: whose algorithm has the learners.
+        library: the records.
+        names: of the learners that are asked for; none: all.
+        anew: whether to pass over what comes along with nasrun.
+    """
     learners = opened.experiment.algorithm.learners
-    return {name: _artifact(opened, library, name, learners[name]) for name in learners}
+    return {
+        name: _artifact(opened, library, name, learners[name], anew) for name in names or learners
+    }
 
 
 def inputs_of(opened: Opened, library: Library, name: str) -> dict[str, Any]:
@@ -30,11 +41,13 @@ def inputs_of(opened: Opened, library: Library, name: str) -> dict[str, Any]:
     }
 
 
-def _artifact(opened: Opened, library: Library, name: str, learner: Learner) -> Artifact:
+def _artifact(
+    opened: Opened, library: Library, name: str, learner: Learner, anew: bool
+) -> Artifact:
     experiment = opened.experiment
     assert experiment.meta is not None
     inputs = inputs_of(opened, library, name)
-    if library.shipped is not None:
+    if library.shipped is not None and not anew:
         found = shipped(library.shipped / f"{name}.safetensors", inputs)
         if found is not None:
             return replace(found, cost={**found.cost, "comes_with": "nasrun"})

@@ -16,7 +16,7 @@ TASKS = ("others[0,1]", "others[1,2]", "others[0,2]", "others[3,1]")
 QUICK = (
     "task=synthetic_images", "features=pixels", "features.px=2", "algorithm.count=8",
     "algorithm.kept=5", "algorithm.draws=2", "algorithm.pictures=3", "algorithm.pool=6",
-    "algorithm.generator.epochs=25", "algorithm.generator.rate=3e-2",
+    "algorithm.generator.epochs=50", "algorithm.generator.rate=3e-2",
     "algorithm.generator.hidden=16", "algorithm.generator.width=8",
     "algorithm.predictor.epochs=10", "algorithm.predictor.rate=1e-2",
     "algorithm.predictor.hidden=16", "algorithm.predictor.width=8",

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nasrun.spec import Archs, Dag, Mask, SearchSpace
+from nasrun.spec import Archs, Dag, Ints, Mask, SearchSpace
 
 
 class Graphs(ABC):
@@ -17,14 +17,26 @@ class Graphs(ABC):
 
     types: int
     vertices: int
+    _space: SearchSpace
 
     @abstractmethod
     def dag(self, archs: Archs) -> Dag:
         """``archs (n, L)`` as graphs."""
 
     @abstractmethod
+    def options(self, types: Ints) -> Archs:
+        """``(n, L)`` architectures with ``types (n, V)`` of vertices, where there are any."""
+
     def archs(self, dag: Dag) -> tuple[Archs, Mask]:
-        """``(n, L)`` architectures of graphs, and ``(n,)`` which graphs have one."""
+        """``(n, L)`` architectures of graphs, and ``(n,)`` which graphs have one.
+
+        Every vertex and every edge has to be right; the authors look at the vertices alone.
+        """
+        archs = self.options(dag.operations)
+        true = self.dag(archs)
+        same = (true.operations == dag.operations).all(1)
+        same &= (true.adjacency == dag.adjacency).all((1, 2))
+        return archs, same & self._space.exists(archs)
 
     def tensors(self, archs: Archs) -> tuple[Tensor, Tensor]:
         """``adjacency (n, V, V)`` in float32 and ``types (n, V)`` of ``archs (n, L)``."""
@@ -33,7 +45,12 @@ class Graphs(ABC):
 
 
 class Cells(Graphs):
-    """The graphs of a space whose ``dag`` can be undone.
+    """The graphs of a space whose operations decide, in a chain from start to end.
+
+    Edges between operations are those of ``dag``, and each vertex leads to the next, too; others
+    from the start or to the end are left out. On NAS-Bench-201 these are the eleven edges of the
+    authors' graphs. Without the chain the state of a vertex would not know the vertices before it,
+    so that a decoder could neither count them nor make one depend on another.
 
     Args:
         space: such as NAS-Bench-201.
@@ -45,13 +62,15 @@ class Cells(Graphs):
         self.vertices = space.dag(np.zeros((1, len(space.decisions)), np.int64)).operations.shape[1]
 
     def dag(self, archs: Archs) -> Dag:
-        """The space's own graphs."""
-        return self._space.dag(archs)
+        """Edges between operations, and from each vertex to the next."""
+        own = self._space.dag(archs)
+        adjacency = np.repeat(np.eye(self.vertices, k=1, dtype=np.bool_)[None], len(archs), axis=0)
+        adjacency[:, 1:-1, 1:-1] |= own.adjacency[:, 1:-1, 1:-1]
+        return Dag(adjacency, own.operations)
 
-    def archs(self, dag: Dag) -> tuple[Archs, Mask]:
-        """``(n, L)`` architectures of graphs, and ``(n,)`` which graphs have one."""
-        archs, valid = self._space.of_dag(dag)
-        return archs, valid & self._space.exists(archs)
+    def options(self, types: Ints) -> Archs:
+        """``(n, L)`` architectures with ``types (n, V)`` of vertices, where there are any."""
+        return self._space.of_vertices(types)
 
 
 class Chain(Graphs):
@@ -76,16 +95,12 @@ class Chain(Graphs):
         types = np.concatenate([ends, 2 + archs, ends + 1], axis=1)
         return Dag(np.repeat(row[None], len(archs), axis=0), types)
 
-    def archs(self, dag: Dag) -> tuple[Archs, Mask]:
-        """``(n, L)`` architectures of graphs, and ``(n,)`` which graphs have one."""
-        options = np.clip(dag.operations[:, 1:-1] - 2, 0, self._space.arity - 1)
-        true = self.dag(options)
-        same = (true.operations == dag.operations).all(1)
-        same &= (true.adjacency == dag.adjacency).all((1, 2))
-        return options, same & self._space.exists(options)
+    def options(self, types: Ints) -> Archs:
+        """``(n, L)`` architectures with ``types (n, V)`` of vertices, where there are any."""
+        return np.clip(types[:, 1:-1] - 2, 0, self._space.arity - 1)
 
 
 def graphs_of(space: SearchSpace) -> Graphs:
     """The graphs in which networks read and write the architectures of a space."""
-    undone = type(space).of_dag is not SearchSpace.of_dag
+    undone = type(space).of_vertices is not SearchSpace.of_vertices
     return Cells(space) if undone else Chain(space)

@@ -67,7 +67,7 @@ class Predictor(Learner):
     hidden: int = 128
     width: int = 56
     pictures: int = 20
-    epochs: int = 40
+    epochs: int = 20
     batch: int = 256
     rate: float = 1e-3
     decay: float = 1e-2

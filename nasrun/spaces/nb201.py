@@ -11,7 +11,7 @@ from nasrun.spaces.base import CategoricalSpace
 from nasrun.spaces.dags import line_graph
 from nasrun.spaces.nb201_notation import EDGES, OPERATIONS, read_cell
 from nasrun.spaces.skeleton import conv, head, in_millions, residual
-from nasrun.spec import Archs, Dag, Edges, Floats, Mask, Scale, Streams, Supernet, Task
+from nasrun.spec import Archs, Dag, Edges, Floats, Ints, Scale, Streams, Supernet, Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -109,16 +109,9 @@ class NB201(CategoricalSpace):
         targets, sources = np.array(EDGES).T
         return line_graph(sources, targets, 2 + archs, outputs=[3])
 
-    def of_dag(self, dag: Dag) -> tuple[Archs, Mask]:
-        """``(n, 6)`` architectures of graphs of eight vertices, ``(n,)`` which of them are any.
-
-        MetaD2A's authors look at the vertices alone, whatever the edges are.
-        """
-        archs = dag.operations[:, 1:-1] - 2
-        options = np.clip(archs, 0, len(OPERATIONS) - 1)
-        true = self.dag(options)
-        same = (true.operations == dag.operations).all(1)
-        return options, same & (true.adjacency == dag.adjacency).all((1, 2))
+    def of_vertices(self, operations: Ints) -> Archs:
+        """``(n, 6)`` the cells with ``operations (n, 8)``, of which the first and last are ends."""
+        return np.clip(operations[:, 1:-1] - 2, 0, len(OPERATIONS) - 1)
 
     def canonical(self, arch: Archs) -> str:
         """Key of ``arch (6,)`` that the strings of one cell share: 6,466 keys for 15,625 strings.

@@ -133,10 +133,11 @@ class SearchSpace(ABC):
         """``archs (n, L)`` as graphs: the one input of graph kernels and graph networks."""
         raise UnsupportedError(f"space={self.name} has no cells to take as graphs")
 
-    def of_dag(self, dag: Dag) -> tuple[Archs, Mask]:
-        """``(n, L)`` the architectures that ``dag`` gives these graphs for, ``(n,)`` where any is.
+    def of_vertices(self, operations: Ints) -> Archs:
+        """``(n, L)`` the architectures that have ``operations (n, V)`` on the vertices of ``dag``.
 
-        For methods that write graphs. A row without one holds any decisions.
+        For methods that write graphs, in spaces where the operations decide. Where no architecture
+        has them, any: whoever asks compares its graph.
         """
         raise UnsupportedError(f"space={self.name} cannot take graphs for architectures")
 
