@@ -1,6 +1,7 @@
 """A tiny database of trainings, and searches that look at made-up pictures with what it teaches."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from composed import CONF, composed
@@ -43,9 +44,12 @@ def table(folder, tasks=TASKS, cells=CELLS):
     return log.path
 
 
+_config = cache(composed)
+
+
 def experiment(folder, *more, name="metad2a"):
     """A search that learns from the table in ``folder`` first; the cache lies there, too."""
-    config = composed(
+    config = _config(
         f"algorithm={name}", f"meta.path={table(folder)}", "+task@meta.source=synthetic_images",
         "meta.source.name=others", "meta.source.data_seed=1", f"cache_dir={folder / 'cache'}",
         *QUICK, *more,

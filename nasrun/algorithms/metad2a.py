@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nasrun.algorithms.metad2a_generator import PAIRS, Generator, Writer
 from nasrun.algorithms.metad2a_graphs import graphs_of
-from nasrun.algorithms.metad2a_learning import require_sizes
+from nasrun.algorithms.metad2a_learning import SIZES, require_sizes
 from nasrun.algorithms.metad2a_predictor import Predictor, Ranker
 from nasrun.errors import ConfigError
 from nasrun.images import Images, of_each_class
@@ -201,17 +201,16 @@ class MetaD2A(Algorithm):
     def sets(self, problem: Problem, streams: Streams) -> Sets:
         """Draws of the target's pictures, as data sets of their own: features and classes."""
         features = self._pooled(problem.images().train)
-        sizes = {name: self._arrays(name)["sizes"] for name in ("generator", "predictor")}
         graphs = graphs_of(problem.space)
         expected = (features.shape[2], graphs.types, graphs.vertices)
-        for name in sizes:
+        for name in self.learners:
             require_sizes(self._arrays(name), expected, f"the {name}")
         classes, held = features.shape[:2]
         count = min(self.pictures, held)
         chance = streams.fork("pictures").uniform(self.draws * classes * held)[0]
         drawn = chance.reshape(self.draws, classes, held).argsort(-1, kind="stable")[..., :count]
         vectors = features[np.arange(classes)[:, None], drawn]
-        if int(sizes["generator"][3]) == 1:
+        if int(self._arrays("generator")[SIZES][3]) == 1:
             vectors = vectors.mean(2, keepdims=True)
             vectors = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True).clip(1e-12)
         features = torch.from_numpy(vectors.astype(np.float32)).flatten(0, 1)

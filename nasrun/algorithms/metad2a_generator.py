@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nasrun.algorithms.metad2a_graphs import Graphs, graphs_of
-from nasrun.algorithms.metad2a_learning import Descent, Sets, load, log, seeded, weights
+from nasrun.algorithms.metad2a_learning import SIZES, Descent, Sets, load, log, seeded, weights
 from nasrun.nets.graph_networks import Draws, GraphDecoder
 from nasrun.nets.set_encoders import SetEncoding, set_encoder
 from nasrun.ranges import require_at_least, require_not_negative, require_positive
@@ -172,8 +172,9 @@ class Writer:
 
     def __init__(self, recipe: Generator, space: SearchSpace, arrays: Mapping[str, Any]) -> None:
         self._graphs = graphs_of(space)
-        features = int(arrays["sizes"][0])
-        self._network = recipe.network(features, self._graphs).eval()
+        features = int(arrays[SIZES][0])
+        with seeded(recipe.seed):  # its first weights are drawn, and replaced
+            self._network = recipe.network(features, self._graphs).eval()
         load(self._network, arrays)
 
     @torch.no_grad()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nasrun.algorithms.metad2a_graphs import Graphs, graphs_of
-from nasrun.algorithms.metad2a_learning import Descent, Sets, load, log, seeded, weights
+from nasrun.algorithms.metad2a_learning import SIZES, Descent, Sets, load, log, seeded, weights
 from nasrun.nets.graph_networks import GraphEncoder
 from nasrun.nets.set_encoders import SetEncoding, set_encoder
 from nasrun.ranges import require_at_least, require_not_negative, require_positive
@@ -153,7 +153,8 @@ class Ranker:
 
     def __init__(self, recipe: Predictor, space: SearchSpace, arrays: Mapping[str, Any]) -> None:
         self._graphs = graphs_of(space)
-        self._network = recipe.network(int(arrays["sizes"][0]), self._graphs).eval()
+        with seeded(recipe.seed):  # its first weights are drawn, and replaced
+            self._network = recipe.network(int(arrays[SIZES][0]), self._graphs).eval()
         load(self._network, arrays)
 
     @torch.no_grad()
