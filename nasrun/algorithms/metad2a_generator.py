@@ -72,7 +72,7 @@ class Generator(Learner):
     pictures: int = 20
     kl: float = 5e-3
     noise: float = 0.01
-    epochs: int = 40
+    epochs: int = 30
     batch: int = 256
     rate: float = 2e-3
     decay: float = 1e-2

@@ -64,12 +64,12 @@ class Predictor(Learner):
     """
 
     encoding: SetEncoding = SetEncoding.hierarchical
-    hidden: int = 128
+    hidden: int = 64
     width: int = 56
     pictures: int = 20
-    epochs: int = 20
+    epochs: int = 15
     batch: int = 256
-    rate: float = 1e-3
+    rate: float = 2e-3
     decay: float = 1e-2
     seed: int = 0
 

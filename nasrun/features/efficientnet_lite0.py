@@ -9,7 +9,7 @@ import numpy as np
 from nasrun.errors import ConfigError
 from nasrun.features.pixels import unit
 from nasrun.images import Pixels
-from nasrun.ranges import require_at_least
+from nasrun.ranges import require_at_least, require_within
 from nasrun.spec import Features, Vectors
 
 BATCH = 64  # pictures at a time; bounds the memory
@@ -28,20 +28,23 @@ class EfficientNetLite0(Features):
 
     The classifier's rows lie among the features of their classes only once both have lost their
     means: the rows their own over the classes, the features what the last normalisation says of
-    each channel over ImageNet's pictures. Then both are scaled to length 1.
+    each channel over ImageNet's pictures. Both are then seen along the ``width`` directions in
+    which the rows differ most (their principal ones), and scaled to length 1.
 
     Raises:
-        ConfigError: less than 32 pixels.
+        ConfigError: less than 32 pixels, or a width that there is not.
     """
 
     name: str = "efficientnet_lite0"
     px: int = 128
+    width: int = 128
 
     def __post_init__(self) -> None:
         require_at_least(self, "features", 32, "px")
+        require_within(self, "features", "[1, 1000]", "width")
 
     def of(self, pixels: Pixels) -> Vectors:
-        """``(n, 1280)`` unit vectors of ``pixels (n, C, H, W)``, grey or coloured.
+        """``(n, width)`` unit vectors of ``pixels (n, C, H, W)``, grey or coloured.
 
         Raises:
             ConfigError: the packages are missing.
@@ -58,12 +61,11 @@ class EfficientNetLite0(Features):
                 x = interpolate(x, (self.px, self.px), mode="bicubic", antialias=True)
                 maps = network.extract_features((x.clamp(0, 255) - MEAN) / SPREAD)
                 parts.append(maps.mean((2, 3)).numpy())
-        return unit(np.concatenate(parts) - mean)
+        return unit((np.concatenate(parts) - mean) @ _directions()[:, : self.width])
 
     def class_rows(self) -> Vectors:
-        """``(1000, 1280)`` unit vectors: the classifier's rows less their mean."""
-        rows = _network()._fc.weight.detach().numpy()
-        return unit(rows - rows.mean(0))
+        """``(1000, width)`` unit vectors: the classifier's rows less their mean."""
+        return unit(_rows() @ _directions()[:, : self.width])
 
 
 @cache
@@ -92,6 +94,21 @@ def _network() -> Any:
         network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(path, weights_only=True))
     return network.eval()
+
+
+def _rows() -> Vectors:
+    """``(1000, 1280)`` the classifier's rows less their mean."""
+    rows = _network()._fc.weight.detach().numpy()
+    return rows - rows.mean(0)
+
+
+@cache
+def _directions() -> Vectors:
+    """``(1280, 1000)`` the rows' principal directions, the largest entry of each above zero."""
+    _, _, directions = np.linalg.svd(_rows().astype(np.float64), full_matrices=False)
+    largest = np.abs(directions).argmax(1)
+    signs = np.sign(directions[np.arange(len(directions)), largest])
+    return (signs[:, None] * directions).T.astype(np.float32)
 
 
 @cache
