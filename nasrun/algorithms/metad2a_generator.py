@@ -9,7 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from nasrun.algorithms.metad2a_graphs import Graphs, graphs_of
-from nasrun.algorithms.metad2a_learning import SIZES, Descent, Sets, load, log, seeded, weights
+from nasrun.algorithms.metad2a_learning import (
+    SIZES,
+    Descent,
+    Sets,
+    due,
+    load,
+    log,
+    require_whole_heads,
+    seeded,
+    weights,
+)
 from nasrun.nets.graph_networks import Draws, GraphDecoder
 from nasrun.nets.set_encoders import SetEncoding, set_encoder
 from nasrun.ranges import require_at_least, require_not_negative, require_positive
@@ -81,6 +91,7 @@ class Generator(Learner):
     def __post_init__(self) -> None:
         counts = ("hidden", "width", "pictures", "epochs", "batch")
         require_at_least(self, "algorithm.generator", 1, *counts)
+        require_whole_heads("algorithm.generator.width", self.width)
         require_positive(self, "algorithm.generator", "rate")
         require_not_negative(self, "algorithm.generator", "kl", "noise", "decay", "seed")
 
@@ -110,6 +121,8 @@ class Generator(Learner):
                     sums += [float(term.detach().sum()) for term in terms]
                 judged = self._judged(network, sets, held_out, (adjacency, types), draws)
                 rows.append((epoch, *(sums / len(pairs)).round(6).tolist(), *judged))
+                if due(epoch, self.epochs):
+                    log.info("generator: epoch %d of %d: %s", epoch, self.epochs, rows[-1][1:])
         sizes = (width, graphs.types, graphs.vertices, records.features.shape[1])
         return Learnt({**weights(network, sizes), PAIRS: records.archs[pairs]}, COLUMNS, rows)
 

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nasrun.errors import DataError
+from nasrun.errors import ConfigError, DataError
+from nasrun.nets.set_encoders import HEADS
 from nasrun.spec import Ints, Records
 
 log = logging.getLogger("nasrun")
@@ -92,6 +93,11 @@ def cycle(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / rising) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
 
 
+def due(epoch: int, epochs: int) -> bool:
+    """Whether an epoch is one of the five in which a training says how far it is."""
+    return epoch * 5 // epochs > (epoch - 1) * 5 // epochs
+
+
 @contextmanager
 def seeded(seed: int) -> Iterator[torch.Generator]:
     """First weights of this seed, and a generator for all other draws; nothing else changes."""
@@ -114,6 +120,16 @@ def load(network: nn.Module, arrays: Mapping[str, Any]) -> None:
     network.load_state_dict(
         {name: torch.from_numpy(np.array(arrays[name], np.float32)) for name in names}
     )
+
+
+def require_whole_heads(where: str, width: int) -> None:
+    """Refuse a width that the heads of attention cannot share.
+
+    Raises:
+        ConfigError: names the field.
+    """
+    if width % HEADS:
+        raise ConfigError(f"{where} must be a multiple of {HEADS}, got {width}")
 
 
 def require_sizes(arrays: Mapping[str, Any], expected: Sequence[int], what: str) -> None:

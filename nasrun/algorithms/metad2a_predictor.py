@@ -10,7 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from nasrun.algorithms.metad2a_graphs import Graphs, graphs_of
-from nasrun.algorithms.metad2a_learning import SIZES, Descent, Sets, load, log, seeded, weights
+from nasrun.algorithms.metad2a_learning import (
+    SIZES,
+    Descent,
+    Sets,
+    due,
+    load,
+    log,
+    require_whole_heads,
+    seeded,
+    weights,
+)
 from nasrun.nets.graph_networks import GraphEncoder
 from nasrun.nets.set_encoders import SetEncoding, set_encoder
 from nasrun.ranges import require_at_least, require_not_negative, require_positive
@@ -76,6 +86,7 @@ class Predictor(Learner):
     def __post_init__(self) -> None:
         counts = ("hidden", "width", "pictures", "epochs", "batch")
         require_at_least(self, "algorithm.predictor", 1, *counts)
+        require_whole_heads("algorithm.predictor.width", self.width)
         require_positive(self, "algorithm.predictor", "rate")
         require_not_negative(self, "algorithm.predictor", "decay", "seed")
 
@@ -107,6 +118,8 @@ class Predictor(Learner):
                     total += len(batch) * float(loss.detach())
                 r = self._correlation(network, records, sets, (adjacency, types), draws)
                 rows.append((epoch, round(total / len(learnt_from), 6), None if np.isnan(r) else r))
+                if due(epoch, self.epochs):
+                    log.info("predictor: epoch %d of %d: %s", epoch, self.epochs, rows[-1][1:])
                 if best is None or np.isnan(r) or r > best_r:
                     best, best_r = copy.deepcopy(network.state_dict()), r
             network.load_state_dict(best or {})
