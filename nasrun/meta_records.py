@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from nasrun.experiment import Opened
+from nasrun.progress import stage
 from nasrun.record.artifact import Artifact, Made, code_hash, fetch, shipped
 from nasrun.spec import Learner, Library
 
@@ -52,16 +53,16 @@ def _artifact(
         if found is not None:
             return replace(found, cost={**found.cost, "comes_with": "nasrun"})
     code = code_hash(type(learner), type(experiment.meta.pool), type(experiment.space))
-    make = partial(_made, opened, library, learner)
+    make = partial(_made, opened, library, name, learner)
     return fetch(experiment.meta.folder, {**inputs, "code": code}, make)
 
 
-def _made(opened: Opened, library: Library, learner: Learner) -> Made:
+def _made(opened: Opened, library: Library, name: str, learner: Learner) -> Made:
     """Learn now, and account for it."""
-    began, began_cpu = time.perf_counter(), time.process_time()
-    learnt = learner.learn(library.records(), opened.experiment.space)
-    cost = {
-        "cpu_s": round(time.process_time() - began_cpu, 3),
-        "wall_s": round(time.perf_counter() - began, 3),
-    }
-    return Made(learnt.arrays, cost, learnt.columns, learnt.rows)
+    began = time.perf_counter()
+    with stage(f"meta-training the {name}"):
+        records = library.records()
+        learnt = learner.learn(records, opened.experiment.space)
+    cost = {"records": len(records.archs)}
+    wall_s = time.perf_counter() - began
+    return Made(learnt.arrays, cost, learnt.columns, learnt.rows, wall_s)

@@ -6,7 +6,6 @@ says in its header what it was made from and what that cost. Settings after the 
 to the config, such as ``algorithm.predictor.epochs=40``.
 """
 
-import logging
 import sys
 
 from hydra import compose, initialize_config_dir
@@ -20,7 +19,6 @@ from nasrun.spec import Library
 
 def main(arguments: list[str]) -> None:
     """Train and write what the arguments name, or both networks."""
-    logging.basicConfig(level=logging.INFO)
     names = [text for text in arguments if "=" not in text] or ["generator", "predictor"]
     overrides = [text for text in arguments if "=" in text]
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -1,7 +1,8 @@
 """MetaD2A's generator: from a data set to graphs of architectures that should do well on it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,14 @@ from nasrun.algorithms.metad2a_learning import (
     SIZES,
     Descent,
     Sets,
-    due,
     load,
-    log,
     require_whole_heads,
     seeded,
     weights,
 )
 from nasrun.nets.graph_networks import Draws, GraphDecoder
 from nasrun.nets.set_encoders import SetEncoding, set_encoder
+from nasrun.progress import tell
 from nasrun.ranges import require_at_least, require_not_negative, require_positive
 from nasrun.spec import Archs, Dag, Ints, Learner, Learnt, Mask, Records, SearchSpace
 
@@ -106,7 +106,6 @@ class Generator(Learner):
         adjacency, types = graphs.tensors(records.archs)
         width = records.features.shape[2]
         rows: list[tuple[Any, ...]] = []
-        log.info("meta-training the generator on the best of %d data sets", len(pairs))
         with seeded(self.seed) as draws:
             network = self.network(width, graphs)
             steps = self.epochs * len(list(sets.batches(pairs, self.batch, draws)))
@@ -121,8 +120,7 @@ class Generator(Learner):
                     sums += [float(term.detach().sum()) for term in terms]
                 judged = self._judged(network, sets, held_out, (adjacency, types), draws)
                 rows.append((epoch, *(sums / len(pairs)).round(6).tolist(), *judged))
-                if due(epoch, self.epochs):
-                    log.info("generator: epoch %d of %d: %s", epoch, self.epochs, rows[-1][1:])
+                tell(epoch / self.epochs, partial(_words, rows[-1]))
         sizes = (width, graphs.types, graphs.vertices, records.features.shape[1])
         return Learnt({**weights(network, sizes), PAIRS: records.archs[pairs]}, COLUMNS, rows)
 
@@ -160,6 +158,11 @@ class Generator(Learner):
             sums += [float(term.sum()) for term in terms]
         vertices, edges = (sums / len(rows)).round(6).tolist()
         return vertices, edges
+
+
+def _words(row: Sequence[Any]) -> str:
+    """An epoch in words."""
+    return f"epoch {row[0]}, loss {row[1] + row[2]:.3f}"
 
 
 def best_of_each(records: Records) -> tuple[Ints, Ints]:

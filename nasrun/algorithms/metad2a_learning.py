@@ -1,6 +1,5 @@
 """How MetaD2A's two networks are trained: batches of records, and what is kept of them."""
 
-import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,6 @@ from nasrun.errors import ConfigError, DataError
 from nasrun.nets.set_encoders import HEADS
 from nasrun.spec import Ints, Records
 
-log = logging.getLogger("nasrun")
 SIZES = "sizes"  # name of the array with what a network was made for
 MAX_GRADIENT = 5.0  # norm to which a step's gradient is clipped; OUR CHOICE
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
@@ -91,11 +89,6 @@ def cycle(step: int, steps: int) -> float:
     """Share of the highest rate at a step: it rises linearly, then falls along a cosine to zero."""
     rising = max(1.0, WARM_UP * steps)
     return min(1.0, (step + 1) / rising) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
-
-
-def due(epoch: int, epochs: int) -> bool:
-    """Whether an epoch is one of the five in which a training says how far it is."""
-    return epoch * 5 // epochs > (epoch - 1) * 5 // epochs
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """MetaD2A's predictor: how well an architecture will do on a data set, without training it."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,14 @@ from nasrun.algorithms.metad2a_learning import (
     SIZES,
     Descent,
     Sets,
-    due,
     load,
-    log,
     require_whole_heads,
     seeded,
     weights,
 )
 from nasrun.nets.graph_networks import GraphEncoder
 from nasrun.nets.set_encoders import SetEncoding, set_encoder
+from nasrun.progress import tell
 from nasrun.ranges import require_at_least, require_not_negative, require_positive
 from nasrun.spec import Archs, Floats, Ints, Learner, Learnt, Records, SearchSpace
 
@@ -103,7 +103,6 @@ class Predictor(Learner):
         width = records.features.shape[2]
         rows: list[tuple[Any, ...]] = []
         best, best_r = None, -np.inf
-        log.info("meta-training the predictor on %d records", len(learnt_from))
         with seeded(self.seed) as draws:
             network = self.network(width, graphs)
             steps = self.epochs * len(list(sets.batches(learnt_from, self.batch, draws)))
@@ -118,8 +117,7 @@ class Predictor(Learner):
                     total += len(batch) * float(loss.detach())
                 r = self._correlation(network, records, sets, (adjacency, types), draws)
                 rows.append((epoch, round(total / len(learnt_from), 6), None if np.isnan(r) else r))
-                if due(epoch, self.epochs):
-                    log.info("predictor: epoch %d of %d: %s", epoch, self.epochs, rows[-1][1:])
+                tell(epoch / self.epochs, partial(_words, rows[-1]))
                 if best is None or np.isnan(r) or r > best_r:
                     best, best_r = copy.deepcopy(network.state_dict()), r
             network.load_state_dict(best or {})
@@ -148,6 +146,11 @@ class Predictor(Learner):
             order.append(batch)
         scores = records.score[np.concatenate(order)]
         return round(float(np.corrcoef(torch.cat(predicted).numpy(), scores)[0, 1]), 6)
+
+
+def _words(row: Sequence[Any]) -> str:
+    """An epoch in words."""
+    return f"epoch {row[0]}, loss {row[1]:.3f}"
 
 
 def squared_error(predicted: Tensor, score: Tensor) -> Tensor:
