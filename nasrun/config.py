@@ -22,6 +22,7 @@ from nasrun.spec import (
     Algorithm,
     Database,
     Evaluator,
+    Features,
     Hardware,
     MetaPool,
     Retrain,
@@ -38,6 +39,8 @@ MOST_TRIALS = 10_000_000  # of one run: all their seeds are in memory at once
 PACKAGES = {
     Algorithm: "nasrun.algorithms",
     SearchSpace: "nasrun.spaces",
+    Features: "nasrun.features",
+    Database: "nasrun.meta",
     Task: "nasrun.tasks",
     TaskMaker: "nasrun.tasks",
     Evaluator: "nasrun.evaluators",
@@ -106,10 +109,10 @@ def _parts(value: Any, where: str) -> Any:
     }
     if "_target_" not in value:
         return node
-    kinds = (Evaluator, TaskMaker)  # what stands below another node
+    kinds = (Evaluator, TaskMaker, Features)  # what stands below another node
     cls = _class(value["_target_"], object, where)
     if not issubclass(cls, kinds):
-        raise ConfigError(f"{where}._target_={value['_target_']} is no evaluator and no task")
+        raise ConfigError(f"{where}._target_={value['_target_']} is no evaluator, no task and no features")
     return _fill(cls, node, where)
 
 
