@@ -20,7 +20,9 @@ from nasrun.keys import among
 from nasrun.names import require_folder, require_name
 from nasrun.spec import (
     Algorithm,
+    Database,
     Evaluator,
+    Features,
     Hardware,
     MetaPool,
     Retrain,
@@ -37,6 +39,8 @@ MOST_TRIALS = 10_000_000  # of one run: all their seeds are in memory at once
 PACKAGES = {
     Algorithm: "nasrun.algorithms",
     SearchSpace: "nasrun.spaces",
+    Features: "nasrun.features",
+    Database: "nasrun.meta",
     Task: "nasrun.tasks",
     TaskMaker: "nasrun.tasks",
     Evaluator: "nasrun.evaluators",
@@ -107,10 +111,12 @@ def _parts(value: Any, where: str) -> Any:
     }
     if "_target_" not in value:
         return node
-    kinds = (Evaluator, TaskMaker)  # what stands below another node
+    kinds = (Evaluator, TaskMaker, Features)  # what stands below another node
     cls = _class(value["_target_"], object, where)
     if not issubclass(cls, kinds):
-        raise ConfigError(f"{where}._target_={value['_target_']} is no evaluator and no task")
+        raise ConfigError(
+            f"{where}._target_={value['_target_']} is no evaluator, no task and no features"
+        )
     return _fill(cls, node, where)
 
 
@@ -166,12 +172,24 @@ def _meta(config: DictConfig, algorithm: Algorithm) -> MetaTraining | None:
     if "_target_" not in config.meta:
         _require_bare(config.meta, "meta", {"name"})
         return None  # meta=none
-    if not algorithm.learns_to_search:
+    contract = Database if algorithm.learners else MetaPool
+    cls = _class(config.meta._target_, object, "meta")
+    if algorithm.learners and issubclass(cls, MetaPool):
+        raise ConfigError(
+            f"algorithm={algorithm.name} learns from records, not by searching: use "
+            f"meta=metad2a_database instead of meta={config.meta.name}"
+        )
+    if not (algorithm.learns_to_search or algorithm.learners):
         raise ConfigError(
             f"algorithm={algorithm.name} cannot be meta-trained: use meta=none instead of "
             f"meta={config.meta.name}"
         )
-    pool = build(config.meta, MetaPool, "meta")
+    if not algorithm.learners and issubclass(cls, Database):
+        raise ConfigError(
+            f"algorithm={algorithm.name} learns by searching, which the records of "
+            f"meta={config.meta.name} do not allow: use another meta, such as leave_one_out"
+        )
+    pool: MetaPool | Database = build(config.meta, contract, "meta")
     return MetaTraining(pool, recipe(config), Path(config.cache_dir) / "meta")
 
 

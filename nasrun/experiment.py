@@ -13,12 +13,14 @@ from nasrun.spec import (
     Algorithm,
     Archs,
     Clock,
+    Database,
     Device,
     Evaluator,
     Floats,
     Hardware,
     Ints,
     Judging,
+    Library,
     Measured,
     Measuring,
     MetaPool,
@@ -42,7 +44,7 @@ class MetaTraining:
     ``recipe`` is the part of the config that decides what is learnt.
     """
 
-    pool: MetaPool
+    pool: MetaPool | Database
     recipe: Mapping[str, Any]
     folder: Path
 
@@ -86,7 +88,7 @@ class Experiment:
     @property
     def clock(self) -> Clock:
         """Where the costs of the search come from."""
-        return Clock.MEASURED if self.algorithm.trains else self.evaluator.clock
+        return Clock.MEASURED if self.algorithm.own_costs else self.evaluator.clock
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class Opened:
     measuring: Session
     judging: Session
     device: Device
-    pool: MetaSession | None = None
+    pool: MetaSession | Library | None = None
 
     @property
     def judge(self) -> Judging:

@@ -40,7 +40,7 @@ def pareto_rows(opened: Opened, outcome: Outcome, history: History) -> Iterator[
                     space=opened.experiment.space.name,
                     search_task=opened.experiment.task.name,
                     task=task.name,
-                    algorithm=opened.experiment.algorithm.name,
+                    algorithm=opened.experiment.algorithm.label,
                     seed=int(history.seeds[trial]),
                     metric=opened.metric.name,
                     **{name: figures[member] for name, figures in column.items()},

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nasrun.errors import DataError
 from nasrun.streams import Ints, Streams
 
 Pixels = NDArray[np.uint8]
@@ -129,3 +130,20 @@ def draw(targets: Targets, count: int, seed: int, purpose: str) -> Ints:
     share = (place + 0.5) / np.repeat(sizes, sizes)
     first = np.lexsort((chance[order], share))[:count]
     return np.sort(order[first])
+
+
+def of_each_class(labels: Labels, count: int, streams: Streams) -> Ints:
+    """``(C, k)`` rows of pictures of each class: ``count``, or what the smallest class has.
+
+    Raises:
+        DataError: a class with a single picture, or none.
+    """
+    sizes = np.bincount(labels)
+    if sizes.min() < 2:
+        raise DataError(
+            f"class {int(sizes.argmin())} has {sizes.min()} pictures to search with, which tells "
+            "nothing of how they differ: give it two or more"
+        )
+    order = np.lexsort((streams.uniform(len(labels))[0], labels))
+    first = np.cumsum(sizes) - sizes
+    return order[first[:, None] + np.arange(min(count, int(sizes.min())))]

@@ -10,12 +10,23 @@ import numpy as np
 
 from nasrun.budget import Budget
 from nasrun.experiment import Opened, problem_of
+from nasrun.meta_records import learn_from_records
 from nasrun.play import Outcome, Watch, play
 from nasrun.progress import stage, tell
 from nasrun.record.artifact import Artifact, Made, code_hash, fetch
 from nasrun.record.history import History
 from nasrun.record.rows import EVALUATION_COLUMNS, by_column
-from nasrun.spec import Algorithm, Device, Measuring, MetaPool, MetaSession, Phase, Streams, Task
+from nasrun.spec import (
+    Algorithm,
+    Device,
+    Library,
+    Measuring,
+    MetaPool,
+    MetaSession,
+    Phase,
+    Streams,
+    Task,
+)
 
 META_COLUMNS = ("epoch", "task", *EVALUATION_COLUMNS)
 
@@ -35,22 +46,37 @@ def adapt(opened: Opened) -> Mapping[str, Any]:
     """Give the algorithm what meta-training learnt; returns what the provenance says about it."""
     if opened.pool is None:
         return {}
+    if isinstance(opened.pool, Library):
+        return _adapt_to_records(opened, opened.pool)
     artifact = meta_train(opened)
     opened.experiment.algorithm.load_learnt(artifact.arrays)
     cost = {key: value for key, value in artifact.cost.items() if key != "wall_s"}
     return {"pool": opened.pool.label, "artifact": artifact.key, **cost}
 
 
+def _adapt_to_records(opened: Opened, library: Library) -> Mapping[str, Any]:
+    """Give the algorithm what its learners learnt; their arrays bear the learners' names."""
+    artifacts = learn_from_records(opened, library)
+    opened.experiment.algorithm.load_learnt(
+        {f"{name}/{key}": a for name, made in artifacts.items() for key, a in made.arrays.items()}
+    )
+    return {
+        "pool": library.label,
+        **{name: {"artifact": made.key, **made.cost} for name, made in artifacts.items()},
+    }
+
+
 def meta_train(opened: Opened) -> Artifact:
     """Train agents on the pool, or fetch those that were trained on the same before."""
     experiment, session = opened.experiment, opened.pool
     assert experiment.meta is not None
-    assert session is not None
-    meta = experiment.meta
-    parts = (experiment.algorithm, meta.pool, experiment.evaluator, experiment.space)
+    assert isinstance(session, MetaSession)
+    meta, pool = experiment.meta, experiment.meta.pool
+    assert isinstance(pool, MetaPool)
+    parts = (experiment.algorithm, pool, experiment.evaluator, experiment.space)
     files = {**opened.device.files, **session.files}
     if experiment.algorithm.reads_images:
-        files |= _image_files(session, meta.pool.epochs)
+        files |= _image_files(session, pool.epochs)
     inputs = {**meta.recipe, "code": code_hash(*(type(part) for part in parts))}
     if session.uses_target:
         files = {**opened.measuring.files, **files}
@@ -76,6 +102,7 @@ def _made(opened: Opened) -> Made:
     experiment = opened.experiment
     assert experiment.meta is not None
     pool, space = experiment.meta.pool, experiment.space
+    assert isinstance(pool, MetaPool)
     algorithm = copy.deepcopy(experiment.algorithm)
     cost_s, rows = 0.0, list[tuple[Any, ...]]()
     with stage("meta-training"):
@@ -99,8 +126,9 @@ def meta_epochs(opened: Opened, algorithm: Algorithm) -> Iterator[MetaEpoch]:
     """Play the meta epochs one by one, as they are asked for; ``algorithm`` learns from each."""
     experiment, session = opened.experiment, opened.pool
     assert experiment.meta is not None
-    assert session is not None
+    assert isinstance(session, MetaSession)
     pool, space = experiment.meta.pool, experiment.space
+    assert isinstance(pool, MetaPool)
     seeds = np.arange(pool.seed, pool.seed + pool.agents)
     budget = Budget(evaluations=pool.networks)
     devices: dict[str, Device] = {}  # by task: the tasks of a pool take turns

@@ -17,7 +17,7 @@ from nasrun.play import Outcome, Watch, play
 from nasrun.record.history import History, texts
 from nasrun.record.recorder import Part, Recorder
 from nasrun.record.rows import TrialRow, cells, policy_table
-from nasrun.spec import Archs, Clock, Floats, Ints, Phase, Scored, Streams
+from nasrun.spec import Archs, Clock, Floats, Ints, Phase, Scored, Streams, Task
 
 log = logging.getLogger("nasrun")
 MOSTLY = 0.5  # share of failed measurements from which a run says so
@@ -42,24 +42,25 @@ def search(
 def retrain(opened: Opened, outcome: Outcome, history: History) -> Iterator[TrialRow]:
     """Score what was found on every final task: by trial, then by task."""
     experiment = opened.experiment
-    scores = [opened.judge.score(outcome.archs, task) for task in experiment.final_tasks]
-    figures = [_final_figures(score) for score in scores]
-    names = texts(experiment.space, outcome.archs)
+    found = [_found(opened, outcome.archs, task) for task in experiment.final_tasks]
+    figures = [_final_figures(score) for _, score in found]
+    names = [texts(experiment.space, archs) for archs, _ in found]
+    latency_ms = [cells(opened.device.latency_ms(archs)) for archs, _ in found]
     simulated_s, wall_s = (cells(seconds) for seconds in _seconds(opened, outcome))
-    reward, latency_ms = cells(outcome.reward), cells(opened.device.latency_ms(outcome.archs))
+    reward = cells(outcome.reward)
     failed = outcome.failed.tolist()
     for trial, seed in enumerate(history.seeds.tolist()):
-        for task, score, figure in zip(experiment.final_tasks, scores, figures, strict=True):
+        for at, (task, figure) in enumerate(zip(experiment.final_tasks, figures, strict=True)):
             yield TrialRow(
                 space=experiment.space.name,
                 search_task=experiment.task.name,
                 task=task.name,
-                algorithm=experiment.algorithm.name,
+                algorithm=experiment.algorithm.label,
                 seed=seed,
-                arch=names[trial],
+                arch=names[at][trial],
                 reward=reward[trial],
                 metric=opened.judge.final_metric(task).name,
-                latency_ms=latency_ms[trial],
+                latency_ms=latency_ms[at][trial],
                 evaluations=int(outcome.evaluations[trial]),
                 simulated_s=simulated_s[trial],
                 wall_s=wall_s[trial],
@@ -68,8 +69,30 @@ def retrain(opened: Opened, outcome: Outcome, history: History) -> Iterator[Tria
                 **vars(opened.device.terms),
                 **vars(opened.protocol),
                 meta=opened.meta_label,
-                final=score.final,
+                final=found[at][1].final,
             )
+
+
+def _found(opened: Opened, archs: Archs, task: Task) -> tuple[Archs, Scored]:
+    """What the trials found, and its figures on a task; an oracle chooses by them (see below)."""
+    shortlist = opened.experiment.algorithm.shortlist()
+    if shortlist is None:
+        return archs, opened.judge.score(archs, task)
+    return _oracle(opened, shortlist, task)
+
+
+def _oracle(opened: Opened, shortlist: Archs, task: Task) -> tuple[Archs, Scored]:
+    """Of ``(T, k, L)`` architectures each trial's best by test score, which ``final`` says."""
+    trials, members = shortlist.shape[:2]
+    scored = opened.judge.score(shortlist.reshape(trials * members, -1), task)
+    metric = opened.judge.final_metric(task)
+    tested = metric.oriented(scored.test_score).reshape(trials, members)
+    best = np.argmax(np.where(np.isnan(tested), -np.inf, tested), axis=1)
+    rows = np.arange(trials) * members + best
+    names = ("val_score", "test_score", "params_m", "flops_m", "rank")
+    figures = {name: getattr(scored, name)[rows] for name in names}
+    final = f"{scored.final}; oracle: best test score of {members}"
+    return shortlist[np.arange(trials), best], Scored(**figures, final=final)
 
 
 def _final_figures(score: Scored) -> dict[str, list[Any]]:

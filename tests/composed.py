@@ -39,7 +39,9 @@ def shares_weights(path):
 
 # One-shot methods train a supernet, which a toy does not have.
 ONE_SHOT = [path.stem for path in FILES if shares_weights(path)]
-ALGORITHMS = [path.stem for path in FILES if path.stem not in ONE_SHOT]
+# Methods that look at a task's pictures with networks that were meta-trained on others.
+CONDITIONED = [path.stem for path in FILES if "features" in OmegaConf.load(path)]
+ALGORITHMS = [path.stem for path in FILES if path.stem not in [*ONE_SHOT, *CONDITIONED]]
 
 
 def composed(*overrides, hydra=False):

@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasrun.errors import DataError
 from nasrun.files import write_bytes, write_csv, write_json
 from nasrun.input_files import read_json_bytes, require_file
 from nasrun.locks import file_lock
 
+Array = NDArray[Any]
 FORMAT = "nasrun-agents-1"  # to be raised whenever the same inputs would give other arrays
 WEIGHTS = "agents.safetensors"
 # Packages whose change may make other agents.
@@ -133,40 +135,87 @@ def fetch(folder: Path, inputs: Mapping[str, Any], make: Callable[[], Made]) -> 
         ) from error
 
 
+def shipped(path: Path, inputs: Mapping[str, Any]) -> Artifact | None:
+    """What comes along with nasrun, if it was made from these very inputs; see ``ship``.
+
+    The code is no part of them: it may have changed since.
+    """
+    if not path.is_file():
+        return None
+    arrays, about = _loaded(path, f"install nasrun again, or delete {path} to train anew")
+    key = artifact_key(inputs)
+    if artifact_key(about["inputs"]) != key:
+        return None
+    return Artifact(key, {name: _widened(array) for name, array in arrays.items()}, about["cost"])
+
+
+def ship(artifact: Artifact, inputs: Mapping[str, Any], path: Path) -> None:
+    """Write an artifact for others: weights in half the bytes, and what they were made from."""
+    halved = {name: _halved(np.asarray(array)) for name, array in artifact.arrays.items()}
+    _save(path, halved, inputs, artifact.cost)
+
+
+def _halved(array: Array) -> Array:
+    return array.astype(np.float16) if array.dtype == np.float32 else array
+
+
+def _widened(array: Array) -> Array:
+    return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
 def _keep(place: Path, inputs: Mapping[str, Any], made: Made) -> None:
+    write_csv(place / "evaluations.csv", made.columns, made.rows)
+    arrays = {name: np.ascontiguousarray(array) for name, array in made.arrays.items()}
+    write_json(place / "timing.json", {"wall_s": round(made.wall_s, 3)})
+    write_json(place / "about.json", _about(arrays, inputs, made.cost))
+    _save(place / WEIGHTS, arrays, inputs, made.cost)
+
+
+def _about(
+    arrays: Mapping[str, Array], inputs: Mapping[str, Any], cost: Mapping[str, Any]
+) -> dict[str, Any]:
+    sums = {name: zlib.crc32(array.data) for name, array in arrays.items()}
+    about = {"format": FORMAT, "inputs": inputs, "cost": cost, "crc32": sums}
+    return json.loads(json.dumps(about, default=str))
+
+
+def _save(
+    path: Path, arrays: Mapping[str, Array], inputs: Mapping[str, Any], cost: Mapping[str, Any]
+) -> None:
+    """The arrays, and in their header what they were made from, that cost and their sums."""
     from safetensors.numpy import save
 
-    arrays = {name: np.ascontiguousarray(array) for name, array in made.arrays.items()}
-    about = {
-        "format": FORMAT,
-        "inputs": inputs,
-        "cost": made.cost,
-        "crc32": {name: zlib.crc32(array.data) for name, array in arrays.items()},
-    }
-    write_csv(place / "evaluations.csv", made.columns, made.rows)
-    write_json(place / "timing.json", {"wall_s": round(made.wall_s, 3)})
-    write_json(place / "about.json", json.loads(json.dumps(about, default=str)))
-    write_bytes(place / WEIGHTS, save(arrays, {"nasrun": json.dumps(about, default=str)}))
+    header = {"nasrun": json.dumps(_about(arrays, inputs, cost))}
+    write_bytes(path, save(dict(arrays), header))
 
 
 def _read(place: Path, key: str) -> Artifact:
+    path = place / WEIGHTS
+    arrays, about = _loaded(path, f"delete {place} to train anew")
+    if artifact_key(about["inputs"]) != key:
+        raise DataError(f"{path} belongs to another meta-training: delete {place} to train anew")
+    return Artifact(key, arrays, about["cost"])
+
+
+def _loaded(path: Path, cure: str) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Arrays and header of a file.
+
+    Raises:
+        DataError: damaged, of another format or none of ours.
+    """
     from safetensors import SafetensorError, safe_open
 
-    path = place / WEIGHTS
     require_file(path)
     try:
         handle: Any = safe_open(str(path), framework="numpy")
         header: Any = handle.metadata() or {}
-        about = read_json_bytes(header["nasrun"])
-        arrays: dict[str, Any] = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
-        found = artifact_key(about["inputs"])
+        about: dict[str, Any] = read_json_bytes(header["nasrun"])
+        arrays: dict[str, Array] = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
         whole = about["crc32"] == {name: zlib.crc32(array.data) for name, array in arrays.items()}
-        cost, kind = dict(about["cost"]), about["format"]
+        known = about["format"] == FORMAT and "inputs" in about and "cost" in about
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"{path}: not what meta-training leaves ({error}); delete {place} to train anew"
-        ) from None
-    if kind != FORMAT or found != key or not whole:
-        what = "is damaged" if whole is False else "belongs to another meta-training"
-        raise DataError(f"{path} {what}: delete {place} to train anew")
-    return Artifact(key, arrays, cost)
+        raise DataError(f"{path}: not what meta-training leaves ({error}); {cure}") from None
+    if not whole or not known:
+        what = "belongs to another meta-training" if whole else "is damaged"
+        raise DataError(f"{path} {what}: {cure}")
+    return arrays, about

@@ -11,7 +11,7 @@ from nasrun.spaces.base import CategoricalSpace
 from nasrun.spaces.dags import line_graph
 from nasrun.spaces.nb201_notation import EDGES, OPERATIONS, read_cell
 from nasrun.spaces.skeleton import conv, head, in_millions, residual
-from nasrun.spec import Archs, Dag, Edges, Floats, Scale, Streams, Supernet, Task
+from nasrun.spec import Archs, Dag, Edges, Floats, Ints, Scale, Streams, Supernet, Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -108,6 +108,10 @@ class NB201(CategoricalSpace):
         """
         targets, sources = np.array(EDGES).T
         return line_graph(sources, targets, 2 + archs, outputs=[3])
+
+    def of_vertices(self, operations: Ints) -> Archs:
+        """``(n, 6)`` the cells with ``operations (n, 8)``, of which the first and last are ends."""
+        return np.clip(operations[:, 1:-1] - 2, 0, len(OPERATIONS) - 1)
 
     def canonical(self, arch: Archs) -> str:
         """Key of ``arch (6,)`` that the strings of one cell share: 6,466 keys for 15,625 strings.

@@ -18,8 +18,17 @@ from nasrun.spec.evaluator import (
     Scored,
     Session,
 )
+from nasrun.spec.features import Features, Vectors
 from nasrun.spec.hardware import Device, Hardware, RewardTerms
-from nasrun.spec.meta import MetaPool, MetaSession
+from nasrun.spec.meta import (
+    Database,
+    Learner,
+    Learnt,
+    Library,
+    MetaPool,
+    MetaSession,
+    Records,
+)
 from nasrun.spec.metric import ACCURACY, Metric, metric_named, require_readable
 from nasrun.spec.network import Scale, Supernet
 from nasrun.spec.objective import Objective
@@ -35,13 +44,18 @@ __all__ = [
     "Clock",
     "CountableSpace",
     "Dag",
+    "Database",
     "Device",
     "Edges",
     "Evaluator",
+    "Features",
     "Floats",
     "Hardware",
     "Ints",
     "Judging",
+    "Learner",
+    "Learnt",
+    "Library",
     "Mask",
     "Measured",
     "Measuring",
@@ -54,6 +68,7 @@ __all__ = [
     "Policy",
     "Problem",
     "Protocol",
+    "Records",
     "Retrain",
     "RewardTerms",
     "Scale",
@@ -65,6 +80,7 @@ __all__ = [
     "Supernet",
     "Task",
     "TaskMaker",
+    "Vectors",
     "metric_named",
     "require_readable",
 ]

@@ -11,6 +11,7 @@ import numpy as np
 from nasrun.errors import UnsupportedError
 from nasrun.images import SearchImages
 from nasrun.spec.evaluator import Measured
+from nasrun.spec.meta import Learner
 from nasrun.spec.metric import Metric
 from nasrun.spec.space import Archs, Mask, SearchSpace
 from nasrun.spec.task import Task
@@ -139,6 +140,29 @@ class Algorithm(ABC):
         For the record alone: it must draw nothing from the search's streams and change nothing.
         """
         return None
+
+    def shortlist(self) -> Archs | None:
+        """``(T, k, L)`` among which the retrain stage takes the one that is best by *test* score.
+
+        An oracle's choice, for papers that report it, and every row says so. None: what is
+        recommended is scored.
+        """
+        return None
+
+    @property
+    def label(self) -> str:
+        """What a row calls the method: its name, with settings that no table may leave out."""
+        return self.name
+
+    @property
+    def own_costs(self) -> bool:
+        """Whether costs are the seconds that this machine took, whatever the evaluator's clock."""
+        return self.trains
+
+    @property
+    def learners(self) -> Mapping[str, Learner]:
+        """What is meta-trained from records (a ``Database``), by the field it stands in."""
+        return {}
 
     @property
     def startup_steps(self) -> int:

@@ -133,6 +133,14 @@ class SearchSpace(ABC):
         """``archs (n, L)`` as graphs: the one input of graph kernels and graph networks."""
         raise UnsupportedError(f"space={self.name} has no cells to take as graphs")
 
+    def of_vertices(self, operations: Ints) -> Archs:
+        """``(n, L)`` the architectures that have ``operations (n, V)`` on the vertices of ``dag``.
+
+        For methods that write graphs, in spaces where the operations decide. Where no architecture
+        has them, any: whoever asks compares its graph.
+        """
+        raise UnsupportedError(f"space={self.name} cannot take graphs for architectures")
+
     def build(self, arch: Archs, task: Task, scale: Scale) -> "nn.Module":
         """The network of ``arch (L,)`` for a task: ``(B, C, H, W)`` images to its output."""
         raise UnsupportedError(f"space={self.name} has no network: use evaluator=tabular")

@@ -13,16 +13,19 @@ PARTS = ("train", "val")
 
 @dataclass
 class ImagePack(ImageTask):
-    """Tiny-ImageNet's 200 classes, reduced to 16 or 32 pixels.
+    """Tiny-ImageNet's 200 classes, reduced to 16 or 32 pixels, or a part of another data set.
 
-    Not the ImageNet16-120 of NAS-Bench-201: other classes and pictures (crops of 64 pixels, reduced
-    once more), so that accuracies cannot be compared with that benchmark's.
+    Tiny-ImageNet is not the ImageNet16-120 of NAS-Bench-201: other classes and pictures (crops of
+    64 pixels, reduced once more), so that accuracies cannot be compared with that benchmark's. Nor
+    can those of a part with those of the whole.
 
     Raises:
         ConfigError: see ImageTask.
     """
 
     pack: str = "in16"
+    title: str = "Tiny-ImageNet"
+    test_part: str = "val"
 
     def paths(self) -> dict[str, Path]:
         """The packs.
@@ -33,12 +36,17 @@ class ImagePack(ImageTask):
         path = self.places.require(
             [f"{self.pack}_train_0.zip"], f"the packs {self.pack}_*.zip", None
         )
-        return by_name(pack_files(path.parent, self.pack, PARTS))
+        return by_name(pack_files(path.parent, self.pack, self._parts))
 
     def read(self) -> Published:
-        """The training and validation pictures of Tiny-ImageNet.
+        """The training pictures and those that the packs have for tests.
 
         Raises:
             DataError: a pack that is missing or damaged.
         """
-        return read_pack_parts(self.places, list(self.paths().values()), PARTS, "Tiny-ImageNet")
+        paths = list(self.paths().values())
+        return read_pack_parts(self.places, paths, self._parts, self.title)
+
+    @property
+    def _parts(self) -> tuple[str, str]:
+        return ("train", self.test_part)

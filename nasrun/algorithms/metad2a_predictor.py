@@ -1,0 +1,182 @@
+"""MetaD2A's predictor: how well an architecture will do on a data set, without training it."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nasrun.algorithms.metad2a_graphs import Graphs, graphs_of
+from nasrun.algorithms.metad2a_learning import (
+    SIZES,
+    Descent,
+    Sets,
+    load,
+    require_whole_heads,
+    seeded,
+    weights,
+)
+from nasrun.nets.graph_networks import GraphEncoder
+from nasrun.nets.set_encoders import SetEncoding, set_encoder
+from nasrun.progress import tell
+from nasrun.ranges import require_at_least, require_not_negative, require_positive
+from nasrun.spec import Archs, Floats, Ints, Learner, Learnt, Records, SearchSpace
+
+COLUMNS = ("epoch", "loss", "held_out_r")
+HEAD = 512  # units before the prediction; [MC] predictor/predictor_model.py
+
+
+class PredictorNetwork(nn.Module):
+    """Codes of a graph and of a data set, side by side, to a standardised score.
+
+    As in the authors' code, the head has tanh where the paper has ReLU, and its own set encoder.
+
+    Args:
+        features: of a picture.
+        graphs: what is read.
+        encoding: of data sets.
+        hidden: width of a vertex's state.
+        width: of either code.
+    """
+
+    def __init__(
+        self, features: int, graphs: Graphs, encoding: SetEncoding, hidden: int, width: int
+    ) -> None:
+        super().__init__()
+        self.set = set_encoder(encoding, features, width)
+        self.graph = GraphEncoder(graphs.types, graphs.vertices, hidden, width)
+        self.head = nn.Sequential(nn.Linear(2 * width, HEAD), nn.Tanh(), nn.Linear(HEAD, 1))
+
+    def forward(self, graph: Tensor, dataset: Tensor) -> Tensor:
+        """``(B,)`` scores of the codes ``graph (B, width)`` and ``dataset (B, width)``."""
+        return self.head(torch.cat([graph, dataset], -1)).squeeze(-1)
+
+
+@dataclass
+class Predictor(Learner):
+    """Learns the score of an architecture on a data set from records of both.
+
+    Lee et al. (ICLR 2021), section 3.1.2 and Appendix B: the squared error, and of all epochs the
+    one with the best correlation (Pearson) on what is held out.
+
+    Departures: the target is the standardised score, which the authors' code divides by 100
+    besides; records that were judged in another way are standardised apart from the others; one
+    cycle of a higher learning rate over fewer epochs, and a narrower graph encoder (the authors:
+    ``hidden`` 512, 1e-4, divided by 10 on plateaus, 400 epochs in batches of 32), so that a CPU
+    needs minutes.
+
+    Raises:
+        ConfigError: a field out of its range.
+    """
+
+    encoding: SetEncoding = SetEncoding.hierarchical
+    hidden: int = 64
+    width: int = 56
+    pictures: int = 20
+    epochs: int = 15
+    batch: int = 256
+    rate: float = 2e-3
+    decay: float = 1e-2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        counts = ("hidden", "width", "pictures", "epochs", "batch")
+        require_at_least(self, "algorithm.predictor", 1, *counts)
+        require_whole_heads("algorithm.predictor.width", self.width)
+        require_positive(self, "algorithm.predictor", "rate")
+        require_not_negative(self, "algorithm.predictor", "decay", "seed")
+
+    def network(self, features: int, graphs: Graphs) -> PredictorNetwork:
+        """A new network."""
+        return PredictorNetwork(features, graphs, self.encoding, self.hidden, self.width)
+
+    def learn(self, records: Records, space: SearchSpace) -> Learnt:
+        """Train on all records that are not held out."""
+        graphs, sets = graphs_of(space), Sets(records, self.pictures)
+        learnt_from = np.flatnonzero(~records.held_out)
+        adjacency, types = graphs.tensors(records.archs)
+        score = torch.from_numpy(records.score).float()
+        width = records.features.shape[2]
+        rows: list[tuple[Any, ...]] = []
+        best, best_r = None, -np.inf
+        with seeded(self.seed) as draws:
+            network = self.network(width, graphs)
+            steps = self.epochs * len(list(sets.batches(learnt_from, self.batch, draws)))
+            descent = Descent(network, self.rate, self.decay, steps)
+            for epoch in range(1, self.epochs + 1):
+                total, network = 0.0, network.train()
+                for batch in sets.batches(learnt_from, self.batch, draws):
+                    codes = network.graph(adjacency[batch], types[batch])
+                    predicted = network(codes, network.set(*sets.of(batch, draws)))
+                    loss = squared_error(predicted, score[batch])
+                    descent.step(loss)
+                    total += len(batch) * float(loss.detach())
+                r = self._correlation(network, records, sets, (adjacency, types), draws)
+                rows.append((epoch, round(total / len(learnt_from), 6), None if np.isnan(r) else r))
+                tell(epoch / self.epochs, partial(_words, rows[-1]))
+                if best is None or np.isnan(r) or r > best_r:
+                    best, best_r = copy.deepcopy(network.state_dict()), r
+            network.load_state_dict(best or {})
+        sizes = (width, graphs.types, graphs.vertices, records.features.shape[1])
+        return Learnt(weights(network, sizes), COLUMNS, rows)
+
+    @torch.no_grad()
+    def _correlation(
+        self,
+        network: PredictorNetwork,
+        records: Records,
+        sets: Sets,
+        graphs: tuple[Tensor, Tensor],
+        draws: torch.Generator,
+    ) -> float:
+        """Pearson's r of predictions and scores of what is held out; NaN where that is too few."""
+        rows = np.flatnonzero(records.held_out)
+        if len(rows) < 2:
+            return np.nan
+        network.eval()
+        order: list[Ints] = []
+        predicted: list[Tensor] = []
+        for batch in sets.batches(rows, self.batch, draws):
+            codes = network.graph(*(part[batch] for part in graphs))
+            predicted.append(network(codes, network.set(*sets.of(batch, draws))))
+            order.append(batch)
+        scores = records.score[np.concatenate(order)]
+        return round(float(np.corrcoef(torch.cat(predicted).numpy(), scores)[0, 1]), 6)
+
+
+def _words(row: Sequence[Any]) -> str:
+    """An epoch in words."""
+    return f"epoch {row[0]}, loss {row[1]:.3f}"
+
+
+def squared_error(predicted: Tensor, score: Tensor) -> Tensor:
+    """``()`` mean of the squared differences of ``(B,)`` predictions and scores."""
+    return ((predicted - score) ** 2).mean()
+
+
+class Ranker:
+    """A trained predictor.
+
+    Args:
+        recipe: its settings.
+        space: whose architectures it judges.
+        arrays: what it learnt.
+    """
+
+    def __init__(self, recipe: Predictor, space: SearchSpace, arrays: Mapping[str, Any]) -> None:
+        self._graphs = graphs_of(space)
+        with seeded(recipe.seed):  # its first weights are drawn, and replaced
+            self._network = recipe.network(int(arrays[SIZES][0]), self._graphs).eval()
+        load(self._network, arrays)
+
+    @torch.no_grad()
+    def score(self, archs: Archs, features: Tensor, classes: Tensor) -> Floats:
+        """``(n,)`` standardised scores of ``archs (n, L)``, means over ``B`` data sets."""
+        codes = self._network.graph(*self._graphs.tensors(archs))
+        datasets = self._network.set(features, classes)
+        scores = [self._network(codes, own.expand(len(codes), -1)) for own in datasets]
+        return torch.stack(scores).double().mean(0).numpy()
