@@ -97,9 +97,11 @@ def _job(folder: Path) -> Job:
 
 
 def evaluations_mb(jobs: Sequence[Job]) -> float:
-    """Size of the jobs' measurements in megabytes; 0 where none were kept."""
+    """Size of the jobs' measurements in megabytes; 0 where a job has kept none."""
     files = [job.folder / "evaluations.csv" for job in jobs]
-    return sum(file.stat().st_size for file in files if file.exists()) / 1e6
+    if not all(file.exists() for file in files):
+        return 0.0
+    return sum(file.stat().st_size for file in files) / 1e6
 
 
 def _meta_cost(meta: Mapping[str, Any] | None) -> MetaCost | None:
