@@ -88,7 +88,7 @@ def _oracle(opened: Opened, shortlist: Archs, task: Task) -> tuple[Archs, Scored
     metric = opened.judge.final_metric(task)
     tested = metric.oriented(scored.test_score).reshape(trials, members)
     best = np.argmax(np.where(np.isnan(tested), -np.inf, tested), axis=1)
-    rows = np.arange(trials) * members + best
+    rows = np.array(members * np.arange(trials) + best, np.int64)
     names = ("val_score", "test_score", "params_m", "flops_m", "rank")
     figures = {name: getattr(scored, name)[rows] for name in names}
     final = f"{scored.final}; oracle: best test score of {members}"

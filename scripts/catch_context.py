@@ -30,7 +30,7 @@ from nasrun.experiment import Experiment, Opened
 from nasrun.files import write_bytes, write_csv
 from nasrun.meta_training import meta_epochs
 from nasrun.report.style import STYLE, legend_below, line_style, pictures
-from nasrun.spec import Archs, Floats, Measuring, SearchSpace
+from nasrun.spec import Archs, Floats, Measuring, MetaPool, MetaSession, SearchSpace
 from nasrun.streams import Streams
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ def observe(experiment: Experiment) -> Target:
     """Meta-train the agents of an experiment, and let them read the probe after every epoch."""
     assert experiment.meta is not None
     assert isinstance(experiment.algorithm, CATCH)
+    assert isinstance(experiment.meta.pool, MetaPool)
     opened, agents = experiment.opened(), experiment.meta.pool.agents
     algorithm = copy.deepcopy(experiment.algorithm)
     probe = make_probe(opened, agents)
@@ -133,7 +134,8 @@ def make_probe(opened: Opened, agents: int) -> Probe:
     """Random architectures and their rewards on the target and on the tasks of the pool."""
     experiment, pool = opened.experiment, opened.pool
     assert experiment.meta is not None
-    assert pool is not None
+    assert isinstance(experiment.meta.pool, MetaPool)
+    assert isinstance(pool, MetaSession)
     streams = Streams(range(agents * HISTORIES), "probe")
     archs = np.stack([experiment.space.sample(streams) for _ in range(LENGTH + ASKED)], axis=1)
     sessions: dict[str, Measuring] = {experiment.task.name: opened.measuring}

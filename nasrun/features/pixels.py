@@ -6,7 +6,7 @@ import numpy as np
 
 from nasrun.images import Pixels
 from nasrun.ranges import require_at_least
-from nasrun.spec import Features, Vectors
+from nasrun.spec import Features, Floats, Vectors
 
 GREY = 127.5  # the middle of 0 to 255
 
@@ -37,7 +37,7 @@ class PixelFeatures(Features):
         return unit(small.expand(-1, 3, -1, -1).flatten(1).numpy())
 
 
-def unit(vectors: Vectors) -> Vectors:
+def unit(vectors: Vectors | Floats) -> Vectors:
     """``(n, d)`` vectors of length 1 in the same directions; zeros stay zeros."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return (vectors / np.where(length > 0, length, 1.0)).astype(np.float32)

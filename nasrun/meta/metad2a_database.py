@@ -176,7 +176,9 @@ class OwnTrainings(Library):
         last = self._last_epochs()
         tasks = list(dict.fromkeys(row.task for row in last))
         dataset = np.array([tasks.index(row.task) for row in last], np.int64)
-        score = np.array([metric_named(row.metric).oriented(row.val_score) for row in last])
+        raw = np.array([row.val_score for row in last])
+        higher = np.array([metric_named(row.metric).higher_is_better for row in last], np.bool_)
+        score = np.where(higher, raw, -raw)
         records = Records(
             archs=np.array([self._space.parse(row.arch) for row in last], np.int64),
             score=standardised(score, dataset),

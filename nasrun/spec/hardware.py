@@ -32,7 +32,11 @@ class Device(ABC):
 
     objectives: tuple[str, ...] = ("score",)  # what a multi-objective search optimises, in order
     reference_ms: float = np.nan  # latency from which a hypervolume is measured
-    terms: RewardTerms = RewardTerms()
+
+    @property
+    def terms(self) -> RewardTerms:
+        """How the latency weighs in the reward, for the rows."""
+        return RewardTerms()
 
     @abstractmethod
     def latency_ms(self, archs: Archs) -> Floats:

@@ -85,7 +85,8 @@ def _leaderboard_rows(trials: int) -> Iterator[TrialRow]:
                     seed=seed, arch=f"arch {seed}", reward=validation, metric="accuracy_pct",
                     val_score=validation, test_score=test, latency_ms=None, params_m=None,
                     flops_m=None, evaluations=50, simulated_s=3600.0, wall_s=None, rank=1 + seed,
-                    failed=0, final="final", **words,
+                    failed=0, final="final", device="none", target_ms=None, exponent=None,
+                    exponent_above=None, limit_ms=None, **words,
                 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from nasrun.experiment import Opened
 from nasrun.meta_training import adapt, meta_epochs
 from nasrun.pipeline import search
+from nasrun.spec import MetaPool
 from speed.stopwatch import Line, Size, experiment, median_s, seconds_of, spawn
 
 SINGLES = 5  # searches of one trial that stand for all of them
@@ -108,6 +109,7 @@ def catch_meta(size: Size) -> Iterator[Line]:
     made = experiment(["algorithm=catch", "task=cifar100"])
     assert made.meta is not None
     opened, pool = made.opened(), made.meta.pool
+    assert isinstance(pool, MetaPool)
     seconds = seconds_of(lambda: list(meta_epochs(opened, copy.deepcopy(made.algorithm))))
     what = f"catch, meta-training {pool.epochs} x {pool.networks} of {pool.agents} agents"
     yield Line(what, seconds, "s", 15.0)
