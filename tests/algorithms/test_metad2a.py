@@ -23,9 +23,9 @@ class Contrary(ToyEvaluator):
         return Scored(**{**vars(scored), "test_score": -scored.val_score})
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("metad2a")
+@pytest.fixture
+def folder(conditioned_folder):
+    return conditioned_folder
 
 
 def opened(folder, *more, evaluator=None):

@@ -112,7 +112,7 @@ def test_published_records_are_of_one_space_and_need_rows_of_classes():
 
 
 def test_published_files_that_are_missing_or_others_are_refused(tmp_path):
-    with pytest.raises(DataError, match=r"meta_train_task_lst\\.pt is not there: put MetaD2A's"):
+    with pytest.raises(DataError, match=r"meta_train_task_lst\.pt is not there: put MetaD2A's"):
         opened(pool(data_dir=str(tmp_path))).records()
     (tmp_path / "metad2a").mkdir()
     for name in FILES:
