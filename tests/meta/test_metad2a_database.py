@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -101,6 +102,16 @@ def test_other_meta_training_is_refused(tmp_path):
         check(composed("algorithm=catch", "meta=metad2a_database"), [CONF / "task"])
     with pytest.raises(ConfigError, match="cannot be meta-trained: use meta=none"):
         check(composed("algorithm=rea", "meta=metad2a_database"), [CONF / "task"])
+
+
+def test_records_opened_for_another_target_leave_the_first_as_they_were():
+    made = pool()
+    recipe = copy.deepcopy(vars(made))
+    first = opened(made)
+    before = first.label, dict(first.files), first.shipped
+    opened(made, target="cifar100")
+    assert (first.label, dict(first.files), first.shipped) == before
+    assert {**vars(made), "features": None} == {**recipe, "features": None}
 
 
 def test_published_records_are_of_one_space_and_need_rows_of_classes():
