@@ -206,8 +206,8 @@ class OwnTrainings(Library):
         metrics = sorted({row.metric for row in last})
         if len(metrics) > 1:
             raise DataError(
-                f"{self._path}: expected scores of one metric, found {', '.join(metrics)}: keep them "
-                "in files of their own"
+                f"{self._path}: expected scores of one metric, found {', '.join(metrics)}: give "
+                "each a file of its own"
             )
         if not last:
             raise DataError(
