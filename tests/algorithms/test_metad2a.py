@@ -6,11 +6,13 @@ from conditioned import SPACE, experiment
 from toys import ToyEvaluator
 
 from nasrun.algorithms.metad2a import Candidates, MetaD2A, Pick, Ranking
+from nasrun.console import show_run
 from nasrun.errors import ConfigError, DataError
 from nasrun.features.pixels import PixelFeatures
 from nasrun.images import of_each_class
 from nasrun.meta_training import adapt
-from nasrun.pipeline import retrain, search
+from nasrun.pipeline import retrain, run, search
+from nasrun.record.recorder import Recorder
 from nasrun.spec import Scored
 from nasrun.streams import Streams
 
@@ -142,3 +144,12 @@ def test_pictures_are_drawn_of_each_class():
     assert rows_of.shape == (2, 2)
     assert (labels[rows_of] == [[0, 0], [1, 1]]).all()
     assert len(set(rows_of.ravel().tolist())) == 4
+
+
+def test_a_run_is_shown_without_hours_of_agents(folder, tmp_path, capsys):
+    with Recorder(tmp_path / "run", "key") as recorder:
+        run(opened(folder), recorder, dict)
+    show_run(tmp_path / "run")
+    shown = capsys.readouterr().out
+    assert "metad2a[pick=predictor]" in shown
+    assert "hours an agent" not in shown
