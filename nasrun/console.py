@@ -90,7 +90,7 @@ def _costs(folder: Path) -> list[tuple[str, str]]:
     """What a run took, as rows of its table: what was meta-trained for it, and this machine."""
     meta = read_json(folder / "provenance.json").get("meta")
     wall = ("wall seconds of the run", f"{read_status(folder)['wall_s']:.1f}")
-    if not meta or meta["cost_s"] is None:
+    if not meta or meta.get("cost_s") is None:  # learnt from records: nobody searched
         return [wall]
     hours, kind = meta["cost_s"] / meta["agents"] / HOUR_S, meta["clock"]
     return [(f"meta-training before, {kind} hours an agent", f"{hours:.1f}"), wall]

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +87,13 @@ def _oracle(opened: Opened, shortlist: Archs, task: Task) -> tuple[Archs, Scored
     scored = opened.judge.score(shortlist.reshape(trials * members, -1), task)
     metric = opened.judge.final_metric(task)
     tested = metric.oriented(scored.test_score).reshape(trials, members)
+<<<<<<< HEAD
     best = np.argmax(np.where(np.isnan(tested), -np.inf, tested), axis=1)
     rows = np.array(members * np.arange(trials) + best, np.int64)
+=======
+    best: Ints = np.where(np.isnan(tested), -np.inf, tested).argmax(axis=1)
+    rows: Ints = members * np.arange(trials, dtype=np.int64) + best
+>>>>>>> d2a
     names = ("val_score", "test_score", "params_m", "flops_m", "rank")
     figures = {name: getattr(scored, name)[rows] for name in names}
     final = f"{scored.final}; oracle: best test score of {members}"
@@ -101,14 +106,15 @@ def _final_figures(score: Scored) -> dict[str, list[Any]]:
     return {**figures, "rank": [None if np.isnan(rank) else int(rank) for rank in score.rank]}
 
 
-def export(opened: Opened, archs: Archs, seeds: Ints, folder: Path) -> None:
+def export(opened: Opened, trials: Sequence[TrialRow], folder: Path) -> None:
     """Write the finally trained networks, those of a final task in a folder of its own."""
     formats = list(opened.experiment.export)
     if not formats:
         return
-    for task in opened.experiment.final_tasks:
-        for seed, arch in zip(seeds.tolist(), archs, strict=True):
-            opened.judge.export(arch, task, folder / task.name / f"seed-{seed}", formats)
+    tasks = {task.name: task for task in opened.experiment.final_tasks}
+    for row in trials:
+        arch, stem = opened.experiment.space.parse(row.arch), folder / row.task / f"seed-{row.seed}"
+        opened.judge.export(arch, tasks[row.task], stem, formats)
 
 
 def _seconds(opened: Opened, outcome: Outcome) -> tuple[Floats, Floats]:
@@ -149,7 +155,7 @@ def run(
         tally.add_latencies(opened.device.latency_ms(outcome.archs), opened.device.terms.limit_ms)
         trials = list(retrain(opened, outcome, history))
         front = list(pareto_rows(opened, outcome, history))
-        export(opened, outcome.archs, seeds, recorder.folder / "networks")
+        export(opened, trials, recorder.folder / "networks")
         measured = history.columns(experiment.space, opened.metric, opened.protocol)
         policy = outcome.policy and policy_table(outcome.policy, seeds)
         recorder.keep(Part(int(seeds.min()), trials, measured, front, policy))

@@ -137,7 +137,7 @@ def side_by_side(traces) -> Trace:
     arrays = {
         name: np.concatenate([each[name] for each in outcomes])
         for name in outcomes[0]
-        if name != "fronts"
+        if name not in ("fronts", "policy")
     }
     every = None if fronts[0] is None else [front for own in fronts for front in own]
     names = ("archs", "epochs", "reward", "counted")

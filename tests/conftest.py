@@ -38,3 +38,9 @@ def data_dir() -> Path:
 def cache_dir(tmp_path_factory) -> Path:
     """One cache of parsed tables for the whole session, away from the user's own."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def conditioned_folder(tmp_path_factory) -> Path:
+    """Where ``conditioned.experiment`` keeps what it meta-trained, once for the whole session."""
+    return tmp_path_factory.mktemp("conditioned")

@@ -61,7 +61,8 @@ class EfficientNetLite0(Features):
                 x = interpolate(x, (self.px, self.px), mode="bicubic", antialias=True)
                 maps = network.extract_features((x.clamp(0, 255) - MEAN) / SPREAD)
                 parts.append(maps.mean((2, 3)).numpy())
-        return unit((np.concatenate(parts) - mean) @ _directions()[:, : self.width])
+        centred: Vectors = np.concatenate(parts) - mean
+        return unit(centred @ _directions()[:, : self.width])
 
     def class_rows(self) -> Vectors:
         """``(1000, width)`` unit vectors: the classifier's rows less their mean."""

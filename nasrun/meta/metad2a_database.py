@@ -176,9 +176,13 @@ class OwnTrainings(Library):
         last = self._last_epochs()
         tasks = list(dict.fromkeys(row.task for row in last))
         dataset = np.array([tasks.index(row.task) for row in last], np.int64)
+<<<<<<< HEAD
         raw = np.array([row.val_score for row in last])
         higher = np.array([metric_named(row.metric).higher_is_better for row in last], np.bool_)
         score = np.where(higher, raw, -raw)
+=======
+        score = metric_named(last[0].metric).oriented(np.array([row.val_score for row in last]))
+>>>>>>> d2a
         records = Records(
             archs=np.array([self._space.parse(row.arch) for row in last], np.int64),
             score=standardised(score, dataset),
@@ -205,6 +209,12 @@ class OwnTrainings(Library):
             and row.task.startswith(f"{source}[")
             and not np.isnan(row.val_score)
         ]
+        metrics = sorted({row.metric for row in last})
+        if len(metrics) > 1:
+            raise DataError(
+                f"{self._path}: expected scores of one metric, found {', '.join(metrics)}: give "
+                "each a file of its own"
+            )
         if not last:
             raise DataError(
                 f"{self._path}: expected finished trainings of space={self._space.name} on subsets "

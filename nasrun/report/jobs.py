@@ -105,7 +105,7 @@ def evaluations_mb(jobs: Sequence[Job]) -> float:
 
 
 def _meta_cost(meta: Mapping[str, Any] | None) -> MetaCost | None:
-    if not meta:
+    if not meta or "agents" not in meta:  # learnt from records: nobody searched
         return None
     cost_s = np.nan if meta["cost_s"] is None else meta["cost_s"]
     return MetaCost(meta["agents"], float(cost_s) / meta["agents"] / HOUR_S)

@@ -8,8 +8,6 @@ from nasrun.tasks.image_packs import pack_files, read_pack_parts
 from nasrun.tasks.parts import Published
 from nasrun.tasks.places import by_name
 
-PARTS = ("train", "val")
-
 
 @dataclass
 class ImagePack(ImageTask):

@@ -96,7 +96,7 @@ def test_the_rate_rises_and_falls():
 
 @pytest.fixture(scope="module")
 def generator():
-    recipe = Generator(hidden=12, width=8, epochs=60, rate=2e-2, batch=2)
+    recipe = Generator(hidden=12, width=8, epochs=45, rate=2e-2, batch=2)
     return recipe, recipe.learn(records(), SPACE)
 
 

@@ -23,10 +23,9 @@ SEEDS = range(100, 103)
 MEASURED = "algorithm.pick=validation"
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """With what was meta-trained, so that every test but the first finds it there."""
-    return tmp_path_factory.mktemp("conditioned")
+@pytest.fixture
+def folder(conditioned_folder):
+    return conditioned_folder
 
 
 def adapted(name, folder, *more):
@@ -77,13 +76,14 @@ def test_another_seed_gives_another_search(name, folder):
     assert len({arch.tobytes() for arch in archs}) > 4
 
 
-def test_global_random_state_is_left_alone(name, tmp_path):
+def test_global_random_state_is_left_alone(name, folder, tmp_path):
     def states():
         legacy = np.random.get_state()  # noqa: NPY002 (what must not change)
         return random.getstate(), legacy[1].tolist(), legacy[2:], torch.get_rng_state().tolist()
 
     before = states()
-    played(name, tmp_path, seeds=range(1))
+    adapted(name, tmp_path, "algorithm.generator.epochs=1", "algorithm.predictor.epochs=1")
+    played(name, folder, seeds=range(1))
     assert states() == before
 
 

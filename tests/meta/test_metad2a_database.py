@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -103,6 +104,16 @@ def test_other_meta_training_is_refused(tmp_path):
         check(composed("algorithm=rea", "meta=metad2a_database"), [CONF / "task"])
 
 
+def test_records_opened_for_another_target_leave_the_first_as_they_were():
+    made = pool()
+    recipe = copy.deepcopy(vars(made))
+    first = opened(made)
+    before = first.label, dict(first.files), first.shipped
+    opened(made, target="cifar100")
+    assert (first.label, dict(first.files), first.shipped) == before
+    assert {**vars(made), "features": None} == {**recipe, "features": None}
+
+
 def test_published_records_are_of_one_space_and_need_rows_of_classes():
     with pytest.raises(UnsupportedError, match="are of space=nb201, not of toy"):
         opened(pool(), ToySpace())
@@ -112,7 +123,7 @@ def test_published_records_are_of_one_space_and_need_rows_of_classes():
 
 
 def test_published_files_that_are_missing_or_others_are_refused(tmp_path):
-    with pytest.raises(DataError, match=r"meta_train_task_lst\\.pt is not there: put MetaD2A's"):
+    with pytest.raises(DataError, match=r"meta_train_task_lst\.pt is not there: put MetaD2A's"):
         opened(pool(data_dir=str(tmp_path))).records()
     (tmp_path / "metad2a").mkdir()
     for name in FILES:

@@ -38,6 +38,12 @@ def test_an_unknown_cost_is_not_a_cost_of_zero(tmp_path):
     assert np.isnan(cost.agent_h)
 
 
+def test_what_was_learnt_from_records_took_no_agents_hours(tmp_path):
+    learnt = {"pool": "metad2a_database(...)", "predictor": {"artifact": "0f", "records": 4630}}
+    job(tmp_path / "a", "metad2a", [[1.0]], meta=learnt)
+    assert not meta_costs(find_jobs(tmp_path))
+
+
 def test_histories_hold_the_best_so_far_and_the_hours(tmp_path):
     job(tmp_path / "a", "rea", [[3.0, 1.0, 4.0], [2.0]])
     job(tmp_path / "b", "rea", [[5.0, ""]], first_seed=2)
