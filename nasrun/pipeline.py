@@ -87,13 +87,8 @@ def _oracle(opened: Opened, shortlist: Archs, task: Task) -> tuple[Archs, Scored
     scored = opened.judge.score(shortlist.reshape(trials * members, -1), task)
     metric = opened.judge.final_metric(task)
     tested = metric.oriented(scored.test_score).reshape(trials, members)
-<<<<<<< HEAD
-    best = np.argmax(np.where(np.isnan(tested), -np.inf, tested), axis=1)
-    rows = np.array(members * np.arange(trials) + best, np.int64)
-=======
     best: Ints = np.where(np.isnan(tested), -np.inf, tested).argmax(axis=1)
     rows: Ints = members * np.arange(trials, dtype=np.int64) + best
->>>>>>> d2a
     names = ("val_score", "test_score", "params_m", "flops_m", "rank")
     figures = {name: getattr(scored, name)[rows] for name in names}
     final = f"{scored.final}; oracle: best test score of {members}"

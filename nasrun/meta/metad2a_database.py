@@ -176,13 +176,7 @@ class OwnTrainings(Library):
         last = self._last_epochs()
         tasks = list(dict.fromkeys(row.task for row in last))
         dataset = np.array([tasks.index(row.task) for row in last], np.int64)
-<<<<<<< HEAD
-        raw = np.array([row.val_score for row in last])
-        higher = np.array([metric_named(row.metric).higher_is_better for row in last], np.bool_)
-        score = np.where(higher, raw, -raw)
-=======
         score = metric_named(last[0].metric).oriented(np.array([row.val_score for row in last]))
->>>>>>> d2a
         records = Records(
             archs=np.array([self._space.parse(row.arch) for row in last], np.int64),
             score=standardised(score, dataset),
