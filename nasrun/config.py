@@ -18,6 +18,7 @@ from nasrun.errors import ConfigError
 from nasrun.experiment import Experiment, MetaTraining
 from nasrun.keys import among
 from nasrun.names import require_folder, require_name
+from nasrun.record.evaluations import Kept, Record
 from nasrun.spec import (
     Algorithm,
     Database,
@@ -164,6 +165,7 @@ def _checked(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
         cohort=_positive(config, "cohort"),
         meta=_meta(config, algorithm),
         export=retrain.export,
+        kept_evaluations=build(config.record, Record, "record").evaluations,
         scorer=None if config.scorer is None else build(config.scorer, Evaluator, "scorer"),
     )
 
@@ -236,7 +238,9 @@ def identity(config: DictConfig, files: Mapping[str, str]) -> dict[str, Any]:
         "space", "task", "algorithm", "evaluator", "hardware", "meta", "budget", "retrain", "scorer"
     )  # fmt: skip
     own = {"rows": ROWS, "seed": config.seed, "trials": config.trials, "data": dict(files)}
-    return {**_groups(config, groups), **own}
+    left_out = config.record.evaluations
+    kept = {} if left_out == Kept.csv.value else {"evaluations": str(left_out)}
+    return {**_groups(config, groups), **own, **kept}
 
 
 def _groups(config: DictConfig, names: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nasrun.budget import Budget
+from nasrun.record.evaluations import Kept
 from nasrun.record.rows import PROTOCOL
 from nasrun.spec import (
     Algorithm,
@@ -64,6 +65,7 @@ class Experiment:
     cohort: int  # trials advanced together: more memory, less time a trial
     meta: MetaTraining | None = None
     scorer: Evaluator | None = None  # gives the final figures; None: the search's own evaluator
+    kept_evaluations: Kept = Kept.csv
     export: Sequence[str] = ()  # file formats in which the finally trained networks are kept
 
     def opened(self) -> "Opened":

@@ -1,15 +1,17 @@
 """Files that are whole or not there at all."""
 
 import csv
+import gzip
 import json
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 from nasrun.drafts import draft_of, remove_abandoned
 from nasrun.errors import ConfigError, DataError
@@ -102,9 +104,13 @@ def cache_folder() -> Path:
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write rows below a header line."""
     with atomic(path) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        csv_lines(stream, [columns])
+        csv_lines(stream, rows)
+
+
+def csv_lines(stream: TextIOWrapper, rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows as lines."""
+    csv.writer(stream, lineterminator="\n").writerows(rows)
 
 
 def read_csv(path: Path, columns: Sequence[str] | None = None) -> list[dict[str, str]]:
@@ -120,7 +126,7 @@ def csv_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[
     """The same one by one, for files whose rows together would fill the memory."""
     require_file(path)
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
+        with _text(path) as stream:
             reader = csv.DictReader(stream)
             if columns is not None:
                 _require_columns(path, reader.fieldnames or (), columns)
@@ -130,8 +136,13 @@ def csv_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[
                         f"{path}, line {number}: not as many cells as the header has columns"
                     )
                 yield row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
+
+
+def _text(path: Path) -> TextIO:
+    opens = gzip.open if path.suffix == ".gz" else open
+    return cast("TextIO", opens(path, "rt", encoding="utf-8", newline=""))
 
 
 def _require_columns(path: Path, found: Sequence[str], columns: Sequence[str]) -> None:

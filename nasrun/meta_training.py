@@ -104,10 +104,11 @@ def _made(opened: Opened) -> Made:
     pool, space = experiment.meta.pool, experiment.space
     assert isinstance(pool, MetaPool)
     algorithm = copy.deepcopy(experiment.algorithm)
-    cost_s, rows = 0.0, list[tuple[Any, ...]]()
+    cost_s, evaluations, rows = 0.0, 0, list[tuple[Any, ...]]()
     with stage("meta-training"):
         for played in meta_epochs(opened, algorithm):
             cost_s += float(played.outcome.clock_s.sum())
+            evaluations += int(played.outcome.evaluations.sum())
             measuring = played.measuring
             columns = played.history.columns(space, measuring.metric, measuring.protocol)
             lines = by_column(columns, EVALUATION_COLUMNS)
@@ -115,7 +116,7 @@ def _made(opened: Opened) -> Made:
         algorithm.end_meta_training()
     cost = {
         "agents": pool.agents,
-        "evaluations": pool.agents * pool.epochs * pool.networks,
+        "evaluations": evaluations,
         "cost_s": None if np.isnan(cost_s) else round(cost_s, 3),
         "clock": experiment.clock.value,
     }

@@ -14,9 +14,10 @@ from nasrun.files import read_csv
 from nasrun.fronts import pareto_rows
 from nasrun.meta_training import adapt
 from nasrun.play import Outcome, Watch, play
+from nasrun.record.evaluations import Kept
 from nasrun.record.history import History, texts
 from nasrun.record.recorder import Part, Recorder
-from nasrun.record.rows import TrialRow, cells, policy_table
+from nasrun.record.rows import Columns, TrialRow, cells, policy_table
 from nasrun.spec import Archs, Clock, Floats, Ints, Phase, Scored, Streams, Task
 
 log = logging.getLogger("nasrun")
@@ -151,9 +152,12 @@ def run(
         trials = list(retrain(opened, outcome, history))
         front = list(pareto_rows(opened, outcome, history))
         export(opened, trials, recorder.folder / "networks")
-        measured = history.columns(experiment.space, opened.metric, opened.protocol)
+        form = experiment.kept_evaluations
+        measured: Columns = {}
+        if form is not Kept.none:
+            measured = history.columns(experiment.space, opened.metric, opened.protocol)
         policy = outcome.policy and policy_table(outcome.policy, seeds)
-        recorder.keep(Part(int(seeds.min()), trials, measured, front, policy))
+        recorder.keep(Part(int(seeds.min()), trials, measured, front, policy, form))
     tally.tell(f"{experiment.algorithm.name} on {experiment.task.name}")
     about = {
         "meta": learnt or None,

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import read_csv
+from nasrun.record.evaluations import PACKED, PLAIN
 from nasrun.record.recorder import STATUS, is_whole, read_status
 from nasrun.record.request import SILENT, key_of
 from nasrun.resume import Saved, command_for, saved_command, shown
 from nasrun.spec import Clock
 
-COMPARED = ("trials.csv", "evaluations.csv", "pareto.csv", "policy.csv", "tuning.csv")
+COMPARED = ("trials.csv", PLAIN, PACKED, "pareto.csv", "policy.csv", "tuning.csv")
 DURATIONS = ("wall_s",)  # of this machine; they never repeat
 MEASURED = ("simulated_s", "cost_s", "clock_s", *DURATIONS)  # where the clock is this machine's
 WHERE = {False: "hydra.run.dir", True: "hydra.sweep.dir"}  # of a run, of a sweep

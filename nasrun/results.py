@@ -21,6 +21,7 @@ from nasrun.errors import ConfigError, DataError
 from nasrun.files import read_csv
 from nasrun.found import Found, job_config, job_experiment, trains
 from nasrun.record.collect import job_folders
+from nasrun.record.evaluations import evaluation_rows, evaluations_file
 from nasrun.record.recorder import STATUS, read_status
 from nasrun.record.rows import EVALUATION_COLUMNS, PARETO_COLUMNS, TrialRow
 
@@ -105,7 +106,7 @@ class Results:
             first = read_csv(job / "trials.csv")[0]
             name = job.relative_to(self.folder).as_posix()
             search = {key: first[key] for key in ("space", "search_task", "algorithm")}
-            frames.append(_read(job / "evaluations.csv").assign(**search, job=name))
+            frames.append(_read(evaluations_file(job)).assign(**search, job=name))
         columns = ["job", "space", "search_task", "algorithm", *EVALUATION_COLUMNS]
         return pd.concat(frames, ignore_index=True).loc[:, columns]
 
@@ -224,7 +225,7 @@ def _job_trainings(job: Path) -> "DataFrame":
         frame, space = _read(path), experiment.space
         stands_for = representatives(space)
         texts = {row["arch"] for row in read_csv(job / "trials.csv")}
-        texts |= {row["arch"] for row in read_csv(job / "evaluations.csv")}
+        texts |= {row["arch"] for row in evaluation_rows(job)}
         archs = {space.text(stands_for(space.parse(text))) for text in texts}
         tasks = {each.name for each in (experiment.task, *experiment.final_tasks)}
         frames.append(

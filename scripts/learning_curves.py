@@ -19,8 +19,9 @@ from rich.table import Table
 from nasrun.__main__ import CONF
 from nasrun.config import check
 from nasrun.errors import ConfigError, NasrunError
-from nasrun.files import read_csv, write_bytes, write_csv
+from nasrun.files import write_bytes, write_csv
 from nasrun.record.collect import job_folders
+from nasrun.record.evaluations import PACKED, PLAIN, evaluation_rows
 from nasrun.record.rows import cells
 from nasrun.report.style import STYLE, legend_below, line_style, pictures
 
@@ -58,7 +59,7 @@ def points(job: Path) -> Iterator[Point]:
     if not experiment.algorithm.trains:
         return
     judge = experiment.opened().judge
-    rows = [row for row in read_csv(job / "evaluations.csv") if row["phase"] == "search"]
+    rows = [row for row in evaluation_rows(job) if row["phase"] == "search"]
     archs = np.stack([experiment.space.parse(row["arch"]) for row in rows])
     scored = judge.score(archs, experiment.task)
     for at, row in enumerate(rows):
@@ -142,9 +143,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console, out = Console(), options.out or options.folder
     try:
-        whole = options.folder / "evaluations.csv"
-        jobs = [options.folder] if whole.exists() else sorted(job_folders(options.folder))
-        finished = [job for job in jobs if (job / "evaluations.csv").exists()]
+        jobs = sorted(job_folders(options.folder))
+        finished = [job for job in jobs if any((job / name).exists() for name in (PLAIN, PACKED))]
         found = sorted(point for job in finished for point in points(job))
         if not found:
             raise ConfigError(f"{options.folder} has no finished search that shares weights")

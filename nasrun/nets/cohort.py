@@ -96,8 +96,9 @@ class CohortMLP:
     """``T`` perceptrons of one shape: inputs ``(T, n, padded(sizes[0]))``, trial by trial.
 
     Surplus inputs must be zero, and surplus outputs (columns from ``sizes[-1]`` on) are to be
-    ignored. Rectified linear units between the layers. All weights and biases of a trial are a row
-    of ``flat (T, 1, P)``, so that clipping and optimisers have one array to go through.
+    ignored. Rectified linear units between the layers. All weights and biases stand one behind the
+    other in ``flat (P,)``, so that optimisers have one array to go through. Those of a layer are
+    contiguous over the trials: PyTorch multiplies other matrices one at a time.
 
     Args:
         parameters: weights ``(T, in, out)`` and biases ``(T, 1, out)`` in turn, widths padded.
@@ -106,9 +107,8 @@ class CohortMLP:
 
     def __init__(self, parameters: Iterable[Tensor], name: str = "net") -> None:
         parts = list(parameters)
-        self._shapes = [part.shape[1:] for part in parts]
-        self.flat = torch.cat([part.flatten(1) for part in parts], dim=1)[:, None]
-        self.flat.requires_grad_()
+        self._shapes = [part.shape for part in parts]
+        self.flat = torch.cat([part.flatten() for part in parts]).requires_grad_()
         self.name = name
         self._gradient: Tensor | None = None
 
@@ -119,8 +119,8 @@ class CohortMLP:
 
     def parts_of(self, flat: Tensor) -> list[Tensor]:
         """Weights and biases in turn, or what is to them as ``flat`` is to the network's."""
-        pieces = flat.detach().split([math.prod(shape) for shape in self._shapes], dim=2)
-        return [piece.view(-1, *shape) for piece, shape in zip(pieces, self._shapes, strict=True)]
+        pieces = flat.detach().split([math.prod(shape) for shape in self._shapes])
+        return [piece.view(shape) for piece, shape in zip(pieces, self._shapes, strict=True)]
 
     @classmethod
     def drawn(
@@ -192,16 +192,18 @@ class CohortMLP:
 
 def clip_per_trial(net: CohortMLP, max_norm: float) -> None:
     """Scale each trial's gradient to a norm of ``max_norm``, if it is larger."""
-    gradient = net.flat.grad
-    if gradient is None:
+    if net.flat.grad is None:
         return
-    room = workspace.take("square", 0, gradient.shape, gradient.dtype)
-    squares = torch.mul(gradient, gradient, out=room)
+    parts = net.parts_of(net.flat.grad)
     # Added one after the other: a sum over stacked rows changes its order with their length, and a
     # trial's last bits would depend on the size of its cohort.
-    total = sum(part.sum(dim=(1, 2)) for part in net.parts_of(squares))
-    scale = (max_norm / torch.as_tensor(total).sqrt().clamp(min=1e-12)).clamp(max=1.0)
-    gradient.mul_(scale[:, None, None])
+    total = torch.zeros(len(parts[0]), dtype=net.flat.dtype)
+    for part in parts:
+        room = workspace.take("square", 0, part.shape, part.dtype)
+        total += torch.mul(part, part, out=room).sum(dim=(1, 2))
+    scale = (max_norm / total.sqrt().clamp(min=1e-12)).clamp(max=1.0)
+    for part in parts:
+        part.mul_(scale[:, None, None])
 
 
 class _Layers(torch.autograd.Function):

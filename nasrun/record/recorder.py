@@ -32,16 +32,15 @@ from nasrun.files import (
     write_json,
 )
 from nasrun.locks import file_lock
+from nasrun.record.evaluations import Kept, join_evaluations, write_evaluations
 from nasrun.record.request import Request, request_of
 from nasrun.record.rows import (
-    EVALUATION_COLUMNS,
     PARETO_COLUMNS,
     TRIAL_COLUMNS,
     Columns,
     ParetoRow,
     PolicyTable,
     TrialRow,
-    by_column,
     values,
 )
 from nasrun.record.summary import write_best, write_summary
@@ -126,6 +125,7 @@ class Part:
     measured: Columns
     front: Sequence[ParetoRow]
     policy: PolicyTable | None = None
+    kept: Kept = Kept.csv
 
 
 class Recorder:
@@ -259,8 +259,7 @@ class Recorder:
             raise unwritable(parts, error) from error
         try:
             write_csv(draft / "trials.csv", TRIAL_COLUMNS, map(values, part.trials))
-            measured = by_column(part.measured, EVALUATION_COLUMNS)
-            write_csv(draft / "evaluations.csv", EVALUATION_COLUMNS, measured)
+            write_evaluations(draft, part.measured, part.kept)
             if part.front:
                 write_csv(draft / "pareto.csv", PARETO_COLUMNS, map(values, part.front))
             if part.policy is not None:
@@ -280,10 +279,11 @@ class Recorder:
         """
         self._require(seeds)
         parts = self._parts()
-        for name in ("trials.csv", "evaluations.csv", "pareto.csv", POLICY):
+        for name in ("trials.csv", "pareto.csv", POLICY):
             pieces = [part / name for part in parts if (part / name).exists()]
             if pieces:
                 join_csv(pieces, self.folder / name)
+        join_evaluations(parts, self.folder)
         trials = partial(csv_rows, self.folder / "trials.csv", TRIAL_COLUMNS)
         fronts = self.folder / "pareto.csv"
         pareto = read_csv(fronts, PARETO_COLUMNS) if fronts.exists() else []

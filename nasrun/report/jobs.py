@@ -9,6 +9,7 @@ import numpy as np
 
 from nasrun.errors import DataError
 from nasrun.files import TUNING, read_csv, read_json
+from nasrun.record.evaluations import evaluations_file, size_mb
 from nasrun.report.stats import bootstrap_ci
 from nasrun.report.trials import Problem, Trials
 from nasrun.spec import Metric, metric_named
@@ -98,10 +99,8 @@ def _job(folder: Path) -> Job:
 
 def evaluations_mb(jobs: Sequence[Job]) -> float:
     """Size of the jobs' measurements in megabytes; 0 where a job has kept none."""
-    files = [job.folder / "evaluations.csv" for job in jobs]
-    if not all(file.exists() for file in files):
-        return 0.0
-    return sum(file.stat().st_size for file in files) / 1e6
+    sizes = [size_mb(job.folder) for job in jobs]
+    return sum(sizes) if all(sizes) else 0.0
 
 
 def _meta_cost(meta: Mapping[str, Any] | None) -> MetaCost | None:
@@ -124,7 +123,7 @@ def read_histories(jobs: Sequence[Job]) -> Histories:
     """
     import pandas as pd
 
-    paths = [job.folder / "evaluations.csv" for job in jobs]
+    paths = [evaluations_file(job.folder) for job in jobs]
     try:
         frame = pd.concat([pd.read_csv(path, usecols=NEEDED) for path in paths])
     except (OSError, ValueError) as error:  # pandas' ParserError is a ValueError

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nasrun.errors import UnsupportedError
 from nasrun.files import read_csv, read_json
+from nasrun.record.evaluations import evaluation_rows
 from nasrun.record.recorder import STATUS, read_status
 from nasrun.spec import Floats, Phase
 
@@ -93,16 +94,16 @@ def read_finished(folder: Path) -> Finished:
         folder=folder.resolve(),
         name=f"{rows[0]['algorithm']}-{rows[0]['search_task']}-seed{config['seed']}",
         config={str(key): value for key, value in config.items()},
-        curve=read_curve(folder / "evaluations.csv"),
+        curve=read_curve(folder),
         metrics=metrics,
         provenance=read_json(folder / "provenance.json"),
     )
 
 
-def read_curve(path: Path) -> Curve:
-    """The curve of an ``evaluations.csv``; NaN where no trial has a reward yet."""
+def read_curve(folder: Path) -> Curve:
+    """The curve of a run's measurements; NaN where no trial has a reward yet."""
     by_trial: dict[str, list[float]] = {}
-    for row in read_csv(path):
+    for row in evaluation_rows(folder):
         if row["phase"] == Phase.SEARCH.value:
             by_trial.setdefault(row["seed"], []).append(float(row["reward"] or "nan"))
     length = max(map(len, by_trial.values()))

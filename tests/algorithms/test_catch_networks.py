@@ -67,10 +67,12 @@ def gradients(made, loss):
     """Norms of the gradient, of each trial, by network."""
     flats = [made._nets[name].flat for name in NAMES]
     found = torch.autograd.grad(loss.sum(), flats, allow_unused=True)
-    return {
-        name: torch.zeros(TRIALS) if gradient is None else gradient.norm(dim=(1, 2))
-        for name, gradient in zip(NAMES, found, strict=True)
-    }
+    norms = dict.fromkeys(NAMES, torch.zeros(TRIALS))
+    for name, gradient in zip(NAMES, found, strict=True):
+        if gradient is not None:
+            parts = [part.flatten(1) for part in made._nets[name].parts_of(gradient)]
+            norms[name] = torch.cat(parts, dim=1).norm(dim=1)
+    return norms
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from nasrun.benchmarks.source import Source
 from nasrun.budget import Budget
 from nasrun.config import build, check
 from nasrun.nets.recipe import Recipe
+from nasrun.record.evaluations import Record
 from nasrun.spec import Algorithm, Evaluator, Hardware, Retrain, SearchSpace, Task, TaskMaker
 from nasrun.sweepers.optuna_sweeper import OptunaSweeper
 from nasrun.sweepers.register import register_sweepers
@@ -31,7 +32,7 @@ CONTRACTS = {
 }
 # Groups whose class no _target_ names (a task of figures alone has none either).
 SCHEMAS = {
-    "budget": Budget, "recipe": Recipe, "retrain": Retrain, "scale": Reduction,
+    "budget": Budget, "recipe": Recipe, "retrain": Retrain, "record": Record, "scale": Reduction,
     "tables": dict[str, Source], "task": Task,
 }  # fmt: skip
 # Fields of a table that only some readers read: in the entries of others they would mislead.

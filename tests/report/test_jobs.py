@@ -79,7 +79,7 @@ def test_another_reward_stays_what_it_is(tmp_path):
 def test_a_job_without_measurements_is_refused(tmp_path):
     job(tmp_path / "a", "rea", [[1.0]])
     (tmp_path / "a" / "evaluations.csv").unlink()
-    with pytest.raises(DataError, match=r"evaluations\.csv: cannot be read"):
+    with pytest.raises(DataError, match=r"measurements are not there"):
         read_histories(find_jobs(tmp_path))
 
 

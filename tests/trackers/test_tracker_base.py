@@ -80,7 +80,7 @@ def test_the_curve_of_trials_of_unequal_length(tmp_path):
         ("2", "search", ""), ("2", "search", "50"), ("2", "meta_train", "99"),
     ]  # fmt: skip
     write_csv(tmp_path / "evaluations.csv", ("seed", "phase", "reward"), rows)
-    curve = read_curve(tmp_path / "evaluations.csv")
+    curve = read_curve(tmp_path)
     assert curve.mean.tolist() == [10.0, 40.0, 40.0]
     assert curve.quartiles[1].tolist() == [10.0, 40.0, 40.0]
 
