@@ -67,9 +67,17 @@ class Composer:
         return OmegaConf.create({key: int(value) for key, value in values.items()})
 
 
+SETTINGS = {"sweep": {"split": 1}, "hydra": {"sweep": {"dir": "nowhere"}}}
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
 def sweeper(launcher=None, max_batch_size=None, params=None, **config):
     made = SplitSweeper(params, max_batch_size)
-    made.config = OmegaConf.create({"sweep": {"split": 1}} | config)
+    made.config = OmegaConf.create(SETTINGS | config)
     made.hydra_context = SimpleNamespace(config_loader=Composer())
     made.launcher, made._launched = launcher, 0
     return made
