@@ -81,7 +81,8 @@ def _files(folder: Path) -> list[str]:
     """What of a run's folder a person may want next, and what draws the winner."""
     found = read_json(folder / "best.json") is not None
     more = [name for name in ("pareto.csv", "networks") if (folder / name).exists()]
-    named = [*(["best.json"] if found else []), *more, "trials.csv", "summary.csv"]
+    measured = [path.name for path in folder.glob("evaluations.csv*")]
+    named = [*(["best.json"] if found else []), *more, "trials.csv", *measured, "summary.csv"]
     drawn = [f"drawn by: nasrun show {_short(folder)}"] if found else []
     return [f"files: {', '.join(named)}", *drawn]
 
@@ -208,6 +209,12 @@ def _sweep_table(summary: Sequence[Row]) -> Table:
         columns["hypervolume"] = lambda own: _spread(own.get("hypervolume"))
     if any(_failed(own) for own in groups.values()):
         columns["failed %"] = lambda own: f"{100 * _failed(own):.1f}"
+    # A column without any figure, such as the rank where no table was read, says nothing.
+    columns = {
+        name: cell
+        for name, cell in columns.items()
+        if {cell(own) for own in groups.values()} != {"-"}
+    }
     table = Table(
         box=box.SIMPLE_HEAD,  # its narrow gaps leave room for names at 80 columns
         pad_edge=False,
