@@ -13,6 +13,39 @@ from nasrun.ranges import require_at_least, require_within
 from nasrun.spec import Archs, Floats, Ints, Mask, Measured, Phase, Problem, Streams
 
 TINY = 1e-32  # densities below it count as equal (HpBandSter)
+FIRST_ROOM = 64  # measurements of a rung that there is room for before the first doubling
+
+
+class Ranking:
+    """What each of ``T`` trials measured on one rung, the best first, of equals the earlier."""
+
+    def __init__(self, trials: int, decisions: int) -> None:
+        self._count = 0
+        self._archs: Archs = np.empty((trials, FIRST_ROOM, decisions), np.int64)
+        self._rewards: Floats = np.empty((trials, FIRST_ROOM))
+
+    def __len__(self) -> int:
+        """Measurements of each trial, N."""
+        return self._count
+
+    @property
+    def archs(self) -> Archs:
+        """``(T, N, L)`` architectures by rank; valid until the next one is inserted."""
+        return self._archs[:, : self._count]
+
+    def insert(self, archs: Archs, rewards: Floats) -> None:
+        """File one measurement of each trial: ``archs (T, L)``, ``rewards (T,)`` without NaN."""
+        n = self._count
+        if n == self._rewards.shape[1]:
+            self._archs = np.concatenate([self._archs, np.empty_like(self._archs)], axis=1)
+            self._rewards = np.concatenate([self._rewards, np.empty_like(self._rewards)], axis=1)
+        place = (self._rewards[:, :n] >= rewards[:, None]).sum(axis=1)
+        behind = np.arange(n) >= place[:, None]
+        trials = np.arange(len(place))
+        for filed, new in ((self._archs, archs), (self._rewards, rewards)):
+            filed[:, 1 : n + 1][behind] = filed[:, :n][behind]
+            filed[trials, place] = new
+        self._count += 1
 
 
 @dataclass
@@ -39,6 +72,10 @@ class BOHB(SuccessiveHalving):
     ``CategoricalKDE``). The published bandwidth factor of 3 is no field, because HpBandSter widens
     continuous decisions only. The architecture reported is the best of the highest rung reached;
     NATS-Bench's script takes the highest accuracy of any training length.
+
+    A step that follows N measurements of a rung costs O(N * L * candidates): each candidate's
+    density is a sum over all of them. What is measured is filed in its place (O(N)), never sorted
+    or stacked anew.
     """
 
     name: str = "bohb"
@@ -73,12 +110,11 @@ class BOHB(SuccessiveHalving):
         super().start(problem, streams, phase)
         self._arity = problem.space.arity
         self._enough = len(self._arity) + 1 if self.min_points is None else self.min_points
-        self._measured: list[list[tuple[Archs, Floats]]] = [[] for _ in self._rungs]
+        self._ranked = [Ranking(problem.trials, len(self._arity)) for _ in self._rungs]
 
     def tell(self, measured: Measured) -> None:
         """Keep the measurement for the model, and go on in the bracket."""
-        known = self._measured[self.level]
-        known.append((measured.archs, ranked_last(measured.reward)))
+        self._ranked[self.level].insert(measured.archs, ranked_last(measured.reward))
         super().tell(measured)
 
     def propose(self) -> Archs:
@@ -98,17 +134,13 @@ class BOHB(SuccessiveHalving):
 
     def _fit(self) -> tuple[CategoricalKDE, CategoricalKDE] | None:
         """Densities of the good and of the bad, at the highest rung that has enough of both."""
-        for known in reversed(self._measured):
-            if len(known) >= 2 * self._enough:
-                archs = np.stack([archs for archs, _ in known], axis=1)
-                rewards = np.stack([reward for _, reward in known], axis=1)
-                return self._split(archs, rewards)
+        for ranked in reversed(self._ranked):
+            if len(ranked) >= 2 * self._enough:
+                return self._split(ranked.archs)
         return None
 
-    def _split(self, archs: Archs, rewards: Floats) -> tuple[CategoricalKDE, CategoricalKDE]:
-        n_good = max(self._enough, int(self.top_percent * archs.shape[1] // 100))
-        order = np.argsort(-rewards, axis=1, kind="stable")[:, :, None]
-        ranked = np.take_along_axis(archs, order, axis=1)
+    def _split(self, ranked: Archs) -> tuple[CategoricalKDE, CategoricalKDE]:
+        n_good = max(self._enough, int(self.top_percent * ranked.shape[1] // 100))
         good, bad = ranked[:, :n_good], ranked[:, n_good:]
         return (
             CategoricalKDE.fit(good, self._arity, self.min_bandwidth, self.kernel),

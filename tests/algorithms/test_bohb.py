@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import ToyEvaluator, ToySpace, toy_experiment
 
-from nasrun.algorithms.bohb import BOHB, TINY, choose
+from nasrun.algorithms.bohb import BOHB, TINY, Ranking, choose
 from nasrun.algorithms.hyperband import Hyperband
 from nasrun.budget import Budget
 from nasrun.errors import ConfigError
@@ -68,6 +68,18 @@ def test_only_candidates_that_exist_are_taken(pairs, data):
         assert chosen[0] == np.flatnonzero(exists)[expected]
 
 
+def test_what_is_measured_is_filed_as_a_stable_sort_would():
+    generator = np.random.default_rng(0)
+    archs, rewards = generator.integers(9, size=(3, 150, 2)), generator.integers(9, size=(3, 150))
+    rewards = np.where(rewards == 0, -np.inf, rewards)
+    ranking = Ranking(3, 2)
+    for step in range(150):
+        ranking.insert(archs[:, step], rewards[:, step])
+        order = np.argsort(-rewards[:, : step + 1], axis=1, kind="stable")
+        expected = np.take_along_axis(archs[:, : step + 1], order[:, :, None], axis=1)
+        np.testing.assert_array_equal(ranking.archs, expected)
+
+
 def test_the_first_architectures_are_random_ones():
     enough = 2 * (len(SPACE.decisions) + 1)
     bohb, chance = played(BOHB()), played(Hyperband())
@@ -89,9 +101,7 @@ def test_the_model_finds_better_architectures_than_chance():
 def test_failed_measurements_count_as_bad():
     algorithm = BOHB()
     run = played(algorithm, 20, Single(fails_below=SPACE.size // 2))
-    archs = np.stack([archs for archs, _ in algorithm._measured[-1]], axis=1)
-    rewards = np.stack([reward for _, reward in algorithm._measured[-1]], axis=1)
-    good, bad = algorithm._split(archs, rewards)
+    good, bad = algorithm._fit()
     assert good.points.shape[1] + bad.points.shape[1] == 20
     for trial in range(4):
         failed = np.isnan(run.reward[:, trial]).sum()
