@@ -20,7 +20,6 @@ from nasrun.spec import (
     Floats,
     Hardware,
     Ints,
-    Judging,
     Library,
     Measured,
     Measuring,
@@ -95,18 +94,16 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Opened:
-    """An experiment with its data at hand: what measures, what judges, the device, the pool."""
+    """An experiment with its data at hand: what measures, what judges, the device, the pool.
+
+    ``judging`` gives the final figures.
+    """
 
     experiment: Experiment
     measuring: Session
     judging: Session
     device: Device
     pool: MetaSession | Library | None = None
-
-    @property
-    def judge(self) -> Judging:
-        """What gives the final figures."""
-        return self.judging
 
     @property
     def files(self) -> Mapping[str, str]:

@@ -86,9 +86,9 @@ def _columns(
     sizes = [len(front.archs) for front in fronts]
     covered = [hypervolume(_values(opened, front), _reference(opened)) for front in fronts]
     if judged:
-        score = opened.judge.score(archs, task)
+        score = opened.judging.score(archs, task)
         test, params_m, flops_m = score.test_score, score.params_m, score.flops_m
-        final, test_metric = score.final, opened.judge.final_metric(task).name
+        final, test_metric = score.final, opened.judging.final_metric(task).name
     else:
         test, final, test_metric = np.full(len(archs), np.nan), None, None
         params_m, flops_m = opened.experiment.space.footprint(archs, task)

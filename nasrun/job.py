@@ -90,7 +90,7 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
             kept = len(recorder.finished())
             with live(
                 experiment, kept, job=job, metric=opened.metric,
-                trained_after=bool(opened.judge.final_training),
+                trained_after=bool(opened.judging.final_training),
             ) as watch:  # fmt: skip
                 run(opened, recorder, lambda: provenance(identity, files), watch)
     if job is not None:

@@ -147,7 +147,7 @@ def reading(experiment: Experiment, job: Job | None) -> Generator[None]:
 def announce(opened: Opened, job: Job | None) -> None:
     """Say before the search what comes after it and may take longer."""
     experiment = opened.experiment
-    plan = opened.judge.final_training
+    plan = opened.judging.final_training
     if not plan or job is not None:
         return
     pairs = len(experiment.seeds) * len(experiment.final_tasks)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,14 @@ import numpy as np
 
 from nasrun.errors import DataError
 from nasrun.experiment import Opened, problem_of
-from nasrun.files import read_csv
+from nasrun.files import csv_rows
 from nasrun.fronts import pareto_rows
 from nasrun.meta_training import adapt
 from nasrun.play import Outcome, Watch, play
 from nasrun.record.evaluations import Kept
 from nasrun.record.history import History, texts
 from nasrun.record.recorder import Part, Recorder
-from nasrun.record.rows import Columns, TrialRow, cells, policy_table
+from nasrun.record.rows import TRIAL_COLUMNS, Columns, by_column, cells, policy_table
 from nasrun.spec import Archs, Clock, Floats, Ints, Phase, Scored, Streams, Task
 
 log = logging.getLogger("nasrun")
@@ -40,53 +40,61 @@ def search(
     return outcome, history
 
 
-def retrain(opened: Opened, outcome: Outcome, history: History) -> Iterator[TrialRow]:
-    """Score what was found on every final task: by trial, then by task."""
+def retrain(opened: Opened, outcome: Outcome, history: History) -> Columns:
+    """Score what was found on every final task: columns of ``trials.csv``, by trial, then task."""
+    tasks = opened.experiment.final_tasks
+    by_task = [_final_columns(opened, outcome, history, task) for task in tasks]
+    return {name: _in_turn([own[name] for own in by_task]) for name in TRIAL_COLUMNS}
+
+
+def _in_turn(columns: Sequence[Sequence[Any]]) -> list[Any]:
+    """The first cell of each column, then the second of each, ..."""
+    return [cell for row in zip(*columns, strict=True) for cell in row]
+
+
+def _final_columns(opened: Opened, outcome: Outcome, history: History, task: Task) -> Columns:
+    """What was found, scored on one final task."""
     experiment = opened.experiment
-    found = [_found(opened, outcome.archs, task) for task in experiment.final_tasks]
-    figures = [_final_figures(score) for _, score in found]
-    names = [texts(experiment.space, archs) for archs, _ in found]
-    latency_ms = [cells(opened.device.latency_ms(archs)) for archs, _ in found]
+    archs, score = _found(opened, outcome.archs, task)
     simulated_s, wall_s = (cells(seconds) for seconds in _seconds(opened, outcome))
-    reward = cells(outcome.reward)
-    failed = outcome.failed.tolist()
-    for trial, seed in enumerate(history.seeds.tolist()):
-        for at, (task, figure) in enumerate(zip(experiment.final_tasks, figures, strict=True)):
-            yield TrialRow(
-                space=experiment.space.name,
-                search_task=experiment.task.name,
-                task=task.name,
-                algorithm=experiment.algorithm.label,
-                seed=seed,
-                arch=names[at][trial],
-                reward=reward[trial],
-                metric=opened.judge.final_metric(task).name,
-                latency_ms=latency_ms[at][trial],
-                evaluations=int(outcome.evaluations[trial]),
-                simulated_s=simulated_s[trial],
-                wall_s=wall_s[trial],
-                failed=failed[trial],
-                **{name: column[trial] for name, column in figure.items()},
-                **vars(opened.device.terms),
-                **vars(opened.protocol),
-                meta=opened.meta_label,
-                final=found[at][1].final,
-            )
+    words = {
+        "space": experiment.space.name,
+        "search_task": experiment.task.name,
+        "task": task.name,
+        "algorithm": experiment.algorithm.label,
+        "metric": opened.judging.final_metric(task).name,
+        **vars(opened.device.terms),
+        **vars(opened.protocol),
+        "meta": opened.meta_label,
+        "final": score.final,
+    }
+    return {
+        **{name: [word] * len(archs) for name, word in words.items()},
+        "seed": history.seeds.tolist(),
+        "arch": texts(experiment.space, archs),
+        "reward": cells(outcome.reward),
+        "latency_ms": cells(opened.device.latency_ms(archs)),
+        "evaluations": outcome.evaluations.tolist(),
+        "simulated_s": simulated_s,
+        "wall_s": wall_s,
+        "failed": outcome.failed.tolist(),
+        **_final_figures(score),
+    }
 
 
 def _found(opened: Opened, archs: Archs, task: Task) -> tuple[Archs, Scored]:
     """What the trials found, and its figures on a task; an oracle chooses by them (see below)."""
     shortlist = opened.experiment.algorithm.shortlist()
     if shortlist is None:
-        return archs, opened.judge.score(archs, task)
+        return archs, opened.judging.score(archs, task)
     return _oracle(opened, shortlist, task)
 
 
 def _oracle(opened: Opened, shortlist: Archs, task: Task) -> tuple[Archs, Scored]:
     """Of ``(T, k, L)`` architectures each trial's best by test score, which ``final`` says."""
     trials, members = shortlist.shape[:2]
-    scored = opened.judge.score(shortlist.reshape(trials * members, -1), task)
-    metric = opened.judge.final_metric(task)
+    scored = opened.judging.score(shortlist.reshape(trials * members, -1), task)
+    metric = opened.judging.final_metric(task)
     tested = metric.oriented(scored.test_score).reshape(trials, members)
     best: Ints = np.where(np.isnan(tested), -np.inf, tested).argmax(axis=1)
     rows: Ints = members * np.arange(trials, dtype=np.int64) + best
@@ -102,15 +110,15 @@ def _final_figures(score: Scored) -> dict[str, list[Any]]:
     return {**figures, "rank": [None if np.isnan(rank) else int(rank) for rank in score.rank]}
 
 
-def export(opened: Opened, trials: Sequence[TrialRow], folder: Path) -> None:
+def export(opened: Opened, trials: Columns, folder: Path) -> None:
     """Write the finally trained networks, those of a final task in a folder of its own."""
     formats = list(opened.experiment.export)
     if not formats:
         return
     tasks = {task.name: task for task in opened.experiment.final_tasks}
-    for row in trials:
-        arch, stem = opened.experiment.space.parse(row.arch), folder / row.task / f"seed-{row.seed}"
-        opened.judge.export(arch, tasks[row.task], stem, formats)
+    for text, task, seed in by_column(trials, ("arch", "task", "seed")):
+        arch, stem = opened.experiment.space.parse(text), folder / task / f"seed-{seed}"
+        opened.judging.export(arch, tasks[task], stem, formats)
 
 
 def _seconds(opened: Opened, outcome: Outcome) -> tuple[Floats, Floats]:
@@ -149,7 +157,7 @@ def run(
         outcome, history = search(opened, seeds, onward, work)
         tally.add(outcome, history)
         tally.add_latencies(opened.device.latency_ms(outcome.archs), opened.device.terms.limit_ms)
-        trials = list(retrain(opened, outcome, history))
+        trials = retrain(opened, outcome, history)
         front = list(pareto_rows(opened, outcome, history))
         export(opened, trials, recorder.folder / "networks")
         form = experiment.kept_evaluations
@@ -173,9 +181,11 @@ def _require_findings(folder: Path, tally: "Tally") -> None:
 
     A method that measures nothing has no reward, and its final scores are what it is for.
     """
-    rows = read_csv(folder / "trials.csv")
-    scored = any(row["val_score"] or row["test_score"] for row in rows)
-    if any(row["reward"] for row in rows) or (scored and not tally.measured):
+    trials = folder / "trials.csv"
+    if any(row["reward"] for row in csv_rows(trials)):
+        return
+    scored = any(row["val_score"] or row["test_score"] for row in csv_rows(trials))
+    if scored and not tally.measured:
         return
     (folder / "best.json").unlink(missing_ok=True)
     raise DataError(

@@ -58,7 +58,7 @@ def points(job: Path) -> Iterator[Point]:
     experiment = check(config, [CONF / "task"])
     if not experiment.algorithm.trains:
         return
-    judge = experiment.opened().judge
+    judge = experiment.opened().judging
     rows = [row for row in evaluation_rows(job) if row["phase"] == "search"]
     archs = np.stack([experiment.space.parse(row["arch"]) for row in rows])
     scored = judge.score(archs, experiment.task)

@@ -93,7 +93,7 @@ def _tell_searches(opened: Opened, kind: Candidates, runs: int) -> None:
 
 def _scores(opened: Opened, archs: Archs) -> tuple[Floats, Floats]:
     """Validation and test scores."""
-    scored = opened.judge.score(archs, opened.experiment.task)
+    scored = opened.judging.score(archs, opened.experiment.task)
     return scored.val_score, scored.test_score
 
 

@@ -17,7 +17,7 @@ from nasrun.pipeline import retrain, run, search
 from nasrun.play import play
 from nasrun.record.history import History
 from nasrun.record.recorder import Recorder
-from nasrun.record.rows import EVALUATION_COLUMNS, TRIAL_COLUMNS
+from nasrun.record.rows import EVALUATION_COLUMNS, PROTOCOL, TRIAL_COLUMNS
 from nasrun.spec import ACCURACY, Measured, Metric, Phase, Protocol, Task, metric_named
 from nasrun.streams import Streams
 from nasrun.tasks.synthetic_images import SyntheticImages
@@ -222,13 +222,25 @@ def test_rows_are_written_by_name():
 
     opened = toy_experiment(RandomSearch(), trials=2, evaluator=Named()).opened()
     outcome, history = search(opened, np.arange(2), None)
-    [first, _] = retrain(opened, outcome, history)
-    assert (first.split, first.fidelity, first.run, first.clock) == ("S", "F", "R", "C")
-    assert (first.val_score, first.test_score) == (first.reward, first.reward - 1)
+    trials = retrain(opened, outcome, history)
+    assert set(trials) == set(TRIAL_COLUMNS)
+    assert [trials[name] for name in PROTOCOL] == [[word] * 2 for word in ("S", "F", "R", "C")]
+    assert trials["val_score"] == trials["reward"]
+    assert trials["test_score"] == [reward - 1 for reward in trials["reward"]]
     columns = history.columns(ToySpace(), ACCURACY, protocol)
     assert set(columns) == set(EVALUATION_COLUMNS)
     assert {columns["split"][0], columns["run"][0], columns["clock"][0]} == {"S", "R", "C"}
     assert columns["clock_s"][:2] == [12.0, 24.0]
+
+
+def test_rows_go_by_trial_and_then_by_task():
+    other = replace(TASK, name="other")
+    experiment = toy_experiment(RandomSearch(), seed=5, trials=2, final_tasks=[TASK, other])
+    opened = experiment.opened()
+    trials = retrain(opened, *search(opened, np.arange(5, 7), None))
+    assert trials["seed"] == [5, 5, 6, 6]
+    assert trials["task"] == [TASK.name, "other"] * 2
+    assert trials["arch"][0::2] == trials["arch"][1::2]
 
 
 class Proposes(RandomSearch):

@@ -40,7 +40,7 @@ from nasrun.record.rows import (
     Columns,
     ParetoRow,
     PolicyTable,
-    TrialRow,
+    by_column,
     values,
 )
 from nasrun.record.summary import write_best, write_summary
@@ -118,10 +118,10 @@ def read_status(folder: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Part:
-    """The rows of some finished trials; ``measured`` by column, see ``History.columns``."""
+    """The rows of some finished trials; ``trials`` and ``measured`` by column."""
 
     first_seed: int
-    trials: Sequence[TrialRow]
+    trials: Columns
     measured: Columns
     front: Sequence[ParetoRow]
     policy: PolicyTable | None = None
@@ -258,7 +258,7 @@ class Recorder:
         except OSError as error:
             raise unwritable(parts, error) from error
         try:
-            write_csv(draft / "trials.csv", TRIAL_COLUMNS, map(values, part.trials))
+            write_csv(draft / "trials.csv", TRIAL_COLUMNS, by_column(part.trials, TRIAL_COLUMNS))
             write_evaluations(draft, part.measured, part.kept)
             if part.front:
                 write_csv(draft / "pareto.csv", PARETO_COLUMNS, map(values, part.front))

@@ -124,7 +124,7 @@ EVALUATION_COLUMNS = (
     "seed", "phase", "step", "arch", "epochs", "val_score", "latency_ms", "reward", "cost_s",
     "clock_s", "metric", *PROTOCOL,
 )  # fmt: skip
-# Measurements by column, all lists of one length.
+# Rows by column, all lists of one length.
 Columns = Mapping[str, Sequence[Any]]
 
 
@@ -133,7 +133,7 @@ def by_column(columns: Columns, names: Sequence[str]) -> "zip[tuple[Any, ...]]":
     return zip(*(columns[name] for name in names), strict=True)
 
 
-def values(row: TrialRow | ParetoRow) -> list[Any]:
+def values(row: ParetoRow) -> list[Any]:
     """The cells of a row, in the order of its fields."""
     return list(vars(row).values())
 

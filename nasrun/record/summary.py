@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,10 @@ def write_summary(path: Path, trials: Iterable[Row], pareto: Sequence[Row] = ())
     volumes = covered(pareto)
     with_fronts = {_search(row) for row in pareto}
     groups: dict[tuple[str, ...], array[float]] = {}
+    key_of, figures_of = itemgetter(*KEY), itemgetter(*FIGURES)
     for row in trials:
-        figures = groups.setdefault(tuple(row[name] for name in KEY), array("d"))
-        figures.extend(float(row[name] or "nan") for name in FIGURES)
+        figures = groups.setdefault(key_of(row), array("d"))
+        figures.extend([float(text or "nan") for text in figures_of(row)])
         nothing = 0.0 if with_fronts and _search(row) in with_fronts else np.nan
         figures.append(volumes.get(_owner(row), nothing) if volumes else nothing)
     lines = [line for key, own in groups.items() for line in _lines(key, own)]

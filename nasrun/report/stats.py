@@ -40,15 +40,17 @@ def summarise_columns(figures: Floats) -> list[Summary | None]:
     Columns with as many figures share their resampling, which is what makes ten metrics as cheap
     as one; but for float rounding, a column's interval is the same alone or among others.
     """
-    columns = [column[~np.isnan(column)] for column in figures.T]
+    known = ~np.isnan(figures)
+    sizes = known.sum(axis=0)
     intervals: dict[int, tuple[float, float]] = {}
-    for size in {len(column) for column in columns} - {0}:
-        members = [i for i, column in enumerate(columns) if len(column) == size]
-        low, high = bootstrap_ci(np.stack([columns[i] for i in members], axis=1))
+    for size in set(sizes.tolist()) - {0}:
+        members = np.flatnonzero(sizes == size).tolist()
+        low, high = bootstrap_ci(np.stack([figures[known[:, i], i] for i in members], axis=1))
         intervals |= {i: (float(low[k]), float(high[k])) for k, i in enumerate(members)}
+    # A column at a time: a copy of all of them is large where a run has a million trials.
     return [
-        _summary(column, *intervals[i]) if i in intervals else None
-        for i, column in enumerate(columns)
+        _summary(figures[known[:, i], i], *intervals[i]) if i in intervals else None
+        for i in range(figures.shape[1])
     ]
 
 

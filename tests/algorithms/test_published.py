@@ -28,7 +28,7 @@ def accuracies(name, cache_dir, *overrides):
     )
     experiment = check(config, [CONF / "task"])
     archs = trace(experiment, algorithm=make(name)).outcome.archs
-    judge = experiment.opened().judge
+    judge = experiment.opened().judging
     scores = [judge.score(archs, task) for task in experiment.final_tasks]
     return np.stack([score.test_score for score in scores], axis=1)
 

@@ -180,8 +180,8 @@ def test_another_evaluator_may_give_the_final_figures():
     scorer = ["+evaluator@scorer=tabular", "scorer.score_run=777"]
     experiment = check(composed(*scorer), [CONF / "task"])
     opened = experiment.opened()
-    assert opened.judge is not opened.measuring
-    assert opened.judge.name == experiment.scorer.name
+    assert opened.judging is not opened.measuring
+    assert opened.judging.name == experiment.scorer.name
     assert experiment.scorer.score_run == "777"
     plain = check(composed(), [CONF / "task"]).opened()
-    assert plain.judge is plain.measuring
+    assert plain.judging is plain.measuring
