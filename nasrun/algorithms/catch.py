@@ -89,6 +89,10 @@ class CATCH(SampleBased):
     stranger is; left out, it would leave the policy nothing to learn under ``meta=recorded``, where
     almost every answer is such a one.
 
+    A step that follows N measurements costs O(updates * N), because the context and the predictor's
+    batch are the whole history, and O(N * log N) for the ranks: a search is quadratic in its
+    evaluations.
+
     Raises:
         ConfigError: a field out of its range.
         DataError: an infinite reward; agents that were trained for another space.

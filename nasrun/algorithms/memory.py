@@ -56,12 +56,19 @@ def normalised(rewards: Floats, how: Normalisation) -> Floats:
     count = np.maximum(known.sum(axis=1, keepdims=True), 1)
     values = np.where(known, rewards, 0.0)
     if how is Normalisation.rank:
-        worse = (rewards[:, None, :] < rewards[:, :, None]).sum(axis=2)
-        equal = (rewards[:, None, :] == rewards[:, :, None]).sum(axis=2)
-        values = np.where(known, worse + 0.5 * equal, 0.0)
+        # What failed comes behind all others.
+        ranks = np.array([_ranks(row) for row in np.where(known, rewards, np.inf)])
+        values = np.where(known, ranks, 0.0)
     centred = np.where(known, values - values.sum(axis=1, keepdims=True) / count, 0.0)
     std = np.sqrt((centred**2).sum(axis=1, keepdims=True) / count)
     return np.where(std > STD_FLOOR, centred / np.maximum(std, STD_FLOOR), 0.0)
+
+
+def _ranks(figures: Floats) -> Floats:
+    """How many of ``(N,)`` figures are less than each, and half of those that equal it."""
+    ordered = np.sort(figures)
+    less, not_more = (np.searchsorted(ordered, figures, side) for side in ("left", "right"))
+    return (less + not_more) / 2
 
 
 class Replay:

@@ -96,6 +96,13 @@ def test_normalised_rewards_keep_their_order(rewards, how):
         assert (np.diff(score[known][order]) >= -1e-9).all()
 
 
+def test_ranks_by_hand():
+    """2 is less than none, the two 5 share ranks 1.5, 9 has three below it; their mean is 2."""
+    scores = normalised(np.array([[5.0, np.nan, 9.0, 2.0, 5.0]]), Normalisation.rank)
+    centred = np.array([[0.0, 0.0, 1.5, -1.5, 0.0]])
+    assert scores.tolist() == (centred / np.sqrt((centred**2).sum() / 4)).tolist()
+
+
 def test_ranks_are_blind_to_outliers():
     rewards = np.array([[10.0, 91.0, 90.0, 92.0]])
     further = np.array([[-1e9, 91.0, 90.0, 92.0]])
