@@ -29,7 +29,7 @@ class Meter:
         self._began = time.perf_counter()
         self._steps = 0
         self._free_steps: Ints = np.zeros(trials, np.int64)
-        # By trial: the longest training of each architecture that was measured. A look-up a trial,
+        # By trial: the longest training of each network that was measured. A look-up a trial,
         # because comparing with every step so far would make long runs quadratic.
         self._longest: list[dict[bytes, int]] = [{} for _ in range(trials)]
         self.evaluations: Ints = np.zeros(trials, np.int64)
@@ -75,13 +75,19 @@ class Meter:
         return free
 
     def _repeats(self, measured: Measured) -> Mask:
-        """``(T,)`` whether the trial has measured this as long before; remembers that it has."""
+        """``(T,)`` whether the trial has measured this as long before; remembers that it has.
+
+        An architecture that started from another parent's weights was not measured before.
+        """
         repeats = np.zeros(len(measured.archs), np.bool_)
+        started = measured.archs
+        if measured.parents is not None:
+            started = np.concatenate([measured.archs, measured.parents], axis=1)
         for trial, longest in enumerate(self._longest):
-            arch, epochs = measured.archs[trial].tobytes(), int(measured.epochs[trial])
-            before = longest.get(arch, 0)
+            network, epochs = started[trial].tobytes(), int(measured.epochs[trial])
+            before = longest.get(network, 0)
             repeats[trial] = before >= epochs
-            longest[arch] = max(before, epochs)
+            longest[network] = max(before, epochs)
         return repeats
 
     def _over(self, clock_s: Floats, elapsed_s: float) -> Mask:

@@ -68,6 +68,15 @@ def test_the_initial_population_can_be_free():
     assert meter.clock_s.tolist() == [3.0]
 
 
+def test_an_architecture_from_other_weights_is_no_repeat():
+    meter = Meter(Budget(evaluations=9, charge_repeats=False), 1, 0)
+    costs = [
+        meter.charge(replace(measured(3.0), parents=parent and np.array([parent])))[1].cost_s[0]
+        for parent in (None, [0, 1], [1, 0], [0, 1], None)
+    ]
+    assert costs == [3.0, 3.0, 3.0, 0.0, 0.0]
+
+
 def test_what_the_initial_population_measured_is_a_repeat_later():
     budget = Budget(evaluations=1, charge_startup=False, charge_repeats=False)
     meter = Meter(budget, 2, startup_steps=1)

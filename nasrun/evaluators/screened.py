@@ -112,6 +112,7 @@ class ScreenedSession(Session):
         found, score, cost_s = archs.copy(), np.full(len(archs), np.nan), np.zeros(len(archs))
         if self._adds_cost:
             cost_s += screened.cost_s
+        started = None
         if len(passed):
             own = None if parents is None else parents[passed]
             measured = self._then.evaluate(
@@ -119,7 +120,8 @@ class ScreenedSession(Session):
             )
             found[passed], score[passed] = measured.archs, measured.score
             cost_s[passed] += measured.cost_s
-        return Measured.scored(found, epochs, score, cost_s)
+            started = None if measured.parents is None else parents
+        return replace(Measured.scored(found, epochs, score, cost_s), parents=started)
 
     def final_metric(self, task: Task) -> Metric:
         """That of the evaluator behind the filter."""

@@ -46,7 +46,8 @@ class Measured:
     ``archs (T, L)``: the architectures behind the figures, which need not be those asked for;
     ``epochs (T,)`` of training behind the score; ``score (T,)`` in the metric's unit;
     ``cost_s (T,)``; ``latency_ms (T,)`` and ``reward (T,)`` are NaN until the problem adds them;
-    ``count (T,)`` evaluations that the step stands for, None: one each.
+    ``count (T,)`` evaluations that the step stands for, None: one each; ``parents (T, L)`` whose
+    weights the networks started from, None: from scratch.
     """
 
     archs: Archs
@@ -56,6 +57,7 @@ class Measured:
     latency_ms: Floats
     reward: Floats
     count: Ints | None = None
+    parents: Archs | None = None
 
     @classmethod
     def scored(
@@ -103,8 +105,9 @@ class Measuring(ABC):
     ) -> Measured:
         """Validation score and cost of ``archs (T, L)`` after ``epochs (T,)``; no reward yet.
 
-        ``parents (T, L)`` are those whose weights a network may start from; evaluators that train
-        from scratch or look figures up ignore them.
+        ``parents (T, L)`` are those whose weights a network may start from. Evaluators that train
+        from scratch or look figures up ignore them; others return them with what they measured,
+        because the same architecture from other weights is no repeat.
         """
 
     @property

@@ -62,6 +62,24 @@ def test_a_screen_by_a_table_adds_no_simulated_seconds_to_measured_ones():
     assert (found.cost_s == np.where(np.isnan(found.score), 0.0, 12.0)).all()
 
 
+@dataclass
+class Inheriting(ToyEvaluator):
+    """Says that it started from the parents' weights."""
+
+    def evaluate(self, archs, *, epochs, streams, parents=None):
+        found = super().evaluate(archs, epochs=epochs, streams=streams)
+        return replace(found, parents=parents)
+
+
+@pytest.mark.parametrize(("then", "inherits"), [(Inheriting(), True), (Counting(), False)])
+def test_what_networks_started_from_is_passed_on(then, inherits):
+    archs = ToySpace().at(np.arange(24))
+    full, streams = np.full(24, 12, np.int64), Streams(range(24))
+    found = screened(then=then).evaluate(archs, epochs=full, streams=streams, parents=archs[::-1])
+    assert (found.parents is not None) == inherits
+    assert not inherits or (found.parents == archs[::-1]).all()
+
+
 def test_a_trials_draws_do_not_depend_on_the_others():
     whole = judge(screened(then=Counting(noise=1.0)), range(24), range(24))
     for row in (2, 20, 23):
