@@ -133,7 +133,7 @@ def by_column(columns: Columns, names: Sequence[str]) -> "zip[tuple[Any, ...]]":
     return zip(*(columns[name] for name in names), strict=True)
 
 
-def values(row: ParetoRow) -> list[Any]:
+def values(row: TrialRow | ParetoRow) -> list[Any]:
     """The cells of a row, in the order of its fields."""
     return list(vars(row).values())
 
