@@ -69,6 +69,7 @@ class OneShot(Algorithm):
         require_at_least(self, "algorithm", 1, "epochs", "batch")
         require_positive(self, "algorithm", "learning_rate")
         require_not_negative(self, "algorithm", "final_rate", "momentum", "weight_decay")
+        self._last_loss: Tensor | None = None  # of a batch, for the progress line
 
     # What a method says
 
@@ -136,7 +137,7 @@ class OneShot(Algorithm):
         self.epoch, self.progress = 0, 0.0
         self._records: list[dict[str, Any]] = []
         self._kept: dict[str, Any] = {}
-        self._last_loss: Tensor | None = None
+        self._last_loss = None
         processor, layout = self.processor.processor, self.processor.on_gpu
         seed = self._seed(0)
         with self.processor.computing(), stage("supernet", words=lambda: "being built"):
