@@ -2,17 +2,19 @@
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nasrun.errors import ConfigError
+from nasrun.features.kept import kept
 from nasrun.features.pixels import unit
+from nasrun.files import cache_folder
 from nasrun.images import Pixels
 from nasrun.ranges import require_at_least, require_within
 from nasrun.spec import Features, Vectors
 
-BATCH = 64  # pictures at a time; bounds the memory
 MEAN, SPREAD = 127.0, 128.0  # of the pixels that it was trained on
 NODES = 64  # of the quadrature that gives a channel's mean
 
@@ -31,6 +33,9 @@ class EfficientNetLite0(Features):
     each channel over ImageNet's pictures. Both are then seen along the ``width`` directions in
     which the rows differ most (their principal ones), and scaled to length 1.
 
+    The pooled features of a set of pictures stay in ``cache_dir``, so that neither a second search
+    nor another ``width`` looks at them again.
+
     Raises:
         ConfigError: less than 32 pixels, or a width that there is not.
     """
@@ -38,6 +43,7 @@ class EfficientNetLite0(Features):
     name: str = "efficientnet_lite0"
     px: int = 128
     width: int = 128
+    cache_dir: str | None = None
 
     def __post_init__(self) -> None:
         require_at_least(self, "features", 32, "px")
@@ -49,20 +55,23 @@ class EfficientNetLite0(Features):
         Raises:
             ConfigError: the packages are missing.
         """
+        centred: Vectors = self._pooled(pixels) - _channel_means()
+        return unit(centred @ _directions()[:, : self.width])
+
+    def _pooled(self, pixels: Pixels) -> Vectors:
+        """``(n, 1280)`` pooled features, from the cache if they were computed before."""
+        folder = Path(self.cache_dir) if self.cache_dir else cache_folder()
+        return kept(folder / "features", f"{self.name} {self.px}", pixels, self._looked_at)
+
+    def _looked_at(self, pixels: Pixels) -> Vectors:
         import torch
         from torch.nn.functional import interpolate
 
-        network, mean = _network(), _channel_means()
-        parts: list[Vectors] = []
         with torch.no_grad():
-            for first in range(0, len(pixels), BATCH):
-                x = torch.from_numpy(np.ascontiguousarray(pixels[first : first + BATCH])).float()
-                x = x.expand(-1, 3, -1, -1)
-                x = interpolate(x, (self.px, self.px), mode="bicubic", antialias=True)
-                maps = network.extract_features((x.clamp(0, 255) - MEAN) / SPREAD)
-                parts.append(maps.mean((2, 3)).numpy())
-        centred: Vectors = np.concatenate(parts) - mean
-        return unit(centred @ _directions()[:, : self.width])
+            x = torch.from_numpy(np.ascontiguousarray(pixels)).float().expand(-1, 3, -1, -1)
+            x = interpolate(x, (self.px, self.px), mode="bicubic", antialias=True)
+            maps = _network().extract_features((x.clamp(0, 255) - MEAN) / SPREAD)
+            return maps.mean((2, 3)).numpy()
 
     def class_rows(self) -> Vectors:
         """``(1000, width)`` unit vectors: the classifier's rows less their mean."""
