@@ -3,9 +3,12 @@
 ``python scripts/metad2a_tables.py cifar10 cifar100_part runs=10 samples=10000``: for each task and
 each kind of candidates (generated, uniform, from the records) ``runs`` searches, each of which ends
 in every way: the predictor's first, any one, the best of 30 by validation, the best of 30 by test,
-with the predictor's ranking and without. Then validity, uniqueness and novelty of ``samples``
-graphs. Other settings (``key=value``) are passed on to the config. Prints a Markdown table; scores
-are means with 95 % t-intervals over the runs.
+with the predictor's ranking and without; with the share of the searches that end at the table's
+best test score. Then a control that learns nothing: all cells of the records, ranked by another
+data set's table (ImageNet16-120). Then whether the predictor's first is better than any candidate
+(Mann-Whitney's test, one-sided). Then Table 4: validity, uniqueness and novelty of ``samples``
+graphs. Other settings (``key=value``) are passed on to the config. Prints Markdown tables; scores
+are means with 95 % t-intervals over the runs. Table 5 is ``metad2a_encoders.py``.
 """
 
 import sys
@@ -23,10 +26,16 @@ from nasrun.algorithms.metad2a_generator import PAIRS
 from nasrun.config import check
 from nasrun.experiment import Opened, problem_of
 from nasrun.meta_training import adapt
-from nasrun.spec import Archs, Floats, Phase, Streams
+from nasrun.spec import Archs, CountableSpace, Floats, Library, Phase, Streams
 
 OWN = {"runs": 10, "samples": 10_000}
 KEPT = 30
+SOURCE = "imagenet16_120"  # whose table ranks the cells of the records
+HEADER = (
+    "| candidates | ranking | pick | test score | found the best | mean of all |\n"
+    "|---|---|---|---|---|---|"
+)
+Ends = dict[tuple[str, str], list[float]]  # test scores by ranking and pick
 
 
 def main(arguments: list[str]) -> None:
@@ -39,16 +48,19 @@ def main(arguments: list[str]) -> None:
         opened = _opened(task, more)
         adapt(opened)
         print(f"\n{task}, {own['runs']} runs\n", flush=True)
-        print("| candidates | ranking | pick | test score | mean of all |\n|---|---|---|---|---|")
-        for kind in Candidates:
-            _tell_searches(opened, kind, own["runs"])
+        best = _best(opened)
+        print(HEADER)
+        ends = {kind: _tell_searches(opened, kind, own["runs"], best) for kind in Candidates}
+        _tell_source_ranked(opened, best)
+        _tell_tests(ends)
         if own["samples"]:
             _tell_samples(opened, own["samples"])
 
 
 def _opened(task: str, more: list[str]) -> Opened:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("config", overrides=["algorithm=metad2a", f"task={task}", *more])
+        own = ["algorithm=metad2a", f"task={task}", f"retrain.tasks=[{task},{SOURCE}]"]
+        config = compose("config", overrides=[*own, *more])
     return check(config, [CONF / "task"]).opened()
 
 
@@ -68,9 +80,16 @@ def _started(opened: Opened, kind: Candidates, seed: int) -> MetaD2A:
     return own
 
 
-def _tell_searches(opened: Opened, kind: Candidates, runs: int) -> None:
-    """A row for each way in which the searches may end."""
-    ends: dict[tuple[str, str], list[float]] = {}
+def _best(opened: Opened) -> float:
+    """The best test score of the table."""
+    space = opened.experiment.space
+    assert isinstance(space, CountableSpace)
+    return float(np.nanmax(_scores(opened, space.at(np.arange(space.size)))[1]))
+
+
+def _tell_searches(opened: Opened, kind: Candidates, runs: int, best: float) -> Ends:
+    """A row for each way in which the searches may end; their scores."""
+    ends: Ends = {}
     means: list[float] = []
     seconds: list[float] = []
     for seed in range(runs):
@@ -82,13 +101,43 @@ def _tell_searches(opened: Opened, kind: Candidates, runs: int) -> None:
         seconds.append(time.process_time() - began)
         means.append(float(np.nanmean(_scores(opened, found)[1])))
         for ranking, order in (("predictor", ranked), ("none", found)):
-            val, test = _scores(opened, order[:KEPT])
-            for pick, at in (("first", 0), ("validation", val.argmax()), ("oracle", test.argmax())):
-                ends.setdefault((ranking, pick), []).append(float(test[at]))
+            for pick, score in _picked(opened, order).items():
+                ends.setdefault((ranking, pick), []).append(score)
         opened.experiment.algorithm._seen = algorithm._seen  # pyright: ignore[reportAttributeAccessIssue]
     for (ranking, pick), scores in ends.items():
-        print(f"| {kind.value} | {ranking} | {pick} | {_interval(scores)} | {_interval(means)} |")
-    print(f"\n{kind.value}: {np.median(seconds):.1f} CPU seconds a search (median)\n", flush=True)
+        share = f"{sum(score >= best for score in scores)} of {runs}"
+        row = (kind.value, ranking, pick, _interval(scores), share, _interval(means))
+        print(f"| {' | '.join(row)} |", flush=True)
+    print(f"{kind.value}: {np.median(seconds):.1f} CPU s a search (median)", file=sys.stderr)
+    return ends
+
+
+def _picked(opened: Opened, order: Archs) -> dict[str, float]:
+    """Test score of what each pick takes from the candidates, best first."""
+    val, test = _scores(opened, order[:KEPT])
+    at = {"first": 0, "validation": int(np.nanargmax(val)), "oracle": int(np.nanargmax(test))}
+    return {pick: float(test[row]) for pick, row in at.items()}
+
+
+def _tell_source_ranked(opened: Opened, best: float) -> None:
+    """The same of all cells of the records, ranked by their test scores on another data set."""
+    assert isinstance(opened.pool, Library)
+    cells = np.unique(opened.pool.records().archs, axis=0)
+    source = opened.experiment.final_tasks[1]
+    ranked = cells[np.argsort(-opened.judge.score(cells, source).test_score, kind="stable")]
+    for pick, score in _picked(opened, ranked).items():
+        found = "yes" if score >= best else "no"
+        print(f"| {len(cells)} of the records | {SOURCE} | {pick} | {score:.2f} | {found} | |")
+
+
+def _tell_tests(ends: dict[Candidates, Ends]) -> None:
+    """Whether the predictor's first is better than any candidate, and than any cell at all."""
+    first = ends[Candidates.generator]["predictor", "first"]
+    print()
+    for kind in (Candidates.generator, Candidates.uniform):
+        other = ends[kind]["none", "first"]
+        p = stats.mannwhitneyu(first, other, alternative="greater").pvalue
+        print(f"the predictor's first above any of the candidates ({kind.value}): p = {p:.4f}")
 
 
 def _scores(opened: Opened, archs: Archs) -> tuple[Floats, Floats]:

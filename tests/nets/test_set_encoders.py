@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from nasrun.nets.set_encoders import HEADS, Attention, Hierarchical, SetEncoding, set_encoder
+from nasrun.nets.set_encoders import (
+    HEADS,
+    SCALE,
+    Attention,
+    Hierarchical,
+    Outline,
+    SetEncoding,
+    set_encoder,
+)
 
 WIDTH, FEATURES = 8, 5
 every_kind = pytest.mark.parametrize("kind", SetEncoding)
@@ -108,3 +116,12 @@ def test_a_class_is_encoded_alike_in_whatever_company():
     network, x = Hierarchical(FEATURES, WIDTH).double(), features()
     together = network(x, torch.tensor([[0, 1], [2, 3]]))
     torch.testing.assert_close(network(x[2:], torch.tensor([[0, 1]])), together[1:])
+
+
+def test_an_outline_by_hand():
+    """Three classes at right angles and at 45 degrees; pictures of a class point the same way."""
+    x = torch.tensor([[[2.0, 0.0], [1.0, 0.0]], [[0.0, 3.0], [0.0, 1.0]], [[1.0, 1.0], [4.0, 4.0]]])
+    (own,) = Outline(2)(x, torch.tensor([[0, 1, 2]]))
+    half = 0.5**0.5
+    expected = torch.tensor([(1 + half) / 3, (1 + half) / 3, 2 * half / 3, half])
+    torch.testing.assert_close(own, SCALE * expected)
