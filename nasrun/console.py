@@ -31,7 +31,7 @@ Figures = Mapping[str, Row]  # rows of summary.csv of one search on one task, by
 
 def show_run(folder: Path) -> None:
     """Print the table of a finished run, its winner, and where it was written."""
-    best, console = read_json(folder / "best.json"), Console()
+    best, console = _best_trial(folder), Console()
     console.print(results_table(folder))
     for line in [*_winner(best), *_files(folder), f"wrote {_short(folder)}"]:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
@@ -57,6 +57,12 @@ def _seeds(request: Mapping[str, Any]) -> str:
     return f"seed {first}" if trials == 1 else f"seeds {first}-{first + trials - 1}"
 
 
+def _best_trial(folder: Path) -> Mapping[str, Any] | None:
+    """What is known of the best trial; None where none has a score."""
+    path = folder / "best.json"
+    return read_json(path) if path.exists() else None
+
+
 def _winner(best: Mapping[str, Any] | None) -> list[str]:
     """The best trial's architecture and figures."""
     if best is None:
@@ -79,7 +85,7 @@ def _winner(best: Mapping[str, Any] | None) -> list[str]:
 
 def _files(folder: Path) -> list[str]:
     """What of a run's folder a person may want next, and what draws the winner."""
-    found = read_json(folder / "best.json") is not None
+    found = _best_trial(folder) is not None
     more = [name for name in ("pareto.csv", "networks") if (folder / name).exists()]
     measured = [path.name for path in folder.glob("evaluations.csv*")]
     named = [*(["best.json"] if found else []), *more, "trials.csv", *measured, "summary.csv"]

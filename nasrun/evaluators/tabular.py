@@ -198,6 +198,7 @@ class TabularSession(Session):
         if not others and (known := self._table.scored()):
             name = f"tables.NAME.datasets.{self._task.name}=[SEARCH,FINAL]"
             cures.append(f"say with {name} which of {', '.join(known)} it is")
+            cures.append("train networks on its pictures with evaluator=training")
         epochs = f"{self._schedule}-epoch " if self._schedule else ""
         return self._lacks(f"{epochs}validation {self.metric.label} of {dataset}", cures)
 

@@ -76,11 +76,12 @@ def _cell(figure: float) -> float | int | None:
 def write_best(path: Path, trials: Callable[[], Iterable[Row]]) -> None:
     """Write the trial with the highest reward (the first seed among equals) on all its tasks.
 
-    Where none has one, because nothing was measured, the highest validation score stands in.
-    Nothing is written where there is no score either. ``trials`` gives the rows from the beginning,
+    Where none has one, because nothing was measured, the highest validation score stands in, and
+    where there are test scores alone, which choose nothing, the first seed does. Nothing is written
+    where there is no score at all. ``trials`` gives the rows from the beginning,
     as often as it is called.
     """
-    found = (row for row in trials() if row["reward"] or row["val_score"])
+    found = (row for row in trials() if row["reward"] or row["val_score"] or row["test_score"])
     best = max(found, key=_rank, default=None)
     if best is None:
         path.unlink(missing_ok=True)
@@ -103,6 +104,8 @@ def _rank(row: Row) -> tuple[bool, float, int]:
     rewarded, seed = bool(row["reward"]), -int(row["seed"])
     if rewarded:
         return rewarded, float(row["reward"]), seed
+    if not row["val_score"]:
+        return rewarded, -np.inf, seed
     score = float(row["val_score"])
     better_higher = metric_named(row["metric"]).higher_is_better
     return rewarded, score if better_higher else -score, seed

@@ -9,6 +9,7 @@ from nasrun.algorithms.metad2a import Candidates, MetaD2A, Pick, Ranking
 from nasrun.console import show_run
 from nasrun.errors import ConfigError, DataError
 from nasrun.features.pixels import PixelFeatures
+from nasrun.files import read_csv, read_json
 from nasrun.images import of_each_class
 from nasrun.meta_training import adapt
 from nasrun.pipeline import retrain, run, search
@@ -144,6 +145,26 @@ def test_pictures_are_drawn_of_each_class():
     assert rows_of.shape == (2, 2)
     assert (labels[rows_of] == [[0, 0], [1, 1]]).all()
     assert len(set(rows_of.ravel().tolist())) == 4
+
+
+class Trained(ToyEvaluator):
+    """Knows test scores alone, as of networks that are trained after the search."""
+
+    def score(self, archs, task):
+        scored = super().score(archs, task)
+        return Scored(**{**vars(scored), "val_score": np.full(len(archs), np.nan)})
+
+
+def test_what_only_a_final_training_scored_is_found_and_shown(folder, tmp_path, capsys):
+    """The first seed's, whatever the test scores: they choose nothing."""
+    made = opened(folder, "trials=3", evaluator=Trained())
+    with Recorder(tmp_path / "run", "key") as recorder:
+        run(made, recorder, dict)
+    best, rows_of = read_json(tmp_path / "run" / "best.json"), read_csv(tmp_path / "run/trials.csv")
+    assert len({row["test_score"] for row in rows_of}) > 1
+    assert (best["seed"], best["arch"]) == (0, rows_of[0]["arch"])
+    show_run(tmp_path / "run")
+    assert f"best: {best['arch']}" in capsys.readouterr().out
 
 
 def test_a_run_is_shown_without_hours_of_agents(folder, tmp_path, capsys):

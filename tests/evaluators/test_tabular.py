@@ -253,7 +253,8 @@ def test_a_task_that_the_table_calls_otherwise_is_told_where_to_say_so(start):
         start(task=Task("mine", 10, 32, "mine", "mine", 1, 1))
     assert str(error.value) == (
         "first, second have no validation accuracy of mine: say with "
-        "tables.NAME.datasets.mine=[SEARCH,FINAL] which of cifar10-valid it is"
+        "tables.NAME.datasets.mine=[SEARCH,FINAL] which of cifar10-valid it is or train networks "
+        "on its pictures with evaluator=training"
     )
 
 
