@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -39,7 +40,9 @@ def opened(folder, *more, evaluator=None):
 
 def rows(made, seed=3):
     outcome, history = search(made, np.array([seed]), None)
-    return list(retrain(made, outcome, history)), made.experiment.algorithm
+    columns = retrain(made, outcome, history)
+    found = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return [SimpleNamespace(**row) for row in found], made.experiment.algorithm
 
 
 def test_an_oracle_takes_the_best_test_score_and_every_row_says_so(folder):
