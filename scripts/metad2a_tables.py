@@ -124,7 +124,7 @@ def _tell_source_ranked(opened: Opened, best: float) -> None:
     assert isinstance(opened.pool, Library)
     cells = np.unique(opened.pool.records().archs, axis=0)
     source = opened.experiment.final_tasks[1]
-    ranked = cells[np.argsort(-opened.judge.score(cells, source).test_score, kind="stable")]
+    ranked = cells[np.argsort(-opened.judging.score(cells, source).test_score, kind="stable")]
     for pick, score in _picked(opened, ranked).items():
         found = "yes" if score >= best else "no"
         print(f"| {len(cells)} of the records | {SOURCE} | {pick} | {score:.2f} | {found} | |")
