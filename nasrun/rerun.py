@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import read_csv
-from nasrun.record.evaluations import PACKED, PLAIN
+from nasrun.measurements import PACKED, PLAIN
 from nasrun.record.recorder import STATUS, is_whole, read_status
 from nasrun.record.request import SILENT, key_of
 from nasrun.resume import Saved, command_for, saved_command, shown

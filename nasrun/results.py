@@ -20,8 +20,8 @@ from nasrun.benchmarks.trainings import TrainedEpoch
 from nasrun.errors import ConfigError, DataError
 from nasrun.files import read_csv
 from nasrun.found import Found, job_config, job_experiment, trains
+from nasrun.measurements import evaluation_rows, evaluations_file
 from nasrun.record.collect import job_folders
-from nasrun.record.evaluations import evaluation_rows, evaluations_file
 from nasrun.record.recorder import STATUS, read_status
 from nasrun.record.rows import EVALUATION_COLUMNS, PARETO_COLUMNS, TrialRow
 

@@ -20,8 +20,8 @@ from nasrun.__main__ import CONF
 from nasrun.config import check
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import write_bytes, write_csv
+from nasrun.measurements import PACKED, PLAIN, evaluation_rows
 from nasrun.record.collect import job_folders
-from nasrun.record.evaluations import PACKED, PLAIN, evaluation_rows
 from nasrun.record.rows import cells
 from nasrun.report.style import STYLE, legend_below, line_style, pictures
 

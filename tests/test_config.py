@@ -137,6 +137,7 @@ def composed_run(**changes):
             "evaluator": {"reward": "val@12", "cache_dir": "/a", "tables": {"t": {"paths": ["x"]}}},
             "hardware": {"device": "fpga", "path": "/a/latency.csv"},
             "scorer": None,
+            "record": {"evaluations": "csv"},
         }
     )
     for key, value in changes.items():

@@ -1,6 +1,7 @@
 """Join the jobs of a sweep. Can be called at any time, any number of times, by any process."""
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,9 @@ def _collect(folder: Path) -> Collected:
         for job, status in jobs.items()
         if job not in complete and status["state"] != "failed"
     ]
+    for job in complete:  # one that was killed at its very end could not tidy up
+        if (job / PARTS).exists():
+            shutil.rmtree(job / PARTS, ignore_errors=True)
     requests = {job: request for job in complete if (request := request_of(jobs[job]))}
     _refuse_mixed_data(requests)
     rows, fronts = _joined(complete)

@@ -1,21 +1,18 @@
 """The file of a run's measurements: a row each, plain, compressed, or left out."""
 
 import gzip
-import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from io import TextIOWrapper
 from pathlib import Path
 
-from nasrun.errors import DataError
-from nasrun.files import atomic, csv_lines, csv_rows, join_csv, write_csv
+from nasrun.files import atomic, csv_lines, join_csv, write_csv
+from nasrun.measurements import PACKED, PLAIN
 from nasrun.record.rows import EVALUATION_COLUMNS, Columns, by_column
 
-PLAIN, PACKED = "evaluations.csv", "evaluations.csv.gz"
 LEVEL = 1  # of compression: six times smaller already
-PACKING = 6.0  # how many times larger the text of a compressed file is, about: as REA has it
 
 
 class Kept(Enum):
@@ -67,31 +64,3 @@ def join_evaluations(parts: Sequence[Path], folder: Path) -> None:
                 for piece in pieces:
                     with piece.open("rb") as packed:
                         shutil.copyfileobj(packed, stream.buffer)
-
-
-def evaluations_file(folder: Path) -> Path:
-    """The file of a finished run's measurements; pandas reads it, compressed or not.
-
-    Raises:
-        DataError: the run has none.
-    """
-    for name in (PLAIN, PACKED):
-        if (folder / name).exists():
-            return folder / name
-    raise DataError(
-        f"{folder / PLAIN}: the run's measurements are not there: they were left out "
-        "(record.evaluations=none) or removed; play it again with record.evaluations=csv or gz"
-    )
-
-
-def evaluation_rows(folder: Path) -> Iterator[dict[str, str]]:
-    """The measurements of a finished run, as texts by column."""
-    return csv_rows(evaluations_file(folder))
-
-
-def size_mb(folder: Path) -> float:
-    """Megabytes of the measurements' text; 0 where none were kept."""
-    plain, packed = folder / PLAIN, folder / PACKED
-    if plain.exists():
-        return os.path.getsize(plain) / 1e6
-    return PACKING * os.path.getsize(packed) / 1e6 if packed.exists() else 0.0

@@ -9,7 +9,7 @@ import numpy as np
 
 from nasrun.errors import DataError
 from nasrun.files import TUNING, read_csv, read_json
-from nasrun.record.evaluations import evaluations_file, size_mb
+from nasrun.measurements import evaluations_file, size_mb
 from nasrun.report.stats import bootstrap_ci
 from nasrun.report.trials import Problem, Trials
 from nasrun.spec import Metric, metric_named

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nasrun.errors import UnsupportedError
 from nasrun.files import read_csv, read_json
-from nasrun.record.evaluations import evaluation_rows
+from nasrun.measurements import evaluation_rows
 from nasrun.record.recorder import STATUS, read_status
 from nasrun.spec import Floats, Phase
 

@@ -14,7 +14,7 @@ from nasrun.errors import ConfigError
 
 VERBS = {  # what each does, in a line of the help
     "show": "a run or a sweep: winner, curve, table, drawing",
-    "report": "tables, figures and page of finished sweeps, made again; the page of a run",
+    "report": "tables, figures and page of sweeps, made again; a run's page",
     "compare": "two runs or sweeps, trial by trial",
     "rerun": "a run or a sweep, played again: are the figures the same?",
     "draw": "an architecture, or a run's winner, as PNG or SVG",

@@ -61,10 +61,9 @@ def many(size: Size) -> Iterator[Line]:
 def report(size: Size) -> Iterator[Line]:
     """The report of a finished sweep, as ``nasrun report`` makes it from ``trials.csv``."""
     rows = list(_leaderboard_rows(size.trials))
-    script = Path(__file__).parents[1] / "report.py"
     with tempfile.TemporaryDirectory() as folder:
         write_csv(Path(folder) / "trials.csv", TRIAL_COLUMNS, map(values, rows))
-        command = [sys.executable, str(script), folder, "--report", str(LEADERBOARD)]
+        command = [sys.executable, "-m", "nasrun", "report", folder, "--report", str(LEADERBOARD)]
         seconds = median_s(
             lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL), size.repeats
         )

@@ -177,7 +177,11 @@ class Pictures(SyntheticImages):
     digest: str = ""
 
     def read(self):
-        return replace(super().read(), files={"pictures": self.digest})
+        return replace(super().read(), files=self.files)
+
+    @property
+    def files(self):
+        return {"pictures": self.digest}
 
 
 @dataclass

@@ -91,7 +91,7 @@ def pretended(monkeypatch):
     )
     monkeypatch.setattr(trainer_module, "fast_forward", lambda network, *given: network)
     monkeypatch.setattr(
-        one_shot, "Device", lambda where, precision: PretendedDevice("cuda", precision)
+        one_shot, "Device", lambda where, precision, group: PretendedDevice("cuda", precision)
     )
     with PretendedGPU() as gpu:
         yield gpu

@@ -2,20 +2,14 @@ import gzip
 from dataclasses import replace
 
 import pytest
+from toys import toy_experiment
 
 from nasrun.algorithms.random_search import RandomSearch
 from nasrun.errors import DataError
+from nasrun.measurements import PACKED, PLAIN, evaluation_rows, evaluations_file, size_mb
 from nasrun.pipeline import run
-from nasrun.record.evaluations import (
-    PACKED,
-    PLAIN,
-    Kept,
-    evaluation_rows,
-    evaluations_file,
-    size_mb,
-)
+from nasrun.record.evaluations import Kept
 from nasrun.record.recorder import Recorder
-from tests.toys import toy_experiment
 
 
 def played(folder, kept, cohort=2):
