@@ -1,7 +1,7 @@
 """What Hydra composes is checked before anything that it names is imported, made or written.
 
 Hydra has no hook between the two, so the loader of its configs is one of ours. This module is
-loaded by ``nasrun --help`` and shell completion, too, and imports Hydra alone.
+loaded by ``nasrun --help`` and shell completion, too, and imports nothing heavy besides Hydra.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Going on in a folder: the command that a run or a sweep was started with, from what it holds.
 
-Everything here happens before Hydra looks at the command line, so it imports Hydra alone.
+Everything here happens before Hydra looks at the command line, so that nothing heavy is imported.
 """
 
 import re
@@ -192,7 +192,7 @@ def _kept(folder: Path) -> str:
         return ""
     others = "go on from their checkpoints" if resting else "begin anew"
     smaller = "" if kept or asked == 1 or resting else " (a smaller cohort=... keeps more)"
-    return f" with {kept} of {asked} trials on record, of which the others {others}{smaller}"
+    return f" with {kept} of {asked} trials on record; the others {others}{smaller}"
 
 
 def shown(folder: Path) -> Path:

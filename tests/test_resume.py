@@ -127,7 +127,7 @@ def test_an_interrupted_command_says_what_is_kept_and_how_to_go_on(run, sweep, m
     )
     (run / STATUS).write_text(f'{{"state": "running", "request": {request}}}')
     assert interrupted(run) == (
-        "interrupted with 0 of 300 trials on record, of which the others begin anew (a smaller "
+        "interrupted with 0 of 300 trials on record; the others begin anew (a smaller "
         "cohort=... keeps more); go on with: nasrun resume=run"
     )
     (run / PARTS / "0").mkdir(parents=True)

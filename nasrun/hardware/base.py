@@ -88,11 +88,6 @@ class WeighingDevice(Device):
                 "hardware.exponent_above=-1 for a reward that falls above the target alone",
                 settings.target_ms,
             )
-        if settings.limit_ms is not None and not (known <= settings.limit_ms).any():
-            raise ConfigError(
-                f"hardware.limit_ms={settings.limit_ms:g} is below every latency over {over}, of "
-                f"which the least is {known.min():.4g} ms: set a higher limit"
-            )
 
     @property
     def terms(self) -> RewardTerms:
@@ -191,6 +186,12 @@ class KnownDevice(WeighingDevice):
                 "same network", covered, space.name,
             )  # fmt: skip
         self.settle(latencies_ms, f"the architectures of space={space.name} that it knows")
+        limit, least = settings.limit_ms, float(np.nanmin(latencies_ms))
+        if limit is not None and least > limit:
+            raise ConfigError(
+                f"hardware.limit_ms={limit:g} is below every latency that is known, of which the "
+                f"least is {least:.4g} ms: set a higher limit"
+            )
 
     def latency_ms(self, archs: Archs) -> Floats:
         """``(n,)`` latency of one inference; NaN where the device knows none."""

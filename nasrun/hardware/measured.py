@@ -65,7 +65,7 @@ class MeasuredDevice(WeighingDevice):
         )
         self._represent = representatives(space)
         self._known: dict[bytes, float] = {}
-        # Also where the target is given: a hypervolume needs a reference, and a limit a check.
+        # Also where the target is given: a hypervolume needs a reference.
         seeds = range(settings.seed, settings.seed + settings.sample)
         sample = space.sample(Streams(seeds, "measured latency"))
         self.settle(self.latency_ms(sample), f"{settings.sample} random architectures")

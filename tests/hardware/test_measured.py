@@ -32,6 +32,13 @@ def test_the_reward_weighs_the_latency_against_the_target():
     assert started().reward(np.array([50.0]), np.array([1.0]), ACCURACY) > 0
 
 
+def test_a_limit_below_the_sample_is_no_reason_to_refuse():
+    """A few random architectures say nothing of the fastest one in the space."""
+    hardware = started(exponent=0.0, limit_ms=1e-3)
+    assert hardware.reference_ms > 1e-3
+    assert hardware.reward(np.array([50.0]), np.array([2e-3]), ACCURACY)[0] == -2.0
+
+
 def test_counts_that_mean_nothing_are_refused():
     for wrong in ({"runs": 0}, {"batch": 0}, {"warm_up": -1}, {"target_ms": 0.0}):
         with pytest.raises(ConfigError):
