@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from nasrun.algorithms.metad2a_graphs import Graphs, graphs_of
 from nasrun.algorithms.metad2a_learning import (
     SIZES,
-    Descent,
+    Lesson,
     Sets,
     load,
     require_whole_heads,
@@ -21,7 +20,6 @@ from nasrun.algorithms.metad2a_learning import (
 )
 from nasrun.nets.graph_networks import Draws, GraphDecoder
 from nasrun.nets.set_encoders import SetEncoding, set_encoder
-from nasrun.progress import tell
 from nasrun.ranges import require_at_least, require_not_negative, require_positive
 from nasrun.spec import Archs, Dag, Ints, Learner, Learnt, Mask, Records, SearchSpace
 
@@ -105,22 +103,21 @@ class Generator(Learner):
         pairs, held_out = best_of_each(records)
         adjacency, types = graphs.tensors(records.archs)
         width = records.features.shape[2]
-        rows: list[tuple[Any, ...]] = []
         with seeded(self.seed) as draws:
             network = self.network(width, graphs)
-            steps = self.epochs * len(list(sets.batches(pairs, self.batch, draws)))
-            descent = Descent(network, self.rate, self.decay, steps)
-            for epoch in range(1, self.epochs + 1):
-                sums, network = np.zeros(3), network.train()
-                for batch in sets.batches(pairs, self.batch, draws):
-                    mean, log_variance = network.gaussian(*sets.of(batch, draws))
-                    graph = adjacency[batch], types[batch]
-                    terms = self.terms(network.decoder, mean, log_variance, graph, draws)
-                    descent.step((terms[0] + terms[1] + self.kl * terms[2]).mean())
-                    sums += [float(term.detach().sum()) for term in terms]
-                judged = self._judged(network, sets, held_out, (adjacency, types), draws)
-                rows.append((epoch, *(sums / len(pairs)).round(6).tolist(), *judged))
-                tell(epoch / self.epochs, partial(_words, rows[-1]))
+
+            def terms(batch: Ints) -> tuple[Tensor, Sequence[float]]:
+                mean, log_variance = network.gaussian(*sets.of(batch, draws))
+                graph = adjacency[batch], types[batch]
+                three = self.terms(network.decoder, mean, log_variance, graph, draws)
+                loss = (three[0] + three[1] + self.kl * three[2]).mean()
+                return loss, [float(term.detach().sum()) for term in three]
+
+            def judged() -> Sequence[float | None]:
+                return self._judged(network, sets, held_out, (adjacency, types), draws)
+
+            lesson = Lesson(self.epochs, self.batch, self.rate, self.decay)
+            rows = lesson.learn(network, sets, pairs, draws, terms, judged)
         sizes = (width, graphs.types, graphs.vertices, records.features.shape[1])
         return Learnt({**weights(network, sizes), PAIRS: records.archs[pairs]}, COLUMNS, rows)
 
@@ -158,11 +155,6 @@ class Generator(Learner):
             sums += [float(term.sum()) for term in terms]
         vertices, edges = (sums / len(rows)).round(6).tolist()
         return vertices, edges
-
-
-def _words(row: Sequence[Any]) -> str:
-    """An epoch in words."""
-    return f"epoch {row[0]}, loss {row[1] + row[2]:.3f}"
 
 
 def best_of_each(records: Records) -> tuple[Ints, Ints]:

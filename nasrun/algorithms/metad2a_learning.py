@@ -1,8 +1,10 @@
 """How MetaD2A's two networks are trained: batches of records, and what is kept of them."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 
 from nasrun.errors import ConfigError, DataError
 from nasrun.nets.set_encoders import HEADS
+from nasrun.progress import tell
 from nasrun.spec import Ints, Records
 
 SIZES = "sizes"  # name of the array with what a network was made for
@@ -83,6 +86,54 @@ class Descent:
         nn.utils.clip_grad_norm_(self._network.parameters(), MAX_GRADIENT)
         self._optimizer.step()
         self._schedule.step()
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """How long and how fast a network is trained; fields of the learners by the same names."""
+
+    epochs: int
+    batch: int
+    rate: float
+    decay: float
+
+    def learn(
+        self,
+        network: nn.Module,
+        sets: Sets,
+        rows: Ints,
+        draws: torch.Generator,
+        terms: Callable[[Ints], tuple[Tensor, Sequence[float]]],
+        judged: Callable[[], Sequence[float | None]],
+    ) -> list[tuple[Any, ...]]:
+        """Train; returns for each epoch its number, means over ``rows``, and what ``judged`` says.
+
+        Args:
+            network: what is trained.
+            sets: of which batches are drawn.
+            rows: ``(n,)`` of the records to learn from.
+            draws: of the batches.
+            terms: the loss ``()`` of the records of a batch, and sums over them for the log.
+            judged: figures of what is held out.
+        """
+        steps = self.epochs * len(list(sets.batches(rows, self.batch, draws)))
+        descent = Descent(network, self.rate, self.decay, steps)
+        found: list[tuple[Any, ...]] = []
+        for epoch in range(1, self.epochs + 1):
+            sums = np.zeros(())
+            network.train()
+            for batch in sets.batches(rows, self.batch, draws):
+                loss, figures = terms(batch)
+                descent.step(loss)
+                sums = sums + np.array(figures)
+            found.append((epoch, *(sums / len(rows)).round(6).tolist(), *judged()))
+            tell(epoch / self.epochs, partial(_words, *found[-1][:2]))
+        return found
+
+
+def _words(epoch: int, loss: float) -> str:
+    """An epoch and the first of its means in words."""
+    return f"epoch {epoch}, loss {loss:.3f}"
 
 
 def cycle(step: int, steps: int) -> float:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from nasrun.algorithms.metad2a_graphs import Graphs, graphs_of
 from nasrun.algorithms.metad2a_learning import (
     SIZES,
-    Descent,
+    Lesson,
     Sets,
     load,
     require_whole_heads,
@@ -21,7 +20,6 @@ from nasrun.algorithms.metad2a_learning import (
 )
 from nasrun.nets.graph_networks import GraphEncoder
 from nasrun.nets.set_encoders import Outline, SetEncoding, set_encoder
-from nasrun.progress import tell
 from nasrun.ranges import require_at_least, require_not_negative, require_positive
 from nasrun.spec import Archs, Floats, Ints, Learner, Learnt, Records, SearchSpace
 
@@ -122,22 +120,21 @@ class Predictor(Learner):
         adjacency, types = graphs.tensors(records.archs)
         score = torch.from_numpy(records.score).float()
         width = records.features.shape[2]
-        rows: list[tuple[Any, ...]] = []
         with seeded(self.seed) as draws:
             network = self.network(width, graphs)
-            steps = self.epochs * len(list(sets.batches(learnt_from, self.batch, draws)))
-            descent = Descent(network, self.rate, self.decay, steps)
-            for epoch in range(1, self.epochs + 1):
-                total, network = 0.0, network.train()
-                for batch in sets.batches(learnt_from, self.batch, draws):
-                    codes = network.graph(adjacency[batch], types[batch])
-                    predicted = network(codes, network.dataset(*sets.of(batch, draws)))
-                    loss = squared_error(predicted, score[batch])
-                    descent.step(loss)
-                    total += len(batch) * float(loss.detach())
+
+            def terms(batch: Ints) -> tuple[Tensor, Sequence[float]]:
+                codes = network.graph(adjacency[batch], types[batch])
+                predicted = network(codes, network.dataset(*sets.of(batch, draws)))
+                loss = squared_error(predicted, score[batch])
+                return loss, [len(batch) * float(loss.detach())]
+
+            def judged() -> Sequence[float | None]:
                 r = self._correlation(network, records, sets, (adjacency, types), draws)
-                rows.append((epoch, round(total / len(learnt_from), 6), None if np.isnan(r) else r))
-                tell(epoch / self.epochs, partial(_words, rows[-1]))
+                return [None if np.isnan(r) else r]
+
+            lesson = Lesson(self.epochs, self.batch, self.rate, self.decay)
+            rows = lesson.learn(network, sets, learnt_from, draws, terms, judged)
         sizes = (width, graphs.types, graphs.vertices, records.features.shape[1])
         return Learnt(weights(network, sizes), COLUMNS, rows)
 
@@ -171,11 +168,6 @@ def _nought(features: int) -> nn.Linear:
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
-
-
-def _words(row: Sequence[Any]) -> str:
-    """An epoch in words."""
-    return f"epoch {row[0]}, loss {row[1]:.3f}"
 
 
 def squared_error(predicted: Tensor, score: Tensor) -> Tensor:
