@@ -132,4 +132,4 @@ def test_an_interrupted_command_says_what_is_kept_and_how_to_go_on(run, sweep, m
     )
     (run / PARTS / "0").mkdir(parents=True)
     (run / PARTS / "0" / "trials.csv").write_text("seed,x\n0,1\n1,1\n1,2\n")
-    assert interrupted(run).startswith("interrupted with 2 of 300 trials on record, of which the o")
+    assert interrupted(run).startswith("interrupted with 2 of 300 trials on record; the others b")

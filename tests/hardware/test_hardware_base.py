@@ -153,9 +153,7 @@ def test_a_limit_needs_a_worst_value_and_an_architecture_within_it():
     device = started(exponent=0.0, limit_ms=10.0)
     with pytest.raises(ConfigError, match=r"limit_ms needs a metric with a worst value, .* neg_l"):
         device.reward(np.array([-0.6]), np.array([5.0]), metric_named("neg_loss"))
-    with pytest.raises(
-        ConfigError, match=r"limit_ms=0.5 is below every latency .* least is 1 ms"
-    ):
+    with pytest.raises(ConfigError, match=r"limit_ms=0.5 is below every latency .* least is 1 ms"):
         started(limit_ms=0.5)
 
 
