@@ -237,7 +237,8 @@ def notes(content: Content) -> list[str]:
     if Column.met in columns:
         found.append(
             "meets the budget: share of trials whose architecture is no slower than "
-            "hardware.limit_ms, or without one hardware.target_ms"
+            "hardware.limit_ms, or without one the target of the reward, a median where "
+            "hardware.target_ms is not set"
         )
     if Column.hypervolume in columns:
         found.append(
