@@ -35,6 +35,8 @@ from nasrun.spec import (
     Task,
 )
 
+TOGETHER = 16  # networks, on a GPU
+
 
 class TrainingSession(Session):
     """Trains what is asked for, unless it is on record.
@@ -64,6 +66,7 @@ class TrainingSession(Session):
         self._cache = TrainingCache(folder, device)
         parallel = settings.parallel
         self._workers = shared_workers(parallel, folder, device) if parallel > 1 else None
+        self._together = settings.together or (TOGETHER if device.on_gpu else 1)
 
     @property
     def fidelities(self) -> tuple[int, ...]:
@@ -123,11 +126,15 @@ class TrainingSession(Session):
         return [self._cache.known(request) for request in requests]
 
     def _train(self, missing: Sequence[TrainingRequest]) -> None:
-        """Train one after the other."""
-        with stage(_kind(missing), parts=len(missing)) as own:
-            for number, request in enumerate(missing):
+        """Train one after the other, or those of one length together."""
+        cohorts = _cohorts(missing, self._together)
+        with stage(_kind(missing), parts=len(cohorts)) as own:
+            for number, requests in enumerate(cohorts):
                 own.begin(number)
-                self._cache.train(request)
+                if len(requests) > 1:
+                    self._cache.train_together(requests)
+                else:
+                    self._cache.train(requests[0])
 
     def _train_side_by_side(self, missing: Sequence[TrainingRequest], workers: Workers) -> None:
         with stage(f"{_kind(missing)} of {len(missing)} networks"):
@@ -271,6 +278,20 @@ class TrainingSession(Session):
     def files(self) -> Mapping[str, str]:
         """The image files and their sha256."""
         return self._files
+
+
+def _cohorts(
+    requests: Sequence[TrainingRequest], most: int
+) -> list[Sequence[TrainingRequest]]:
+    """Requests in groups of at most ``most`` that are to train equally long."""
+    if most == 1:
+        return [[request] for request in requests]
+    by_length: dict[int, list[TrainingRequest]] = {}
+    for request in requests:
+        by_length.setdefault(request.until, []).append(request)
+    return [
+        same[at : at + most] for same in by_length.values() for at in range(0, len(same), most)
+    ]
 
 
 def _kind(requests: Sequence[TrainingRequest]) -> str:

@@ -20,6 +20,8 @@ class PooledLinear(nn.Linear):
 class AuxiliaryHead(nn.Module):
     """The second classifier of DARTS's networks, after two thirds of the cells."""
 
+    per_channel = True
+
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
         self.features = nn.Sequential(

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from nasrun.nets.darts_cells import INPUTS, Branch
 from nasrun.nets.darts_operations import darts_operation, drop_path
-from nasrun.nets.operations import HalvedSkip, ReLUConvNorm
+from nasrun.nets.operations import HalvedSkip, ReLUConvNorm, beside
 from nasrun.spec import Objective
 
 STEM = 3  # times the channels of the first cells
@@ -27,6 +26,9 @@ def fit(c_in: int, c_out: int, halve: bool, affine: bool = True, track: bool = T
 
 class EvaluationCell(nn.Module):
     """A cell whose nodes have two branches each, with drop-path on all but plain skips."""
+
+    per_channel = True
+    networks = 1  # whose channels are side by side
 
     def __init__(
         self,
@@ -52,7 +54,7 @@ class EvaluationCell(nn.Module):
         states = [self.first(before), self.second(last)]
         for at in range(0, len(self.branches), 2):
             states.append(self._branch(at, states, rate) + self._branch(at + 1, states, rate))
-        return torch.cat(states[INPUTS:], dim=1)
+        return beside(*states[INPUTS:], networks=self.networks)
 
     def _branch(self, at: int, states: Sequence[Tensor], rate: float) -> Tensor:
         module, x = self.branches[at], states[self.sources[at]]
@@ -75,6 +77,8 @@ class DARTSNet(nn.Module):
         objective: what the network is trained for.
         auxiliary: whether there is an auxiliary head.
     """
+
+    per_channel = True
 
     def __init__(
         self,

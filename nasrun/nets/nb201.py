@@ -1,13 +1,17 @@
 """NAS-Bench-201's networks: a cell, and the skeleton that repeats it ([A] ``tiny_network.py``)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nasrun.nets.operations import ReLUConvNorm, operation
 from nasrun.spec import Edges, Objective
+
+if TYPE_CHECKING:
+    from nasrun.nets.fused import Fuser
 
 # Makes the cell from c_in to c_out channels; a supernet's is called with more than the image.
 CellFactory = Callable[[int, int], nn.Module]
@@ -31,7 +35,8 @@ class Cell(nn.Module):
     def __init__(self, edges: Edges, c_in: int, c_out: int, stride: int = 1) -> None:
         super().__init__()
         self._input, self._output = edges[0][0], edges[-1][1]
-        self._c_out, self._stride = c_out, stride
+        self.nodes = tuple(dict.fromkeys((self._input, *(end for _, end, _ in edges))))
+        self.c_in, self.c_out, self.stride = c_in, c_out, stride
         present = [edge for edge in edges if edge[2] != "none"]
         sizes = {True: (c_in, c_out, stride), False: (c_out, c_out, 1)}
         self.operations = nn.ModuleDict(
@@ -59,8 +64,47 @@ class Cell(nn.Module):
                 continue
             nodes[end] = nodes[end] + term if end in nodes else term
         if self._output not in nodes:
-            return x.new_zeros(x.shape[0], self._c_out, *self._sides(x))
+            return x.new_zeros(x.shape[0], self.c_out, *self._sides(x))
         return nodes[self._output]
+
+    def fused_shape(self) -> Hashable | None:
+        """Cells of the same nodes and widths are fused, whatever their operations.
+
+        None where the input does not reach the output: what comes before has no gradient then, and
+        so does not even decay, as it would beside networks where it has one.
+        """
+        reached = {self._input}
+        for end in self.nodes[1:]:
+            if reached & self.terms_into(end):
+                reached.add(end)
+        shape = (Cell, self.nodes, self.c_in, self.c_out, self.stride)
+        return shape if self._output in reached else None
+
+    def fused_with(self, modules: Sequence["Cell"], fuser: "Fuser") -> nn.Module:
+        """One module of cells of this shape."""
+        from nasrun.nets.fused_cell import FusedCell
+
+        return FusedCell(modules, fuser)
+
+    def terms_into(self, end: str) -> set[str]:
+        """Nodes whose maps are computed on the way to ``end``."""
+        return {start for start in self._into(end) if self._exists(start)}
+
+    def biases_into(self, end: str) -> list[str]:
+        """Nodes without incoming edges that a convolution on the way to ``end`` reads."""
+        return [
+            start
+            for start in self._into(end)
+            if not self._exists(start)
+            and isinstance(self.operations[f"{start}-{end}"], ReLUConvNorm)
+        ]
+
+    def _into(self, end: str) -> list[str]:
+        return [start for start, other in self._plan if other == end]
+
+    def _exists(self, node: str) -> bool:
+        """Whether anything is added up at a node."""
+        return node == self._input or bool(self.terms_into(node) or self.biases_into(node))
 
     def _bias(self, module: ReLUConvNorm, x: Tensor) -> Tensor:
         """What a convolution makes of zeros, as large as the output for ``x``."""
@@ -69,7 +113,7 @@ class Cell(nn.Module):
 
     def _sides(self, x: Tensor) -> tuple[int, int]:
         """Height and width of the output for ``x``."""
-        height, width = (-(-side // self._stride) for side in x.shape[2:])
+        height, width = (-(-side // self.stride) for side in x.shape[2:])
         return height, width
 
 
@@ -86,6 +130,8 @@ def _applied(
 
 class Residual(nn.Module):
     """The block between two stages: two 3x3 convolutions, and a shortcut that halves alike."""
+
+    per_channel = True
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
@@ -111,6 +157,8 @@ class Skeleton(nn.Module):
         reductions: channels of each halving block; None: those of the next stage's first cell.
         image_channels: 3 for colour images.
     """
+
+    per_channel = True
 
     def __init__(
         self,

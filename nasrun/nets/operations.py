@@ -9,6 +9,13 @@ from nasrun.nets.pooling import average_pool
 FEW = 8  # channels
 
 
+def beside(*maps: Tensor, networks: int = 1) -> Tensor:
+    """Channels of several maps ``(B, networks * C, H, W)`` one after the other, by network."""
+    if networks == 1:
+        return torch.cat(maps, dim=1)
+    return torch.cat([m.unflatten(1, (networks, -1)) for m in maps], dim=2).flatten(1, 2)
+
+
 class ReLUConvNorm(nn.Module):
     """ReLU, a convolution, batch normalisation; ``of_positive`` is the part after the ReLU.
 
@@ -22,6 +29,8 @@ class ReLUConvNorm(nn.Module):
         affine: whether the normalisation has weights; if not, the convolution has a bias.
         track: whether the normalisation keeps running statistics for judging.
     """
+
+    per_channel = True
 
     def __init__(
         self, kernel: int, c_in: int, c_out: int, stride: int, affine: bool, track: bool
@@ -45,6 +54,8 @@ class AvgPool(nn.Module):
     Where channels change, a 1x1 convolution goes first.
     """
 
+    per_channel = True
+
     def __init__(self, c_in: int, c_out: int, stride: int, affine: bool, track: bool) -> None:
         super().__init__()
         same = c_in == c_out
@@ -58,6 +69,8 @@ class AvgPool(nn.Module):
 
 class Widen(nn.Module):
     """A skip between different channel counts: a 1x1 convolution and normalisation, no ReLU."""
+
+    per_channel = True
 
     def __init__(self, c_in: int, c_out: int, affine: bool, track: bool) -> None:
         super().__init__()
@@ -77,6 +90,9 @@ class HalvedSkip(nn.Module):
     if channels come last, and the process aborts.
     """
 
+    per_channel = True
+    networks = 1  # whose channels are side by side
+
     def __init__(self, c_in: int, c_out: int, affine: bool, track: bool) -> None:
         super().__init__()
         parts = (c_out // 2, c_out - c_out // 2)
@@ -90,7 +106,7 @@ class HalvedSkip(nn.Module):
         x = F.relu(x)
         shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1 :: self._step, 1 :: self._step]
         first = self.convs[0](x[:, :, :: self._step, :: self._step])
-        return self.norm(torch.cat([first, self.convs[1](shifted)], dim=1))
+        return self.norm(beside(first, self.convs[1](shifted), networks=self.networks))
 
 
 class Zero(nn.Module):

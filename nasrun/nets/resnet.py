@@ -13,6 +13,8 @@ class Block(nn.Module):
         stride: 2 halves the image.
     """
 
+    per_channel = True
+
     def __init__(self, c_in: int, c_out: int, stride: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)

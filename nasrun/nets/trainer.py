@@ -83,7 +83,7 @@ class Trainer:
         if inherited is not None:
             self._inherit(inherited)
         scales = device.dtype is torch.float16
-        self._optimizer = make_optimizer(self.network, recipe, scales)
+        self.optimizer = make_optimizer(self.network, recipe, scales)
         self._scaler = torch.amp.GradScaler(device.processor.type, enabled=scales)
         self._checkpoint = checkpoint
         self._forward: Forward | None = None
@@ -118,24 +118,24 @@ class Trainer:
             while self.done < until and not self.failure:
                 judges = judged is None or self.done + 1 in judged
                 self.rows.append(self._epoch(train, valid if judges else ()))
-                self._save()
+                self.save()
         return self.rows
 
     def _epoch(self, train: EpochBatches, valid: Batches) -> Epoch:
         epoch = self.done
-        self._prepare(epoch)
+        self.prepare(epoch)
         began = time.perf_counter()
         loss, train_score = self._pass_with_halving(train, epoch)
         self.device.wait()
         trained = time.perf_counter()
-        self.failure = self.failure or self._fault(loss, epoch + 1)
+        self.failure = self.failure or self.fault(loss, epoch + 1)
         val_score = math.nan
         if not self.failure:
             val_score = judged(self.network, self.objective, valid, self.device)
         ended = time.perf_counter()
         return Epoch(epoch + 1, loss, train_score, val_score, trained - began, ended - trained)
 
-    def _fault(self, loss: float, epoch: int) -> str:
+    def fault(self, loss: float, epoch: int) -> str:
         """What went wrong in an epoch, in words; empty if nothing did."""
         if not math.isfinite(loss):
             return f"the loss is {loss} in epoch {epoch}"
@@ -143,9 +143,9 @@ class Trainer:
         finite = bool(torch.stack(norms).isfinite().all())
         return "" if finite else f"the weights are not finite after epoch {epoch}"
 
-    def _prepare(self, epoch: int) -> None:
+    def prepare(self, epoch: int) -> None:
         """Set what depends on the epoch: learning rate and the share of dropped paths."""
-        for group in self._optimizer.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate(epoch, self.epochs)
         network: Any = self.network
         if hasattr(network, "drop_path"):
@@ -153,11 +153,11 @@ class Trainer:
 
     def _pass_with_halving(self, train: EpochBatches, epoch: int) -> tuple[float, float]:
         """Loss and score over an epoch; begun anew with halved batches if memory is short."""
-        before = copy.deepcopy(self._state())
+        before = copy.deepcopy(self.state())
         try:
             return self._pass(train(epoch), epoch)
         except RuntimeError as error:
-            if not _lacks_memory(error):
+            if not lacks_memory(error):
                 raise
             reason = str(error).splitlines()[0]
         if self.parts == PARTS:
@@ -165,7 +165,7 @@ class Trainer:
             return math.nan, math.nan
         self.parts = PARTS
         self._forward = None  # and with it what a recorded graph holds
-        self._optimizer.zero_grad()
+        self.optimizer.zero_grad()
         self.device.free()
         half = self.recipe.batch // PARTS
         log.warning(
@@ -173,7 +173,7 @@ class Trainer:
             "and learnt from at once; batch normalisation sees the parts alone",
             self.recipe.batch, reason, PARTS, half,
         )  # fmt: skip
-        self._restore(before)
+        self.restore(before)
         return self._pass_with_halving(train, epoch)
 
     def _pass(self, batches: Batches, epoch: int) -> tuple[float, float]:
@@ -200,7 +200,7 @@ class Trainer:
         """One update; returns the batch's summed loss and adds to the score."""
         if self._forward is None:
             self._forward = fast_forward(self.network, self.recipe, self.device, x, self.parts)
-        self._optimizer.zero_grad()
+        self.optimizer.zero_grad()
         loss_sum = x.new_zeros(())
         for part, target in zip(x.chunk(self.parts), y.chunk(self.parts), strict=True):
             with self.device.autocast():
@@ -213,9 +213,9 @@ class Trainer:
             loss_sum += loss.detach()
             score.add(output.detach(), target)
         if self.recipe.max_gradient is not None:
-            self._scaler.unscale_(self._optimizer)
+            self._scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.max_gradient)
-        self._scaler.step(self._optimizer)
+        self._scaler.step(self.optimizer)
         self._scaler.update()
         return loss_sum
 
@@ -231,27 +231,30 @@ class Trainer:
                 "one: see SearchSpace.morph"
             ) from error
 
-    def _state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
+        """What the next step depends on."""
         return {
             "network": self.network.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "scaler": self._scaler.state_dict(),
         }
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a ``state``."""
         self.network.load_state_dict(state["network"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Write the checkpoint, if one is kept."""
         if self._checkpoint is not None:
             rows = [asdict(row) for row in self.rows]
             own = {"rows": rows, "failure": self.failure, "parts": self.parts}
-            save_checkpoint(self._checkpoint, {**self._state(), **own})
+            save_checkpoint(self._checkpoint, {**self.state(), **own})
 
     def _load(self, state: dict[str, Any]) -> None:
         try:
-            self._restore(state)
+            self.restore(state)
             self.rows = [Epoch(**row) for row in state["rows"]]
             self.failure, self.parts = state["failure"], state["parts"]
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -291,7 +294,7 @@ def judged(network: nn.Module, objective: Objective, batches: Batches, device: D
     return score.value
 
 
-def _lacks_memory(error: RuntimeError) -> bool:
+def lacks_memory(error: RuntimeError) -> bool:
     """Whether the memory did not suffice, of a GPU or of the machine."""
     text = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError) or any(words in text for words in NO_MEMORY)

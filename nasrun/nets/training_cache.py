@@ -1,8 +1,9 @@
 """Trainings on record: each is done once, by this process or another, and looked up after that."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from nasrun.files import unwritable
 from nasrun.images import Images, Splits
 from nasrun.locks import file_lock
 from nasrun.nets.checkpoint import load_checkpoint
+from nasrun.nets.cohort_trainer import cohort_shape, train_together
 from nasrun.nets.device import Device
 from nasrun.nets.footprint import footprint
 from nasrun.nets.loader import Augmentation, Loader, load_batches
-from nasrun.nets.trainer import Epoch, Trainer, judged
+from nasrun.nets.trainer import Epoch, EpochBatches, Trainer, judged
 from nasrun.nets.training_request import Part, TrainingRequest
 
 JUDGE_BATCH = 1000  # images judged at a time: more than are trained on, as no gradients are kept
@@ -77,10 +79,58 @@ class TrainingCache:
             path.parent.mkdir(parents=True, exist_ok=True)
             with file_lock(path.with_suffix(".lock")):
                 if not self.known(request):
-                    self.log.add(self._train(request, path))
+                    self.log.add(self._train(request, self._trainer(request, path)))
                 self._tidy(request)
         except OSError as error:
             raise unwritable(path, error) from error
+
+    def train_together(self, requests: Sequence[TrainingRequest]) -> None:
+        """``train`` for several requests of one length, networks of one shape at the same time.
+
+        Raises:
+            DataError: as ``train``.
+        """
+        by_path = {self.checkpoint(request): request for request in requests}
+        path = next(iter(by_path)).parent
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with ExitStack() as locks:
+                for path in sorted(by_path):  # in one order, so that no two wait for each other
+                    locks.enter_context(file_lock(path.with_suffix(".lock")))
+                self._train_cohorts([own for own in requests if not self.known(own)])
+                for request in requests:
+                    self._tidy(request)
+        except OSError as error:
+            raise unwritable(path, error) from error
+
+    def _train_cohorts(self, requests: Sequence[TrainingRequest]) -> None:
+        """Networks of one shape that are equally far train at once, all others by themselves."""
+        cohorts: dict[Hashable, list[tuple[TrainingRequest, Trainer]]] = {}
+        for request in requests:
+            trainer = self._trainer(request, self.checkpoint(request))
+            shape = cohort_shape(trainer)
+            if shape is None:
+                shape = request.name(self.device)
+            cohorts.setdefault((shape, trainer.done), []).append((request, trainer))
+        for cohort in cohorts.values():
+            if len(cohort) > 1:
+                self._train_cohort(cohort)
+            else:
+                self.log.add(self._train(*cohort[0]))
+
+    def _train_cohort(self, cohort: Sequence[tuple[TrainingRequest, Trainer]]) -> None:
+        first, parts = cohort[0][0], self._parts(cohort[0][0])
+        train_together(
+            [trainer for _, trainer in cohort],
+            [_epochs(parts.train, request.seed) for request, _ in cohort],
+            parts.judges,
+            first.until,
+            first.judged or None,
+        )
+        how = f"; {len(cohort)} networks together"
+        self.log.add(
+            [row for request, trainer in cohort for row in self._rows(request, trainer, how)]
+        )
 
     def forget_weights(self, request: TrainingRequest) -> None:
         """Remove weights that a process was killed too early to remove."""
@@ -143,27 +193,36 @@ class TrainingCache:
         small = flops_m * request.recipe.batch < SMALL_MFLOPS
         return replace(self.device, threads=1) if small else self.device
 
-    def _train(self, request: TrainingRequest, path: Path) -> list[TrainedEpoch]:
-        trainer = self._trainer(request, path)
-        final = request.part is Part.final
-        splits = request.task.load()
+    def _train(self, request: TrainingRequest, trainer: Trainer) -> list[TrainedEpoch]:
+        parts = self._parts(request)
+        batches = _epochs(parts.train, request.seed)
+        trainer.train(batches, parts.judges, request.until, request.judged or None)
+        return self._rows(request, trainer)
+
+    def _parts(self, request: TrainingRequest) -> "_Parts":
+        """The images of a request."""
+        final, splits = request.part is Part.final, request.task.load()
         train = splits.final_train if final else splits.search_train
         judges = splits.final_test if final else splits.search_valid
-        batches = self._loader(request, "train", train, splits)
-        rows = trainer.train(
-            lambda epoch: batches.epoch(request.seed, epoch),
+        return _Parts(
+            self._loader(request, "train", train, splits),
             self._loader(request, "test" if final else "valid", judges, splits),
-            request.until,
-            request.judged or None,
         )
-        val_score = math.nan
+
+    def _rows(self, request: TrainingRequest, trainer: Trainer, how: str = "") -> list[TrainedEpoch]:
+        """All epochs for the record; after a final training that left them out, judged by the
+        validation images, too.
+        """
+        val_score, splits = math.nan, request.task.load()
+        final = request.part is Part.final
         if final and judged_unseen(splits) and trainer.done == request.epochs:
             valid = self._loader(request, "valid", splits.search_valid, splits)
             with self.device.computing():
                 val_score = judged(trainer.network, request.objective, valid, self.device)
+        last = trainer.rows[-1]
         return [
-            self._record(request, row, trainer, val_score if row is rows[-1] else math.nan)
-            for row in rows
+            self._record(request, row, trainer, val_score if row is last else math.nan, how)
+            for row in trainer.rows
         ]
 
     def _loader(
@@ -189,7 +248,7 @@ class TrainingCache:
         return self._loaders[key]
 
     def _record(
-        self, request: TrainingRequest, row: Epoch, trainer: Trainer, val_score: float
+        self, request: TrainingRequest, row: Epoch, trainer: Trainer, val_score: float, how: str
     ) -> TrainedEpoch:
         final = request.part is Part.final
         splits = request.task.load()
@@ -211,7 +270,7 @@ class TrainingCache:
             recipe=request.recipe_id,
             epochs=request.epochs,
             seed=request.seed,
-            device=self.device.label + ("; halved batches" if trainer.parts > 1 else ""),
+            device=self.device.label + how + ("; halved batches" if trainer.parts > 1 else ""),
             epoch=row.epoch,
             loss=row.loss,
             metric=request.objective.metric.name,
@@ -222,6 +281,19 @@ class TrainingCache:
             valid_s=row.valid_s,
             failure=trainer.failure if row.epoch == trainer.done else "",
         )
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Images that are trained on, and those that judge."""
+
+    train: Loader
+    judges: Loader
+
+
+def _epochs(batches: Loader, seed: int) -> EpochBatches:
+    """The batches of each epoch, in the order of a seed."""
+    return lambda epoch: batches.epoch(seed, epoch)
 
 
 def missing_requests(

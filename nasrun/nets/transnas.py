@@ -13,6 +13,8 @@ CellFactory = Callable[[int, int, int], nn.Module]  # of channels in and out, an
 class Stem(nn.Module):
     """Two 3x3 convolutions of stride 2: to half of the channels, then to all."""
 
+    per_channel = True
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         half = -(-channels // 2)
@@ -27,6 +29,8 @@ class Stem(nn.Module):
 
 class Block(nn.Module):
     """The macro space's cell: twice ReLU, 3x3 convolution, normalisation, beside a shortcut."""
+
+    per_channel = True
 
     def __init__(self, c_in: int, c_out: int, stride: int) -> None:
         super().__init__()
@@ -50,6 +54,8 @@ class Network(nn.Module):
         plan: channels into and out of each cell, and its stride.
         objective: what the network is trained for.
     """
+
+    per_channel = True
 
     def __init__(
         self, cell: CellFactory, plan: Sequence[tuple[int, int, int]], objective: Objective
