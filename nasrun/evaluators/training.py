@@ -37,8 +37,9 @@ class Training(Evaluator):
     network was trained, whoever trained it.
 
     Raises:
-        ConfigError: networks both in parallel and together; epochs, either of these, channels or cells below 1; a negative seed, or no
-            final one; epochs to judge after that lie outside the training.
+        ConfigError: networks both in parallel and together; epochs, either of these, channels or
+            cells below 1; a negative seed, or no final one; epochs to judge after that lie outside
+            the training.
     """
 
     name: str = "training"

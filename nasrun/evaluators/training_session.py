@@ -280,18 +280,14 @@ class TrainingSession(Session):
         return self._files
 
 
-def _cohorts(
-    requests: Sequence[TrainingRequest], most: int
-) -> list[Sequence[TrainingRequest]]:
+def _cohorts(requests: Sequence[TrainingRequest], most: int) -> list[Sequence[TrainingRequest]]:
     """Requests in groups of at most ``most`` that are to train equally long."""
     if most == 1:
         return [[request] for request in requests]
     by_length: dict[int, list[TrainingRequest]] = {}
     for request in requests:
         by_length.setdefault(request.until, []).append(request)
-    return [
-        same[at : at + most] for same in by_length.values() for at in range(0, len(same), most)
-    ]
+    return [same[at : at + most] for same in by_length.values() for at in range(0, len(same), most)]
 
 
 def _kind(requests: Sequence[TrainingRequest]) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nasrun.nets.fused import Fuser, shape_of
 from nasrun.nets.optimizers import make_optimizer
+from nasrun.nets.recorded_step import Step, as_recordable, fast_step, set_rate
 from nasrun.nets.trainer import Batches, Epoch, EpochBatches, Trainer, lacks_memory
 from nasrun.progress import tell
 
@@ -89,6 +90,8 @@ class _Cohort:
         self._optimizer = make_optimizer(self._network, self._recipe, scales=False)
         self._owners = self._owners_by_parameter()
         self._take_optimizers()
+        as_recordable(self._optimizer, self._device)
+        self._fast: Step | None = None
         self._steps: int | None = None
 
     def train(
@@ -107,9 +110,8 @@ class _Cohort:
                     return
 
     def _epoch(self, train: Sequence[EpochBatches], valid: Batches) -> None:
-        epoch, own = self._first.done, self._optimizer.param_groups
-        for group in own:
-            group["lr"] = self._recipe.rate(epoch, self._first.epochs)
+        epoch = self._first.done
+        set_rate(self._optimizer, self._recipe.rate(epoch, self._first.epochs))
         began = time.perf_counter()
         before = [copy.deepcopy(trainer.state()) for trainer in self._trainers]
         try:
@@ -139,7 +141,10 @@ class _Cohort:
         for step, parts in enumerate(zip(*batches, strict=True), start=1):
             x = torch.cat([x for x, _ in parts], dim=1)
             targets = [y for _, y in parts]
-            loss, added = self._step(x, targets)
+            if self._fast is None:
+                made = self._network, self._optimizer, self._device
+                self._fast = fast_step(self._step, *made, (x, targets))
+            loss, added = self._fast(x, targets)
             losses += loss
             sums = added if sums is None else [a + b for a, b in zip(sums, added, strict=True)]
             images += len(targets[0])
@@ -165,7 +170,7 @@ class _Cohort:
     def _step(self, x: Tensor, targets: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """One update of every network; returns summed losses ``(K,)`` and sums for the metric."""
         self._optimizer.zero_grad()
-        with self._device.autocast():
+        with self._device.autocast(cached=False):  # a recorded step casts weights at each replay
             outputs = self._network(x)
         output, *second = outputs if isinstance(outputs, tuple) else (outputs,)
         losses = self._losses(output, targets)

@@ -12,7 +12,7 @@ fused ones, so that they can be judged, saved and exported as if they had been t
 import copy
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +34,7 @@ class Fusible(Protocol):
         """What must be equal for modules to be fused; None: this one is trained alone."""
         ...
 
-    def fused_with(self, modules: Sequence[Self], fuser: "Fuser") -> nn.Module:
+    def fused_with(self, modules: Sequence[Any], fuser: "Fuser") -> nn.Module:
         """One module of several of this shape, this one being the first."""
         ...
 
@@ -52,9 +52,9 @@ def shape_of(module: nn.Module) -> Hashable | None:
         return kind, module.in_features, module.out_features, module.bias is not None
     if isinstance(module, (nn.Conv2d, nn.BatchNorm2d)):
         return kind, module.extra_repr()
-    if kind not in PER_CHANNEL and not getattr(module, "per_channel", False):
-        if not isinstance(module, nn.AvgPool2d):
-            return None
+    known = kind in PER_CHANNEL or isinstance(module, nn.AvgPool2d)
+    if not known and not getattr(module, "per_channel", False):
+        return None
     inner = [(name, shape_of(child)) for name, child in module.named_children()]
     if any(shape is None for _, shape in inner):
         return None
@@ -97,7 +97,7 @@ class Fuser:
         """One module of several of one shape; ``owners`` are the networks they belong to."""
         first = modules[0]
         if isinstance(first, Fusible):
-            return first.fused_with(modules, self)
+            return first.fused_with(cast(Sequence[Any], modules), self)
         if isinstance(first, nn.Linear):
             return Linears(cast(Sequence[nn.Linear], modules), owners, self)
         if isinstance(first, nn.Conv2d):
@@ -191,10 +191,12 @@ class Linears(nn.Module):
         super().__init__()
         self._pools = isinstance(modules[0], PooledLinear)
         self._size = len(modules), modules[0].out_features, modules[0].in_features
-        self.weight = fuser.parameter([module.weight for module in modules], owners)
+        weights = [cast(nn.Parameter, module.weight) for module in modules]
+        self.weight = fuser.parameter(weights, owners)
         self.bias: nn.Parameter | None = None
         if modules[0].bias is not None:
-            self.bias = fuser.parameter([module.bias for module in modules], owners)
+            biases = [cast(nn.Parameter, module.bias) for module in modules]
+            self.bias = fuser.parameter(biases, owners)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, K * out)``, network by network."""

@@ -209,9 +209,12 @@ class TrainingCache:
             self._loader(request, "test" if final else "valid", judges, splits),
         )
 
-    def _rows(self, request: TrainingRequest, trainer: Trainer, how: str = "") -> list[TrainedEpoch]:
-        """All epochs for the record; after a final training that left them out, judged by the
-        validation images, too.
+    def _rows(
+        self, request: TrainingRequest, trainer: Trainer, how: str = ""
+    ) -> list[TrainedEpoch]:
+        """All epochs for the record.
+
+        A final training that left the search's validation images out is judged by them, too.
         """
         val_score, splits = math.nan, request.task.load()
         final = request.part is Part.final

@@ -194,6 +194,47 @@ def test_processes_find_what_one_finds(tmp_path):
     np.testing.assert_array_equal(found.score, wanted.score)
 
 
+def test_networks_together_find_what_each_finds_alone(tmp_path):
+    gentle = {"recipe": Recipe(batch=32, learning_rate=0.01)}  # float32 stays close
+    asked = archs(9001, 3, 701, 9004, 15001)
+    wanted = measured(training(tmp_path / "one", **gentle), asked)
+    together = training(tmp_path / "two", together=3, **gentle)
+    found = measured(together, asked)
+    np.testing.assert_allclose(found.score, wanted.score, atol=100 / 96 + 1e-9)  # an image of 96
+    rows = TrainingLog(tmp_path / "two" / "trainings" / "trainings.csv").all()
+    assert [row.epoch for row in rows] == [1, 2, 3] * 5
+    how = {row.arch: row.device.partition("; ")[2] for row in rows}
+    # The second is a cell whose input does not reach its output, and so trains alone.
+    assert [how[SPACE.text(representatives(SPACE)(arch))] for arch in asked] == [
+        "2 networks together", "", "2 networks together", "2 networks together",
+        "2 networks together",
+    ]  # fmt: skip
+    assert not list((tmp_path / "two" / "trainings" / "checkpoints").glob("*.pt"))
+
+
+def test_seeds_of_a_final_training_train_together(tmp_path):
+    together = training(tmp_path, together=16)
+    score = together.score(archs(9001), task_of())
+    rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
+    assert {row.device for row in rows} == {"cpu/float32; 2 networks together"}
+    last = [row.test_score for row in rows if row.epoch == 2]
+    assert score.test_score == np.mean(last)
+    assert len(list((tmp_path / "trainings" / "checkpoints").glob("*.pt"))) == 2
+
+
+def test_rungs_of_different_lengths_are_cohorts_of_their_own(tmp_path):
+    found = measured(training(tmp_path, together=4), archs(9004, 9001, 15001), [1, 3, 3])
+    assert np.isfinite(found.score).all()
+    rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
+    assert [row.epoch for row in rows if "together" not in row.device] == [1]
+    assert [row.epoch for row in rows if "2 networks together" in row.device] == [1, 2, 3] * 2
+
+
+def test_networks_are_trained_in_processes_or_together():
+    with pytest.raises(ConfigError, match=r"parallel=2 .*\.together=3 in one"):
+        Training(parallel=2, together=3)
+
+
 def test_small_networks_have_one_thread_in_a_process_of_many_too(tmp_path, monkeypatch):
     arguments = []
     monkeypatch.setattr(workers, "ProcessPoolExecutor", lambda *given: arguments.extend(given[3]))
@@ -294,7 +335,7 @@ def test_tasks_without_images_are_refused(tmp_path):
 @pytest.mark.parametrize(
     "wrong",
     [{"epochs": 0}, {"score_epochs": 0}, {"score_seeds": []}, {"seed": -1}, {"judged": [4]},
-     {"parallel": 0}, {"channels": 0}],
+     {"parallel": 0}, {"together": 0}, {"channels": 0}],
 )  # fmt: skip
 def test_counts_that_mean_nothing_are_refused(tmp_path, wrong):
     with pytest.raises(ConfigError):

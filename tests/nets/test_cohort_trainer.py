@@ -211,7 +211,8 @@ def test_what_cannot_be_fused_trains_alone():
     assert cohort_shape(trainer_of(arch, recipe=Recipe(drop_path=0.2))) is None
     exact = Device("cpu", Precision.float32, deterministic=True, threads=1)
     assert cohort_shape(trainer_of(arch, device=exact)) is None
-    shapes = {cohort_shape(trainer_of(arch, scale=Scale(c, n))) for c, n in ((4, 1), (4, 2), (8, 1))}
+    scales = (Scale(4, 1), Scale(4, 2), Scale(8, 1))
+    shapes = {cohort_shape(trainer_of(arch, scale=scale)) for scale in scales}
     assert len(shapes) == 3
     assert cohort_shape(trainer_of(SPACE.parse(CELLS["unread"]))) in shapes
 
@@ -242,7 +243,8 @@ def test_a_stopped_cohort_goes_on_to_the_same_bits(tmp_path):
     paths = [tmp_path / f"{number}.pt" for number in range(4)]
 
     def kept():
-        return [trainer_of(*each[:2], checkpoint=each[2]) for each in zip(cells, seeds, paths)]
+        each = zip(cells, seeds, paths, strict=True)
+        return [trainer_of(arch, seed, checkpoint=path) for arch, seed, path in each]
 
     whole = [trainer_of(a, s) for a, s in zip(cells, seeds, strict=True)]
     together(whole, seeds)
@@ -254,7 +256,7 @@ def test_a_stopped_cohort_goes_on_to_the_same_bits(tmp_path):
         assert distance(one, other) == 0.0
         assert load_checkpoint(paths[0])["failure"] == ""
     # A single trainer takes over where a cohort ended.
-    together(cut := kept()[:1] + [trainer_of(cells[1], 9)], [1, 9], 3)
+    together(cut := [*kept()[:1], trainer_of(cells[1], 9)], [1, 9], 3)
     assert cut[0].done == 5
 
 
