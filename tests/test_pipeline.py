@@ -10,11 +10,13 @@ from nasrun.algorithms.random_search import RandomSearch
 from nasrun.algorithms.rea import REA
 from nasrun.budget import Budget, Edge
 from nasrun.errors import ConfigError, DataError, UnsupportedError
+from nasrun.evaluators.screened import Screened
 from nasrun.experiment import problem_of
 from nasrun.files import read_csv, read_json
 from nasrun.hardware.none import NoDevice
 from nasrun.pipeline import retrain, run, search
 from nasrun.play import play
+from nasrun.record.evaluations import Kept
 from nasrun.record.history import History
 from nasrun.record.recorder import Recorder
 from nasrun.record.rows import EVALUATION_COLUMNS, PROTOCOL, TRIAL_COLUMNS
@@ -394,6 +396,27 @@ def test_a_run_whose_measurements_have_no_reward_fails_and_keeps_them(tmp_path, 
     assert read_json(tmp_path / "status.json")["state"] == "failed"
     assert len(read_csv(tmp_path / "evaluations.csv")) == 18
     assert not (tmp_path / "best.json").exists()
+
+
+def refused(experiment, folder):
+    with pytest.raises(DataError, match="no trial found an architecture with a reward") as found:
+        record(experiment, folder)
+    return str(found.value)
+
+
+def test_a_run_that_finds_nothing_says_what_may_be_the_matter(tmp_path, monkeypatch):
+    blind, seeing = ToyEvaluator(fails_below=10**6), ToyEvaluator()
+    text = refused(toy_experiment(RandomSearch(), evaluator=blind), tmp_path / "blind")
+    assert "the evaluator gave no score; " in text
+    assert text.endswith("evaluations.csv has every measurement")
+    screened = Screened(screen=seeing, then=blind, share=0.25)
+    text = refused(toy_experiment(RandomSearch(), evaluator=screened), tmp_path / "screened")
+    assert "evaluator.screen (share=0.25) let none pass, or the evaluator gave no score" in text
+    without = replace(toy_experiment(RandomSearch(), evaluator=blind), kept_evaluations=Kept.none)
+    assert refused(without, tmp_path / "without").endswith("gave no score")
+    with_reward_of(monkeypatch, lambda score: score < -np.inf)
+    text = refused(toy_experiment(RandomSearch()), tmp_path / "device")
+    assert "hardware=none knows no latency of what was measured" in text
 
 
 def test_trials_whose_measurements_fail_are_counted(tmp_path, caplog):

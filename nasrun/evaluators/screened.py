@@ -149,6 +149,12 @@ class ScreenedSession(Session):
         self._then.export(arch, task, stem, formats)
 
     @property
+    def why_nothing(self) -> str:
+        """The filter, or what is behind it."""
+        share = self._settings.share
+        return f"evaluator.screen (share={share:g}) let none pass, or {self._then.why_nothing}"
+
+    @property
     def protocol(self) -> Protocol:
         """That of the evaluator behind the filter, with the filter."""
         own, by = self._then.protocol, self._screen.protocol.fidelity

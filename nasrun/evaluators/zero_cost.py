@@ -188,6 +188,11 @@ class ZeroCostSession(Session):
         return Scored(unknown, unknown, params, flops, unknown, "not trained")
 
     @property
+    def why_nothing(self) -> str:
+        """Scores that are not finite."""
+        return f"{self._settings.proxy} gave no finite score: choose another evaluator.proxy"
+
+    @property
     def protocol(self) -> Protocol:
         """Which score, of which network."""
         sizes = {"C": self._settings.channels, "N": self._settings.cells}

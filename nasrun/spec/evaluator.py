@@ -116,6 +116,11 @@ class Measuring(ABC):
         """How the figures come about; it stands in every row."""
 
     @property
+    def why_nothing(self) -> str:
+        """What may be the matter when every measurement fails, in a few words."""
+        return "the evaluator gave no score"
+
+    @property
     def files(self) -> Mapping[str, str]:
         """Data files read so far and their sha256."""
         return {}
