@@ -149,7 +149,8 @@ def run(
     learnt = adapt(opened)
     kept = recorder.finished()
     missing = np.array([seed for seed in experiment.seeds if seed not in kept], np.int64)
-    size = experiment.cohort if experiment.algorithm.cohort else 1
+    size = min(experiment.cohort, experiment.evaluator.at_once or experiment.cohort)
+    size = size if experiment.algorithm.cohort else 1
     tally = Tally()
     for first in range(0, len(missing), size):
         seeds = missing[first : first + size]

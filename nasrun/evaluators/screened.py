@@ -62,6 +62,12 @@ class Screened(Evaluator):
         """That of the evaluator behind the filter."""
         return self.then.clock
 
+    @property
+    def at_once(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The fewer of both."""
+        limits = [own for own in (self.screen.at_once, self.then.at_once) if own is not None]
+        return min(limits, default=None)
+
     def opened(self, space: SearchSpace, task: Task) -> "ScreenedSession":
         """Both evaluators for this space and task, and the bar.
 

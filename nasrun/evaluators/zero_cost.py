@@ -54,6 +54,7 @@ class ZeroCost(Evaluator):
     threads: int | None = None
 
     clock: ClassVar[Clock] = Clock.MEASURED
+    at_once: ClassVar[int | None] = 20
 
     def __post_init__(self) -> None:
         Scale(self.channels, self.cells)  # refuses counts below 1

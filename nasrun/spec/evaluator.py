@@ -168,6 +168,9 @@ class Evaluator(ABC):
 
     name: str
     clock: ClassVar[Clock]
+    # The most trials in lock step where what they have measured takes long and is kept by nothing
+    # until they have finished; None: as many as ``cohort`` says.
+    at_once: ClassVar[int | None] = None
 
     @abstractmethod
     def opened(self, space: SearchSpace, task: Task) -> Session:
