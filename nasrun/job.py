@@ -32,6 +32,7 @@ from nasrun.record.recorder import LOCK, STATUS, Recorder, read_status
 from nasrun.record.request import Request, composed_hash, conf_hash
 from nasrun.resume import RUN
 from nasrun.screen import prepare
+from nasrun.unused import say, unused
 
 OWN_FILES = (LOCK, STATUS, ".hydra", "nasrun.log")  # of a run that has not begun
 
@@ -75,6 +76,8 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
     sources = [source for source in settings.runtime.config_sources if source.schema == "file"]
     experiment = configs.check(config, [Path(source.path) / "task" for source in sources])
     job = _job_of(settings) if sweep else None
+    for sentence in unused(config, experiment, settings.overrides.task, sweep):
+        say(sentence)
     with reading(experiment, job):
         opened = experiment.opened()
         files = opened.files

@@ -12,6 +12,7 @@ from nasrun.errors import DataError
 from nasrun.experiment import Opened, problem_of
 from nasrun.files import csv_rows
 from nasrun.fronts import pareto_rows
+from nasrun.measurements import PACKED, PLAIN
 from nasrun.meta_training import adapt
 from nasrun.play import Outcome, Watch, play
 from nasrun.record.evaluations import Kept
@@ -148,7 +149,8 @@ def run(
     learnt = adapt(opened)
     kept = recorder.finished()
     missing = np.array([seed for seed in experiment.seeds if seed not in kept], np.int64)
-    size = experiment.cohort if experiment.algorithm.cohort else 1
+    size = min(experiment.cohort, experiment.evaluator.at_once or experiment.cohort)
+    size = size if experiment.algorithm.cohort else 1
     tally = Tally()
     for first in range(0, len(missing), size):
         seeds = missing[first : first + size]
@@ -173,10 +175,10 @@ def run(
         "inputs": opened.inputs or None,
     }
     recorder.finish(experiment.seeds, {**provenance(), **about}, time.perf_counter() - began)
-    _require_findings(recorder.folder, tally)
+    _require_findings(opened, recorder.folder, tally)
 
 
-def _require_findings(folder: Path, tally: "Tally") -> None:
+def _require_findings(opened: Opened, folder: Path, tally: "Tally") -> None:
     """Refuse to call a run done that has found nothing, though it may have measured much.
 
     A method that measures nothing has no reward, and its final scores are what it is for.
@@ -188,10 +190,24 @@ def _require_findings(folder: Path, tally: "Tally") -> None:
     if scored and not tally.measured:
         return
     (folder / "best.json").unlink(missing_ok=True)
+    kept = [folder / name for name in (PLAIN, PACKED) if (folder / name).exists()]
+    where = f"; {kept[0]} has every measurement" if kept else ""
     raise DataError(
-        "no trial found an architecture with a reward: the table, or the latency file, may cover "
-        f"too little of the space; {folder / 'evaluations.csv'} has every measurement"
+        f"no trial found an architecture with a reward: {_why_nothing(opened, trials)}{where}"
     )
+
+
+def _why_nothing(opened: Opened, trials: Path) -> str:
+    """What may be the matter when no reward is known, in a few words."""
+    experiment = opened.experiment
+    if any(row["failed"] != row["evaluations"] for row in csv_rows(trials)):
+        return (
+            f"hardware={experiment.hardware.name} knows no latency of what was measured, or its "
+            "file covers too little of the space"
+        )
+    if experiment.algorithm.trains:
+        return "the shared weights gave no finite score"
+    return opened.measuring.why_nothing
 
 
 class Tally:

@@ -18,6 +18,7 @@ from nasrun.record.request import SILENT, key_of
 RUN, SWEEP = Path(".hydra", "hydra.yaml"), Path("multirun.yaml")
 # What says where a run or a sweep lies and how it is told from the other: ``resume`` decides that.
 PLACES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.mode", "resume")
+TRAINS = "_target_: nasrun.evaluators.training.Training"  # in a run's saved config
 PLAIN = re.compile(r"[\w/.+@-]+")  # texts that Hydra's grammar and a shell take as they are
 
 
@@ -191,8 +192,18 @@ def _kept(folder: Path) -> str:
     except NasrunError:
         return ""
     others = "go on from their checkpoints" if resting else "begin anew"
+    others += ", and find finished trainings on record" * (not resting and _trains(folder))
     smaller = "" if kept or asked == 1 or resting else " (a smaller cohort=... keeps more)"
     return f" with {kept} of {asked} trials on record; the others {others}{smaller}"
+
+
+def _trains(folder: Path) -> bool:
+    """Whether a run's evaluator puts trainings on record, which no interruption loses."""
+    try:
+        text = (folder / RUN).with_name("config.yaml").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return TRAINS in text
 
 
 def shown(folder: Path) -> Path:

@@ -27,6 +27,7 @@ LINES: dict[str, Callable[[Size], Iterator[Line]]] = {
     "rea": searches.rea,
     "reinforce": searches.reinforce,
     "cohorts": searches.cohorts,
+    "growth": searches.growth,
     "lookups": data.lookups,
     "reload": data.reload,
     "batches": data.batches,

@@ -1,6 +1,8 @@
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +45,8 @@ def test_without_a_gpu_none_is_pinned(monkeypatch):
 
 PIN = """
 import sys
+import time
+from pathlib import Path
 from nasrun.machine import pinned_gpu
 print(pinned_gpu(int(sys.argv[1])), pinned_gpu(7), flush=True)
 sys.stdin.readline()
@@ -69,3 +73,56 @@ def test_processes_get_different_gpus_keep_them_and_share_when_there_are_no_more
     freed = process(0)
     assert freed.stdout.readline().split()[0] == "4"
     freed.communicate("\n")
+
+
+WORKER = """
+import os, time
+from nasrun.machine import end_as_worker
+
+def work(folder, number):
+    end_as_worker()
+    with open(os.path.join(folder, str(number)), "w") as stream:
+        stream.write(str(os.getpid()))
+    time.sleep(60)
+"""
+PARENT = """
+import sys
+import time
+from pathlib import Path
+from joblib import Parallel, delayed
+from worker import work
+Parallel(n_jobs=2)(delayed(work)(sys.argv[1], number) for number in range(2))
+"""
+
+
+def lives(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
+def test_workers_of_joblib_end_when_their_parent_is_killed(tmp_path):
+    pytest.importorskip("joblib")
+    (tmp_path / "worker.py").write_text(WORKER)
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, notes],
+        env={**os.environ, "PYTHONPATH": paths}, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    ends = time.monotonic() + 60
+    while sum(note.stat().st_size > 0 for note in notes.iterdir()) < 2:
+        assert parent.poll() is None
+        assert time.monotonic() < ends, "the workers did not begin"
+        time.sleep(0.05)
+    workers = [int(note.read_text()) for note in notes.iterdir()]
+    assert all(map(lives, workers))
+    parent.kill()
+    parent.wait()
+    ends = time.monotonic() + 20
+    while any(map(lives, workers)):
+        assert time.monotonic() < ends, "workers outlived their parent"
+        time.sleep(0.05)

@@ -10,14 +10,20 @@ from nasrun.algorithms.random_search import RandomSearch
 from nasrun.algorithms.rea import REA
 from nasrun.budget import Budget, Edge
 from nasrun.errors import ConfigError, DataError, UnsupportedError
+from nasrun.evaluators.screened import Screened
+from nasrun.evaluators.training import Training
 from nasrun.experiment import problem_of
 from nasrun.files import read_csv, read_json
 from nasrun.hardware.none import NoDevice
+from nasrun.nets.recipe import Precision, Recipe
+from nasrun.nets.trainer import Trainer
 from nasrun.pipeline import retrain, run, search
 from nasrun.play import play
+from nasrun.record.evaluations import Kept
 from nasrun.record.history import History
 from nasrun.record.recorder import Recorder
 from nasrun.record.rows import EVALUATION_COLUMNS, PROTOCOL, TRIAL_COLUMNS
+from nasrun.spaces.nb201 import NB201
 from nasrun.spec import ACCURACY, Measured, Metric, Phase, Protocol, Task, metric_named
 from nasrun.streams import Streams
 from nasrun.tasks.synthetic_images import SyntheticImages
@@ -394,6 +400,84 @@ def test_a_run_whose_measurements_have_no_reward_fails_and_keeps_them(tmp_path, 
     assert read_json(tmp_path / "status.json")["state"] == "failed"
     assert len(read_csv(tmp_path / "evaluations.csv")) == 18
     assert not (tmp_path / "best.json").exists()
+
+
+def refused(experiment, folder):
+    with pytest.raises(DataError, match="no trial found an architecture with a reward") as found:
+        record(experiment, folder)
+    return str(found.value)
+
+
+def test_a_run_that_finds_nothing_says_what_may_be_the_matter(tmp_path, monkeypatch):
+    blind, seeing = ToyEvaluator(fails_below=10**6), ToyEvaluator()
+    text = refused(toy_experiment(RandomSearch(), evaluator=blind), tmp_path / "blind")
+    assert "the evaluator gave no score; " in text
+    assert text.endswith("evaluations.csv has every measurement")
+    screened = Screened(screen=seeing, then=blind, share=0.25)
+    text = refused(toy_experiment(RandomSearch(), evaluator=screened), tmp_path / "screened")
+    assert "evaluator.screen (share=0.25) let none pass, or the evaluator gave no score" in text
+    without = replace(toy_experiment(RandomSearch(), evaluator=blind), kept_evaluations=Kept.none)
+    assert refused(without, tmp_path / "without").endswith("gave no score")
+    with_reward_of(monkeypatch, lambda score: score < -np.inf)
+    text = refused(toy_experiment(RandomSearch()), tmp_path / "device")
+    assert "hardware=none knows no latency of what was measured" in text
+
+
+def test_an_interrupted_cohort_of_live_trainings_trains_none_of_them_again(tmp_path, monkeypatch):
+    task = SyntheticImages("made_up", 3, 8, "made-up-valid", "made-up", 48, 96, test_images=48)
+    trained, train, left = [], Trainer.train, [3]
+
+    def noted(self, *arguments):
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        trained.append(str(self._checkpoint))
+        return train(self, *arguments)
+
+    def play(folder, cache):
+        evaluator = Training(
+            recipe=Recipe(batch=32), epochs=1, score_epochs=None, channels=2, cells=1,
+            device="cpu", threads=1, precision=Precision.float32, cache_dir=str(tmp_path / cache),
+        )  # fmt: skip
+        toy = toy_experiment(RandomSearch(), space=NB201(), evaluator=evaluator, evaluations=2)
+        record(replace(toy, task=task, final_tasks=[task]), tmp_path / folder)
+        return [row["val_score"] for row in read_csv(tmp_path / folder / "evaluations.csv")]
+
+    monkeypatch.setattr(Trainer, "train", noted)
+    with pytest.raises(KeyboardInterrupt):
+        play("run", "cache")
+    left[0] = 100
+    found = play("run", "cache")
+    assert len(trained) == len(set(trained)) == 6
+    assert found == play("unbroken", "other")
+
+
+def test_a_cohort_is_no_larger_than_its_evaluator_bears(tmp_path, monkeypatch):
+    cohorts = []
+    monkeypatch.setattr(RandomSearch, "ask", _noting(RandomSearch.ask, cohorts))
+    rows = [
+        read_csv(
+            record(toy_experiment(RandomSearch(), evaluator=own, trials=5), tmp_path / name) / T
+        )
+        for name, own in (("free", ToyEvaluator()), ("bound", Dear()))
+    ]
+    assert rows[0] == rows[1]
+    assert set(cohorts[:6]) == {5}
+    assert set(cohorts[6:]) == {2, 1}
+
+
+class Dear(ToyEvaluator):
+    """One whose measurements would all be lost."""
+
+    at_once = 2
+
+
+def _noting(ask, cohorts):
+    def noted(self):
+        cohorts.append(self.problem.trials)
+        return ask(self)
+
+    return noted
 
 
 def test_trials_whose_measurements_fail_are_counted(tmp_path, caplog):

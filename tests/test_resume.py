@@ -1,4 +1,5 @@
 import pytest
+from composed import composed
 from omegaconf import OmegaConf
 
 from nasrun.errors import ConfigError, DataError
@@ -130,6 +131,10 @@ def test_an_interrupted_command_says_what_is_kept_and_how_to_go_on(run, sweep, m
         "interrupted with 0 of 300 trials on record; the others begin anew (a smaller "
         "cohort=... keeps more); go on with: nasrun resume=run"
     )
+    (run / RUN).with_name("config.yaml").write_text(
+        OmegaConf.to_yaml(composed("evaluator=training"))
+    )
+    assert "the others begin anew, and find finished trainings on record (a sm" in interrupted(run)
     (run / PARTS / "0").mkdir(parents=True)
     (run / PARTS / "0" / "trials.csv").write_text("seed,x\n0,1\n1,1\n1,2\n")
     assert interrupted(run).startswith("interrupted with 2 of 300 trials on record; the others b")

@@ -7,45 +7,11 @@ import numpy as np
 
 from nasrun.algorithms.base import ranked_last
 from nasrun.algorithms.halving import SuccessiveHalving, survivors
-from nasrun.algorithms.kde import CategoricalKDE, Kernel
+from nasrun.algorithms.kde import Kernel
+from nasrun.algorithms.ranked_model import TINY, Ranking, Rule, Split, ratios, split
 from nasrun.draws import draw
 from nasrun.ranges import require_at_least, require_within
 from nasrun.spec import Archs, Floats, Ints, Mask, Measured, Phase, Problem, Streams
-
-TINY = 1e-32  # densities below it count as equal (HpBandSter)
-FIRST_ROOM = 64  # measurements of a rung that there is room for before the first doubling
-
-
-class Ranking:
-    """What each of ``T`` trials measured on one rung, the best first, of equals the earlier."""
-
-    def __init__(self, trials: int, decisions: int) -> None:
-        self._count = 0
-        self._archs: Archs = np.empty((trials, FIRST_ROOM, decisions), np.int64)
-        self._rewards: Floats = np.empty((trials, FIRST_ROOM))
-
-    def __len__(self) -> int:
-        """Measurements of each trial, N."""
-        return self._count
-
-    @property
-    def archs(self) -> Archs:
-        """``(T, N, L)`` architectures by rank; valid until the next one is inserted."""
-        return self._archs[:, : self._count]
-
-    def insert(self, archs: Archs, rewards: Floats) -> None:
-        """File one measurement of each trial: ``archs (T, L)``, ``rewards (T,)`` without NaN."""
-        n = self._count
-        if n == self._rewards.shape[1]:
-            self._archs = np.concatenate([self._archs, np.empty_like(self._archs)], axis=1)
-            self._rewards = np.concatenate([self._rewards, np.empty_like(self._rewards)], axis=1)
-        place = (self._rewards[:, :n] >= rewards[:, None]).sum(axis=1)
-        behind = np.arange(n) >= place[:, None]
-        trials = np.arange(len(place))
-        for filed, new in ((self._archs, archs), (self._rewards, rewards)):
-            filed[:, 1 : n + 1][behind] = filed[:, :n][behind]
-            filed[trials, place] = new
-        self._count += 1
 
 
 @dataclass
@@ -73,9 +39,10 @@ class BOHB(SuccessiveHalving):
     continuous decisions only. The architecture reported is the best of the highest rung reached;
     NATS-Bench's script takes the highest accuracy of any training length.
 
-    A step that follows N measurements of a rung costs O(N * L * candidates): each candidate's
-    density is a sum over all of them. What is measured is filed in its place (O(N)), never sorted
-    or stacked anew.
+    A search is linear in its evaluations where the decisions are few enough to be counted
+    (``MatchCounts``: NAS-Bench-201, NATS-Bench's sizes, TransNAS-Bench-101's cells): a step costs
+    O(2**L * candidates), whatever N. In larger spaces (DARTS), it is HpBandSter's sum over all N
+    measurements, O(N * L * candidates). Measured by ``scripts/benchmark.py --only growth``.
     """
 
     name: str = "bohb"
@@ -109,55 +76,49 @@ class BOHB(SuccessiveHalving):
         """Begin without a model."""
         super().start(problem, streams, phase)
         self._arity = problem.space.arity
-        self._enough = len(self._arity) + 1 if self.min_points is None else self.min_points
+        enough = len(self._arity) + 1 if self.min_points is None else self.min_points
+        kernels = (self._arity, self.min_bandwidth, self.kernel)
+        self._rule = Rule(self.top_percent, enough, *kernels)
         self._ranked = [Ranking(problem.trials, len(self._arity)) for _ in self._rungs]
+        self._modelled = -1  # the rung that the model is of
+        self._split: Split | None = None
 
     def tell(self, measured: Measured) -> None:
         """Keep the measurement for the model, and go on in the bracket."""
-        self._ranked[self.level].insert(measured.archs, ranked_last(measured.reward))
+        level, rewards = self.level, ranked_last(measured.reward)
+        if self._split is not None and level == self._modelled:
+            self._split.insert(measured.archs, rewards)
+        else:
+            self._ranked[level].insert(measured.archs, rewards)
+            if level > self._modelled and len(self._ranked[level]) >= 2 * self._rule.enough:
+                self._modelled, self._split = level, split(self._ranked[level], self._rule)
         super().tell(measured)
 
     def propose(self) -> Archs:
         """``(T, L)`` the most promising of each trial's candidates; random ones at first."""
         # Drawn whether needed or not, so that a trial's numbers do not depend on the model.
         randoms = self.problem.space.sample(self.streams)
-        model = self._fit()
-        if model is None:
+        if self._split is None:
             return randoms
-        archs = self._candidates(model[0])
-        good, bad = (density.density(archs) for density in model)
+        archs = self._candidates(self._split)
+        good, bad = self._split.densities(archs)
         exists = self.problem.space.exists(archs.reshape(-1, archs.shape[2]))
         chosen, usable = choose(good, bad, exists.reshape(archs.shape[:2]))
         modelled = usable & (self.streams.uniform()[:, 0] >= self.random_fraction)
         promising = archs[np.arange(len(archs)), chosen]
         return np.where(modelled[:, None], promising, randoms)
 
-    def _fit(self) -> tuple[CategoricalKDE, CategoricalKDE] | None:
-        """Densities of the good and of the bad, at the highest rung that has enough of both."""
-        for ranked in reversed(self._ranked):
-            if len(ranked) >= 2 * self._enough:
-                return self._split(ranked.archs)
-        return None
-
-    def _split(self, ranked: Archs) -> tuple[CategoricalKDE, CategoricalKDE]:
-        n_good = max(self._enough, int(self.top_percent * ranked.shape[1] // 100))
-        good, bad = ranked[:, :n_good], ranked[:, n_good:]
-        return (
-            CategoricalKDE.fit(good, self._arity, self.min_bandwidth, self.kernel),
-            CategoricalKDE.fit(bad, self._arity, self.min_bandwidth, self.kernel),
-        )
-
-    def _candidates(self, good: CategoricalKDE) -> Archs:
+    def _candidates(self, split: Split) -> Archs:
         """``(T, candidates, L)`` draws around good points.
 
         Each decision keeps its point's option with probability 1 - bandwidth and is otherwise
         uniform over all options, as in HpBandSter.
         """
-        trials, n, decisions = good.points.shape
-        at = self.streams.integers(n, self.candidates)
-        centres = np.take_along_axis(good.points, at[:, :, None], axis=1)
+        bandwidth = split.fit()
+        trials, decisions = bandwidth.shape
+        centres = split.ranking.at(self.streams.integers(split.n_good, self.candidates))
         same = centres[..., None] == np.arange(self._arity.max())
-        wide = np.minimum(good.bandwidth, 1.0)[:, None, :, None]
+        wide = np.minimum(bandwidth, 1.0)[:, None, :, None]
         chances = (1.0 - wide) * same + wide / self._arity[:, None]
         logits = np.log(np.maximum(chances, TINY)).reshape(-1, decisions, self._arity.max())
         uniforms = self.streams.uniform(self.candidates * decisions).reshape(-1, decisions)
@@ -175,8 +136,7 @@ def choose(good: Floats, bad: Floats, exists: Mask) -> tuple[Ints, Mask]:
     the option of is taken at once, and candidates without a ratio are passed over.
     """
     unknown_to_bad = exists & np.isposinf(bad) & np.isfinite(good)
-    with np.errstate(invalid="ignore"):  # inf / inf
-        ratio = np.fmax(bad, TINY) / np.maximum(good, TINY)
+    ratio = ratios(good, bad)
     comparable = exists & np.isfinite(ratio)
     usable = unknown_to_bad | comparable
     best = np.argmin(np.where(comparable, ratio, np.inf), axis=1)

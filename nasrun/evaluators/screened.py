@@ -62,6 +62,12 @@ class Screened(Evaluator):
         """That of the evaluator behind the filter."""
         return self.then.clock
 
+    @property
+    def at_once(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The fewer of both."""
+        limits = [own for own in (self.screen.at_once, self.then.at_once) if own is not None]
+        return min(limits, default=None)
+
     def opened(self, space: SearchSpace, task: Task) -> "ScreenedSession":
         """Both evaluators for this space and task, and the bar.
 
@@ -147,6 +153,12 @@ class ScreenedSession(Session):
     def export(self, arch: Archs, task: Task, stem: Path, formats: list[str]) -> None:
         """Leave it to the evaluator behind the filter."""
         self._then.export(arch, task, stem, formats)
+
+    @property
+    def why_nothing(self) -> str:
+        """The filter, or what is behind it."""
+        share = self._settings.share
+        return f"evaluator.screen (share={share:g}) let none pass, or {self._then.why_nothing}"
 
     @property
     def protocol(self) -> Protocol:

@@ -303,6 +303,11 @@ class TabularSession(Session):
         return "; ".join([f"{columns['test'].epoch} epochs", *runs])
 
     @property
+    def why_nothing(self) -> str:
+        """A table with gaps."""
+        return "the table may cover too little of the space"
+
+    @property
     def protocol(self) -> Protocol:
         """Which figures the search saw and what it paid for them."""
         validation = " + 1 validation pass" if self._settings.charge_validation else ""

@@ -263,6 +263,12 @@ class TrainingSession(Session):
         return ", ".join([words, *drawn])
 
     @property
+    def why_nothing(self) -> str:
+        """Trainings that failed."""
+        log = self._cache.log.path
+        return f"every training failed, and the column failure of {log} says how"
+
+    @property
     def protocol(self) -> Protocol:
         """What was trained, on what, and how long."""
         data = self._data_in_words(self._task, Part.search)

@@ -54,6 +54,7 @@ class ZeroCost(Evaluator):
     threads: int | None = None
 
     clock: ClassVar[Clock] = Clock.MEASURED
+    at_once: ClassVar[int | None] = 20
 
     def __post_init__(self) -> None:
         Scale(self.channels, self.cells)  # refuses counts below 1
@@ -186,6 +187,11 @@ class ZeroCostSession(Session):
         unknown = np.full(len(archs), np.nan)
         params, flops = self._space.footprint(archs, task)
         return Scored(unknown, unknown, params, flops, unknown, "not trained")
+
+    @property
+    def why_nothing(self) -> str:
+        """Scores that are not finite."""
+        return f"{self._settings.proxy} gave no finite score: choose another evaluator.proxy"
 
     @property
     def protocol(self) -> Protocol:

@@ -3,6 +3,19 @@
 While a run is going, each finished part of its cohort stands as a folder of ``unfinished/``, moved
 there in one rename. A run that is killed and started again finds those parts, plays only the seeds
 that are missing, and ends with the same bytes as an unbroken one.
+
+What an interruption costs, a kill included, is the cohort at work (``cohort``, 500 trials), since
+trials advance in lock step and none has finished before all are nearly there:
+
+- looked up in a table: the seconds that it has taken so far (half a minute for CATCH's 500 x 50);
+- ``evaluator=training``: at most the epoch at work, of each network that is being trained. Every
+  finished training, searched or final, is in ``trainings.csv`` and looked up when the cohort begins
+  anew, and a training that was cut off goes on from its last epoch;
+- ``evaluator=zero_cost``: the scores of the cohort at work, which therefore has 20 trials at most
+  (``Evaluator.at_once``);
+- one-shot methods, which play a trial at a time: at most an epoch, by their checkpoints;
+- meta-training: all of it that is under way, where nothing above keeps what it measures;
+- of a sweep, also a tuning: what its jobs that are at work lose, and nothing else.
 """
 
 import csv

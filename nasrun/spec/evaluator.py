@@ -116,6 +116,11 @@ class Measuring(ABC):
         """How the figures come about; it stands in every row."""
 
     @property
+    def why_nothing(self) -> str:
+        """What may be the matter when every measurement fails, in a few words."""
+        return "the evaluator gave no score"
+
+    @property
     def files(self) -> Mapping[str, str]:
         """Data files read so far and their sha256."""
         return {}
@@ -163,6 +168,9 @@ class Evaluator(ABC):
 
     name: str
     clock: ClassVar[Clock]
+    # The most trials in lock step where what they have measured takes long and is kept by nothing
+    # until they have finished; None: as many as ``cohort`` says.
+    at_once: ClassVar[int | None] = None
 
     @abstractmethod
     def opened(self, space: SearchSpace, task: Task) -> Session:

@@ -67,6 +67,11 @@ class FolderSweeper(Sweeper):
         assert self.config is not None
         return self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
 
+    def _tell_launcher(self, claim: Path) -> None:
+        """Where a launcher whose jobs outlive this process is to note them."""
+        if hasattr(self.launcher, "claim"):
+            setattr(self.launcher, "claim", claim)  # noqa: B010 - Hydra's type has no such field
+
     def _launch(self, jobs: Sequence[Sequence[str]]) -> Sequence[JobReturn]:
         """Hand jobs to the launcher, numbered from where the last ones ended.
 

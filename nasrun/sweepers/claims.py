@@ -1,7 +1,8 @@
 """What the processes that play a sweep are about to launch, so that others plan around it.
 
 A process that has made its plan writes it down in the sweep's folder and holds a lock beside it
-for as long as it plays. A plan whose process is gone counts for nothing.
+for as long as it plays. A plan whose process is gone counts for nothing, unless it has left jobs in
+a scheduler's queue (``queued.py``).
 """
 
 from collections.abc import Generator, Iterable, Iterator
@@ -17,6 +18,7 @@ from nasrun.files import read_json, write_json
 from nasrun.locks import file_lock
 from nasrun.record.request import TRIALS, Found, Request, key_of, request_of, wording
 from nasrun.sweepers.plan import Overrides, Wanted
+from nasrun.sweepers.queued import SUFFIX, waiting
 
 CLAIMS = ".claims"  # in a sweep's folder, by process
 PLANNING = ".plan.lock"  # held while a plan is made
@@ -52,10 +54,11 @@ def _seeds(overrides: Overrides, job: Wanted) -> range | None:
 
 
 @contextmanager
-def claimed(folder: Path, jobs: Iterable[Request]) -> Generator[None]:
+def claimed(folder: Path, jobs: Iterable[Request]) -> Generator[Path]:
     """Hold a claim on ``jobs`` while the block launches them; begins under ``planning``.
 
-    The claim is there when this returns, so a context that is entered holds it.
+    The claim is there when this returns, so a context that is entered holds it. Yields its file,
+    beside which a launcher notes what it has submitted.
     """
     path = folder / CLAIMS / f"{uuid4().hex}.json"
     path.parent.mkdir(exist_ok=True)
@@ -63,14 +66,17 @@ def claimed(folder: Path, jobs: Iterable[Request]) -> Generator[None]:
     own.acquire()
     try:
         write_json(path, [{"request": job.as_status()} for job in jobs])
-        yield
+        yield path
     finally:
         with planning(folder):
             _remove(path, own)
 
 
 def with_claims(folder: Path, found: Iterable[Found]) -> list[Found]:
-    """The jobs in a sweep's folder, and those that a living process is about to begin there."""
+    """The jobs in a sweep's folder, and those that are about to begin there.
+
+    A living process is going to launch them, or a dead one has left them in a queue.
+    """
     jobs = {job.request.wording: job for job in found}
     for request in _living(folder):
         there = jobs.get(request.wording)
@@ -82,20 +88,29 @@ def with_claims(folder: Path, found: Iterable[Found]) -> list[Found]:
 
 
 def _living(folder: Path) -> Iterator[Request]:
-    """What the processes that are there have claimed; claims of others are removed."""
+    """What is claimed by processes that are there, or by queued jobs; other claims are removed."""
     for lock in list((folder / CLAIMS).glob("*.lock")):
         path, other = lock.with_suffix(".json"), file_lock(lock, timeout=0)
         try:
             other.acquire()
         except filelock.Timeout:
-            entries: Any = read_json(path)
-            yield from filter(None, map(request_of, entries))
+            yield from _claims(path)
         else:
-            _remove(path, other)
+            if path.exists() and waiting(path):
+                yield from _claims(path)
+                other.release()
+            else:
+                _remove(path, other)
+
+
+def _claims(path: Path) -> Iterator[Request]:
+    entries: Any = read_json(path)
+    yield from filter(None, map(request_of, entries))
 
 
 def _remove(path: Path, lock: filelock.BaseFileLock) -> None:
     path.unlink(missing_ok=True)
+    path.with_suffix(SUFFIX).unlink(missing_ok=True)
     lock.release()
     path.with_suffix(".lock").unlink(missing_ok=True)
     if not any(path.parent.iterdir()):

@@ -79,7 +79,8 @@ class SplitSweeper(FolderSweeper):
                     shutil.rmtree(stale, ignore_errors=True)
                 if plan.launch:
                     note_earlier_data(folder, found)
-                    claims.enter_context(claimed(folder, requests(plan.launch, wanted, conf)))
+                    jobs = requests(plan.launch, wanted, conf)
+                    self._tell_launcher(claims.enter_context(claimed(folder, jobs)))
             sweep.expect(plan.jobs)
             return self._launch_all(plan, said)
 

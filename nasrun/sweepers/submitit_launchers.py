@@ -6,7 +6,8 @@ whatever the others do, and its local launcher starts all jobs of a sweep at onc
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.singleton import Singleton
@@ -15,6 +16,7 @@ from hydra_plugins.hydra_submitit_launcher import submitit_launcher
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 
 from nasrun.machine import cores
+from nasrun.sweepers.queued import note
 
 if TYPE_CHECKING:
     from submitit import Executor, Job
@@ -28,7 +30,16 @@ Call = tuple[list[str], str, int, str, Any]  # the arguments of the plug-in's jo
 
 
 class _Patient(submitit_launcher.BaseSubmititLauncher):
-    """Submits the jobs, and waits for all of them."""
+    """Submits the jobs, and waits for all of them.
+
+    ``claim``: the file of the sweep's claim on them, which holds while they are queued.
+    """
+
+    claim: Path | None = None
+
+    def _note(self, jobs: "Iterable[Job[JobReturn]]") -> None:
+        if self.claim is not None:
+            note(self.claim, self._EXECUTOR, (job.job_id for job in jobs))
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -59,7 +70,9 @@ class _Patient(submitit_launcher.BaseSubmititLauncher):
 
     def _submit(self, executor: "Executor", calls: Sequence[Call]) -> "Iterator[Job[JobReturn]]":
         """The jobs, submitted all together."""
-        yield from executor.map_array(self, *zip(*calls, strict=True))
+        jobs = executor.map_array(self, *zip(*calls, strict=True))
+        self._note(jobs)
+        yield from jobs
 
 
 class SlurmLauncher(_Patient):
@@ -80,6 +93,7 @@ class LocalLauncher(_Patient):
             while sum(not job.done() for job in jobs) >= room:
                 time.sleep(POLL_S)
             jobs.append(executor.submit(self, *call))
+            self._note(jobs)
         return iter(jobs)
 
 

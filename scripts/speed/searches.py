@@ -14,6 +14,7 @@ from nasrun.spec import MetaPool
 from speed.stopwatch import Line, Size, experiment, median_s, seconds_of, spawn
 
 SINGLES = 5  # searches of one trial that stand for all of them
+GROWING = 10  # trials of the searches whose evaluations grow
 COHORTS = (1, 10, 100, 500, 2000)
 
 
@@ -47,6 +48,16 @@ def cohorts(size: Size) -> Iterator[Line]:
     for trials in COHORTS:
         seconds = _search_s("rea", trials, size)
         yield Line(f"rea, per trial of {trials} at once", 1e3 * seconds / trials, "ms")
+
+
+def growth(size: Size) -> Iterator[Line]:
+    """What a search costs as its evaluations grow: linear methods double with each line."""
+    for algorithm, factor in (("random", 20), ("bohb", 20), ("catch_sfs", 5)):
+        for doubling in range(4):
+            longer = Size(GROWING, factor * size.evaluations << doubling, 1)
+            seconds = _search_s(algorithm, GROWING, longer)
+            what = f"{algorithm}, {GROWING} trials x {longer.evaluations} evaluations at once"
+            yield Line(what, seconds, "s")
 
 
 def _catch_s(made: Opened, trials: int) -> float:

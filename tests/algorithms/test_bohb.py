@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import ToyEvaluator, ToySpace, toy_experiment
 
-from nasrun.algorithms.bohb import BOHB, TINY, Ranking, choose
+from nasrun.algorithms.bohb import BOHB, choose
 from nasrun.algorithms.hyperband import Hyperband
+from nasrun.algorithms.kde import Kernel
+from nasrun.algorithms.match_counts import MatchCounts
+from nasrun.algorithms.ranked_model import TINY
 from nasrun.budget import Budget
 from nasrun.errors import ConfigError
 
@@ -68,18 +71,6 @@ def test_only_candidates_that_exist_are_taken(pairs, data):
         assert chosen[0] == np.flatnonzero(exists)[expected]
 
 
-def test_what_is_measured_is_filed_as_a_stable_sort_would():
-    generator = np.random.default_rng(0)
-    archs, rewards = generator.integers(9, size=(3, 150, 2)), generator.integers(9, size=(3, 150))
-    rewards = np.where(rewards == 0, -np.inf, rewards)
-    ranking = Ranking(3, 2)
-    for step in range(150):
-        ranking.insert(archs[:, step], rewards[:, step])
-        order = np.argsort(-rewards[:, : step + 1], axis=1, kind="stable")
-        expected = np.take_along_axis(archs[:, : step + 1], order[:, :, None], axis=1)
-        np.testing.assert_array_equal(ranking.archs, expected)
-
-
 def test_the_first_architectures_are_random_ones():
     enough = 2 * (len(SPACE.decisions) + 1)
     bohb, chance = played(BOHB()), played(Hyperband())
@@ -98,36 +89,60 @@ def test_the_model_finds_better_architectures_than_chance():
     assert bohb.reward[20:].mean() > chance.reward[20:].mean() + 5
 
 
+def parts(algorithm):
+    """The good and the bad architectures of all trials, by rank."""
+    split = algorithm._split
+    return split.of(split.ranking.trials)
+
+
 def test_failed_measurements_count_as_bad():
     algorithm = BOHB()
     run = played(algorithm, 20, Single(fails_below=SPACE.size // 2))
-    good, bad = algorithm._fit()
-    assert good.points.shape[1] + bad.points.shape[1] == 20
+    good, bad = parts(algorithm)
+    assert good.shape[1] + bad.shape[1] == 20
     for trial in range(4):
         failed = np.isnan(run.reward[:, trial]).sum()
-        worst = SPACE.index(bad.points[trial, -failed:]) if failed else np.zeros(0)
+        worst = SPACE.index(bad[trial, -failed:]) if failed else np.zeros(0)
         assert (worst < SPACE.size // 2).all()
 
 
 def test_the_model_is_that_of_the_highest_rung_with_enough_measurements():
     algorithm = BOHB(min_points=2)
     played(algorithm, 13, ToyEvaluator())  # 9 at 1 epoch, 3 at 4, one at 12
-    good, bad = algorithm._fit()
-    assert good.points.shape[1] + bad.points.shape[1] == 9
+    assert sum(part.shape[1] for part in parts(algorithm)) == 9
     played(algorithm, 17, ToyEvaluator())  # two more at 4 epochs
-    good, bad = algorithm._fit()
-    assert good.points.shape[1] + bad.points.shape[1] == 6
+    assert sum(part.shape[1] for part in parts(algorithm)) == 6
 
 
 def test_good_ones_are_the_best():
     algorithm = BOHB(min_points=3, top_percent=20.0)
     run = played(algorithm, 40)
-    good, bad = algorithm._fit()
-    assert good.points.shape[1] == 8
+    good, bad = parts(algorithm)
+    assert good.shape[1] == 8
     for trial in range(4):
-        worth = SPACE.index(good.points[trial])
-        assert worth.min() >= SPACE.index(bad.points[trial]).max()
+        worth = SPACE.index(good[trial])
+        assert worth.min() >= SPACE.index(bad[trial]).max()
         assert worth.max() == run.reward[:, trial].max()
+
+
+@pytest.mark.parametrize("kernel", Kernel)
+def test_counting_finds_what_sums_over_all_measurements_find(kernel, monkeypatch):
+    counted = played(BOHB(kernel=kernel), 120, seeds=range(20))
+    monkeypatch.setattr(MatchCounts, "can_hold", lambda arity: False)
+    summed = played(BOHB(kernel=kernel), 120, seeds=range(20))
+    np.testing.assert_array_equal(counted.archs, summed.archs)
+
+
+def test_no_step_looks_at_all_measurements(monkeypatch):
+    """A search is linear in its evaluations, once kernels are no longer flat."""
+    algorithm = BOHB()
+    played(algorithm, 60)
+    split, asked = algorithm._split, []
+    monkeypatch.setattr(split, "of", asked.append)
+    monkeypatch.setattr("nasrun.algorithms.ranked_model.close_calls", lambda *_: np.zeros(4, bool))
+    algorithm.propose()
+    split.insert(np.zeros((4, 4), np.int64), np.zeros(4))
+    assert not asked
 
 
 @pytest.mark.parametrize(

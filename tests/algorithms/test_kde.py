@@ -3,7 +3,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from nasrun.algorithms.kde import CategoricalKDE, Kernel
+from nasrun.algorithms.kde import CategoricalKDE, CountedKDE, Kernel
 
 ARITY = np.array([2, 3, 4])
 EVERYTHING = np.array(list(product(range(2), range(3), range(4))))
@@ -55,6 +55,17 @@ def test_a_capped_density_is_a_distribution(n):
     density = kde.density(np.repeat(EVERYTHING[None], 3, axis=0))
     assert (density > 0).all()
     np.testing.assert_allclose(density.sum(axis=1), 1.0)
+
+
+def test_counts_give_the_direct_formula():
+    data, arch = points(), np.array([1, 2, 0])
+    chosen = (data[..., None] == np.arange(4)).sum(axis=1)
+    kde = CountedKDE.fit(chosen, ARITY, 0.3, Kernel.capped)
+    patterns = ((data == arch) * [1, 2, 4]).sum(axis=2)
+    matches = np.array([[np.bincount(own, minlength=8)] for own in patterns])
+    for trial, found in enumerate(kde.density(matches)[:, 0]):
+        direct = direct_density(data[trial], kde.bandwidth[trial], ARITY, arch)
+        np.testing.assert_allclose(found, direct)
 
 
 def test_a_capped_kernel_never_favours_what_was_not_seen():

@@ -1,6 +1,8 @@
 """Two processes in one sweep's folder, whatever each of them was asked to split."""
 
 import os
+import subprocess
+import sys
 
 import filelock
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from nasrun.record.request import Found, Request, wording
 from nasrun.sweepers.claims import CLAIMS, claimed, planning, requests, with_claims
 from nasrun.sweepers.plan import Wanted, make_plan
+from nasrun.sweepers.queued import note
 
 CONF = "0123456789ab"
 JOBS = [
@@ -63,6 +66,25 @@ def test_a_claim_ends_with_its_process(tmp_path):
         os._exit(0 if list((tmp_path / CLAIMS).glob("*.json")) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert list((tmp_path / CLAIMS).iterdir())
+    assert with_claims(tmp_path, []) == []
+    assert not (tmp_path / CLAIMS).exists()
+
+
+def test_a_claim_outlives_its_process_while_its_jobs_are_queued(tmp_path):
+    """Else another command would play the trials of a job that has yet to begin."""
+    _, asked = plan(tmp_path, 2)
+    job = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    child = os.fork()
+    if child == 0:
+        claim = claimed(tmp_path, asked)
+        note(claim.__enter__(), "local", [str(job.pid)])
+        os._exit(0)
+    os.waitpid(child, 0)
+    for _ in range(2):  # whoever looks leaves it there
+        second, _ = plan(tmp_path, 3)
+        assert {len(jobs) for jobs in trials([*second.launch]).values()} == {1}
+        assert {request.wording for request in asked} == set(map(wording, second.launch))
+    job.communicate(b"\n")
     assert with_claims(tmp_path, []) == []
     assert not (tmp_path / CLAIMS).exists()
 

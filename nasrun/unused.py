@@ -1,0 +1,69 @@
+"""Options that change nothing beside the others that were chosen: each is said in a sentence."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+from omegaconf import DictConfig
+
+from nasrun.evaluators.screened import Screened
+from nasrun.experiment import Experiment
+from nasrun.record.request import key_of
+
+log = logging.getLogger(__name__)
+
+
+def unused(
+    config: DictConfig, experiment: Experiment, overrides: Sequence[str], sweep: bool
+) -> Iterator[str]:
+    """Sentences on what was asked for without effect.
+
+    Args:
+        config: the composed config.
+        experiment: what was made of it.
+        overrides: what the command line says, such as ``features=pixels``.
+        sweep: whether this is a job of a sweep.
+    """
+    algorithm = experiment.algorithm
+    asked = {key_of(text).lstrip("+").partition(".")[0] for text in overrides}
+    scaled = {key: value for key, value in config.scale.items() if value is not None}
+    if scaled and "scale" not in config.algorithm:
+        first = next(iter(scaled.items()))
+        yield (
+            f"scale ({first[0]}={first[1]} and more) reduces methods that share weights, so it "
+            f"changes nothing of algorithm={algorithm.name}"
+        )
+    if "features" in asked and not any(
+        "features" in node for node in (config.algorithm, config.meta)
+    ):
+        yield (
+            "features are for methods that look at a data set, so they change nothing of "
+            f"algorithm={algorithm.name}"
+        )
+    if "report" in asked and not sweep:
+        yield "report is of a sweep, and this is one run: nasrun report DIR makes a run's own page"
+    if algorithm.trains and isinstance(experiment.evaluator, Screened):
+        yield (
+            f"evaluator.screen filters nothing, because algorithm={algorithm.name} measures with "
+            "its own shared weights: the evaluator gives the final figures alone"
+        )
+    yield from _latency(config, experiment)
+
+
+def _latency(config: DictConfig, experiment: Experiment) -> Iterator[str]:
+    """Rewards by which nothing is chosen."""
+    weighs = [key for key in ("target_ms", "limit_ms") if config.hardware.get(key) is not None]
+    if weighs and experiment.algorithm.trains and not config.algorithm.get("latency_weight"):
+        cure = "set algorithm.latency_weight" if "latency_weight" in config.algorithm else (
+            "algorithm=unas with algorithm.latency_weight does"
+        )  # fmt: skip
+        yield (
+            f"hardware.{weighs[0]} stands in the rewards, by which "
+            f"algorithm={experiment.algorithm.name} chooses nothing: {cure}"
+        )
+
+
+@cache
+def say(sentence: str) -> None:
+    """Log a warning once, however many jobs this process plays."""
+    log.warning("%s", sentence)
