@@ -44,7 +44,7 @@ def _csv(source: Source, files: Files, space: SearchSpace, watch: Watch | None) 
 def _converted(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
     table = store.open_table(files[0], space)
     archs = None if table.archs is None else [space.text(arch) for arch in table.archs]
-    return Frame(archs, {column: table[column] for column in table.columns})
+    return Frame(archs, {column: table[column] for column in table.columns}, table.blocks)
 
 
 def _synthetic(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
