@@ -50,7 +50,7 @@ PACKAGES = {
 }
 ROWS = 3  # to be raised when the files of a run get other columns: old folders are other runs
 # Where files lie, and whether they may be fetched.
-PLACES = ("cache_dir", "data_dir", "path", "paths", "folders", "download")
+PLACES = ("cache_dir", "data_dir", "path", "runtime_path", "paths", "folders", "download")
 
 
 def build(node: DictConfig, contract: type[T], where: str) -> T:

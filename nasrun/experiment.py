@@ -190,4 +190,8 @@ def problem_of(
         objective_values=lambda score, ms: np.asarray(device.objective_values(score, ms, metric)),
         images=images,
         folder=folder,
+        curves=measuring.curves,
+        read_curve=lambda archs, epochs, figure: measuring.curve(
+            archs, epochs=epochs, figure=figure
+        ),
     )

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nasrun.benchmarks.curves import Curve
 from nasrun.benchmarks.plausible import require_plausible
 from nasrun.benchmarks.rows import ArchRows
 from nasrun.benchmarks.table import SCORES, Column, Column32, Frame
 from nasrun.errors import ConfigError, DataError
-from nasrun.spec import ACCURACY, Archs, CountableSpace, Floats, SearchSpace, metric_named
+from nasrun.spec import ACCURACY, Archs, CountableSpace, Floats, Ints, SearchSpace, metric_named
 
+_Key = TypeVar("_Key", Column, Curve)
 # Two sources agree on a score within the tolerance of its metric. Seconds and milliseconds (and
 # scores without a tolerance) are compared relatively, because their sources print a number of
 # digits, not of decimals.
@@ -31,8 +34,9 @@ class Merge:
 
     def __init__(self, space: SearchSpace) -> None:
         self._space = space
-        self._owners: dict[Column, list[str]] = {}
+        self._owners: dict[Column | Curve, list[str]] = {}
         self._columns: dict[Column, Column32] = {}
+        self.curves: dict[Curve, Column32] = {}
         self._rows = ArchRows(space, np.empty((0, len(space.decisions)), np.int64))
         self._metrics: dict[str, str] = {}
         self.conflicts: list[str] = []
@@ -63,7 +67,11 @@ class Merge:
             placed[column] = np.full(len(self._rows), np.nan)
             placed[column][rows] = figures
         for column, figures in with_means(placed, least_runs=2).items():
-            self._merge(source, column, figures)
+            self._merge(source, self._columns, column, figures)
+        for curve, block in frame.curves.items():
+            whole = np.full((len(self._rows), curve.schedule), np.nan, np.float32)
+            whole[rows] = block
+            self._merge(source, self.curves, curve, whole)
 
     def _list(self, archs: Archs | None) -> None:
         """Make a row for each of ``archs (n, L)`` that has none; None: for the whole space."""
@@ -77,26 +85,31 @@ class Merge:
                 archs = None
         self._rows = ArchRows(self._space, archs)
         places = self._rows.exact(before.archs)
-        for column, figures in self._columns.items():
-            self._columns[column] = np.full(len(self._rows), np.nan, np.float32)
-            self._columns[column][places] = figures
+        self._columns = _moved(self._columns, places, len(self._rows))
+        self.curves = _moved(self.curves, places, len(self._rows))
 
     def columns(self) -> dict[Column, Column32]:
         """All figures; a mean that no source gives is that of the runs there are, even of one."""
         return with_means(self._columns, least_runs=1)
 
-    def _merge(self, source: str, column: Column, figures: Column32) -> None:
-        earlier = self._columns.get(column)
+    def _merge(
+        self, source: str, known: dict[_Key, Column32], key: _Key, figures: Column32
+    ) -> None:
+        earlier = known.get(key)
         if earlier is None:
-            self._columns[column], self._owners[column] = figures, [source]
+            known[key], self._owners[key] = figures, [source]
             return
-        self._compare(source, column, earlier, figures)
+        each = earlier[0].size if len(earlier) else 1
+        self._compare(source, key, earlier.reshape(-1), figures.reshape(-1), each)
         gaps = np.isnan(earlier) & ~np.isnan(figures)
         if gaps.any():
-            self._columns[column] = np.where(gaps, figures, earlier)
-            self._owners[column].append(source)
+            known[key] = np.where(gaps, figures, earlier)
+            self._owners[key].append(source)
 
-    def _compare(self, source: str, column: Column, ours: Column32, theirs: Column32) -> None:
+    def _compare(
+        self, source: str, column: Column | Curve, ours: Column32, theirs: Column32, each: int
+    ) -> None:
+        """Take down where the two differ; an architecture has ``each`` figures in a row."""
         shared = np.flatnonzero(~np.isnan(ours) & ~np.isnan(theirs))
         difference = np.abs(ours[shared].astype(np.float64) - theirs[shared])
         tolerance = 0.0
@@ -107,10 +120,11 @@ class Merge:
         if not apart.any():
             return
         row = shared[np.argmax(difference)]
-        text = self._space.text(self._rows.at(int(row)))
+        text = self._space.text(self._rows.at(int(row) // each))
+        what = "architectures" if each == 1 else "figures"
         sentence = (
             f"{' and '.join(self._owners[column])} and {source} disagree on {column} for "
-            f"{apart.sum()} of {len(shared)} shared architectures, at worst {ours[row]:.6g} "
+            f"{apart.sum()} of {len(shared)} shared {what}, at worst {ours[row]:.6g} "
             f"against {theirs[row]:.6g} for {text}"
         )
         gross = GROSS * tolerance
@@ -120,6 +134,15 @@ class Merge:
                 "figures, so leave one out of the sources or mend its columns"
             )
         self.conflicts.append(f"{sentence}; the former is used")
+
+
+def _moved(known: Mapping[_Key, Column32], places: Ints, rows: int) -> dict[_Key, Column32]:
+    """The same figures in ``rows`` rows, those of row i in row ``places[i]``."""
+    moved: dict[_Key, Column32] = {}
+    for key, figures in known.items():
+        moved[key] = np.full((rows, *figures.shape[1:]), np.nan, np.float32)
+        moved[key][places] = figures
+    return moved
 
 
 def _parsed(source: str, texts: Sequence[str], space: SearchSpace) -> Archs:

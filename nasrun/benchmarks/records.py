@@ -9,11 +9,20 @@ from typing import Any
 
 import numpy as np
 
+from nasrun.benchmarks.curves import Curve
 from nasrun.benchmarks.merge import mean_over_runs
-from nasrun.benchmarks.table import SCORES, Column, Floats, Frame
+from nasrun.benchmarks.table import SCORES, Column, Column32, Floats, Frame
 from nasrun.errors import DataError
 
-CURVE_EPOCHS = 12  # of trainings up to this long every epoch is kept, of longer ones the last
+CURVE_EPOCHS = 12  # of trainings up to this long every epoch is a column, of longer ones the last
+# Curves, by the field of a record and what its keys begin with. Of the 200-epoch trainings of
+# cifar100 and ImageNet16-120 only the whole test set was judged after every epoch, of which the
+# validation images are a half: those have curves of the training loss alone.
+CURVE_FIELDS = {
+    "val_score": ("eval_acc1es", "x-valid@"),
+    "val_loss": ("eval_losses", "x-valid@"),
+    "train_loss": ("train_losses", ""),
+}
 # The part of the test images on which a model of each dataset is finally scored.
 TEST_SETS = {
     "cifar10-valid": "ori-test",
@@ -30,6 +39,7 @@ class Collector:
     def __init__(self, size: int) -> None:
         self._rows: dict[str, int] = {}
         self._columns: dict[Column, Floats] = {}
+        self._curves: dict[Curve, Column32] = {}
         self._size = size
 
     def add(self, results: Mapping[str, Any], where: str) -> None:
@@ -44,6 +54,11 @@ class Collector:
             for (dataset, seed), record in runs.items():
                 for column, figure in _figures(str(dataset), str(seed), record):
                     self._put(column, row, figure)
+                for curve, figures in _curves(str(dataset), str(seed), record):
+                    blank = (self._size, curve.schedule)
+                    if curve not in self._curves:
+                        self._curves[curve] = np.full(blank, np.nan, np.float32)
+                    self._curves[curve][row] = figures
         except FAULTS as error:
             raise DataError(
                 f"{where}: not a record of NAS-Bench-201 or NATS-Bench ({error!r})"
@@ -67,7 +82,21 @@ class Collector:
             if column.metric not in SCORES:
                 times.setdefault(column._replace(run="mean"), []).append(figures[:n])
         columns |= {column: mean_over_runs(np.array(runs)) for column, runs in times.items()}
-        return Frame(list(self._rows), columns)
+        curves = {curve: block[:n] for curve, block in self._curves.items()}
+        return Frame(list(self._rows), columns, curves)
+
+
+def _curves(dataset: str, seed: str, record: Mapping[str, Any]) -> Iterator[tuple[Curve, Floats]]:
+    """The curves of a run of which more than the end is known."""
+    epochs = int(record["epochs"])
+    for metric, (field, prefix) in CURVE_FIELDS.items():
+        if metric == "val_score" and epochs <= CURVE_EPOCHS:
+            continue  # they are columns
+        known = record[field] or {}
+        keys = [f"{prefix}{epoch}" if prefix else epoch for epoch in range(epochs)]
+        figures = np.array([known.get(key, np.nan) for key in keys], np.float64)
+        if (~np.isnan(figures)).sum() > 1:
+            yield Curve(metric, dataset, epochs, seed), figures
 
 
 def _figures(dataset: str, seed: str, record: Mapping[str, Any]) -> Iterator[tuple[Column, float]]:

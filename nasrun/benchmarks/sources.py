@@ -151,7 +151,9 @@ def _build(found: Sequence[_Found], space: SearchSpace, path: Path) -> Table:
         )
     files = {name: digest for entry in found for name, digest in entry.sha256.items()}
     datasets = {task: own for entry in reversed(found) for task, own in _names(entry.source)}
-    table = Table(space, merge.archs, merge.columns(), files, names, merge.conflicts, datasets)
+    table = Table(
+        space, merge.archs, merge.columns(), files, names, merge.conflicts, datasets, merge.curves
+    )
     try:
         write_table(path, table, space)
     except OSError as error:
@@ -185,7 +187,10 @@ def convert(source: Source, out: Path, space: SearchSpace, watch: Watch | None =
     merge = Merge(space)
     merge.add(source.reader, reader.read(source, files, space, watch), source.metrics)
     digests = {file.name: sha256(file, out.parent / f".{out.name}.sha256.json") for file in files}
-    table = Table(space, merge.archs, merge.columns(), digests, [source.reader], merge.conflicts)
+    table = Table(
+        space, merge.archs, merge.columns(), digests, [source.reader], merge.conflicts,
+        curves=merge.curves,
+    )  # fmt: skip
     try:
         write_table(out, table, space)
     except OSError as error:

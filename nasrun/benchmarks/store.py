@@ -7,12 +7,14 @@ because a flipped bit would otherwise be read as a measurement.
 import json
 import zlib
 from collections.abc import Container, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nasrun.benchmarks.curves import Curve
 from nasrun.benchmarks.table import Column, Column32, DatasetNames, Table
 from nasrun.errors import ConfigError, DataError
 from nasrun.files import write_whole
@@ -20,10 +22,11 @@ from nasrun.input_files import read_json_bytes, require_file
 from nasrun.spec import Archs, CountableSpace, SearchSpace
 
 MALFORMED = (AttributeError, TypeError, ValueError)
-FORMAT = "nasrun-table-2"  # to be raised whenever the same files would give another table
+FORMAT = "nasrun-table-3"  # to be raised whenever the same files would give another table
 # The architectures of the rows, where they are not the whole space: as decisions, or as texts where
 # the numbers of decisions are those of one process (spaces/genome.py).
 ARCHS, TEXTS = "archs", "texts"
+CURVE = "curve/"  # with which the name of a block of curves begins
 
 
 def space_id(space: SearchSpace) -> str:
@@ -47,7 +50,13 @@ class StoredColumns(Mapping[Column, Column32]):
         self._handle = handle
         self._checksums = checksums
         names: list[str] = list(handle.keys())
-        self._names = [Column.parse(name) for name in names if name not in (ARCHS, TEXTS)]
+        self._names = [
+            Column.parse(name)
+            for name in names
+            if name not in (ARCHS, TEXTS) and not name.startswith(CURVE)
+        ]
+        blocks = [Curve.parse(name) for name in names if name.startswith(CURVE)]
+        self.curves = StoredCurves(path, checksums, blocks)
 
     def __getitem__(self, column: Column) -> Column32:
         return self.array(str(column))
@@ -58,10 +67,13 @@ class StoredColumns(Mapping[Column, Column32]):
         Raises:
             ValueError: there is one.
         """
-        for name in map(str, self._names):
+        shapes = {str(column): [rows] for column in self._names}
+        shapes |= {str(curve): [rows, curve.schedule] for curve in self.curves}
+        for name, shape in shapes.items():
             part = self._handle.get_slice(name)
-            if (part.get_shape(), part.get_dtype()) != ([rows], "F32"):
-                raise ValueError(f"{name}: expected {rows} float32, found {part.get_shape()}")
+            if (part.get_shape(), part.get_dtype()) != (shape, "F32"):
+                wanted = " x ".join(map(str, shape))
+                raise ValueError(f"{name}: expected {wanted} float32, found {part.get_shape()}")
 
     def array(self, name: str) -> NDArray[Any]:
         """The array of a name, checked."""
@@ -69,7 +81,7 @@ class StoredColumns(Mapping[Column, Column32]):
             raise KeyError(name)
         figures = self._handle.get_tensor(name)
         if zlib.crc32(figures.data) != self._checksums[name]:
-            raise DataError(f"{self._path}: {name} is damaged; delete the file and run again")
+            raise damaged(self._path, name)
         return figures
 
     def __iter__(self) -> Iterator[Column]:
@@ -77,6 +89,49 @@ class StoredColumns(Mapping[Column, Column32]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+class StoredCurves(Mapping[Curve, Column32]):
+    """The curves of a file, mapped into memory: what is not asked for is not read.
+
+    Raises:
+        DataError: curves whose bytes have changed since they were written, when they are first
+            asked for.
+    """
+
+    def __init__(self, path: Path, checksums: Mapping[str, int], names: list[Curve]) -> None:
+        self._path, self._checksums, self._names = path, checksums, names
+        self._mapped: dict[Curve, Column32] = {}
+
+    def __getitem__(self, curve: Curve) -> Column32:
+        if curve not in self._mapped:
+            if curve not in self._names:
+                raise KeyError(curve)
+            start, entry = self._places[0], self._places[1][str(curve)]
+            offset, shape = start + entry["data_offsets"][0], tuple(entry["shape"])
+            figures = np.memmap(self._path, np.float32, "r", offset, shape)
+            if zlib.crc32(figures.data) != self._checksums[str(curve)]:
+                raise damaged(self._path, curve)
+            self._mapped[curve] = figures
+        return self._mapped[curve]
+
+    @cached_property
+    def _places(self) -> tuple[int, Mapping[str, Any]]:
+        """Where the arrays begin, and the header of safetensors: shape and place of each."""
+        with self._path.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            return 8 + length, read_json_bytes(stream.read(length))
+
+    def __iter__(self) -> Iterator[Curve]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def damaged(path: Path, name: object) -> DataError:
+    """The sentence for bytes that are not those which were written."""
+    return DataError(f"{path}: {name} is damaged; delete the file and run again")
 
 
 def write_table(path: Path, table: Table, space: SearchSpace) -> None:
@@ -88,7 +143,8 @@ def write_table(path: Path, table: Table, space: SearchSpace) -> None:
     from safetensors.numpy import save
 
     columns = {str(c): np.ascontiguousarray(table[c], np.float32) for c in table.columns}
-    arrays: dict[str, NDArray[Any]] = dict(columns)
+    blocks = {str(c): np.ascontiguousarray(own, np.float32) for c, own in table.blocks.items()}
+    arrays: dict[str, NDArray[Any]] = columns | blocks
     if table.archs is not None:
         arrays |= _listed(table.archs, space)
     about = {
@@ -119,7 +175,7 @@ def open_table(path: Path, space: SearchSpace) -> Table:
         names = {task: DatasetNames(*own) for task, own in about["names"].items()}
         archs = _archs(stored, about["crc32"], space)
         known = (about["files"], about["sources"], about["conflicts"])
-        table = Table(space, archs, stored, *known, names)
+        table = Table(space, archs, stored, *known, names, stored.curves)
         stored.require_length(len(table))
     except (OSError, SafetensorError, ConfigError, KeyError, *MALFORMED) as error:
         raise DataError(f"{path}: not a table of nasrun ({error})") from None

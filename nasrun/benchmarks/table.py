@@ -6,16 +6,17 @@ the figure is missing. Its name says what it is.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nasrun.benchmarks.rows import ArchRows
+from nasrun.benchmarks.curves import Curve
+from nasrun.benchmarks.rows import ArchRows, figures_at
 from nasrun.errors import ConfigError
-from nasrun.spec import Archs, Floats, Ints, SearchSpace, Task
+from nasrun.spec import CURVES, Archs, Floats, Ints, SearchSpace, Task
 
 Column32 = NDArray[np.float32]
 
@@ -67,11 +68,13 @@ class Column(NamedTuple):
 class Frame:
     """What a reader returns: architecture texts ``(n,)`` and figures ``(n,)`` by column.
 
-    ``archs`` is None where the figures cover the whole space in the order of ``space.index``.
+    ``curves`` are ``(n, schedule)`` each, for what is not a column by epoch. ``archs`` is None
+    where the figures cover the whole space in the order of ``space.index``.
     """
 
     archs: Sequence[str] | None
     columns: Mapping[Column, NDArray[Any]]
+    curves: Mapping[Curve, NDArray[Any]] = field(default_factory=dict[Curve, NDArray[Any]])
 
 
 class DatasetNames(NamedTuple):
@@ -94,6 +97,7 @@ class Table:
         sources: names of the tables that were merged, first ones first.
         conflicts: sentences on figures about which two sources disagree.
         names: what the sources call a task's images, where it is not the task's own name.
+        curves: ``(rows, schedule)`` learning curves, beside those that columns make.
     """
 
     def __init__(
@@ -105,9 +109,10 @@ class Table:
         sources: Sequence[str] = (),
         conflicts: Sequence[str] = (),
         names: Mapping[str, DatasetNames] = MappingProxyType({}),
+        curves: Mapping[Curve, Column32] = MappingProxyType({}),
     ) -> None:
         self.rows = ArchRows(space, archs)
-        self._columns = columns
+        self._columns, self.blocks = columns, curves
         self.files = dict(files)
         self.sources = list(sources)
         self.conflicts = list(conflicts)
@@ -174,4 +179,39 @@ class Table:
                 found = self[column].astype(np.float64)
                 if schedule is None or column.schedule == schedule:
                     break
+        return found
+
+    def curves(self, dataset: str, schedule: int) -> tuple[str, ...]:
+        """Which of ``CURVES`` there are of trainings of this length, in that order."""
+        found = {block.metric for block in self.blocks if block[1:3] == (dataset, schedule)}
+        found |= {m for m in CURVES if len(self.epochs(m, dataset, schedule)) > 1}
+        return tuple(metric for metric in CURVES if metric in found)
+
+    def curve(self, curve: Curve, rows: Ints) -> Floats:
+        """``(n, schedule)`` a figure after each epoch, for ``rows (n,)``.
+
+        NaN for row -1 and where it is missing. A block is read for these rows alone; where there is
+        none, the columns by epoch are put side by side. A mean that is not on record is that of the
+        runs.
+
+        Raises:
+            KeyError: there is no such curve.
+        """
+        runs = [block for block in self.blocks if block[:3] == curve[:3] and block.run != "mean"]
+        if curve in self.blocks or (curve.run == "mean" and runs):
+            blocks = [curve] if curve in self.blocks else runs
+            parts = np.stack([self.blocks[block][rows] for block in blocks]).astype(np.float64)
+            known = (~np.isnan(parts)).sum(axis=0)
+            mean = np.where(known > 0, np.nansum(parts, axis=0) / np.maximum(known, 1), np.nan)
+            return np.where((rows < 0)[:, None], np.nan, mean)
+        columns = [
+            Column(*curve[:3], epoch, curve.run)
+            for epoch in self.epochs(*curve[:3])
+            if Column(*curve[:3], epoch, curve.run) in self
+        ]
+        if len(columns) < 2:
+            raise KeyError(curve)
+        found = np.full((len(rows), curve.schedule), np.nan)
+        for column in columns:
+            found[:, column.epoch - 1] = figures_at(self[column], rows)
         return found

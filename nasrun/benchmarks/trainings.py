@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from nasrun.benchmarks.curves import Curve
 from nasrun.benchmarks.merge import mean_over_runs
 from nasrun.benchmarks.table import SCORES, Column, Frame
 from nasrun.csv_input import read_csv_input
@@ -233,6 +234,7 @@ def read(path: Path, space: str) -> Frame:
     places = {arch: at for at, arch in enumerate(dict.fromkeys(row.arch for row in rows))}
     owners: dict[tuple[str, str, int, int], str] = {}
     columns: dict[Column, Floats] = {}
+    curves: dict[Curve, Floats] = {}
     for row in rows:
         key = (row.arch, row.task, row.epochs, row.seed)
         if owners.setdefault(key, row.training) != row.training:
@@ -250,7 +252,11 @@ def read(path: Path, space: str) -> Frame:
             own = column if metric == "val_score" else column._replace(metric=metric)
             blank = np.full(len(places), np.nan)
             columns.setdefault(own, blank)[places[row.arch]] = figure
-    return Frame(list(places), _with_mean_times(columns))
+        for metric, figure in (("train_loss", row.loss), ("train_score", row.train_score)):
+            curve = Curve(metric, row.task, row.epochs, str(row.seed))
+            whole = np.full((len(places), row.epochs), np.nan)
+            curves.setdefault(curve, whole)[places[row.arch], row.epoch - 1] = figure
+    return Frame(list(places), _with_mean_times(columns), curves)
 
 
 def _with_mean_times(columns: Mapping[Column, Floats]) -> dict[Column, Floats]:

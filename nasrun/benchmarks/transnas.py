@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nasrun.benchmarks.curves import Curve
 from nasrun.benchmarks.nasbench201 import pickle_in
 from nasrun.benchmarks.table import Column, Frame
 from nasrun.benchmarks.unpickle import RECORDS, load_restricted
@@ -51,15 +52,17 @@ def read(path: Path, space: str) -> Frame:
         if not networks:
             raise ValueError(f"no network of the {SPACES[space]} space")
         columns: dict[Column, Floats] = {}
+        curves: dict[Curve, Floats] = {}
         for task, (official, metric) in SCORES.items():
             runs = [tasks.get(official) for tasks in networks.values()]
             columns.update(_columns(task, metric, runs))
+            curves.update(_losses(task, runs))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise DataError(
             f"{path}: not laid out as TransNAS-Bench-101 ({type(error).__name__}: {error}); get "
             "transnas-bench_v10141024.pth again"
         ) from None
-    return Frame(list(networks), columns)
+    return Frame(list(networks), columns, curves)
 
 
 def _columns(
@@ -81,6 +84,15 @@ def _columns(
     for name, figures in (("train_s", seconds), ("latency_ms", latency_ms)):
         if not np.isnan(figures).all():
             yield Column(name, task, epochs, epochs, "mean"), figures
+
+
+def _losses(task: str, runs: Sequence[Mapping[str, Any] | None]) -> Iterable[tuple[Curve, Floats]]:
+    """Losses of every epoch; the scores' own are columns."""
+    epochs = next((int(run["total_epochs"]) for run in runs if run is not None), 0)
+    for part, prefixes in (("train_loss", ("train",)), ("val_loss", PARTS["val_score"])):
+        curves = np.stack([_curve(run, prefixes, "loss", epochs) for run in runs])
+        if not np.isnan(curves).all():
+            yield Curve(part, task, epochs, "mean"), curves
 
 
 def _curve(

@@ -129,6 +129,15 @@ class ScreenedSession(Session):
             started = None if measured.parents is None else parents
         return replace(Measured.scored(found, epochs, score, cost_s), parents=started)
 
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """Those of the evaluator behind the filter."""
+        return self._then.curves
+
+    def curve(self, archs: Archs, *, epochs: Ints, figure: str = "val_score") -> Floats:
+        """``(n, max(epochs))`` of the evaluator behind the filter, for all that is asked for."""
+        return self._then.curve(archs, epochs=epochs, figure=figure)
+
     def final_metric(self, task: Task) -> Metric:
         """That of the evaluator behind the filter."""
         return self._then.final_metric(task)

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from nasrun.benchmarks.curves import Curve
 from nasrun.benchmarks.rows import coverage, figures_at
 from nasrun.benchmarks.sources import Source, load_table
 from nasrun.benchmarks.table import Column
@@ -27,6 +28,7 @@ from nasrun.spec import (
     Session,
     Streams,
     Task,
+    no_curve,
 )
 
 log = logging.getLogger("nasrun")
@@ -247,6 +249,38 @@ class TabularSession(Session):
             score = np.where(missing, np.nan, score)
         return score, figures_at(self._cost_s[epoch], rows)
 
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """Those that the table has of the reward's training."""
+        return self._table.curves(self._dataset, self._schedule)
+
+    def curve(self, archs: Archs, *, epochs: Ints, figure: str = "val_score") -> Floats:
+        """``(n, max(epochs))`` of the run that the reward comes from.
+
+        Raises:
+            UnsupportedError: there are no curves of this figure.
+            ConfigError: the table lacks those of the run, or each query draws one.
+        """
+        run = self._settings.run
+        if figure not in self.curves:
+            raise no_curve(figure, self.curves)
+        if run == "random":
+            raise ConfigError(
+                "evaluator.run=random draws a run for each query, and a learning curve needs to "
+                "know which: set evaluator.run=mean, or the seed of a run"
+            )
+        mean = Curve(figure, self._dataset, self._schedule, "mean")
+        rows = self._table.row(archs)
+        try:
+            curves = self._table.curve(mean._replace(run=run), rows)
+        except KeyError:
+            what = f"learning curves of run {run} of {self._dataset}"
+            raise self._lacks(what, ["set evaluator.run=mean"]) from None
+        if run != "mean" and self._settings.missing_run is MissingRun.mean:
+            lacking = np.isnan(curves).all(axis=1)
+            curves[lacking] = self._table.curve(mean, rows[lacking])
+        return until(curves, epochs)
+
     def check_final(self, task: Task) -> None:
         """Refuse a final run or training length that the table does not have.
 
@@ -322,6 +356,13 @@ class TabularSession(Session):
     def files(self) -> Mapping[str, str]:
         """Data files of the table and their sha256."""
         return self._table.files
+
+
+def until(curves: Floats, epochs: Ints) -> Floats:
+    """``(n, max(epochs))`` the first ``epochs (n,)`` of each of ``curves (n, E)``, then NaN."""
+    longest = int(epochs.max(initial=0))
+    beyond = np.arange(longest) >= epochs[:, None]
+    return np.where(beyond, np.nan, curves[:, :longest])
 
 
 def ranks(figures: Floats, among: Floats) -> Floats:

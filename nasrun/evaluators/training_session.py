@@ -1,6 +1,6 @@
 """An evaluator that trains, opened for a space and a task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +33,12 @@ from nasrun.spec import (
     Session,
     Streams,
     Task,
+    no_curve,
 )
 
 TOGETHER = 16  # networks, on a GPU
+# Of a row on record, by what learning curves are called.
+CURVE_FIELDS = {"val_score": "val_score", "train_score": "train_score", "train_loss": "loss"}
 
 
 class TrainingSession(Session):
@@ -83,16 +86,39 @@ class TrainingSession(Session):
 
         One that does not exist scores NaN at no cost.
         """
-        found = np.flatnonzero(self._space.exists(archs))
-        seed, length = self._settings.seed, self._settings.epochs
-        requests = [
-            self._request(arch, self._task, Part.search, seed, length, until)
-            for arch, until in zip(archs[found], epochs[found].tolist(), strict=True)
-        ]
         score, cost_s = np.full(len(archs), np.nan), np.zeros(len(archs))
-        for at, curve in zip(found, self._curves(requests), strict=True):
+        for at, curve in self._searched(archs, epochs):
             score[at], cost_s[at] = curve[-1].val_score, self._cost_s(curve)
         return Measured.scored(archs, epochs, score, cost_s)
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """Scores, and the training loss; the validation loss is not on record."""
+        return tuple(CURVE_FIELDS)
+
+    def curve(self, archs: Archs, *, epochs: Ints, figure: str = "val_score") -> Floats:
+        """``(n, max(epochs))`` from the record; what is missing there is trained now.
+
+        Raises:
+            UnsupportedError: there are no curves of this figure.
+        """
+        if figure not in CURVE_FIELDS:
+            raise no_curve(figure, self.curves)
+        found = np.full((len(archs), int(epochs.max(initial=0))), np.nan)
+        for at, curve in self._searched(archs, epochs):
+            for row in curve:
+                found[at, row.epoch - 1] = getattr(row, CURVE_FIELDS[figure])
+        return found
+
+    def _searched(self, archs: Archs, epochs: Ints) -> Iterator[tuple[int, list[TrainedEpoch]]]:
+        """The search's trainings of those of ``archs (n, L)`` that exist, with their numbers."""
+        found = np.flatnonzero(self._space.exists(archs)).tolist()
+        seed, length = self._settings.seed, self._settings.epochs
+        requests = [
+            self._request(archs[at], self._task, Part.search, seed, length, int(epochs[at]))
+            for at in found
+        ]
+        return zip(found, self._curves(requests), strict=True)
 
     def _cost_s(self, curve: Sequence[TrainedEpoch]) -> float:
         trained_s = sum(row.train_s for row in curve)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -45,6 +45,8 @@ class DARTS(CategoricalSpace):
     nodes: int = 4
     operations: list[str] = field(default_factory=list[str])
     auxiliary: bool = True  # whether the network that is judged has an auxiliary head
+
+    _final: ClassVar[Scale] = FINAL
 
     def __post_init__(self) -> None:
         if not self.operations or len(set(self.operations)) < len(self.operations):
@@ -150,7 +152,8 @@ class DARTS(CategoricalSpace):
         from nasrun.nets.darts import DARTSNet
 
         normal, reduce = self.layout.branches(arch)
-        channels, cells = scale.channels or FINAL.channels, scale.cells or FINAL.cells
+        channels = scale.channels or self._final.channels
+        cells = scale.cells or self._final.cells
         assert channels is not None
         assert cells is not None
         objective = objective_of(task)

@@ -27,7 +27,13 @@ def write_genotype(cells: Cells, operations: Sequence[str]) -> str:
     return f"Genotype({', '.join(parts)})"
 
 
-def read_genotype(text: str, operations: Sequence[str], nodes: int, repeats: bool) -> Cells:
+def read_genotype(
+    text: str,
+    operations: Sequence[str],
+    nodes: int,
+    repeats: bool,
+    numbered: Sequence[str] = BANANAS,
+) -> Cells:
     """The branches by cell and node.
 
     Besides what ``write_genotype`` returns, these are read, with any white space and quotes:
@@ -38,13 +44,14 @@ def read_genotype(text: str, operations: Sequence[str], nodes: int, repeats: boo
       alphas_normal=None, alphas_reduce=None)``, whose operations are numbered as in ``UNAS``;
     - BANANAS's ``([(0, 4), (1, 3), ...], [...])``: the normal and the reduction cell as pairs of
       an earlier node and an operation, numbered as in ``BANANAS``. Its successor for NAS-Bench-301
-      writes the same pairs, but counts operations without ``none``: add 1 to those.
+      writes the same pairs, but counts operations without ``none``: ``space=nb301`` reads those.
 
     Args:
         text: one of these.
         operations: names that are known.
         nodes: of a cell.
         repeats: whether both branches of a node may read the same earlier node.
+        numbered: what the numbers of operations mean in texts of pairs.
 
     Raises:
         ConfigError: not in the format; the message shows the place.
@@ -52,7 +59,7 @@ def read_genotype(text: str, operations: Sequence[str], nodes: int, repeats: boo
     scanner = Scanner("a DARTS", text)
     scanner.assigned()
     if scanner.brackets():
-        return _pairs(scanner, operations, nodes, repeats)
+        return _pairs(scanner, operations, nodes, repeats, numbered)
     scanner.expect("Genotype", "(")
     cells: list[list[tuple[Branch, Branch]]] = []
     for number, name in enumerate(CELLS):
@@ -138,8 +145,14 @@ def _numbered(scanner: Scanner, names: Sequence[str], whose: str, operations: Se
     return operations.index(name)
 
 
-def _pairs(scanner: Scanner, operations: Sequence[str], nodes: int, repeats: bool) -> Cells:
-    """BANANAS's two cells."""
+def _pairs(
+    scanner: Scanner,
+    operations: Sequence[str],
+    nodes: int,
+    repeats: bool,
+    numbered: Sequence[str],
+) -> Cells:
+    """BANANAS's two cells, or its successor's."""
     outer = scanner.opened()
     cells: list[list[tuple[Branch, Branch]]] = [[], []]
     for number, cell in enumerate(cells):
@@ -149,10 +162,10 @@ def _pairs(scanner: Scanner, operations: Sequence[str], nodes: int, repeats: boo
         for sources in range(INPUTS, INPUTS + nodes):
             if cell:
                 scanner.expect(",")
-            first = _pair(scanner, operations, sources)
+            first = _pair(scanner, operations, sources, numbered)
             scanner.expect(",")
             place = scanner.place
-            second = _pair(scanner, operations, sources)
+            second = _pair(scanner, operations, sources, numbered)
             cell.append(_checked(scanner, first, second, repeats, place))
         scanner.closed(inner)
     scanner.closed(outer)
@@ -160,12 +173,14 @@ def _pairs(scanner: Scanner, operations: Sequence[str], nodes: int, repeats: boo
     return cells
 
 
-def _pair(scanner: Scanner, operations: Sequence[str], sources: int) -> Branch:
+def _pair(
+    scanner: Scanner, operations: Sequence[str], sources: int, numbered: Sequence[str]
+) -> Branch:
     """``(0, 4)``: an earlier node and an operation."""
     closing = scanner.opened()
     source = scanner.number(sources, "a node")
     scanner.expect(",")
-    operation = _numbered(scanner, BANANAS, "BANANAS", operations)
+    operation = _numbered(scanner, numbered, "BANANAS", operations)
     scanner.closed(closing)
     return operation, source
 

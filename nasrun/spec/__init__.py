@@ -9,6 +9,7 @@ each decision. A score is in the unit of its metric, times are seconds (``cost_s
 from nasrun.images import SearchImages
 from nasrun.spec.algorithm import Algorithm, Phase, Policy, Problem
 from nasrun.spec.evaluator import (
+    CURVES,
     Clock,
     Evaluator,
     Judging,
@@ -17,6 +18,7 @@ from nasrun.spec.evaluator import (
     Protocol,
     Scored,
     Session,
+    no_curve,
 )
 from nasrun.spec.features import Features, Vectors
 from nasrun.spec.hardware import Device, Hardware, RewardTerms
@@ -39,6 +41,7 @@ from nasrun.streams import Floats, Ints, Streams
 
 __all__ = [
     "ACCURACY",
+    "CURVES",
     "Algorithm",
     "Archs",
     "Clock",
@@ -82,5 +85,6 @@ __all__ = [
     "TaskMaker",
     "Vectors",
     "metric_named",
+    "no_curve",
     "require_readable",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 
 from nasrun.errors import UnsupportedError
 from nasrun.images import SearchImages
-from nasrun.spec.evaluator import Measured
+from nasrun.spec.evaluator import Measured, no_curve
 from nasrun.spec.meta import Learner
 from nasrun.spec.metric import Metric
 from nasrun.spec.space import Archs, Mask, SearchSpace
@@ -20,6 +20,8 @@ from nasrun.streams import Floats, Ints, Streams
 if TYPE_CHECKING:
     from pathlib import Path
 
+# Reads a figure of architectures after each of their first epochs.
+ReadCurve = Callable[[Archs, Ints, str], Floats]
 # Measures architectures after some epochs, started from parents' weights or None.
 Measure = Callable[[Archs, Ints, Archs | None], Measured]
 
@@ -54,6 +56,18 @@ class Problem:
     objective_values: Callable[[Floats, Floats], Floats]
     images: Callable[[], SearchImages]
     folder: "Path | None" = None
+    curves: tuple[str, ...] = ()  # what ``curve`` gives
+    read_curve: ReadCurve | None = None
+
+    def curve(self, archs: Archs, epochs: int | Ints, figure: str = "val_score") -> Floats:
+        """``(n, max(epochs))`` the learning curves of ``archs (n, L)``; see ``Measuring.curve``.
+
+        Free of charge, so a method must have measured each up to as many ``epochs`` before.
+        """
+        if self.read_curve is None:
+            raise no_curve(figure, self.curves)
+        lengths = np.broadcast_to(np.asarray(epochs, np.int64), len(archs))
+        return self.read_curve(archs, lengths, figure)
 
     def evaluate(
         self, archs: Archs, epochs: int | Ints | None = None, parents: Archs | None = None

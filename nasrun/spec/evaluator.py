@@ -1,7 +1,7 @@
 """What judges architectures: a table, or training."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
@@ -16,6 +16,10 @@ from nasrun.streams import Floats, Ints, Streams
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+# What a learning curve may be of: figures of the images that a search may see, after each epoch.
+CURVES = ("val_score", "val_loss", "train_score", "train_loss")
 
 
 class Clock(Enum):
@@ -111,6 +115,27 @@ class Measuring(ABC):
         """
 
     @property
+    def curves(self) -> tuple[str, ...]:
+        """Which of ``CURVES`` ``curve`` gives for the full training, in that order."""
+        return ()
+
+    def curve(self, archs: Archs, *, epochs: Ints, figure: str = "val_score") -> Floats:
+        """``(n, max(epochs))`` a figure after the epochs 1, 2, ... of the full training.
+
+        NaN after ``epochs (n,)`` of each of ``archs (n, L)``, and where it is not known. It is free
+        of charge: who asks has paid for so many epochs by ``evaluate``.
+
+        Args:
+            archs: ``(n, L)`` whose training.
+            epochs: ``(n,)`` up to which epoch, at most that of the full training.
+            figure: one of ``curves``; scores in the metric's unit, losses in the evaluator's own.
+
+        Raises:
+            UnsupportedError: there are no curves of this figure.
+        """
+        raise no_curve(figure, self.curves)
+
+    @property
     @abstractmethod
     def protocol(self) -> Protocol:
         """How the figures come about; it stands in every row."""
@@ -124,6 +149,15 @@ class Measuring(ABC):
     def files(self) -> Mapping[str, str]:
         """Data files read so far and their sha256."""
         return {}
+
+
+def no_curve(figure: str, curves: Sequence[str]) -> UnsupportedError:
+    """The sentence for a learning curve that an evaluator does not have."""
+    have = f"only of {', '.join(curves)}" if curves else "none at all"
+    return UnsupportedError(
+        f"expected learning curves of {figure}, and the evaluator has {have}: use a table with a "
+        "figure for every epoch (nasrun/benchmarks/README.md), or evaluator=training"
+    )
 
 
 class Judging(ABC):

@@ -44,7 +44,7 @@ def test_a_table_comes_back(tmp_path, table):
 
 def test_another_space_is_refused(tmp_path, table):
     write_table(tmp_path / "t", table, SPACE)
-    with pytest.raises(DataError, match=r"expected nasrun-table-2 of toy-\w+, found"):
+    with pytest.raises(DataError, match=r"expected nasrun-table-3 of toy-\w+, found"):
         open_table(tmp_path / "t", ToySpace((3, 2)))
     assert space_id(ToySpace((2, 3))) == space_id(SPACE) != space_id(ToySpace((3, 2)))
 
@@ -74,7 +74,7 @@ def test_limits_on_what_exists_are_part_of_a_tables_space(tmp_path):
     table = Table(limited(3), listed, {ACC: np.float32([1, 2])}, {}, ["first"], [])
     write_table(tmp_path / "t", table, limited(3))
     assert len(open_table(tmp_path / "t", limited(3))) == 2
-    with pytest.raises(DataError, match=r"expected nasrun-table-2 of limited-\w+, found"):
+    with pytest.raises(DataError, match=r"expected nasrun-table-3 of limited-\w+, found"):
         open_table(tmp_path / "t", limited(2))
     # Spaces without limits keep the name that their tables have.
     assert space_id(NB201()) == space_id(NB201(mutation=Mutation.node)) == "nb201-992a3b99"

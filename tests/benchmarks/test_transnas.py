@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from nasrun.benchmarks import transnas
+from nasrun.benchmarks.curves import Curve
 from nasrun.benchmarks.table import Column
 from nasrun.errors import DataError
 
@@ -65,6 +66,15 @@ def test_every_epoch_is_read_with_its_metric(tmp_path, zipped):
     assert Column("val_score", "segmentsemantic", 2, 2, "mean") in frame.columns
     latency = frame.columns[Column("latency_ms", "normal", 2, 2, "mean")]
     np.testing.assert_allclose(latency, [4.0, 1004.0])
+
+
+def test_losses_are_learning_curves(tmp_path):
+    content = official(micro__normal__train_loss=[0.5, 0.4], micro__normal__valid_loss=[0.6, 0.3])
+    curves = transnas.read(written(tmp_path, content), "transnas_micro").curves
+    train = curves[Curve("train_loss", "normal", 2, "mean")]
+    np.testing.assert_allclose(train, [[0.5, 0.4], [0.5, 0.4]])
+    np.testing.assert_allclose(curves[Curve("val_loss", "normal", 2, "mean")], [[0.6, 0.3]] * 2)
+    assert Curve("train_loss", "class_scene", 3, "mean") not in curves
 
 
 def test_the_other_space_lies_in_the_same_file(tmp_path):

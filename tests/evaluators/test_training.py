@@ -96,6 +96,21 @@ def test_it_trains_and_measures_the_cost(tmp_path):
     assert not list((tmp_path / "trainings" / "checkpoints").glob("*.pt"))
 
 
+def test_learning_curves_are_those_on_record(tmp_path, monkeypatch):
+    evaluator = training(tmp_path, judged=[2])
+    found = measured(evaluator, archs(77, 78), [3, 2])
+    monkeypatch.setattr(Trainer, "__init__", lambda *_: pytest.fail("trained again"))
+    epochs = np.array([3, 2])
+    scores = evaluator.curve(archs(77, 78), epochs=epochs)
+    np.testing.assert_allclose(scores[[0, 1], [2, 1]], found.score)
+    assert np.isnan(scores).tolist() == [[True, False, False], [True, False, True]]  # judged at 2
+    losses = evaluator.curve(archs(77, 78), epochs=epochs, figure="train_loss")
+    rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
+    assert losses[~np.isnan(losses)].tolist() == [row.loss for row in rows]
+    with pytest.raises(UnsupportedError, match="curves of val_loss, and the evaluator has only"):
+        evaluator.curve(archs(77), epochs=epochs[:1], figure="val_loss")
+
+
 def test_nothing_is_trained_twice(tmp_path, monkeypatch):
     first = measured(training(tmp_path), archs(9000))
     monkeypatch.setattr(Trainer, "train", None)

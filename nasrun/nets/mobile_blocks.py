@@ -1,0 +1,55 @@
+"""Which blocks a network of inverted residuals is made of, without torch."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+
+class Kind(NamedTuple):
+    """A block's kernel, expansion (0: a skip) and groups."""
+
+    kernel: int
+    expansion: int
+    groups: int = 1
+
+
+# By the names of Wu et al., "FBNet" (CVPR 2019), Table 2.
+KINDS = {
+    "k3_e1": Kind(3, 1),
+    "k3_e1_g2": Kind(3, 1, 2),
+    "k3_e3": Kind(3, 3),
+    "k3_e6": Kind(3, 6),
+    "k5_e1": Kind(5, 1),
+    "k5_e1_g2": Kind(5, 1, 2),
+    "k5_e3": Kind(5, 3),
+    "k5_e6": Kind(5, 6),
+    "skip": Kind(1, 0),
+}
+
+
+class Stage(NamedTuple):
+    """Layers of a stage, its channels, and the stride of its first layer."""
+
+    layers: int
+    channels: int
+    stride: int
+
+
+class Place(NamedTuple):
+    """What a block must do where it stands: channels in and out, and a stride."""
+
+    c_in: int
+    c_out: int
+    stride: int
+
+    @property
+    def changes(self) -> bool:
+        """Whether the output has another shape than the input."""
+        return self.stride > 1 or self.c_in != self.c_out
+
+
+def places(stages: Sequence[Stage], width: int) -> Iterator[Place]:
+    """Those of all layers; ``width`` channels go into the first."""
+    for stage in stages:
+        for layer in range(stage.layers):
+            yield Place(width, stage.channels, 1 if layer else stage.stride)
+            width = stage.channels
