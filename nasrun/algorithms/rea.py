@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nasrun.algorithms.base import SampleBased, ranked_last
-from nasrun.ranges import require_at_least
+from nasrun.ranges import require_at_least, require_within
 from nasrun.spec import Archs, Floats, Measured, Phase, Problem, Streams
 
 
@@ -16,14 +16,19 @@ class REA(SampleBased):
     Real et al., "Regularized Evolution for Image Classifier Architecture Search" (AAAI 2019),
     Algorithm 1, with the NAS-Bench-201 settings of [A] ``R_EA.py``: the tournament draws with
     replacement. Which decision a mutation changes is the space's own rule (``space.mutation``).
+    In the space ``amoebanet`` that is the paper's own hidden-state or operation mutation (section
+    3), but that the new state or operation is another one; ``identity`` is the paper's probability
+    of a child that is its parent.
     """
 
     name: str = "rea"
     population: int = 10
     sample: int = 3
+    identity: float = 0.0
 
     def __post_init__(self) -> None:
         require_at_least(self, "algorithm", 1, "population", "sample")
+        require_within(self, "algorithm", "[0, 1]", "identity")
 
     @property
     def startup_steps(self) -> int:
@@ -44,7 +49,12 @@ class REA(SampleBased):
         rivals = self.streams.integers(self.population, self.sample)
         trials = np.arange(len(rivals))
         winner = np.argmax(self._rewards[trials[:, None], rivals], axis=1)
-        return self.problem.space.mutate(self._archs[trials, rivals[trials, winner]], self.streams)
+        parents = self._archs[trials, rivals[trials, winner]]
+        children = self.problem.space.mutate(parents, self.streams)
+        if self.identity:
+            same = self.streams.uniform(1) < self.identity
+            children = np.where(same, parents, children)
+        return children
 
     def tell(self, measured: Measured) -> None:
         """Replace the oldest member."""

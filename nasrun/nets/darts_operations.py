@@ -9,16 +9,16 @@ SKIP = "skip_connect"
 POOLS = ("max_pool_3x3", "avg_pool_3x3")
 
 
-def _depthwise(
-    channels: int, kernel: int, stride: int, dilation: int, affine: bool, track: bool
+def depthwise(
+    c_in: int, c_out: int, kernel: int, stride: int, dilation: int, affine: bool, track: bool
 ) -> list[nn.Module]:
     """ReLU, a convolution of each channel by itself, one across channels, normalisation."""
     pad = dilation * (kernel // 2)
     return [
         nn.ReLU(),
-        nn.Conv2d(channels, channels, kernel, stride, pad, dilation, groups=channels, bias=False),
-        nn.Conv2d(channels, channels, 1, bias=False),
-        nn.BatchNorm2d(channels, affine=affine, track_running_stats=track),
+        nn.Conv2d(c_in, c_in, kernel, stride, pad, dilation, groups=c_in, bias=False),
+        nn.Conv2d(c_in, c_out, 1, bias=False),
+        nn.BatchNorm2d(c_out, affine=affine, track_running_stats=track),
     ]
 
 
@@ -56,9 +56,9 @@ def darts_operation(
     kernel = int(size.partition("x")[0])
     twice = {"sep": True, "dil": False}[kind]
     if not twice:
-        return nn.Sequential(*_depthwise(channels, kernel, stride, 2, affine, track))
-    first = _depthwise(channels, kernel, stride, 1, affine, track)
-    return nn.Sequential(*first, *_depthwise(channels, kernel, 1, 1, affine, track))
+        return nn.Sequential(*depthwise(channels, channels, kernel, stride, 2, affine, track))
+    first = depthwise(channels, channels, kernel, stride, 1, affine, track)
+    return nn.Sequential(*first, *depthwise(channels, channels, kernel, 1, 1, affine, track))
 
 
 def drop_path(x: Tensor, rate: float) -> Tensor:

@@ -38,12 +38,13 @@ class Scores:
 
     One entry a task: ``figures (a, n)``, of which more is better, and ``units (n,)``: trials with
     the same number are not independent, on whatever task. They have the same seed, and so the same
-    stream, or the same meta-trained agent.
+    stream, or the same meta-trained agent. ``problems`` are the tasks, where it matters which.
     """
 
     algorithms: tuple[str, ...]
     figures: tuple[Floats, ...]
     units: tuple[Ints, ...]
+    problems: tuple[Problem, ...] = ()
 
     @property
     def scores(self) -> tuple[Floats, ...]:
@@ -89,18 +90,18 @@ def complete_scores(problems: Mapping[Problem, Trials], agents: int | None = Non
     None comes back where there is nothing to compare: fewer than two algorithms, or fewer than two
     units of every task.
     """
-    tasks: list[tuple[Floats, Ints]] = []
+    tasks: list[tuple[Floats, Ints, Problem]] = []
     algorithms: tuple[str, ...] = ()
-    for trials in problems.values():
+    for problem, trials in problems.items():
         complete = ~np.isnan(trials.searched_for).any(axis=0)
         units = trials.seeds[complete] % agents if agents else trials.seeds[complete]
         if len(np.unique(units)) > 1:
             algorithms = trials.algorithms  # the same for all problems
-            tasks.append((trials.searched_for[:, complete], units))
+            tasks.append((trials.searched_for[:, complete], units, problem))
     if len(algorithms) < 2:
         return None
-    figures, units = zip(*tasks, strict=True)
-    return Scores(algorithms, figures, units)
+    figures, units, known = zip(*tasks, strict=True)
+    return Scores(algorithms, figures, units, known)
 
 
 @dataclass(frozen=True)

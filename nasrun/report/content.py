@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nasrun.report.compare import Line, Total
+from nasrun.report.groups import GroupRanks
 from nasrun.report.jobs import Curve, Curves, Job, Search
 from nasrun.report.overview import Overview, Verdict
 from nasrun.report.schema import Report
@@ -68,6 +69,7 @@ class Content:
     scatters: Sequence["Scatter"] = ()
     policies: Mapping[Search, "Preferences"] = field(default_factory=dict)
     clock: str = "simulated GPU hours"
+    group_ranks: GroupRanks | None = None
 
     @property
     def title(self) -> str:

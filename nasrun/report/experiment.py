@@ -13,6 +13,7 @@ from nasrun.report.auto import compares, completed, with_figure
 from nasrun.report.compare import Extras, compare, read_published, totals
 from nasrun.report.content import Content, EdgesOf, find_winners
 from nasrun.report.formats import ReportTable, csv_files, latex, markdown
+from nasrun.report.groups import group_ranks
 from nasrun.report.jobs import Job, anytime_curves, find_jobs, meta_costs
 from nasrun.report.overview import judge, overview
 from nasrun.report.page import page
@@ -98,9 +99,10 @@ def write_report(
     """Write the report of ``folder/trials.csv`` beside it, or nothing at all.
 
     It is ``NAME.csv`` with every figure, ``NAME.md`` and ``NAME.tex`` with the columns asked for,
-    ``NAME_claims.csv``, ``NAME_statistics.csv`` and ``NAME_pairs.csv``, the drawings asked for (the
-    first is ``NAME.png`` and ``NAME.svg``, others are ``NAME_KIND.png``), ``report.html`` with all
-    of it, and ``report.json``, from which ``nasrun report`` makes them again.
+    ``NAME_claims.csv``, ``NAME_statistics.csv``, ``NAME_pairs.csv`` and ``NAME_groups.csv`` where
+    there is something to say in them, the drawings asked for (the first is ``NAME.png`` and
+    ``NAME.svg``, others are ``NAME_KIND.png``), ``report.html`` with all of it, and
+    ``report.json``, from which ``nasrun report`` makes them again.
 
     Args:
         folder: where the trials lie and the report goes.
@@ -198,6 +200,7 @@ def _content(
         else (),
         policies=preferences(jobs) if Figure.policy in drawn else {},
         clock=_clock(frame),
+        group_ranks=group_ranks(problems, report, agents) if report.grouped else None,
         gaps=list(gaps(frame, list(dict.fromkeys(frame["algorithm"])))),
     )
 

@@ -19,6 +19,7 @@ from rich.table import Table
 from nasrun.report.aggregate import Estimate
 from nasrun.report.compare import TOPS, Line
 from nasrun.report.content import Content
+from nasrun.report.groups import GroupRanks
 from nasrun.report.layout import NOT_WORSE
 from nasrun.report.overview import Overview
 from nasrun.report.sheet import MINUS, Sheet, plain
@@ -54,6 +55,10 @@ STATISTICS_COLUMNS = (
     "iqm_high", "average_rank", "units", "critical_difference", "friedman_p", "rival",
     "probability_of_improvement", "improvement_low", "improvement_high",
 )  # fmt: skip
+GROUP_COLUMNS = (
+    "algorithm", "space", "tasks", "units", "rank", "rank_low", "rank_high", "critical_difference",
+    "published_group", "published_rank", "published_order", "order",
+)  # fmt: skip
 PAIR_COLUMNS = ("algorithm", "other", "probability_of_improvement", "p_holm")
 SIGNIFICANT_DIGITS = 6  # of a figure in a CSV file
 
@@ -82,6 +87,8 @@ def csv_files(content: Content) -> dict[str, bytes]:
     if found:
         files[f"{name}_statistics.csv"] = _csv(STATISTICS_COLUMNS, _statistics(found))
         files[f"{name}_pairs.csv"] = _csv(PAIR_COLUMNS, _pairs(found))
+    if content.group_ranks:
+        files[f"{name}_groups.csv"] = _csv(GROUP_COLUMNS, _groups(content.group_ranks))
     return files
 
 
@@ -132,6 +139,21 @@ def _claims(content: Content) -> Iterator[list[Any]]:
     for v in content.verdicts:
         names = [*v.problem, v.better, v.worse, v.metric.name]
         yield [*names, v.difference, v.units, v.unit, v.p_value, v.p_holm]
+
+
+def _groups(found: GroupRanks) -> Iterator[list[Any]]:
+    """Rows below ``GROUP_COLUMNS``, best rank first: by space, over all, and published ones."""
+    for i in found.by_rank():
+        name, overall, tasks = found.algorithms[i], found.overall[i], found.tasks.tolist()
+        for at, space in enumerate(found.spaces):
+            rank = float(found.by_space[i, at])
+            yield [name, space, tasks[at], found.units, rank, *(None,) * 7]
+        ends = (overall.value, overall.low, overall.high, found.critical_difference)
+        yield [name, "all", sum(tasks), found.units, *ends, *(None,) * 4]
+        for each in found.comparisons:
+            if name in each.ours:
+                own = (each.name, each.printed[name], each.theirs[name], each.ours[name])
+                yield [name, "+".join(each.spaces), *(None,) * 6, *own]
 
 
 def _statistics(found: Overview) -> Iterator[list[Any]]:

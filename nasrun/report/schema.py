@@ -122,6 +122,12 @@ class Report:
         default_factory=list
     )  # protocol columns that methods need not share where the report is strict
     notes: list[str] = field(default_factory=list)  # sentences below the table
+    grouped: bool = False  # whether ranks over all tasks are averaged within a space first, too
+    published_ranks: str | None = None  # such ranks: a name in nasrun/report/published, or a CSV
+    published_names: dict[str, str] = field(default_factory=dict)  # an algorithm's name there
+    comparable: dict[str, list[str]] = field(
+        default_factory=dict
+    )  # spaces that a printed group of benchmarks holds, by its name there
 
     def __post_init__(self) -> None:
         if not PLAIN_NAME.fullmatch(self.name) or self.name in TAKEN:

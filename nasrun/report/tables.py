@@ -7,6 +7,7 @@ import numpy as np
 from nasrun.report.aggregate import Estimate
 from nasrun.report.compare import Line, Published, Total
 from nasrun.report.content import Content, Winner, missing_last
+from nasrun.report.groups import GroupRanks
 from nasrun.report.layout import paper
 from nasrun.report.overview import Overview
 from nasrun.report.schema import BEST, FIGURES, SCORES, Column, Figure, Report
@@ -64,6 +65,8 @@ def sheets(content: Content) -> Iterator[Sheet]:
         kept = [i for i in range(len(rows[0])) if any(row[i] for row in rows)]
         names = headers(content.report, content.metric)
         yield Sheet("All tasks", [names[i] for i in kept], [[row[i] for i in kept] for row in rows])
+    if content.group_ranks:
+        yield _by_space(content, content.group_ranks)
     if content.verdicts:
         yield Sheet("Claims", CLAIM_HEADERS, claim_cells(content), texts=2)
     if content.overview is not None:
@@ -184,6 +187,43 @@ def _statistics(content: Content, found: Overview) -> Iterator[Sheet]:
         yield _square("Paired tests, p (Holm)", labels, p_values)
 
 
+def _by_space(content: Content, found: GroupRanks) -> Sheet:
+    """Ranks averaged within a space first, with published ones beside them."""
+    columns = [
+        (f"{space}, {tasks} tasks", [number(rank, 2) for rank in found.by_space[:, at].tolist()])
+        for at, (space, tasks) in enumerate(zip(found.spaces, found.tasks.tolist(), strict=True))
+    ]
+    columns.append(("all spaces", [estimate(each) for each in found.overall]))
+    for each in found.comparisons:
+        among = f"{', '.join(each.spaces)}, {len(each.ours)} methods alone"
+        for title, ranks in (
+            (among, each.ours), ("their published order", each.theirs),
+            (f"published rank, {each.name}", each.printed),
+        ):  # fmt: skip
+            columns.append((title, [number(ranks.get(n, np.nan), 2) for n in found.algorithms]))
+    rows = [
+        [content.label(found.algorithms[i]), *(cells[i] for _, cells in columns)]
+        for i in found.by_rank()
+    ]
+    return Sheet("Ranks by space", ["method", *(title for title, _ in columns)], rows)
+
+
+def _group_notes(found: GroupRanks) -> Iterator[str]:
+    yield (
+        f"ranks by space: of the mean over {found.units} seeds or agents on each task, averaged "
+        f"within a space and then over {len(found.spaces)} spaces (Mehta et al., ICLR 2022); in "
+        "brackets 95% bootstrap intervals; ranks that lie less than "
+        f"{found.critical_difference:.2f} apart do not differ at the 5% level (Nemenyi, counting "
+        f"{int(found.tasks.sum())} tasks)"
+    )
+    for each in found.comparisons:
+        yield (
+            f"published ranks of {each.name} are among other methods, too, and on other tasks: "
+            "beside ours stands the order of the methods that both have, and nothing is claimed "
+            f"on the rest ({each.source})"
+        )
+
+
 def _square(title: str, labels: list[str], cells: list[list[str]]) -> Sheet:
     rows = [[label, *row] for label, row in zip(labels, cells, strict=True)]
     return Sheet(title, ["method", *labels], rows)
@@ -269,9 +309,10 @@ def notes(content: Content) -> list[str]:
 
 def statistics_notes(content: Content) -> list[str]:
     """What the statistics over all tasks mean; none where there are none."""
+    grouped = list(_group_notes(content.group_ranks)) if content.group_ranks else []
     found = content.overview
     if found is None:
-        return []
+        return grouped
     tasks = "1 task" if found.tasks == 1 else f"{found.tasks} tasks"
     ranking = found.ranking
     p_value = p_text(ranking.friedman_p)
@@ -279,6 +320,7 @@ def statistics_notes(content: Content) -> list[str]:
     unit = "meta-trained agents" if found.by_agent else "seeds"
     others = ", seed by seed between methods without agents" if found.by_agent else ""
     return [
+        *grouped,
         f"statistics: {found.trials:,} trials of each method on {tasks}; a score of 0 is the mean "
         "of the task's weakest method, 1 the best figure of any trial; in brackets 95% bootstrap "
         f"intervals that draw {unit}, the same on all tasks and for all methods; after Agarwal et "

@@ -37,11 +37,18 @@ class OptunaSweeper(FolderSweeper):
     it has.
 
     Args:
-        max_batch_size: of the default sweeper, whose config lies below an experiment's; ignored.
+        max_batch_size: of the default sweeper, whose config lies below an experiment's; ignored, as
+            are its ``points`` and ``leave_out``.
         settings: see ``conf/hydra/sweeper/tune.yaml`` and ``Settings``, their schema.
     """
 
-    def __init__(self, max_batch_size: int | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        max_batch_size: int | None = None,
+        points: Sequence[Sequence[str]] = (),
+        leave_out: bool = False,
+        **settings: Any,
+    ) -> None:
         super().__init__()
         self._settings = settings
 

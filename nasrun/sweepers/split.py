@@ -38,14 +38,22 @@ class SplitSweeper(FolderSweeper):
     Args:
         params: swept keys and their values, as on the command line.
         max_batch_size: jobs that the launcher gets at once; None: all.
+        points: overrides that go together, as spaces and their tasks do: every job has those of one
+            point. A key on the command line chooses among the points that have its values.
+        leave_out: leave out jobs whose files are missing, and say so, where else they fail.
     """
 
     def __init__(
-        self, params: Mapping[str, str] | None = None, max_batch_size: int | None = None
+        self,
+        params: Mapping[str, str] | None = None,
+        max_batch_size: int | None = None,
+        points: Sequence[Sequence[str]] = (),
+        leave_out: bool = False,
     ) -> None:
         super().__init__()
         self.params = params or {}
         self.max_batch_size = max_batch_size
+        self.points, self.leave_out = points, leave_out
         self._examples: dict[Overrides, DictConfig] = {}  # a config of each family of jobs
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
@@ -68,6 +76,7 @@ class SplitSweeper(FolderSweeper):
         conf = conf_hash((s.schema, s.path) for s in self.config.hydra.runtime.config_sources)
         before = list(found_jobs(folder))
         wanted = list(self._wanted(arguments, _known(before, conf) if split == 1 else {}))
+        wanted = self._with_files(wanted) if self.leave_out else wanted
         make_plan(wanted, [], split, conf)  # refuses what cannot be before there is a folder
         said = self._said_before(make_plan(wanted, before, split, conf))
         with ExitStack() as claims:
@@ -90,21 +99,39 @@ class SplitSweeper(FolderSweeper):
         Raises:
             NasrunError: none of them can. Nothing is played, and nothing left behind.
         """
+        families = [wording(job, without=TRIALS) for job in plan.launch]
+        return list(self._refusals(families, "cannot be played").values())
+
+    def _with_files(self, wanted: Sequence[Wanted]) -> list[Wanted]:
+        """The jobs that can read what they need; says which others are left out.
+
+        Raises:
+            NasrunError: none of them can.
+        """
+        families = [wording(job.overrides, without=TRIALS) for job in wanted]
+        without = self._refusals(families, "are left out")
+        pairs = zip(families, wanted, strict=True)
+        return [job for family, job in pairs if family not in without]
+
+    def _refusals(self, families: Sequence[Overrides], what: str) -> dict[Overrides, str]:
+        """Which jobs cannot read what they need, and why; says it, with ``what`` becomes of them.
+
+        Raises:
+            NasrunError: none of them can.
+        """
         assert self.config is not None
-        if len(plan.launch) < 2 or not str(self.config.hydra.launcher._target_).endswith(HERE):
-            return []  # another machine may have other files
+        if len(families) < 2 or not str(self.config.hydra.launcher._target_).endswith(HERE):
+            return {}  # another machine may have other files
         from nasrun.sweepers.inputs import unreadable
 
-        families = [wording(job, without=TRIALS) for job in plan.launch]
-        wanted = {family: self._examples[family] for family in families if family in self._examples}
-        refusals = unreadable(wanted)
+        known = {family: self._examples[family] for family in families if family in self._examples}
+        refusals = unreadable(known)
         if refusals and all(family in refusals for family in families):
             raise next(iter(refusals.values()))
         counts = Counter(str(refusals[family]) for family in families if family in refusals)
         for sentence, jobs in counts.items():
-            what = f"{jobs} of {len(families)} jobs cannot be played"
-            print(f"nasrun: {what}: {sentence}", file=sys.stderr)
-        return list(counts)
+            print(f"nasrun: {jobs} of {len(families)} jobs {what}: {sentence}", file=sys.stderr)
+        return {family: str(refusal) for family, refusal in refusals.items()}
 
     def _wanted(self, arguments: Sequence[str], known: dict[Overrides, range]) -> Iterator[Wanted]:
         """The jobs of the command line, each composed unless its like is known to be sound."""
@@ -122,7 +149,11 @@ class SplitSweeper(FolderSweeper):
             yield Wanted(job, seeds, example.composed)
 
     def _jobs(self, arguments: Sequence[str]) -> list[Overrides]:
-        """The product of all swept values, as Hydra's own sweeper makes it."""
+        """The product of points and all swept values, as Hydra's own sweeper makes it.
+
+        Raises:
+            ConfigError: nothing to sweep over, or too much, or no such point.
+        """
         # Late: Hydra runs that module anew while it looks for plug-ins.
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
@@ -132,9 +163,13 @@ class SplitSweeper(FolderSweeper):
         overrides = parser.parse_overrides([*params, *arguments])
         if any(each.get_key_element() == SPLIT and each.is_sweep_override() for each in overrides):
             raise ConfigError(f"{SPLIT} cannot be swept over: give one number of jobs")
-        _require_jobs(overrides)
-        (jobs,) = BasicSweeper.split_arguments(overrides, None)
-        return [tuple(text for text in job if key_of(text) != SPLIT) for job in jobs]
+        points = _chosen(self.points, parser.parse_overrides(arguments))
+        of_points = {key_of(text) for point in points for text in point}
+        others = [each for each in overrides if each.get_key_element() not in of_points]
+        _require_jobs(others, len(points))
+        (jobs,) = BasicSweeper.split_arguments(others, None)
+        own = [tuple(text for text in job if key_of(text) != SPLIT) for job in jobs]
+        return [(*point, *job) for point in points for job in own]
 
     def _composed(self, overrides: Overrides) -> Wanted:
         """A job with its trials; what they cannot be, the job itself will refuse."""
@@ -161,13 +196,41 @@ class SplitSweeper(FolderSweeper):
         return returns
 
 
-def _require_jobs(overrides: Sequence[Override]) -> None:
+def _chosen(points: Sequence[Sequence[str]], given: Sequence[Override]) -> list[Sequence[str]]:
+    """The points that have the values which the command line gives for their keys.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if not points:
+        return [()]
+    wanted = {
+        each.get_key_element(): list(each.sweep_string_iterator())
+        if each.is_sweep_override()
+        else [str(each.value())]
+        for each in given
+    }
+    chosen = [
+        point
+        for point in points
+        if all(
+            value in wanted.get(key, [value]) for key, _, value in (t.partition("=") for t in point)
+        )
+    ]
+    if not chosen:
+        asked = " ".join(each.input_line or "" for each in given)
+        known = ", ".join(" ".join(point) for point in points)
+        raise ConfigError(f"{asked} is none of what this experiment plays: choose among {known}")
+    return chosen
+
+
+def _require_jobs(overrides: Sequence[Override], points: int) -> None:
     """Refuse a sweep of nothing, which would end well, and one without an end.
 
     Raises:
         ConfigError: says which key has no value, or too many.
     """
-    jobs = 1
+    jobs = float(points)
     for each in overrides:
         if not each.is_sweep_override():
             continue

@@ -1,5 +1,6 @@
 """Draw the cell of an architecture, in the terminal and as PNG or SVG."""
 
+import os.path
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def run(options: Namespace) -> int:
 
 def _cell(arch: str, overrides: list[str]) -> tuple[Edges, str]:
     """The edges of what was named, and its text."""
-    if Path(arch).is_dir():
+    if os.path.isdir(arch):  # Path(arch).is_dir() fails where the name is as long as a genotype
         from nasrun.results import Results
 
         found = Results.of(arch).best

@@ -101,3 +101,17 @@ def test_every_variant_of_the_sensitivity_table_composes_under_a_name_of_its_own
         assert len(changed) == (node.name != "catch"), (variant, changed)
         names.append(node.name)
     assert names == list(experiment.report.labels)
+
+
+def test_the_suite_leaves_out_what_has_no_file_and_ranks_by_space(tmp_path, cache_dir):
+    shown = play(
+        tmp_path, cache_dir, "+experiment=suite", "trials=2", "algorithm=random,local_search",
+        "budget.evaluations=4", "task=cifar10", "space=nb201,nats_size",
+    )  # fmt: skip
+    assert "Ranks as in NAS-Bench-Suite, 4 evaluations" in shown
+    with (tmp_path / "suite_groups.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {(row["algorithm"], row["space"]) for row in rows} == {
+        (name, space) for name in ("random", "local_search") for space in ("nb201", "all")
+    }
+    assert {row["published_rank"] for row in rows} == {"", "4.5", "1.5"}

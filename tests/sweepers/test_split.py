@@ -16,10 +16,10 @@ from nasrun.__main__ import CONF
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.record import earlier_data
 from nasrun.record.request import Found, Request
-from nasrun.sweepers import base
+from nasrun.sweepers import base, inputs
 from nasrun.sweepers import split as split_module
 from nasrun.sweepers.base import MULTIRUN, succeeded
-from nasrun.sweepers.plan import Plan
+from nasrun.sweepers.plan import Plan, Wanted
 from nasrun.sweepers.split import SplitSweeper, _hash_of, _known, trials_of
 
 
@@ -177,6 +177,55 @@ def test_jobs_are_the_product_of_what_is_swept_without_the_split():
     pairs = [("rea", 3), ("rea", 4), ("random", 3), ("random", 4)]
     wanted = [(f"algorithm={a}", "trials=2", f"budget.evaluations={n}") for a, n in pairs]
     assert jobs == wanted
+
+
+POINTS = [
+    ["space=nb201", "task=cifar10"],
+    ["space=nb201", "task=cifar100"],
+    ["space=darts", "task=in16"],
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "points", "rest"),
+    [
+        ([], [0, 1, 2], [()]),
+        (["task=cifar100,in16", "seed=3"], [1, 2], [("seed=3",)]),
+        (["space=nb201", "seed=3,4"], [0, 1], [("seed=3",), ("seed=4",)]),
+    ],
+)
+def test_every_job_has_the_overrides_of_a_point_that_the_command_line_allows(
+    arguments, points, rest
+):
+    made = sweeper(params={"algorithm": "rea"})
+    made.points = POINTS
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        made.hydra_context.config_loader = GlobalHydra.instance().config_loader()
+        jobs = made._jobs(arguments)
+    wanted = [(*POINTS[at], "algorithm=rea", *own) for at in points for own in rest]
+    assert jobs == wanted
+
+
+def test_a_point_that_there_is_not_is_refused_with_those_there_are():
+    made = sweeper()
+    made.points = POINTS
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        made.hydra_context.config_loader = GlobalHydra.instance().config_loader()
+        with pytest.raises(ConfigError, match=r"space=darts task=cifar10 is none of .* task=in16"):
+            made._jobs(["space=darts", "task=cifar10"])
+
+
+def test_jobs_without_their_files_are_left_out_in_a_sentence(monkeypatch, capsys):
+    made = sweeper(hydra={"launcher": {"_target_": "of.BasicLauncher"}})
+    wanted = [Wanted(job, range(2)) for job in JOBS]
+    made._examples = dict.fromkeys(JOBS)
+    missing = {("x=2",): ConfigError("no table"), ("x=3",): ConfigError("no table")}
+    monkeypatch.setattr(inputs, "unreadable", lambda examples: missing)
+    assert made._with_files(wanted) == wanted[:1]
+    assert capsys.readouterr().err == "nasrun: 2 of 3 jobs are left out: no table\n"
+    missing[("x=1",)] = ConfigError("not one")
+    with pytest.raises(ConfigError, match="no table"):
+        made._with_files(wanted)
 
 
 @pytest.fixture

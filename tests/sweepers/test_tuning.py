@@ -113,7 +113,8 @@ def test_the_worked_example_tunes_on_two_tasks_and_reports_the_third():
     known = Plugins.instance().class_name_to_class
     assert known[settings.pop("_target_")] is OptunaSweeper
     assert OptunaSweeper(**settings)
-    settings.pop("max_batch_size")
+    for key in ("max_batch_size", "points", "leave_out"):
+        settings.pop(key)
     found = tuning(settings, "algorithm=catch", "trials=500")
     assert found.first == {"algorithm.epsilon_adapted": 0.2, "algorithm.candidates": 20}
     assert [job[-2:] for job in found.report_jobs({"algorithm.candidates": 7})] == [
