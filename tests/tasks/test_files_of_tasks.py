@@ -5,6 +5,7 @@ import tiny_files
 from test_idx_images import FOLDER
 from test_idx_images import task as mnist
 from test_image_packs import pack_task, write
+from test_mini_imagenet import task as mini_imagenet
 from test_pickled_batches import small_cifar10, small_imagenet, unchecked  # noqa: F401
 from test_picture_tasks import aircraft, folder, pets
 from test_svhn import task as svhn
@@ -33,6 +34,7 @@ TASKS = {
     "MNIST": written(tiny_files.write_mnist, mnist, FOLDER),
     "SVHN": written(tiny_files.write_svhn, svhn, "svhn"),
     "aircraft": written(tiny_files.write_aircraft, aircraft, "fgvc-aircraft-2013b"),
+    "mini-ImageNet": written(tiny_files.write_mini_imagenet, mini_imagenet, "mini-imagenet"),
     "pets": written(tiny_files.write_pets, pets, "oxford-iiit-pet"),
     "folder": written(tiny_files.write_folder, folder, "photos"),
     "synthetic": lambda _: SyntheticImages("made up", 3, 8, "s", "s", 6, 6, test_images=6),

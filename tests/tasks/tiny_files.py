@@ -141,6 +141,21 @@ def write_pets(folder, breeds=("Bengal", "american_bulldog"), each=20):
     (folder / "images" / "notes.mat").write_bytes(b"the official folder has such files")
 
 
+def write_mini_imagenet(folder, each=6, px=8):
+    """The three lists of the published split, such as ``n0153282900000005.jpg,n01532829``."""
+    numbers = np.random.default_rng(0).permutation(np.arange(1_500_000, 1_500_100)).tolist()
+    wnids = [f"n{number:08d}" for number in numbers]
+    for part, own in (("train", wnids[:64]), ("val", wnids[64:80]), ("test", wnids[80:])):
+        lines = ["filename,label"]
+        for wnid in own:
+            names = [f"{wnid}{k:08d}.jpg" for k in range(1, each + 1)]
+            lines += [f"{name},{wnid}" for name in names]
+            for k, name in enumerate(names):
+                write_picture(folder / "images" / name, (px, px), seed=each * int(wnid[1:]) + k)
+        (folder / f"{part}.csv").write_text("\n".join(lines) + "\n")
+    return wnids
+
+
 def write_pack(folder, name, part, n=12, px=8, classes=3, number=0, parts=1, seed=0):
     """A pack of a part; returns its pictures."""
     images = pixels(n, px, seed=seed).transpose(0, 2, 3, 1)
