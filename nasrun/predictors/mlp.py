@@ -44,7 +44,7 @@ class MLPEnsemble(Predictor):
     """Networks that differ in their first weights, on an encoding of the architecture.
 
     White, Neiswanger and Savani, "BANANAS" (AAAI 2021), section 3; settings of naszilla
-    ``meta_neural_net.py``: ten layers of 20 units, Adam with rate 0.01, 150 epochs in batches of 32,
+    ``meta_neural_net.py``: ten layers of 20 units, Adam with rate 0.01, 150 epochs, batches of 32,
     first weights uniform after Glorot, no regularisation.
 
     Departures: targets are z-scores, because not every reward is in percent (the authors learn the
