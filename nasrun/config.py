@@ -26,6 +26,7 @@ from nasrun.spec import (
     Features,
     Hardware,
     MetaPool,
+    Predictor,
     Retrain,
     SearchSpace,
     Task,
@@ -41,6 +42,7 @@ PACKAGES = {
     Algorithm: "nasrun.algorithms",
     SearchSpace: "nasrun.spaces",
     Features: "nasrun.features",
+    Predictor: "nasrun.predictors",
     Database: "nasrun.meta",
     Task: "nasrun.tasks",
     TaskMaker: "nasrun.tasks",
@@ -112,11 +114,12 @@ def _parts(value: Any, where: str) -> Any:
     }
     if "_target_" not in value:
         return node
-    kinds = (Evaluator, TaskMaker, Features)  # what stands below another node
+    kinds = (Evaluator, TaskMaker, Features, Predictor)  # what stands below another node
     cls = _class(value["_target_"], object, where)
     if not issubclass(cls, kinds):
         raise ConfigError(
-            f"{where}._target_={value['_target_']} is no evaluator, no task and no features"
+            f"{where}._target_={value['_target_']} is no evaluator, no task, no features "
+            "and no predictor"
         )
     return _fill(cls, node, where)
 

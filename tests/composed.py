@@ -55,9 +55,29 @@ def choice(group, name):
     return f"{group}={name}" if group in DEFAULTS else f"+{group}={name}"
 
 
+# Sizes of predictors, and of the searches that use them, that are enough to keep every promise.
+QUICK = {
+    "epochs": 3, "steps": 3, "members": 2, "layers": 2, "trees": 6, "rounds": 6,
+    "initial": 8, "batch": 8, "pool": 8,
+}  # fmt: skip
+
+
+def quick(node):
+    """A node of the groups ``predictor`` or ``algorithm`` with small sizes."""
+    for key, most in QUICK.items():
+        if isinstance(node.get(key), int):
+            node[key] = min(node[key], most)
+    return node
+
+
 @cache
 def _algorithm_node(name):
-    return composed(f"algorithm={name}").algorithm
+    node = composed(f"algorithm={name}").algorithm
+    if "predictor" in node and "acquisition" in node:
+        node = OmegaConf.create(OmegaConf.to_container(node, resolve=True))
+        quick(node)
+        quick(node.predictor)
+    return node
 
 
 def make(name) -> Algorithm:

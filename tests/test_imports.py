@@ -19,7 +19,7 @@ LAYERS = (
     {"draws", "csv_input"},
     {"report"},
     {"nets", "benchmarks"},
-    {"spaces", "tasks", "hardware", "evaluators", "algorithms", "meta", "features"},
+    {"spaces", "tasks", "hardware", "evaluators", "algorithms", "meta", "features", "predictors"},
     {"record"},
     {"meter"},
     {"play"},

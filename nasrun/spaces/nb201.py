@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Decisions along each path from node 0 to node 3, shortest first.
 PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
+SHORT_PATHS = 30  # features of the paths of at most two operations, which come first
 WIDTHS = (16, 32, 64)  # channels of the three stages; [A] models/cell_infers/tiny_network.py
 CELLS = 5  # cells per stage
 ZERO = "#"
@@ -35,6 +36,7 @@ class Encoding(Enum):
 
     onehot = "onehot"  # 30 features: operation by edge
     path = "path"  # 155 features: which sequences of operations lead from input to output
+    truncated_path = "truncated_path"  # 30 features: the first of them, one or two operations
     adjacency = "adjacency"  # 84 features: edges and operations of ``dag``
 
 
@@ -71,9 +73,14 @@ class NB201(CategoricalSpace):
         return tuple(sorted((each.value for each in Encoding), key=self.encoding.value.__ne__))
 
     def encode(self, archs: Archs, encoding: str | None = None) -> Floats:
-        """``(..., 30)`` one-hot blocks by edge, ``(..., 155)`` paths or ``(..., 84)`` the graph."""
+        """``(..., 30)`` one-hot blocks by edge, ``(..., 155)`` paths or ``(..., 84)`` the graph.
+
+        Truncated paths are those of one or two operations, ``(..., 30)``.
+        """
         name = self.require_encoding(encoding)
-        return self._paths(archs) if name == "path" else super().encode(archs, name)
+        if name == Encoding.truncated_path.value:
+            return self._paths(archs)[..., :SHORT_PATHS]
+        return self._paths(archs) if name == Encoding.path.value else super().encode(archs, name)
 
     def _paths(self, archs: Archs) -> Floats:
         """``(..., 155)`` path indicators.

@@ -34,6 +34,7 @@ from nasrun.spec.meta import (
 from nasrun.spec.metric import ACCURACY, Metric, metric_named, require_readable
 from nasrun.spec.network import Scale, Supernet
 from nasrun.spec.objective import Objective
+from nasrun.spec.predictor import Inputs, Model, Prediction, Predictor, Truth
 from nasrun.spec.retrain import Retrain
 from nasrun.spec.space import Archs, CountableSpace, Dag, Edges, Mask, SearchSpace
 from nasrun.spec.task import NamedTask, Task, TaskMaker
@@ -54,6 +55,7 @@ __all__ = [
     "Features",
     "Floats",
     "Hardware",
+    "Inputs",
     "Ints",
     "Judging",
     "Learner",
@@ -65,10 +67,13 @@ __all__ = [
     "MetaPool",
     "MetaSession",
     "Metric",
+    "Model",
     "NamedTask",
     "Objective",
     "Phase",
     "Policy",
+    "Prediction",
+    "Predictor",
     "Problem",
     "Protocol",
     "Records",
@@ -83,6 +88,7 @@ __all__ = [
     "Supernet",
     "Task",
     "TaskMaker",
+    "Truth",
     "Vectors",
     "metric_named",
     "no_curve",

@@ -188,6 +188,12 @@ def test_path_encoding_lists_the_paths(arch):
     np.testing.assert_array_equal(NB201(encoding=Encoding.path).encode(arch), wanted)
 
 
+def test_truncated_paths_are_those_of_one_or_two_operations():
+    archs = NB201().at(np.arange(0, 15_625, 97))
+    paths = NB201().encode(archs, "path")
+    np.testing.assert_array_equal(NB201().encode(archs, "truncated_path"), paths[:, :30])
+
+
 def test_path_encoding_keeps_the_leading_axes():
     space = NB201(encoding=Encoding.path)
     archs = space.at(np.arange(12)).reshape(3, 4, 6)

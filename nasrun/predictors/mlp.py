@@ -1,0 +1,224 @@
+"""An ensemble of perceptrons: BANANAS's meta neural network."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nasrun.errors import ConfigError
+from nasrun.nets.cohort import CohortMLP, side_by_side
+from nasrun.predictors.base import Encoded, Scale, Targets, scaled
+from nasrun.ranges import require_at_least, require_not_negative, require_positive, require_within
+from nasrun.spec import (
+    Floats,
+    Inputs,
+    Ints,
+    Mask,
+    Model,
+    Prediction,
+    Predictor,
+    SearchSpace,
+    Streams,
+)
+
+# Widths, batches and blocks are multiples of this, so that every matrix of 4-byte numbers starts on
+# a cache line of 64 bytes (see nets/cohort.py).
+MULTIPLE = 4
+NETWORKS = 640  # that are trained together: fewer wait for Python, more for memory
+HUNDRED_PCT = 100.0
+
+
+class Loss(Enum):
+    """What an ensemble's members minimise."""
+
+    mae = "mae"  # mean absolute error
+    mape = "mape"  # mean of |(prediction - floor) / (target - floor) - 1|, of errors in percent
+    mse = "mse"  # mean squared error
+
+
+@dataclass
+class MLPEnsemble(Predictor):
+    """Networks that differ in their first weights, on an encoding of the architecture.
+
+    White, Neiswanger and Savani, "BANANAS" (AAAI 2021), section 3; settings of naszilla
+    ``meta_neural_net.py``: ten layers of 20 units, Adam with rate 0.01, 150 epochs, batches of 32,
+    first weights uniform after Glorot, no regularisation.
+
+    Departures: targets are z-scores, because not every reward is in percent (the authors learn the
+    error in percent as it is: ``targets=plain``, which ``loss=mape`` needs and switches on); the
+    members of a trial see the same batches, so that they differ in their first weights alone.
+    ``head_penalty`` is NASLib's, on the absolute weights of the output.
+
+    Raises:
+        ConfigError: a field out of its range.
+    """
+
+    name: str = "mlp"
+    encodings: list[str] = field(default_factory=lambda: ["truncated_path", "path", "onehot"])
+    targets: Targets = Targets.zscore
+    members: int = 5
+    layers: int = 10
+    width: int = 20
+    epochs: int = 150
+    batch: int = 32
+    rate: float = 0.01
+    beta1: float = 0.9
+    beta2: float = 0.99
+    loss: Loss = Loss.mae
+    floor_pct: float = 4.5
+    head_penalty: float = 0.0
+
+    def __post_init__(self) -> None:
+        counts = ("members", "layers", "width", "epochs", "batch")
+        require_at_least(self, "predictor", 1, *counts)
+        require_positive(self, "predictor", "rate")
+        require_within(self, "predictor", "[0, 1)", "beta1", "beta2")
+        require_not_negative(self, "predictor", "head_penalty", "floor_pct")
+        if self.loss is Loss.mape and self.targets is not Targets.plain:
+            raise ConfigError(
+                "predictor.loss=mape compares errors in percent: set predictor.targets=plain"
+            )
+
+    def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "Ensemble":
+        """An ensemble for each trial."""
+        return Ensemble(self, Encoded(space, self.encodings), streams)
+
+
+class Ensemble(Model):
+    """``members`` perceptrons of each trial."""
+
+    def __init__(self, settings: MLPEnsemble, encode: Encoded, streams: Streams) -> None:
+        self._settings, self._encode, self._streams = settings, encode, streams
+
+    def fit(self, inputs: Inputs, y: Floats, mask: Mask) -> None:
+        """Draw and train new networks."""
+        own = self._settings
+        goal, self._scale = self._goals(y, mask)
+        coded = self._encode(inputs)
+        weights, features = self._first_weights(coded.shape[2]), _padded(coded)
+        trials, records = y.shape
+        draws = self._streams.uniform(own.epochs * records).reshape(trials, own.epochs, records)
+        order = np.argsort(draws, axis=2, kind="stable")
+        at_once = max(1, NETWORKS // own.members)
+        self._blocks = [slice(a, min(a + at_once, trials)) for a in range(0, trials, at_once)]
+
+        def train(rows: slice) -> CohortMLP:
+            data = features[rows], goal[rows], mask[rows], order[rows]
+            return self._trained([part[rows] for part in weights], *data)
+
+        self._nets = side_by_side(train, self._blocks)
+
+    def predict(self, inputs: Inputs) -> Prediction:
+        """Mean and standard deviation over the members."""
+        features, count = self._encode(inputs), inputs.archs.shape[1]
+        x = _padded(np.pad(features, ((0, 0), (0, -count % MULTIPLE), (0, 0))))
+
+        def predicted(at: int) -> Floats:
+            rows, net = self._blocks[at], self._nets[at]
+            with torch.no_grad():
+                out = net(_of_members(x[rows], self._settings.members))[..., 0]
+            trials = rows.stop - rows.start
+            out = out[: trials * self._settings.members].double().numpy()
+            return out.reshape(trials, self._settings.members, -1)[:, :, :count]
+
+        raw = np.concatenate(side_by_side(predicted, range(len(self._blocks))))
+        members = self._restored(raw)
+        return Prediction(members.mean(axis=1), members.std(axis=1), self._scale.best, members)
+
+    def _goals(self, y: Floats, mask: Mask) -> tuple[Floats, Scale]:
+        goal, scale = scaled(y, mask, self._settings.targets)
+        if self._settings.targets is Targets.plain:
+            goal = np.where(mask, HUNDRED_PCT - goal, 0.0)  # the error, as the authors have it
+        return goal, scale
+
+    def _restored(self, out: Floats) -> Floats:
+        if self._settings.targets is Targets.plain:
+            return HUNDRED_PCT - out
+        return out * self._scale.spread[:, None] + self._scale.centre[:, None]
+
+    def _first_weights(self, inputs: int) -> list[Tensor]:
+        """Weights ``(T, members, in, out)`` and biases ``(T, members, 1, out)`` in turn."""
+        own, trials = self._settings, len(self._streams)
+        sizes = [inputs, *[own.width] * own.layers, 1]
+        parts: list[Tensor] = []
+        for fan_in, fan_out in pairwise(sizes):
+            draws = 2.0 * self._streams.uniform(own.members * fan_in * fan_out) - 1.0
+            draws = draws.reshape(trials, own.members, fan_in, fan_out)
+            rows, columns = fan_in + -fan_in % MULTIPLE, fan_out + -fan_out % MULTIPLE
+            weight = torch.zeros(trials, own.members, rows, columns)
+            limit = np.sqrt(6.0 / (fan_in + fan_out))
+            weight[:, :, :fan_in, :fan_out] = torch.from_numpy(limit * draws)
+            parts += [weight, torch.zeros(trials, own.members, 1, columns)]
+        return parts
+
+    def _trained(
+        self, weights: list[Tensor], x: Tensor, goal: Floats, mask: Mask, order: Ints
+    ) -> CohortMLP:
+        """The networks of a block of trials, trained on ``x (T, N, F)``."""
+        own = self._settings
+        net = CohortMLP(_filled(part.flatten(0, 1)) for part in weights)
+        net.reuse_gradient()
+        betas = (own.beta1, own.beta2)
+        optimiser = torch.optim.Adam([net.flat], own.rate, betas, eps=1e-7, fused=True)
+        goals, weight = torch.from_numpy(goal).float(), torch.from_numpy(mask).float()
+        for epoch in range(own.epochs):
+            for start in range(0, order.shape[2], own.batch):
+                batch = torch.from_numpy(order[:, epoch, start : start + own.batch])
+                seen = [_of_members(part, own.members) for part in _taken(batch, x, goals, weight)]
+                self._loss(net, *seen).backward()
+                optimiser.step()
+                optimiser.zero_grad(set_to_none=True)
+        return net
+
+    def _loss(self, net: CohortMLP, x: Tensor, goal: Tensor, weight: Tensor) -> Tensor:
+        """The sum over networks of their mean loss over ``x (R, B, F)`` where ``weight (R, B)``."""
+        own = self._settings
+        out = net(x)[..., 0]
+        if own.loss is Loss.mse:
+            loss = (out - goal).square()
+        elif own.loss is Loss.mape:
+            loss = ((out - own.floor_pct) / (goal - own.floor_pct) - 1.0).abs()
+        else:
+            loss = (out - goal).abs()
+        known = weight / weight.sum(dim=1, keepdim=True).clamp(min=1.0)
+        total = torch.where(weight > 0, loss * known, 0.0).sum()
+        if own.head_penalty:
+            total = total + own.head_penalty * _head(net).abs().sum()
+        return total
+
+
+def _head(net: CohortMLP) -> Tensor:
+    """The last layer's weights, as the optimiser has them: in front of its biases."""
+    *_, weight, bias = net.parameters
+    return net.flat[-weight.numel() - bias.numel() : -bias.numel()]
+
+
+def _padded(features: Floats) -> Tensor:
+    """``(T, N, F)`` features as single precision, with columns of zeros up to whole lines."""
+    wider = np.pad(features, ((0, 0), (0, 0), (0, -features.shape[2] % MULTIPLE)))
+    return torch.from_numpy(wider.astype(np.float32))
+
+
+def _taken(batch: Tensor, x: Tensor, goal: Tensor, weight: Tensor) -> list[Tensor]:
+    """The records ``batch (T, B)`` of each trial, and more of weight 0 up to whole lines."""
+    surplus = -batch.shape[1] % MULTIPLE
+    batch = torch.nn.functional.pad(batch, (0, surplus))
+    rows = torch.arange(len(batch))[:, None]
+    kept = weight[rows, batch]
+    if surplus:
+        kept[:, -surplus:] = 0.0
+    return [x[rows, batch], goal[rows, batch], kept]
+
+
+def _of_members(part: Tensor, members: int) -> Tensor:
+    """``(R, ...)``: what a trial has, for each of its members; rows as in ``_filled``."""
+    return _filled(part.repeat_interleave(members, dim=0))
+
+
+def _filled(part: Tensor) -> Tensor:
+    """``(R, ...)`` with the first row again up to a multiple of networks, so never one alone."""
+    surplus = -len(part) % MULTIPLE
+    return torch.cat([part, part[:1].expand(surplus, *part.shape[1:])]) if surplus else part

@@ -1,0 +1,157 @@
+"""What every predictor promises. A YAML file in conf/predictor is all that enrols one here."""
+
+import copy
+import random
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from composed import GROUP_FILES, composed, quick
+from omegaconf import OmegaConf
+from scipy.stats import kendalltau
+from toys import ToySpace
+
+from nasrun.config import build
+from nasrun.spaces.nb201 import NB201
+from nasrun.spec import Inputs, Predictor
+from nasrun.streams import Streams
+
+PREDICTORS = [name for group, name in GROUP_FILES if group == "predictor"]
+SPACES = {"toy": ToySpace((2, 3, 4)), "nb201": NB201()}
+TRIALS, RECORDS, ASKED = 3, 13, 7
+pytestmark = pytest.mark.parametrize("name", PREDICTORS)
+every_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+
+
+@cache
+def node(name):
+    own = composed(f"predictor={name}").predictor
+    return OmegaConf.create(OmegaConf.to_container(own, resolve=True))
+
+
+def make(name):
+    return build(quick(copy.deepcopy(node(name))), Predictor, "predictor")
+
+
+def figures(archs):
+    """A score in percent: the more of the later options, the better."""
+    return 50.0 + 2.0 * archs.sum(axis=-1)
+
+
+def records(space, seeds, count):
+    streams = Streams(seeds, "records")
+    archs = np.stack([space.sample(streams) for _ in range(count)], axis=1)
+    return archs, figures(archs)
+
+
+def masked(space, seeds=range(TRIALS)):
+    """Records of which a fifth are missing, by trial, with what is to be predicted."""
+    archs, y = records(space, seeds, RECORDS)
+    mask = Streams(seeds, "mask").uniform(RECORDS) > 0.2
+    asked, _ = records(space, [seed + 1000 for seed in seeds], ASKED)
+    return Inputs(archs), y, mask, Inputs(asked)
+
+
+def predicted(name, space, seeds=range(TRIALS), model=None, fill=np.nan):
+    inputs, y, mask, asked = masked(space, seeds)
+    model = model or make(name).opened(space, Streams(seeds), figures)
+    model.fit(inputs, np.where(mask, y, fill), mask)
+    return model.predict(asked)
+
+
+def parts(prediction, trial):
+    own = [prediction.mean[trial], prediction.sd[trial], prediction.best[trial]]
+    if prediction.members is not None:
+        own.append(prediction.members[trial])
+    return [np.asarray(part).tobytes() for part in own]
+
+
+@every_space
+def test_predictions_have_a_row_a_trial(name, space):
+    found = predicted(name, space)
+    assert found.mean.shape == found.sd.shape == (TRIALS, ASKED)
+    assert found.best.shape == (TRIALS,)
+    assert np.isfinite(found.mean).all()
+    assert (found.sd >= 0).all()
+    if found.members is not None:
+        assert found.members.shape[::2] == (TRIALS, ASKED)
+
+
+@every_space
+def test_a_trial_is_the_same_alone_and_in_a_cohort(name, space):
+    together = predicted(name, space)
+    for seed in range(TRIALS):
+        alone = predicted(name, space, [seed])
+        assert parts(together, seed) == parts(alone, 0)
+
+
+def test_figures_that_are_masked_say_nothing(name):
+    first, second = (predicted(name, SPACES["nb201"], fill=fill) for fill in (np.nan, 1e9))
+    for trial in range(TRIALS):
+        assert parts(first, trial) == parts(second, trial)
+
+
+def test_the_best_is_the_highest_figure_that_was_learnt_from(name):
+    _, y, mask, _ = masked(SPACES["nb201"])
+    found = predicted(name, SPACES["nb201"]).best
+    order = np.where(mask, y, -np.inf).max(axis=1)
+    if found.tolist() != order.tolist():  # on another scale, which grows with the figures
+        assert (
+            np.argsort(found, kind="stable").tolist() == np.argsort(order, kind="stable").tolist()
+        )
+
+
+def test_a_trial_without_figures_predicts_a_constant(name):
+    if name == "oracle":
+        pytest.skip("knows the figures")
+    space = SPACES["nb201"]
+    inputs, y, mask, asked = masked(space)
+    mask[1] = False
+    model = make(name).opened(space, Streams(range(TRIALS)))
+    model.fit(inputs, np.where(mask, y, np.nan), mask)
+    found = model.predict(asked)
+    assert np.isfinite(found.mean).all()
+    assert np.ptp(found.mean[1]) <= np.ptp(found.mean[0]) + 1e-6 or name in NETWORKS
+
+
+# Networks that saw nothing predict what their first weights say.
+NETWORKS = {"mlp", "gcn", "gin", "npenas", "nao", "seminas", "bonas", "bohamiann", "lcnet"}
+
+
+def test_a_fit_forgets_the_one_before(name):
+    space, used = SPACES["nb201"], make(name)
+    model = used.opened(space, Streams(range(TRIALS)), figures)
+    inputs, y, mask, asked = masked(space)
+    model.fit(inputs, 100.0 - y, mask)
+    model.fit(inputs, y, mask)
+    again = model.predict(asked)
+    assert np.isfinite(again.mean).all()
+    assert again.best.tolist() == predicted(name, space).best.tolist()
+
+
+def test_opening_leaves_the_recipe_and_global_random_state_alone(name):
+    def states():
+        legacy = np.random.get_state()  # noqa: NPY002 (what must not change)
+        return random.getstate(), legacy[1].tolist(), legacy[2:], torch.get_rng_state().tolist()
+
+    recipe, before = make(name), states()
+    settings = copy.deepcopy(vars(recipe))
+    model = recipe.opened(SPACES["toy"], Streams(range(TRIALS)), figures)
+    predicted(name, SPACES["toy"], model=model)
+    assert vars(recipe) == settings
+    assert states() == before
+
+
+def test_predictions_order_what_was_not_learnt_from(name):
+    """Kendall's tau of an additive figure over 60 new cells, from 40 of them."""
+    space, seeds = SPACES["nb201"], range(2)
+    archs, y = records(space, seeds, 40)
+    asked, truth = records(space, [7, 8], 60)
+    own = copy.deepcopy(node(name))
+    if "rounds" in own:  # of trees, of which fewer are as good and take less time
+        own.rounds = min(own.rounds, 60)
+    model = build(own, Predictor, "predictor").opened(space, Streams(seeds), figures)
+    model.fit(Inputs(archs), y, np.ones(y.shape, bool))
+    mean = model.predict(Inputs(asked)).mean
+    assert all(kendalltau(mean[trial], truth[trial]).statistic > 0.3 for trial in seeds)
