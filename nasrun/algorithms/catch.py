@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -97,8 +97,8 @@ class CATCH(SampleBased):
     stranger is; left out, it would leave the policy nothing to learn under ``meta=recorded``, where
     almost every answer is such a one.
 
-    Two more ways to meta-train are fields, off by default. ``rehearsals`` learn off the policy, from
-    the histories of all meta tasks after each meta epoch (see ``Rehearsal``), in place of the
+    Two more ways to meta-train are fields, off by default. ``rehearsals`` learn off the policy,
+    from the histories of all meta tasks after each meta epoch (see ``Rehearsal``), in place of the
     updates within it. ``revisits`` lets a meta epoch measure what was measured on other tasks.
 
     A step that follows N measurements costs O(updates * N), because the context and the predictor's
@@ -150,13 +150,18 @@ class CATCH(SampleBased):
     def __post_init__(self) -> None:
         self._learnt: Mapping[str, Any] = {}
         self._catchers: list[CATCHer] = []
-        self._rehearsal = Rehearsal(
-            self.contrast, self.imitation, self.beta, self.normalisation
-        )
+        self._rehearsal = Rehearsal(self.contrast, self.imitation, self.beta, self.normalisation)
         counts = ("latent", "initial", "candidates", "updates", "window")
         widths = ("encoder_widths", "controller_widths", "evaluator_widths")
         rates = ("encoder_rate", "controller_rate", "evaluator_rate", "clip", "max_gradient")
-        shares = ("revisits", "smoothing", "epsilon", "epsilon_adapted", "epsilon_decay", "epsilon_floor")
+        shares = (
+            "revisits",
+            "smoothing",
+            "epsilon",
+            "epsilon_adapted",
+            "epsilon_decay",
+            "epsilon_floor",
+        )
         replay = ("replay_share", "replay_alpha", "replay_beta", "replay_beta_step")
         require_at_least(self, "algorithm", 1, *counts, *widths)
         require_positive(self, "algorithm", *rates)
@@ -200,11 +205,8 @@ class CATCH(SampleBased):
         # Of the last measurements: log-probabilities of the decisions, and whether they count.
         self._recent: deque[tuple[Floats, Mask]] = deque(maxlen=self.window)
         self._proposals: deque[Archs] = deque(maxlen=self.window)
-        self._to_revisit = self._rehearsal.unmeasured(problem.task.name) if self._revisits else []
-
-    @property
-    def _revisits(self) -> bool:
-        return self.phase is Phase.META_TRAIN and self.revisits > 0
+        revisits = phase is Phase.META_TRAIN and self.revisits > 0
+        self._to_revisit = self._rehearsal.unmeasured(problem.task.name) if revisits else []
 
     @property
     def _rehearses(self) -> bool:
@@ -222,7 +224,9 @@ class CATCH(SampleBased):
         for catcher in self._catchers:
             rows = catcher.rows
             own = self._rehearsal.of(rows)
-            own.steps(self.rehearsals, catcher, self.read, self._one_hot, streams.fork("rows", rows))
+            own.steps(
+                self.rehearsals, catcher, self.read, self._one_hot, streams.fork("rows", rows)
+            )
 
     def read(self, archs: Archs, rewards: Floats) -> Pairs:
         """The pairs of contexts as the encoder takes them, normalised within each context.
@@ -279,18 +283,16 @@ class CATCH(SampleBased):
 
     def ask(self) -> Archs:
         """``(T, L)`` random architectures at first, then each trial's most promising candidate."""
-        archs = self._new()
-        if not self._revisits:
-            return archs
-        again = self.streams.uniform()[:, 0] < self.revisits
-        self._again = again & np.array([bool(left) for left in self._to_revisit] or [False])
-        for trial in np.flatnonzero(self._again):
-            archs[trial] = self._to_revisit[trial][0]
-        if self.steps >= self.initial:
-            self._asked = replace(
-                self._asked, archs=archs, proposed=self._asked.proposed & ~self._again
-            )
-        return archs
+        if not self._is_revisit():
+            return self._new()
+        again = np.array([left.pop(0) for left in self._to_revisit], np.int64)
+        self._asked = Asked(again, np.zeros(again.shape), np.zeros(len(again), np.bool_))
+        return again
+
+    def _is_revisit(self) -> bool:
+        """Whether this step of a meta epoch measures what was measured on other tasks."""
+        due = int((self.steps + 1) * self.revisits) > int(self.steps * self.revisits)
+        return due and bool(self._to_revisit) and all(self._to_revisit)
 
     def _new(self) -> Archs:
         if self.steps < self.initial:
@@ -363,9 +365,6 @@ class CATCH(SampleBased):
         self._history.add(measured)
         if self.phase is Phase.META_TRAIN and (self.rehearsals or self.revisits):
             self._rehearsal.add(self.problem.task.name, measured)
-        if self._revisits:
-            for trial in np.flatnonzero(self._again):
-                del self._to_revisit[trial][0]
         for catcher in self._catchers:
             catcher.memory.add(known[catcher.rows])
         if self.steps >= self.initial:

@@ -215,7 +215,6 @@ class Controller:
         gain = clipped_surrogate(ratio, actions.advantage, self._clip)
         return -(actions.weight * (gain + self._entropy * entropy)).sum(dim=1)
 
-
     def imitation_loss(self, actions: Actions, z: Tensor) -> Tensor:
         """``(R,)`` mean of -log pi of the decisions of networks worth imitating.
 

@@ -255,7 +255,8 @@ def _lines(problem: Problem, trials: Trials, against: str | None, extras: Extras
         shares = [share_found(trials.table_rank[i], trials.seeds, top, agents) for top in TOPS]
         line = Line(
             problem, trials.metric, name, summaries[i], _median(trials.table_rank[i]),
-            float(ranks[i]), float(regret[i]), tuple(shares), first[i], _mean(trials.search_s[i]) / HOUR_S, meta,
+            float(ranks[i]), float(regret[i]), tuple(shares), first[i],
+            _mean(trials.search_s[i]) / HOUR_S, meta,
             latency=latency[i], met=_mean(trials.met[i]), hypervolume=hypervolume[i],
         )  # fmt: skip
         lines.append(line)
