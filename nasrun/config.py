@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nasrun.algorithms.reduction import Reduction
@@ -166,11 +166,25 @@ def _checked(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
         ],
         seeds=_seeds(config),
         cohort=_positive(config, "cohort"),
-        meta=_meta(config, algorithm),
+        meta=_meta(_with_task_nodes(config, task_folders), algorithm),
         export=retrain.export,
         kept_evaluations=build(config.record, Record, "record").evaluations,
         scorer=None if config.scorer is None else build(config.scorer, Evaluator, "scorer"),
     )
+
+
+def _with_task_nodes(config: DictConfig, folders: Sequence[Path]) -> DictConfig:
+    """The config with the contents of task files where ``meta.tasks`` names them in a list."""
+    names = config.meta.get("tasks")
+    if not isinstance(names, ListConfig):
+        return config
+    written = copy.deepcopy(config)
+    OmegaConf.set_struct(written, False)
+    where = "meta.tasks"
+    written.meta.tasks = {
+        str(name): _task_node(str(name), config, folders, where) for name in names
+    }
+    return written
 
 
 def _meta(config: DictConfig, algorithm: Algorithm) -> MetaTraining | None:
@@ -275,15 +289,21 @@ def named_task(
     Raises:
         ConfigError: there is no such file, or it describes no task.
     """
-    node = _named(name, folders, where)
-    for key in ("data_dir", "cache_dir", "download"):
-        if key in node and key in config.task:
-            node[key] = config.task[key]
+    node = _task_node(name, config, folders, where)
     node.update(settings or {})
     root = copy.deepcopy(config)  # ${data_dir} and such lead there
     OmegaConf.set_struct(root, False)
     root.task = node
     return _task(root.task, f"task/{name}.yaml", config, folders)
+
+
+def _task_node(name: str, config: DictConfig, folders: Sequence[Path], where: str) -> DictConfig:
+    """The content of a task's file; folders and downloads are those of the run's own task."""
+    node = _named(name, folders, where)
+    for key in ("data_dir", "cache_dir", "download"):
+        if key in node and key in config.task:
+            node[key] = config.task[key]
+    return node
 
 
 def named_space(name: str, folder: Path, where: str) -> SearchSpace:

@@ -1,11 +1,14 @@
 """Show what CATCH's encoder makes of tasks, and how it and the evaluator learn.
 
-Usage: ``python scripts/catch_context.py [--out DIR] [key=value ...]``. For each target task, agents
-are meta-trained on the others, as ``meta=leave_one_out`` does. After every meta epoch they read
-histories of random architectures, the same ones on all tasks. The figure's rows are: the first two
-principal components of z's mean after the last epoch, for one agent; the KL divergence of q(z) from
-the prior; and the rank correlation of the predicted scores of other architectures with their true
-ones. Beside it stand ``catch_context_epochs.csv`` and ``catch_context_z.csv``.
+Usage: ``python scripts/catch_context.py [--out DIR] [--pairs N] [--every N] [key=value ...]``. For
+each target task, agents are meta-trained on the others, as ``meta=leave_one_out`` does. After meta
+epochs they read histories of random architectures, the same ones on all tasks. The figure's rows
+are: the first two principal components of z's mean after the last epoch, for one agent, coloured by
+task; the KL divergence of q(z) from the prior; the rank correlation of the predicted scores of
+other architectures with their true ones; and which task a history of each task is told to be by z,
+over all agents. Beside it stand ``catch_context_epochs.csv``, ``catch_context_z.csv`` and
+``catch_context_confusion.csv``. For TransNAS-Bench-101, after ten measurements:
+``python scripts/catch_context.py --pairs 10 --every 12 space=transnas_micro evaluator.run=mean``.
 """
 
 import argparse
@@ -22,26 +25,24 @@ from hydra import compose, initialize_config_dir
 from nasrun import config as configs
 from nasrun.__main__ import CONF
 from nasrun.algorithms.catch import CATCH, Context
-from nasrun.algorithms.catch_networks import Pairs
-from nasrun.algorithms.memory import normalised
-from nasrun.draws import OneHot
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.experiment import Experiment, Opened
 from nasrun.files import write_bytes, write_csv
 from nasrun.meta_training import meta_epochs
 from nasrun.report.style import STYLE, legend_below, line_style, pictures
-from nasrun.spec import Archs, Floats, Measuring, MetaPool, MetaSession, SearchSpace
+from nasrun.spec import Archs, Floats, Measuring, MetaPool, MetaSession
 from nasrun.streams import Streams
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 HISTORIES = 40  # per agent and task
-LENGTH = 20  # architectures of a history: as many as a meta epoch has
+LENGTH = 20  # architectures of a history, unless said otherwise: as many as a meta epoch has
 ASKED = 200  # other architectures whose scores are predicted
 SHOWN_AGENT = 0
 NAME = "catch_context"
 EPOCH_COLUMNS = ("target", "epoch", "task", "agent", "kl", "rank_correlation")
+CONFUSION_COLUMNS = ("target", "task", "told", "share")
 Z_COLUMNS = ("target", "agent", "task", "history", "pc1", "pc2")
 PANEL_IN = (3.4, 2.6)
 
@@ -50,10 +51,11 @@ PANEL_IN = (3.4, 2.6)
 class Probe:
     """Histories to be read and architectures to be ranked.
 
-    ``archs (R, LENGTH + ASKED, L)`` in ``R = agents x HISTORIES`` rows, row r of agent r mod
-    agents, and their ``rewards (R, LENGTH + ASKED)`` on each task.
+    ``archs (R, pairs + ASKED, L)`` in ``R = agents x HISTORIES`` rows, row r of agent r mod agents,
+    and their ``rewards (R, pairs + ASKED)`` on each task; the first ``pairs`` are the history.
     """
 
+    pairs: int
     streams: Streams
     archs: Archs
     rewards: dict[str, Floats]
@@ -70,10 +72,11 @@ class Reading:
 
 @dataclass(frozen=True)
 class Target:
-    """What agents that were meta-trained for one target read, ``[task]`` after each epoch."""
+    """What agents that were meta-trained for a target read, ``[task]`` after each of ``epochs``."""
 
     name: str
     agents: int
+    epochs: list[int]
     readings: list[dict[str, Reading]]
 
 
@@ -81,10 +84,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or that of the refusal."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, default=Path(), help="folder to write to")
+    parser.add_argument("--pairs", type=int, default=LENGTH, help="measurements of a history")
+    parser.add_argument("--every", type=int, default=1, help="meta epochs between two readings")
     parser.add_argument("overrides", nargs="*", help="of the config, such as meta.agents=5")
     options = parser.parse_args(arguments)
     try:
-        targets = [observe(experiment) for experiment in experiments(options.overrides)]
+        targets = [
+            observe(experiment, options.pairs, options.every)
+            for experiment in experiments(options.overrides)
+        ]
         write(options.out, targets)
     except NasrunError as error:
         print(f"catch_context: {error}", file=sys.stderr)
@@ -115,29 +123,33 @@ def experiments(overrides: Sequence[str]) -> Iterator[Experiment]:
             yield experiment
 
 
-def observe(experiment: Experiment) -> Target:
-    """Meta-train the agents of an experiment, and let them read the probe after every epoch."""
+def observe(experiment: Experiment, pairs: int = LENGTH, every: int = 1) -> Target:
+    """Meta-train the agents of an experiment, and let them read the probe on the way and after."""
     assert experiment.meta is not None
     assert isinstance(experiment.algorithm, CATCH)
     assert isinstance(experiment.meta.pool, MetaPool)
     opened, agents = experiment.opened(), experiment.meta.pool.agents
     algorithm = copy.deepcopy(experiment.algorithm)
-    probe = make_probe(opened, agents)
-    readings = [
-        {task: read(algorithm, experiment.space, probe, task) for task in probe.rewards}
-        for _ in meta_epochs(opened, algorithm)
-    ]
-    return Target(experiment.task.name, agents, readings)
+    probe = make_probe(opened, agents, pairs)
+    epochs, readings = list[int](), list[dict[str, Reading]]()
+    last = experiment.meta.pool.epochs
+    for epoch, _ in enumerate(meta_epochs(opened, algorithm), start=1):
+        if epoch == last:
+            algorithm.end_meta_training()
+        if epoch == last or epoch % every == 0:
+            epochs.append(epoch)
+            readings.append({task: read(algorithm, probe, task) for task in probe.rewards})
+    return Target(experiment.task.name, agents, epochs, readings)
 
 
-def make_probe(opened: Opened, agents: int) -> Probe:
+def make_probe(opened: Opened, agents: int, pairs: int) -> Probe:
     """Random architectures and their rewards on the target and on the tasks of the pool."""
     experiment, pool = opened.experiment, opened.pool
     assert experiment.meta is not None
     assert isinstance(experiment.meta.pool, MetaPool)
     assert isinstance(pool, MetaSession)
     streams = Streams(range(agents * HISTORIES), "probe")
-    archs = np.stack([experiment.space.sample(streams) for _ in range(LENGTH + ASKED)], axis=1)
+    archs = np.stack([experiment.space.sample(streams) for _ in range(pairs + ASKED)], axis=1)
     sessions: dict[str, Measuring] = {experiment.task.name: opened.measuring}
     for task, measuring in map(pool.problem, range(experiment.meta.pool.epochs)):
         sessions[task.name] = measuring
@@ -149,21 +161,20 @@ def make_probe(opened: Opened, agents: int) -> Probe:
             for i in range(archs.shape[1])
         ]
         rewards[task] = np.stack(columns, axis=1)
-    return Probe(streams, archs, rewards)
+    return Probe(pairs, streams, archs, rewards)
 
 
-def read(algorithm: CATCH, space: SearchSpace, probe: Probe, task: str) -> Reading:
+def read(algorithm: CATCH, probe: Probe, task: str) -> Reading:
     """What the agents of ``algorithm`` know after a task's histories, z being its mean."""
+    space = algorithm.problem.space
     reader = replace(algorithm)
     reader.load_learnt(algorithm.learnt())
     agents = reader.catcher(space, probe.streams, slice(0, len(probe.streams)))
-    rewards, history = probe.rewards[task], probe.archs[:, :LENGTH]
-    score = normalised(rewards[:, :LENGTH], algorithm.normalisation)
-    known = ~np.isnan(rewards[:, :LENGTH])
-    pairs = Pairs(OneHot(space), algorithm.latent, history, score, known)
+    rewards, shown = probe.rewards[task], slice(0, probe.pairs)
+    pairs = algorithm.read(probe.archs[:, shown], rewards[:, shown])
     z, kl = agents.encoder.draw(pairs, np.zeros((len(rewards), algorithm.latent)))
-    predicted = agents.evaluator.predict(probe.archs[:, LENGTH:], z.detach())
-    rho = rank_correlation(predicted, rewards[:, LENGTH:])
+    predicted = agents.evaluator.predict(probe.archs[:, probe.pairs :], z.detach())
+    rho = rank_correlation(predicted, rewards[:, probe.pairs :])
     return Reading(z.detach().double().numpy(), kl.detach().double().numpy(), rho)
 
 
@@ -195,30 +206,40 @@ def components(target: Target, agent: int) -> dict[str, Floats]:
 def told_apart(target: Target, agent: int) -> float:
     """Share of held-out histories whose z lies nearest to its own task's mean.
 
-    The first half of the histories makes the means, the second half is judged; guessing gives one
-    in as many as there are tasks.
+    Guessing gives one in as many as there are tasks.
+    """
+    return float(np.mean(np.diag(confusion(target, agent))))
+
+
+def confusion(target: Target, agent: int) -> Floats:
+    """``(tasks, tasks)`` shares of a task's held-out histories by the task of the nearest mean.
+
+    The first half of the histories makes the means, the second half is judged.
     """
     by_task = list(_last(target, agent).values())
     half = HISTORIES // 2
     means = np.stack([z[:half].mean(axis=0) for z in by_task])
-    right = [
-        np.linalg.norm(z[half:, None] - means, axis=2).argmin(axis=1) == own
-        for own, z in enumerate(by_task)
-    ]
-    return float(np.mean(right))
+    nearest = [np.linalg.norm(z[half:, None] - means, axis=2).argmin(axis=1) for z in by_task]
+    return np.stack([np.bincount(told, minlength=len(means)) / len(told) for told in nearest])
+
+
+def mean_confusion(target: Target) -> Floats:
+    """The same, the mean over the agents."""
+    return np.mean([confusion(target, agent) for agent in range(target.agents)], axis=0)
 
 
 def write(folder: Path, targets: Sequence[Target]) -> None:
     """Write the figure and both CSV files."""
     write_csv(folder / f"{NAME}_epochs.csv", EPOCH_COLUMNS, _epoch_rows(targets))
     write_csv(folder / f"{NAME}_z.csv", Z_COLUMNS, _z_rows(targets))
+    write_csv(folder / f"{NAME}_confusion.csv", CONFUSION_COLUMNS, _confusion_rows(targets))
     for kind, data in draw(targets).items():
         write_bytes(folder / f"{NAME}.{kind}", data)
 
 
 def _epoch_rows(targets: Sequence[Target]) -> Iterator[tuple[Any, ...]]:
     for target in targets:
-        for epoch, readings in enumerate(target.readings, start=1):
+        for epoch, readings in zip(target.epochs, target.readings, strict=True):
             for task, reading in readings.items():
                 for agent in range(target.agents):
                     figures = (
@@ -237,6 +258,14 @@ def _z_rows(targets: Sequence[Target]) -> Iterator[tuple[Any, ...]]:
                     yield (target.name, agent, task, history, *point)
 
 
+def _confusion_rows(targets: Sequence[Target]) -> Iterator[tuple[Any, ...]]:
+    for target in targets:
+        tasks = list(target.readings[-1])
+        for task, shares in zip(tasks, mean_confusion(target).round(4).tolist(), strict=True):
+            for told, share in zip(tasks, shares, strict=True):
+                yield target.name, task, told, share
+
+
 def draw(targets: Sequence[Target]) -> dict[str, bytes]:
     """The figure as PNG and SVG bytes: one column per target, one colour per task."""
     import matplotlib
@@ -244,17 +273,18 @@ def draw(targets: Sequence[Target]) -> dict[str, bytes]:
     with matplotlib.rc_context(STYLE):
         from matplotlib.figure import Figure
 
-        size = (PANEL_IN[0] * len(targets), 3 * PANEL_IN[1] + 0.5)
+        size = (PANEL_IN[0] * len(targets), 4 * PANEL_IN[1] + 0.5)
         figure = Figure(figsize=size, layout="constrained")
-        panels = figure.subplots(3, len(targets), squeeze=False, sharey="row")
+        panels = figure.subplots(4, len(targets), squeeze=False, sharey="row")
         for column, target in zip(panels.T, targets, strict=True):
             _draw_z(column[0], target)
             _draw_epochs(column[1], target, "kl")
             _draw_epochs(column[2], target, "rho")
-        labels = ("second component of z", "KL to the prior, nats", "rank correlation")
+            _draw_confusion(column[3], target)
+        labels = ("second component of z", "KL to the prior, nats", "rank correlation", "task")
         for row, label in zip(panels, labels, strict=True):
             row[0].set_ylabel(label)
-        legend_below(figure, panels.flat, size[0])
+        legend_below(figure, panels[:3].flat, size[0])
         return dict(pictures(figure))
 
 
@@ -267,8 +297,22 @@ def _draw_z(panel: "Axes", target: Target) -> None:
     panel.set_xlabel(f"first component of z, agent {SHOWN_AGENT}")
 
 
+def _draw_confusion(panel: "Axes", target: Target) -> None:
+    shares, tasks = mean_confusion(target), list(target.readings[-1])
+    panel.imshow(shares, vmin=0, vmax=1, cmap="Blues", aspect="auto")
+    for row, column in np.ndindex(*shares.shape):
+        share = shares[row, column]
+        colour = "white" if share > 0.5 else "black"
+        panel.text(
+            column, row, f"{100 * share:.0f}", ha="center", va="center", size=7, color=colour
+        )
+    panel.set_xticks(range(len(tasks)), tasks, rotation=60, ha="right", size=7)
+    panel.set_yticks(range(len(tasks)), tasks, size=7)
+    panel.set_xlabel("told by z to be, %")
+
+
 def _draw_epochs(panel: "Axes", target: Target, what: str) -> None:
-    epochs = np.arange(1, len(target.readings) + 1)
+    epochs = np.array(target.epochs)
     for place, task in enumerate(target.readings[0], start=1):
         curves = np.stack(
             [

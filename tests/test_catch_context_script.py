@@ -74,7 +74,7 @@ def test_tasks_with_contexts_of_their_own_are_told_apart(script, monkeypatch):
             task: script.Reading(generator.normal(distance * i, 1, (16, 3)), None, None)
             for i, task in enumerate(sorted(TASKS))
         }
-        return script.Target("cifar10", 2, [readings])
+        return script.Target("cifar10", 2, [1], [readings])
 
     assert script.told_apart(target(100), 1) == 1.0
     assert script.told_apart(target(0), 1) < 0.9

@@ -18,6 +18,7 @@ from nasrun.algorithms.catch_networks import (
     Pairs,
     Uninformed,
 )
+from nasrun.algorithms.catch_rehearsal import Rehearsal
 from nasrun.algorithms.memory import History, Normalisation, Replay, normalised
 from nasrun.draws import OneHot
 from nasrun.errors import DataError
@@ -42,6 +43,13 @@ class Context(Enum):
     encoder = "encoder"  # z ~ q(z | history)
     zero = "zero"  # z = 0
     prior = "prior"  # z ~ N(0, I)
+
+
+class EncoderInputs(Enum):
+    """What the encoder reads of a network-reward pair."""
+
+    plain = "plain"  # the network's one-hot columns and its normalised reward
+    products = "products"  # rank and z-score of the reward, too, and their products with columns
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,10 @@ class CATCH(SampleBased):
     stranger is; left out, it would leave the policy nothing to learn under ``meta=recorded``, where
     almost every answer is such a one.
 
+    Two more ways to meta-train are fields, off by default. ``rehearsals`` learn off the policy,
+    from the histories of all meta tasks after each meta epoch (see ``Rehearsal``), in place of the
+    updates within it. ``revisits`` lets a meta epoch measure what was measured on other tasks.
+
     A step that follows N measurements costs O(updates * N), because the context and the predictor's
     batch are the whole history, and O(N * log N) for the ranks: a search is quadratic in its
     evaluations.
@@ -103,6 +115,7 @@ class CATCH(SampleBased):
     learns_in_floats: ClassVar[bool] = True
     context: Context = Context.encoder
     latent: int = 10
+    encoder_inputs: EncoderInputs = EncoderInputs.plain
     encoder_widths: list[int] = field(default_factory=lambda: [64, 64])
     controller_widths: list[int] = field(default_factory=lambda: [64, 64])
     evaluator_widths: list[int] = field(default_factory=lambda: [64, 64])
@@ -120,6 +133,10 @@ class CATCH(SampleBased):
     epsilon_floor: float = 0.01
     normalisation: Normalisation = Normalisation.rank
     updates: int = 5
+    rehearsals: int = 0
+    revisits: float = 0.0
+    contrast: float = 0.0
+    imitation: float = 0.0
     beta: float = 0.1
     clip: float = 0.2
     entropy: float = 0.01
@@ -133,15 +150,24 @@ class CATCH(SampleBased):
     def __post_init__(self) -> None:
         self._learnt: Mapping[str, Any] = {}
         self._catchers: list[CATCHer] = []
+        self._rehearsal = Rehearsal(self.contrast, self.imitation, self.beta, self.normalisation)
         counts = ("latent", "initial", "candidates", "updates", "window")
         widths = ("encoder_widths", "controller_widths", "evaluator_widths")
         rates = ("encoder_rate", "controller_rate", "evaluator_rate", "clip", "max_gradient")
-        shares = ("smoothing", "epsilon", "epsilon_adapted", "epsilon_decay", "epsilon_floor")
+        shares = (
+            "revisits",
+            "smoothing",
+            "epsilon",
+            "epsilon_adapted",
+            "epsilon_decay",
+            "epsilon_floor",
+        )
         replay = ("replay_share", "replay_alpha", "replay_beta", "replay_beta_step")
         require_at_least(self, "algorithm", 1, *counts, *widths)
         require_positive(self, "algorithm", *rates)
         require_within(self, "algorithm", "[0, 1]", *shares, *replay)
-        require_not_negative(self, "algorithm", "mutants", "strangers", "beta", "entropy")
+        meta = ("rehearsals", "contrast", "imitation")
+        require_not_negative(self, "algorithm", "mutants", "strangers", "beta", "entropy", *meta)
 
     @property
     def startup_steps(self) -> int:
@@ -163,6 +189,8 @@ class CATCH(SampleBased):
 
     def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
         """Begin a history; meta-training goes on with its networks, a search with the learnt."""
+        if phase is Phase.META_TRAIN:
+            self._rehearse()
         super().start(problem, streams, phase)
         self._one_hot = OneHot(problem.space)
         if phase is Phase.SEARCH or not self._catchers:
@@ -177,6 +205,45 @@ class CATCH(SampleBased):
         # Of the last measurements: log-probabilities of the decisions, and whether they count.
         self._recent: deque[tuple[Floats, Mask]] = deque(maxlen=self.window)
         self._proposals: deque[Archs] = deque(maxlen=self.window)
+        revisits = phase is Phase.META_TRAIN and self.revisits > 0
+        self._to_revisit = self._rehearsal.unmeasured(problem.task.name) if revisits else []
+
+    @property
+    def _rehearses(self) -> bool:
+        return self.phase is Phase.META_TRAIN and self.rehearsals > 0
+
+    def end_meta_training(self) -> None:
+        """Rehearse after the last meta epoch, too."""
+        self._rehearse()
+
+    def _rehearse(self) -> None:
+        """Learn from all meta tasks; does nothing before there is one."""
+        if not self._rehearsal.histories or not self.rehearsals:
+            return
+        streams = self.streams.fork("rehearsal")
+        for catcher in self._catchers:
+            rows = catcher.rows
+            own = self._rehearsal.of(rows)
+            own.steps(
+                self.rehearsals, catcher, self.read, self._one_hot, streams.fork("rows", rows)
+            )
+
+    def read(self, archs: Archs, rewards: Floats) -> Pairs:
+        """The pairs of contexts as the encoder takes them, normalised within each context.
+
+        Args:
+            archs: ``(T, N, L)``, or ``(T, C, N, L)`` of several contexts a trial.
+            rewards: ``(T, N)`` or ``(T, C, N)``, NaN where a pair is not of the context.
+        """
+        trials, count = len(rewards), rewards.shape[-1]
+        single, shape = rewards.reshape(-1, count), (trials, -1)
+        score = normalised(single, self.normalisation).reshape(shape)
+        second = None
+        if self.encoder_inputs is EncoderInputs.products:
+            second = normalised(single, Normalisation.zscore).reshape(shape)
+        flat = archs.reshape(trials, -1, archs.shape[-1])
+        known = ~np.isnan(rewards).reshape(shape)
+        return Pairs(OneHot(self.problem.space), self.latent, flat, score, known, second)
 
     def catcher(self, space: SearchSpace, streams: Streams, rows: slice) -> CATCHer:
         """The three networks of the trials ``rows``, with what was learnt or newly drawn."""
@@ -187,7 +254,10 @@ class CATCH(SampleBased):
             "evaluator": [inputs, *self.evaluator_widths, 1],
         }
         if self.context is Context.encoder:
-            sizes["encoder"] = [one_hot.width + 1, *self.encoder_widths, 2 * self.latent]
+            pair = one_hot.width + 1
+            if self.encoder_inputs is EncoderInputs.products:
+                pair += 2 * one_hot.width + 1
+            sizes["encoder"] = [pair, *self.encoder_widths, 2 * self.latent]
         nets = make_nets(sizes, one_hot.options, self._learnt, streams, rows)
         policy = (self.smoothing, self.clip, self.entropy)
         return CATCHer(
@@ -197,6 +267,7 @@ class CATCH(SampleBased):
             self._encoder(nets),
             Controller(nets["controller"], space, *policy),
             Evaluator(nets["evaluator"], space),
+            self.latent,
             self.beta,
             self.max_gradient,
         )
@@ -212,6 +283,18 @@ class CATCH(SampleBased):
 
     def ask(self) -> Archs:
         """``(T, L)`` random architectures at first, then each trial's most promising candidate."""
+        if not self._is_revisit():
+            return self._new()
+        again = np.array([left.pop(0) for left in self._to_revisit], np.int64)
+        self._asked = Asked(again, np.zeros(again.shape), np.zeros(len(again), np.bool_))
+        return again
+
+    def _is_revisit(self) -> bool:
+        """Whether this step of a meta epoch measures what was measured on other tasks."""
+        due = int((self.steps + 1) * self.revisits) > int(self.steps * self.revisits)
+        return due and bool(self._to_revisit) and all(self._to_revisit)
+
+    def _new(self) -> Archs:
         if self.steps < self.initial:
             return self.problem.space.sample(self.streams)
         # Drawn for all trials beforehand: streams are no business of threads.
@@ -280,6 +363,8 @@ class CATCH(SampleBased):
         self._require_finite(measured)
         known = ~np.isnan(measured.reward)
         self._history.add(measured)
+        if self.phase is Phase.META_TRAIN and (self.rehearsals or self.revisits):
+            self._rehearsal.add(self.problem.task.name, measured)
         for catcher in self._catchers:
             catcher.memory.add(known[catcher.rows])
         if self.steps >= self.initial:
@@ -305,17 +390,18 @@ class CATCH(SampleBased):
         return np.where(other[:, None], np.concatenate(parts), self._asked.log_chance)
 
     def _learn(self) -> None:
+        """Train the networks, or just read the history where they are trained after the epoch."""
         past = self._history
         score = normalised(past.rewards, self.normalisation)
         noise = [
             (self.streams.gumbel(len(past)), self.streams.normal(self.latent))
-            for _ in range(self.updates)
+            for _ in range(0 if self._rehearses else self.updates)
         ]
 
         def learn(catcher: CATCHer) -> None:
             at, last = catcher.rows, slice(len(past) - len(self._recent), None)
             archs, own = past.archs[at], score[at]
-            pairs = Pairs(self._one_hot, self.latent, archs, own, past.known[at])
+            pairs = self.read(archs, past.rewards[at])
             actions = None
             if self._recent:
                 log_chance, counts = (

@@ -35,6 +35,7 @@ class CATCHer:
         encoder: where z comes from.
         controller: the policy.
         evaluator: the predictor.
+        latent: dimensions of z.
         beta: weight of the KL divergence.
         max_gradient: norm of a trial's gradient, for each network.
     """
@@ -47,11 +48,13 @@ class CATCHer:
         encoder: Encoder | Uninformed,
         controller: Controller,
         evaluator: Evaluator,
+        latent: int,
         beta: float,
         max_gradient: float,
     ) -> None:
         self.rows = rows
         self.encoder, self.controller, self.evaluator = encoder, controller, evaluator
+        self.latent = latent
         self._nets, self._beta, self._max_gradient = nets, beta, max_gradient
         for net in nets.values():
             net.reuse_gradient()
@@ -110,13 +113,17 @@ class CATCHer:
         for gumbel, normal in noise:
             weight = self.memory.draw(gumbel)
             loss, error = self.loss(pairs, actions, weight, normal)
-            # The sum over trials: each trial's gradient is that of its own loss.
-            loss.sum().backward()
-            for net in self._nets.values():
-                clip_per_trial(net, self._max_gradient)
-            self._optimiser.step()
-            self._optimiser.zero_grad(set_to_none=True)
+            self.descend(loss)
             self.memory.update(weight > 0, error)
+
+    def descend(self, loss: Tensor) -> None:
+        """Take one step of all networks down the gradient of ``loss (R,)``."""
+        # The sum over trials: each trial's gradient is that of its own loss.
+        loss.sum().backward()
+        for net in self._nets.values():
+            clip_per_trial(net, self._max_gradient)
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
 
     def loss(
         self, pairs: Pairs, actions: Actions | None, weight: Floats, noise: Floats

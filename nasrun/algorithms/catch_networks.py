@@ -26,15 +26,27 @@ class Pairs:
         archs: ``(T, N, L)`` measured networks.
         score: ``(T, N)`` their normalised rewards.
         known: ``(T, N)`` whether the measurement succeeded.
+        second: ``(T, N)`` their rewards normalised in another way. If given, the encoder reads
+            both, and the products of each with the network's columns (see ``encoder_inputs``).
     """
 
     def __init__(
-        self, one_hot: OneHot, latent: int, archs: Archs, score: Floats, known: Mask
+        self,
+        one_hot: OneHot,
+        latent: int,
+        archs: Archs,
+        score: Floats,
+        known: Mask,
+        second: Floats | None = None,
     ) -> None:
         rows = together(len(score))
         networks = one_hot(archs)[rows]
         self.networks = _widened(networks, latent)
-        self.with_reward = _widened(np.concatenate([networks, score[rows][..., None]], axis=2), 0)
+        parts = [networks, score[rows][..., None]]
+        if second is not None:
+            other = second[rows][..., None]
+            parts += [networks * parts[1], other, networks * other]
+        self.with_reward = _widened(np.concatenate(parts, axis=2), 0)
         self.reward = tensor(score[rows])
         self.known = tensor(known[rows])[..., None]
 
@@ -83,14 +95,35 @@ class Encoder:
 
     def posterior(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """``(R, latent)`` mean and variance of q(z | c_1..N); the prior's without any pair."""
+        return self._product(self._net(pairs.with_reward), pairs.known)
+
+    def draw_each(self, pairs: Pairs, noise: Floats) -> tuple[Tensor, Tensor, Tensor]:
+        """The same of ``C`` contexts a trial, whose pairs follow one another in ``pairs``.
+
+        Returns:
+            ``(R, C, latent)`` z, ``(R, C)`` divergences and ``(R, C, latent)`` means.
+
+        Args:
+            pairs: ``C`` times as many as a context has.
+            noise: ``(T, C, latent)`` standard normal numbers.
+        """
+        drawn = tensor(noise[together(len(noise))])
+        split = (*drawn.shape[:2], -1)
         head = self._net(pairs.with_reward)
+        mean, variance = self._product(
+            head.view(*split, head.shape[2]), pairs.known.view(*split, 1)
+        )
+        return mean + variance.sqrt() * drawn, kl_to_prior(mean, variance), mean
+
+    def _product(self, head: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """``(..., latent)`` mean and variance of the product over ``head (..., N, P)``."""
         spread = head[..., self._latent : 2 * self._latent]
         # torch's own softplus differs in the last bit with the place of a number in memory.
         variance = torch.relu(spread) + torch.log1p(torch.exp(-spread.abs()))
-        precision = pairs.known / variance.clamp(min=VARIANCE_FLOOR)
-        total = precision.sum(dim=1)
+        precision = known / variance.clamp(min=VARIANCE_FLOOR)
+        total = precision.sum(dim=-2)
         variance = 1.0 / (total + (total == 0).float())
-        return variance * (precision * head[..., : self._latent]).sum(dim=1), variance
+        return variance * (precision * head[..., : self._latent]).sum(dim=-2), variance
 
     def draw(self, pairs: Pairs, noise: Floats) -> tuple[Tensor, Tensor]:
         """``(R, latent)`` z ~ q(z | c_1..N), and ``(R,)`` the KL divergence of q from the prior.
@@ -113,6 +146,11 @@ class Uninformed:
         """The same, without a look at the history."""
         z = self._scale * tensor(noise[together(len(noise))])
         return z, torch.zeros(len(z))
+
+    def draw_each(self, pairs: Pairs, noise: Floats) -> tuple[Tensor, Tensor, Tensor]:
+        """The same of ``C`` contexts a trial, ``noise (T, C, latent)``; all means are zero."""
+        z = self._scale * tensor(noise[together(len(noise))])
+        return z, torch.zeros(z.shape[:2]), torch.zeros(z.shape)
 
 
 class Controller:
@@ -168,9 +206,7 @@ class Controller:
 
     def loss(self, actions: Actions, z: Tensor) -> Tensor:
         """``(R,)`` L_c: PPO's clipped surrogate with an entropy bonus, to be minimised."""
-        head = self._net(_beside(actions.taken, z, self._one_hot.width))
-        log_policy = torch.log_softmax(head.masked_fill(actions.barred, -torch.inf), dim=-1)
-        log_policy = log_policy.masked_fill(actions.barred, 0.0)
+        log_policy = self._log_policy(actions, z)
         policy = log_policy.exp().masked_fill(actions.barred, 0.0)
         entropy = -(policy * log_policy).sum(dim=-1)
         picked = policy.gather(-1, actions.column)[..., 0]
@@ -178,6 +214,20 @@ class Controller:
         ratio = torch.exp(chance.clamp(min=TINY).log() - actions.log_chance)
         gain = clipped_surrogate(ratio, actions.advantage, self._clip)
         return -(actions.weight * (gain + self._entropy * entropy)).sum(dim=1)
+
+    def imitation_loss(self, actions: Actions, z: Tensor) -> Tensor:
+        """``(R,)`` mean of -log pi of the decisions of networks worth imitating.
+
+        ``z (R, W * L, latent)``: of each decision.
+        """
+        picked = self._log_policy(actions, z).gather(-1, actions.column)[..., 0]
+        return -(actions.weight * picked).sum(dim=1)
+
+    def _log_policy(self, actions: Actions, z: Tensor) -> Tensor:
+        """``(R, W * L, P)`` log-probabilities of the options, without smoothing; 0 if illegal."""
+        head = self._net(_beside(actions.taken, z, self._one_hot.width))
+        log_policy = torch.log_softmax(head.masked_fill(actions.barred, -torch.inf), dim=-1)
+        return log_policy.masked_fill(actions.barred, 0.0)
 
 
 class Evaluator:
@@ -196,7 +246,8 @@ class Evaluator:
     def loss(self, pairs: Pairs, weight: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """``(R,)`` L_e: the mean Huber loss of the pairs drawn; and ``(R, N)`` errors of all.
 
-        ``weight (R, N)`` are their importance weights, 0 where not drawn.
+        ``weight (R, N)`` are their importance weights, 0 where not drawn; ``z (R, latent)``, or
+        ``(R, N, latent)`` where pairs are of different contexts.
         """
         told = _beside(pairs.networks, z, self._one_hot.width)
         error = self._net(told)[..., 0] - pairs.reward
@@ -234,6 +285,10 @@ def _widened(features: Floats, more: int) -> Tensor:
 
 
 def _beside(features: Tensor, z: Tensor, width: int) -> Tensor:
-    """Inputs of controller and evaluator: ``width`` columns of decisions, beside them z."""
-    surplus = features.shape[2] - width - z.shape[1]
-    return features + torch.nn.functional.pad(z, (width, surplus))[:, None]
+    """Inputs of controller and evaluator: ``width`` columns of decisions, beside them z.
+
+    ``z (R, latent)`` of all rows of ``features (R, n, P)``, or ``(R, n, latent)`` of each.
+    """
+    surplus = features.shape[2] - width - z.shape[-1]
+    wide = torch.nn.functional.pad(z, (width, surplus))
+    return features + (wide if wide.dim() == 3 else wide[:, None])

@@ -37,6 +37,12 @@ class History:
         self.archs = np.concatenate([self.archs, measured.archs[:, None]], axis=1)
         self.rewards = np.column_stack([self.rewards, measured.reward])
 
+    def of(self, rows: slice) -> "History":
+        """Those of some trials alone."""
+        part = History(0, self.archs.shape[2])
+        part.archs, part.rewards = self.archs[rows], self.rewards[rows]
+        return part
+
     @property
     def known(self) -> Mask:
         """``(T, N)`` which measurements succeeded."""

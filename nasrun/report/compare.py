@@ -18,6 +18,7 @@ from nasrun.report.stats import (
     mean_ranks,
     paired_p_value,
     probability_of_improvement,
+    regrets,
     share_found,
     summarise_columns,
 )
@@ -107,9 +108,10 @@ class Extras:
 
 @dataclass(frozen=True)
 class Total:
-    """An algorithm over all tasks: mean rank, and hours in all. NaN where unknown."""
+    """An algorithm over all tasks: mean rank and regret, and hours in all. NaN where unknown."""
 
     mean_rank: float
+    regret: float
     hours: float
     published_hours: float
     meta_hours: float
@@ -121,6 +123,7 @@ class Line:
 
     ``metric``: that of the summary. ``table_rank``: median rank of the found architectures in the
     benchmark table. ``mean_rank``: mean rank among the algorithms, trial by trial.
+    ``regret``: normalised, see ``stats.regrets``.
     ``shares``: of trials that find one of the table's ``TOPS`` best. ``first``: summary of the
     first seeds. ``hours``: simulated, of a search.
     ``latency``, ``met`` and ``hypervolume``: of what was found, the share of trials within the
@@ -134,6 +137,7 @@ class Line:
     summary: Summary | None
     table_rank: float
     mean_rank: float
+    regret: float = NAN
     shares: tuple[Share, ...] = (NOT_RUN,) * len(TOPS)
     first: Summary | None = None
     hours: float = NAN
@@ -243,7 +247,7 @@ def _lines(problem: Problem, trials: Trials, against: str | None, extras: Extras
     first = summarise_columns(trials.figures.T[: extras.first or 0])
     latency = summarise_columns(trials.latency_ms.T)
     hypervolume = summarise_columns(trials.hypervolume.T)
-    ranks = mean_ranks(trials.searched_for)
+    ranks, regret = mean_ranks(trials.searched_for), regrets(trials.searched_for)
     lines: list[Line] = []
     for i, name in enumerate(trials.algorithms):
         meta = extras.meta.get(Search(problem.space, problem.search_task, name))
@@ -251,7 +255,8 @@ def _lines(problem: Problem, trials: Trials, against: str | None, extras: Extras
         shares = [share_found(trials.table_rank[i], trials.seeds, top, agents) for top in TOPS]
         line = Line(
             problem, trials.metric, name, summaries[i], _median(trials.table_rank[i]),
-            float(ranks[i]), tuple(shares), first[i], _mean(trials.search_s[i]) / HOUR_S, meta,
+            float(ranks[i]), float(regret[i]), tuple(shares), first[i],
+            _mean(trials.search_s[i]) / HOUR_S, meta,
             latency=latency[i], met=_mean(trials.met[i]), hypervolume=hypervolume[i],
         )  # fmt: skip
         lines.append(line)
@@ -298,11 +303,13 @@ def totals(
 ) -> dict[str, Total]:
     """What is known of each algorithm on all tasks; published totals stand under task ``all``."""
     ranks, hours = overall_ranks(problems), _summed_hours(lines)
+    regrets = {name: [line.regret for line in lines if line.algorithm == name] for name in hours}
     found: dict[str, Total] = {}
     for name, (search_h, meta_h) in hours.items():
         theirs = published_s.get((name, ALL_TASKS, ALL_TASKS))
         published_h = theirs.mean / HOUR_S if theirs else NAN
-        found[name] = Total(ranks.get(name, NAN), search_h, published_h, meta_h)
+        regret = float(np.mean(regrets[name]))
+        found[name] = Total(ranks.get(name, NAN), regret, search_h, published_h, meta_h)
     return found
 
 

@@ -37,9 +37,9 @@ from nasrun.report.trials import Problem
 
 CSV_COLUMNS = (
     "space", "search_task", "task", "algorithm", "metric", "figure", "n", "mean", "std", "ci_low",
-    "ci_high", "table_rank_median", "mean_rank", "mean_rank_all_tasks", "against", "p_value",
-    "p_holm", "probability_of_improvement", "published_mean", "published_std", "published_n",
-    "difference", "difference_se", "within_tolerance", "published_source", "first_n",
+    "ci_high", "table_rank_median", "mean_rank", "mean_rank_all_tasks", "regret", "against",
+    "p_value", "p_holm", "probability_of_improvement", "published_mean", "published_std",
+    "published_n", "difference", "difference_se", "within_tolerance", "published_source", "first_n",
     "first_mean", "first_std",
     *(f"top{top}_share{part}" for top in TOPS
       for part in ("", "_agent_min", "_agent_max", "_agent_std")),
@@ -116,9 +116,9 @@ def _lines(content: Content) -> Iterator[list[Any]]:
         yield [
             *line.problem, line.algorithm, line.metric.name, content.report.figure,
             *_fields(ours, "n", "mean", "std", "ci_low", "ci_high"), line.table_rank,
-            line.mean_rank, total.mean_rank if total else None, line.against, line.p_value,
-            line.p_holm, line.improvement, *_fields(theirs, "mean", "std", "n"), line.difference,
-            line.difference_se, line.within(content.report.tolerance), *_fields(theirs, "source"),
+            line.mean_rank, total.mean_rank if total else None, line.regret, line.against,
+            line.p_value, line.p_holm, line.improvement, *_fields(theirs, "mean", "std", "n"),
+            line.difference, line.difference_se, line.within(content.report.tolerance), *_fields(theirs, "source"),
             *_fields(line.first, "n", "mean", "std"), *_shares(line), line.hours,
             line.published_hours, *_fields(line.meta, "agents", "agent_h"),
             *_fields(line.latency, "mean", "std"), line.met,

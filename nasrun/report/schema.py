@@ -57,6 +57,9 @@ class Column(Enum):
     score = "score"  # mean and standard deviation of the figure
     interval = "interval"  # 95% bootstrap interval of the mean
     table_rank = "table_rank"  # median rank of the found architecture in the benchmark table
+    regret = (
+        "regret"  # normalised: 0 is the best figure of any trial, 1 the mean of the weakest method
+    )
     mean_rank = "mean_rank"  # mean rank of the algorithm among the algorithms, trial by trial
     p_value = "p_value"  # Holm-adjusted, against `against`
     improvement = "improvement"  # probability of improvement over `against`

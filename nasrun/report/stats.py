@@ -112,6 +112,21 @@ def mean_ranks(figures: Floats) -> Floats:
     return rankdata(-complete, axis=0).mean(axis=1)
 
 
+def regrets(figures: Floats) -> Floats:
+    """``(a,)`` mean normalised regret of each of ``a`` algorithms over ``(a, n)`` trials.
+
+    0 is the best figure of any trial, 1 the mean of the weakest algorithm; 0 where all figures are
+    equal. Missing figures are left out, NaN where an algorithm has none.
+    """
+    known = ~np.isnan(figures)
+    count = known.sum(axis=1)
+    means = np.full(len(figures), np.nan)
+    np.divide(np.where(known, figures, 0.0).sum(axis=1), count, out=means, where=count > 0)
+    best = np.fmax.reduce(figures, axis=None)
+    span = best - np.fmin.reduce(means)
+    return (best - means) / span if span > 0 else 0.0 * means
+
+
 def paired_p_value(first: Floats, second: Floats) -> float:
     """Two-sided p of Wilcoxon's signed-rank test on ``(n,)`` pairs; NaN without a complete pair.
 

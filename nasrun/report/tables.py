@@ -28,6 +28,7 @@ def headers(report: Report, metric: Metric | None) -> list[str]:
         Column.score: metric.title if metric else varying,
         Column.interval: "95% CI of the mean",
         Column.table_rank: "table rank",
+        Column.regret: "regret",
         Column.mean_rank: "mean rank",
         Column.p_value: f"p vs {against}",
         Column.improvement: f"probability of improvement over {against}",
@@ -83,6 +84,7 @@ def overall(content: Content) -> list[list[str]]:
 def _total(total: Total, report: Report) -> list[str]:
     """Cells of an algorithm's line on all tasks; all empty if no shown column has a total."""
     cells = {
+        Column.regret: number(total.regret, 2),
         Column.mean_rank: number(total.mean_rank, 2),
         Column.hours: number(total.hours, 1),
         Column.published_hours: number(total.published_hours, 2),
@@ -144,6 +146,7 @@ _SHOW: Mapping[Column, Callable[[Line, Report], str]] = {
     Column.score: lambda line, _: _spread(line, line.summary),
     Column.interval: _interval,
     Column.table_rank: lambda line, _: number(line.table_rank, 0),
+    Column.regret: lambda line, _: number(line.regret, 2),
     Column.mean_rank: lambda line, _: number(line.mean_rank, 2),
     Column.p_value: lambda line, _: p_text(line.p_holm),
     Column.improvement: lambda line, _: number(line.improvement, 2),
@@ -255,6 +258,11 @@ def notes(content: Content) -> list[str]:
     ]
     if all(line.summary is None for line in content.lines):
         found.append(f"the tables at hand have no {report.figure}, so its cells are empty")
+    if Column.regret in columns:
+        found.append(
+            "regret: mean, where 0 is the best figure of any trial on the task and 1 the mean of "
+            "its weakest method"
+        )
     if Column.mean_rank in columns:
         found.append("mean rank: among these methods, seed by seed; 1 is best")
     rival = "the best of each task" if report.against == BEST else report.against

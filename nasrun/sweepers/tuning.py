@@ -168,8 +168,9 @@ def _require_own_seeds(settings: Settings, config: DictConfig) -> None:
 
 def _removed(config: DictConfig, report_tasks: Sequence[str]) -> list[str]:
     """Overrides that take the reported tasks out of what a tuning job meta-trains on."""
-    pool = OmegaConf.select(config, "meta.tasks") or {}
-    return [f"~meta.tasks.{task}" for task in report_tasks if task in pool]
+    pool = OmegaConf.select(config, "meta.tasks") or []
+    left = [task for task in pool if task not in report_tasks]
+    return [f"meta.tasks=[{','.join(left)}]"] if len(left) < len(pool) else []
 
 
 def _first(dimensions: Dimensions, config: DictConfig) -> Values | None:

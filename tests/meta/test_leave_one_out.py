@@ -2,8 +2,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from composed import CONF, composed
 from toys import TASK, ToyEvaluator, ToySpace
 
+from nasrun.config import check
 from nasrun.errors import ConfigError
 from nasrun.meta.leave_one_out import LeaveOneOut
 from nasrun.streams import Streams
@@ -52,3 +54,35 @@ def test_a_target_without_company_is_refused():
 def test_sizes_below_one_are_refused(field):
     with pytest.raises(ConfigError, match=f"meta.{field} must be at least 1"):
         LeaveOneOut(tasks=TASKS, **{field: 0})
+
+
+TRANSNAS = [
+    "class_scene", "class_object", "jigsaw", "room_layout", "segmentsemantic", "normal",
+    "autoencoder",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("overrides", "names"),
+    [
+        (["space=nb201"], ["cifar10", "cifar100", "imagenet16_120"]),
+        (["space=darts"], ["cifar10", "cifar100", "imagenet16_120"]),
+        (["space=transnas_micro"], TRANSNAS),
+        (["space=transnas_macro"], TRANSNAS),
+        (["space=transnas_micro", "meta.tasks=[normal,jigsaw]"], ["normal", "jigsaw"]),
+    ],
+    ids=str,
+)
+def test_the_space_says_which_tasks_there_are_unless_they_are_named(overrides, names):
+    config = composed("algorithm=catch", *overrides)
+    found = check(config, [CONF / "task"]).meta
+    assert list(found.pool.tasks) == names
+    assert [task.name for task in found.pool.tasks.values()] == names
+    # What was learnt is kept under a hash of what the task files say, not of their names alone.
+    assert all("search_split" in node for node in found.recipe["meta"]["tasks"].values())
+
+
+def test_an_unknown_task_is_refused_by_its_name():
+    config = composed("algorithm=catch", "meta.tasks=[cifar10,cifra100]")
+    with pytest.raises(ConfigError, match=r"meta\.tasks names 'cifra100', which is none of"):
+        check(config, [CONF / "task"])

@@ -16,6 +16,7 @@ from nasrun.report.stats import (
     one_sided_p_value,
     paired_p_value,
     probability_of_improvement,
+    regrets,
     resampled_counts,
     share_found,
     summarise_columns,
@@ -121,6 +122,13 @@ def test_mean_ranks_share_ties_and_skip_incomplete_trials():
     figures = np.array([[3.0, 2.0, NAN], [3.0, 1.0, 9.0], [1.0, 3.0, 9.0]])
     np.testing.assert_allclose(mean_ranks(figures), [1.75, 2.25, 2.0])
     assert np.isnan(mean_ranks(np.full((2, 3), NAN))).all()
+
+
+def test_regret_runs_from_the_best_figure_to_the_weakest_mean():
+    figures = np.array([[1.0, 3.0, NAN], [6.0, 4.0, 5.0], [NAN, NAN, NAN]])  # means 2, 5, none
+    np.testing.assert_allclose(regrets(figures), [1.0, 0.25, NAN])
+    assert regrets(np.full((2, 3), 7.0)).tolist() == [0.0, 0.0]
+    assert np.isnan(regrets(np.full((2, 2), NAN))).all()
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=3), min_size=1, max_size=8))
