@@ -108,12 +108,18 @@ def test_a_table_without_anything_to_learn_from_is_refused(tmp_path):
         Recorded(path=str(tmp_path / "t.csv")).opened(SPACE, TASK, FakeTraining())
 
 
-def test_the_table_that_comes_along_has_real_trainings_of_other_tasks():
-    pool = build(composed("algorithm=catch", "meta=in16_reduced").meta, MetaPool, "meta")
+@pytest.mark.parametrize(
+    ("name", "tasks", "trainings", "classes"),
+    [("in16_reduced", 8, 153, {10, 20, 30}), ("in16_full", 4, 95, {10, 30})],
+)
+def test_the_tables_that_come_along_have_real_trainings_of_other_tasks(
+    name, tasks, trainings, classes
+):
+    pool = build(composed("algorithm=catch", f"meta={name}").meta, MetaPool, "meta")
     pool = pool.opened(NB201(), TASK, FakeTraining())
-    assert pool.label == "in16_reduced(8 tasks, 153 trainings)"
-    tasks = [pool.problem(epoch)[0] for epoch in range(8)]
-    assert {task.classes for task in tasks} == {10, 20, 30}
+    assert pool.label == f"{name}({tasks} tasks, {trainings} trainings)"
+    tasks = [pool.problem(epoch)[0] for epoch in range(tasks)]
+    assert {task.classes for task in tasks} == classes
     assert all(task.name.startswith("in16[") for task in tasks)
     task, evaluator = pool.problem(0)
     archs = NB201().sample(Streams(range(64)))
