@@ -38,6 +38,8 @@ class Encoding(Enum):
     path = "path"  # 155 features: which sequences of operations lead from input to output
     truncated_path = "truncated_path"  # 30 features: the first of them, one or two operations
     adjacency = "adjacency"  # 84 features: edges and operations of ``dag``
+    categorical = "categorical"  # 36 features: numbers of edges and operations of ``dag``
+    continuous = "continuous"  # 85 features: adjacency and the number of edges
 
 
 @dataclass
@@ -73,7 +75,7 @@ class NB201(CategoricalSpace):
         return tuple(sorted((each.value for each in Encoding), key=self.encoding.value.__ne__))
 
     def encode(self, archs: Archs, encoding: str | None = None) -> Floats:
-        """``(..., 30)`` one-hot blocks by edge, ``(..., 155)`` paths or ``(..., 84)`` the graph.
+        """``(..., 30)`` one-hot blocks by edge, ``(..., 155)`` paths, or the graph.
 
         Truncated paths are those of one or two operations, ``(..., 30)``.
         """
