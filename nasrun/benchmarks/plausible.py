@@ -37,7 +37,8 @@ def require_plausible(name: str, frame: Frame, metrics: Mapping[str, str]) -> No
         if bad.any():
             row = int(np.argmax(bad.reshape(len(bad), -1).any(axis=1)))
             figure = figures[bad][0]
-            where = f"row {row + 1}" if frame.archs is None else frame.archs[row]
+            named = frame.archs is not None and isinstance(frame.archs[row], str)
+            where = frame.archs[row] if named else f"row {row + 1}"
             raise DataError(
                 f"tables.{name}: {column} of {where} is {figure:g}, expected {words}: mend "
                 f"the file, its unit (tables.{name}.scale) or what its scores are "
