@@ -101,8 +101,9 @@ def _find(
 
 def _missing(name: str, source: Source, reader: Reader, where: str) -> ConfigError:
     places = ", ".join(str(path) for path in source.candidates()) or "no path at all"
+    cure = reader.official or reader.cure
     return ConfigError(
-        f"{where} names {name}, whose file is not there (looked for {places}): {reader.official or reader.cure}"
+        f"{where} names {name}, whose file is not there (looked for {places}): {cure}"
     )
 
 
