@@ -24,6 +24,7 @@ INPUT, OUTPUT = -1, -2  # what the benchmark calls the labels of the ends
 # What vertices may a path pass: all 32 subsets of the inner ones, fewest first.
 WAYS = [way for size in range(INNER + 1) for way in combinations(range(1, INNER + 1), size)]
 PATHS = sum(len(OPERATIONS) ** size for size in range(INNER + 1))  # sequences of operations: 364
+CHUNK = 4096  # cells whose keys are computed at a time, so that all fits the processor's cache
 SHORT_PATHS = 40  # of up to three operations, which come first
 
 Words = NDArray[np.uint64]
@@ -74,6 +75,11 @@ def keys(cells: Mask, operations: Ints) -> Ints:
         cells: ``(n, 7, 7)`` pruned adjacency.
         operations: ``(n, 5)``.
     """
+    if len(cells) > CHUNK:
+        parts = range(0, len(cells), CHUNK)
+        return np.concatenate(
+            [keys(cells[at : at + CHUNK], operations[at : at + CHUNK]) for at in parts]
+        )
     used = used_vertices(cells)
     labels = np.zeros(used.shape, np.int64)
     labels[:, 1:-1] = operations + 1
