@@ -1,5 +1,6 @@
 """NAS-Bench-101's cells: up to seven vertices, nine edges, three operations (423,624 cells)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,10 +9,19 @@ import numpy as np
 from nasrun.spaces import nb101_cells as cells
 from nasrun.spaces.base import misplaced
 from nasrun.spaces.constrained import ConstrainedSpace
-from nasrun.spaces.nb101_base import CellSpace, Encoding
+from nasrun.spaces.nb101_base import PATHS_KEPT, CellSpace, Encoding
 from nasrun.spaces.nb101_cells import INNER, MOST_EDGES, OPERATIONS, POSSIBLE, VERTICES
+from nasrun.spaces.nb101_draws import (
+    TO_CHANGE,
+    TO_DRAW,
+    Mutation,
+    Sampling,
+    changed,
+    drawn,
+    path_sets,
+)  # fmt: skip
 from nasrun.spaces.nb101_notation import read_cell, write_cell
-from nasrun.spec import Archs, Ints, Mask
+from nasrun.spec import Archs, Ints, Mask, Streams
 
 NETWORKS = 423_624
 
@@ -23,10 +33,15 @@ class NB101(CellSpace, ConstrainedSpace):
     The decisions are the 21 possible edges, row by row, and the operations of the five inner
     vertices. Encodings are many more than cells: vertices on no path from input to output are
     dropped, what is left may have nine edges, and isomorphic cells are one network.
+
+    ``sampling``, ``mutation`` and ``encoding`` are the three places in which White et al. compare
+    encodings: where cells are drawn, where they are changed, and what a predictor learns on.
     """
 
     name: str = "nb101"
     encoding: Encoding = Encoding.onehot
+    sampling: Sampling = Sampling.adjacency
+    mutation: Mutation = Mutation.decision
 
     _decisions: ClassVar[tuple[tuple[str, ...], ...]] = (
         *(("0", "1"),) * POSSIBLE, *(OPERATIONS,) * INNER,
@@ -51,6 +66,40 @@ class NB101(CellSpace, ConstrainedSpace):
         exists = super().exists(archs)
         left = self.cells(archs)[0].sum(axis=(1, 2))
         return exists & (left > 0) & (left <= MOST_EDGES)
+
+    @property
+    def limits(self) -> Mapping[str, object]:
+        """None: no setting decides what exists."""
+        return {}
+
+    def sample(self, streams: Streams) -> Archs:
+        """``(T, 26)`` random cells, drawn in the encoding ``sampling`` until they exist."""
+        own = self.sampling.value
+        if own in PATHS_KEPT:
+            return path_sets(PATHS_KEPT[own]).sample(streams)
+        size = TO_DRAW[own] + INNER
+        return self._until_they_exist(
+            len(streams), lambda trials: drawn(own, streams.uniform(size, trials))
+        )[0]
+
+    def mutate(self, archs: Archs, streams: Streams) -> Archs:
+        """``(T, 26)`` cells that differ, changed in the encoding ``mutation`` until they exist.
+
+        A cell that no other resembles but for one path has one decision changed.
+        """
+        own = self.mutation.value
+        if self.mutation is Mutation.decision:
+            return super().mutate(archs, streams)
+        if own in PATHS_KEPT:
+            mutants, alone = path_sets(PATHS_KEPT[own]).perturb(archs, streams)
+            mutants[alone] = self._until_they_exist(
+                len(alone), lambda own: self.changed(archs[alone[own]], streams, alone[own])
+            )[0]
+            return mutants
+        size = TO_CHANGE[own] + 2 * INNER
+        return self._until_they_exist(
+            len(archs), lambda trials: changed(own, archs[trials], streams.uniform(size, trials))
+        )[0]
 
     def text(self, arch: Archs) -> str:
         """Matrix and operations as in the official file, unused vertices included."""
