@@ -48,7 +48,8 @@ BATCH = 4096  # records whose check sums are computed at a time
 
 def trainings(count: int) -> Iterator[bytes]:
     """The records' data of the last ``count`` cells; accuracies are random."""
-    edges, kinds = (part[-count:] for part in cells.enumerated())
+    edges, kinds = cells.enumerated()
+    edges, kinds = edges[-count:], kinds[-count:]
     random = np.random.default_rng(0)
     for start in range(0, len(edges), BATCH):
         adjacency = cells.adjacency_of(edges[start : start + BATCH])
@@ -132,7 +133,7 @@ def full_table(space: NB101) -> Table:
 
 def main() -> None:
     """Write, read, open, search."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--cells", type=int, default=5_000)
     options = parser.parse_args()
