@@ -240,6 +240,15 @@ def test_keys_of_unused_vertices_say_nothing():
     assert SPACE.canonical(arch) == f"{int(keys[0]) % 2**64:016x}"
 
 
+def test_keys_see_beyond_the_next_vertex():
+    """Two cells whose vertices have the same operations, degrees and neighbours one step away."""
+    end = " input,conv3x3-bn-relu,conv3x3-bn-relu,maxpool3x3,conv3x3-bn-relu,conv3x3-bn-relu,output"
+    one = SPACE.parse("0110000000001100011000000100000001000000010000000" + end)
+    other = SPACE.parse("0110000000010100010100000100000001000000010000000" + end)
+    assert not isomorphic(*compact(np.stack([one, other])))
+    assert SPACE.canonical(one) != SPACE.canonical(other)
+
+
 @pytest.mark.slow
 def test_enumeration_reaches_the_published_number_of_cells():
     edges, kinds = cells.enumerated()
