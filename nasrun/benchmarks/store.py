@@ -54,9 +54,7 @@ class StoredColumns(Mapping[Column, Column32]):
         self._checksums = checksums
         names: list[str] = list(handle.keys())
         self._names = [
-            Column.parse(name)
-            for name in names
-            if name not in LISTS and not name.startswith(CURVE)
+            Column.parse(name) for name in names if name not in LISTS and not name.startswith(CURVE)
         ]
         blocks = [Curve.parse(name) for name in names if name.startswith(CURVE)]
         self.curves = StoredCurves(path, checksums, blocks)

@@ -184,6 +184,19 @@ def test_other_content_is_refused(tmp_path, data, words):
     assert len(str(caught.value)) < 600
 
 
+def test_lines_of_base64_may_be_broken(tmp_path):
+    """As by Python's own ``base64.encodebytes``."""
+    whole = json.loads(record(0, 4, 0))
+    broken = whole[4][:76] + "\n" + whole[4][76:] + "\n"
+    path = tmp_path / "nasbench_full.tfrecord"
+    frames = []
+    for text in (whole[4], broken):
+        path.write_bytes(frame(json.dumps([*whole[:4], text]).encode()))
+        frames.append(nasbench101.read(path, SPACE))
+    for column, figures in frames[0].columns.items():
+        np.testing.assert_array_equal(figures, frames[1].columns[column])
+
+
 def test_too_many_or_no_trainings_are_refused(tmp_path):
     path = tmp_path / "nasbench_full.tfrecord"
     path.write_bytes(b"".join(frame(record(0, 4, run)) for run in range(4)))
