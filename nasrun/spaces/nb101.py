@@ -1,14 +1,15 @@
 """NAS-Bench-101's cells: up to seven vertices, nine edges, three operations (423,624 cells)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from nasrun.errors import UnsupportedError
 from nasrun.spaces import nb101_cells as cells
 from nasrun.spaces.base import misplaced
-from nasrun.spaces.constrained import ConstrainedSpace
+from nasrun.spaces.constrained import TRIES, ConstrainedSpace
 from nasrun.spaces.nb101_base import PATHS_KEPT, CellSpace, Encoding
 from nasrun.spaces.nb101_cells import INNER, MOST_EDGES, OPERATIONS, POSSIBLE, VERTICES
 from nasrun.spaces.nb101_draws import (
@@ -19,7 +20,7 @@ from nasrun.spaces.nb101_draws import (
     changed,
     drawn,
     path_sets,
-)  # fmt: skip
+)
 from nasrun.spaces.nb101_notation import read_cell, write_cell
 from nasrun.spec import Archs, Ints, Mask, Streams
 
@@ -78,9 +79,9 @@ class NB101(CellSpace, ConstrainedSpace):
         if own in PATHS_KEPT:
             return path_sets(PATHS_KEPT[own]).sample(streams)
         size = TO_DRAW[own] + INNER
-        return self._until_they_exist(
+        return self._existing(
             len(streams), lambda trials: drawn(own, streams.uniform(size, trials))
-        )[0]
+        )
 
     def mutate(self, archs: Archs, streams: Streams) -> Archs:
         """``(T, 26)`` cells that differ, changed in the encoding ``mutation`` until they exist.
@@ -92,14 +93,24 @@ class NB101(CellSpace, ConstrainedSpace):
             return super().mutate(archs, streams)
         if own in PATHS_KEPT:
             mutants, alone = path_sets(PATHS_KEPT[own]).perturb(archs, streams)
-            mutants[alone] = self._until_they_exist(
-                len(alone), lambda own: self.changed(archs[alone[own]], streams, alone[own])
-            )[0]
+            mutants[alone] = self._existing(
+                len(alone), lambda at: self.changed(archs[alone[at]], streams, alone[at])
+            )
             return mutants
         size = TO_CHANGE[own] + 2 * INNER
-        return self._until_they_exist(
+        return self._existing(
             len(archs), lambda trials: changed(own, archs[trials], streams.uniform(size, trials))
-        )[0]
+        )
+
+    def _existing(self, count: int, draw: Callable[[Ints], Archs]) -> Archs:
+        """``(count, 26)`` what ``draw`` gives for each row, again and again until it is a cell."""
+        archs, missing = self._until_they_exist(count, draw)
+        if len(missing):
+            raise UnsupportedError(
+                f"space={self.name}: none of {TRIES} random cells or changes exists: choose other "
+                "space.sampling and space.mutation"
+            )
+        return archs
 
     def text(self, arch: Archs) -> str:
         """Matrix and operations as in the official file, unused vertices included."""
