@@ -177,26 +177,36 @@ def fingerprint(matrix: Sequence[Sequence[int]], labels: Sequence[int]) -> str:
         matrix: adjacency of the pruned cell.
         labels: of its vertices, -1 the input, -2 the output, else the operation's number.
     """
-    own = np.array(matrix)
-    used = _on_paths(own)
-    own, kinds = own[np.ix_(used, used)], [labels[at] for at in used]
-    degrees = zip(own.sum(axis=1).tolist(), own.sum(axis=0).tolist(), kinds, strict=True)
-    hashes = [_md5(str(each)) for each in degrees]
-    before = [np.flatnonzero(own[:, at]).tolist() for at in range(len(own))]
-    after = [np.flatnonzero(own[at]).tolist() for at in range(len(own))]
-    for _ in range(len(own)):
+    used = _on_paths(matrix)
+    after = [[to for to, vertex in enumerate(used) if matrix[at][vertex]] for at in used]
+    before = [[at for at in range(len(used)) if to in after[at]] for to in range(len(used))]
+    hashes = [
+        _md5(str((len(out), len(into), labels[at])))
+        for at, out, into in zip(used, after, before, strict=True)
+    ]
+    for _ in used:
         hashes = [
-            _md5("|".join(["".join(sorted(hashes[other] for other in side[at]))
-                           for side in (before, after)] + [hashes[at]]))
-            for at in range(len(own))
-        ]  # fmt: skip
+            _md5(f"{_joined(hashes, into)}|{_joined(hashes, out)}|{own}")
+            for own, out, into in zip(hashes, after, before, strict=True)
+        ]
     return _md5(str(sorted(hashes)))
 
 
-def _on_paths(matrix: NDArray[np.int64]) -> list[int]:
+def _joined(hashes: Sequence[str], places: Sequence[int]) -> str:
+    return "".join(sorted([hashes[at] for at in places]))
+
+
+def _on_paths(matrix: Sequence[Sequence[int]]) -> list[int]:
     """Vertices on a path from the first to the last."""
-    steps = np.linalg.matrix_power(matrix + np.eye(len(matrix), dtype=np.int64), len(matrix))
-    return np.flatnonzero((steps[0] > 0) & (steps[:, -1] > 0)).tolist()
+    last = len(matrix) - 1
+    reached, leads = {0}, {last}
+    for vertex in range(1, last + 1):
+        if any(matrix[at][vertex] for at in reached):
+            reached.add(vertex)
+    for vertex in range(last - 1, -1, -1):
+        if any(matrix[vertex][to] for to in leads):
+            leads.add(vertex)
+    return sorted(reached & leads)
 
 
 def _md5(text: str) -> str:

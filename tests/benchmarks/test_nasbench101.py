@@ -257,6 +257,7 @@ def test_keys_merge_what_fingerprints_merge():
     labels = np.pad(operations, ((0, 0), (1, 1)))
     labels[:, 0], labels[:, -1] = -1, -2
     said = [
-        fingerprint(a, own.tolist()) for a, own in zip(adjacency.astype(int), labels, strict=True)
+        fingerprint(a, own)
+        for a, own in zip(adjacency.astype(int).tolist(), labels.tolist(), strict=True)
     ]
     assert len(set(keys)) == len(set(said)) == len(set(zip(keys, said, strict=True))) > 10_000
