@@ -55,6 +55,8 @@ def _is_accepted(text: str) -> bool:
         return False
     if text.startswith("+"):
         return group in ADDED
+    if "/" in group and not group.startswith("hydra/"):
+        return False  # a part of other files: by_space/
     return not group.isidentifier() or group == "hydra" or group in known_keys()
 
 

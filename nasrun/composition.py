@@ -13,6 +13,9 @@ from typing import Any
 
 from hydra._internal import hydra as hydra_internals
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import CachingConfigRepository
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException
@@ -35,6 +38,28 @@ STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
 
 class CheckedLoader(ConfigLoaderImpl):
     """Hydra's loader, which refuses what nasrun would ignore or must not do."""
+
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        super().__init__(config_search_path)
+        self._listed: dict[tuple[str | None, tuple[str, ...]], CachingConfigRepository] = {}
+
+    def get_group_options(
+        self,
+        group_name: str,
+        results_filter: ObjectType | None = ObjectType.CONFIG,
+        config_name: str | None = None,
+        overrides: list[str] | None = None,
+    ) -> list[str]:
+        """The options of a group, or the groups below it.
+
+        Hydra copies all config sources for each such question, which ``--help`` asks a hundred
+        times: here all of them are answered by one copy.
+        """
+        asked = config_name, tuple(overrides or ())
+        if asked not in self._listed:
+            _, copy = self._parse_overrides_and_create_caching_repo(config_name, list(asked[1]))
+            self._listed[asked] = copy
+        return self._listed[asked].get_group_options(group_name, results_filter)
 
     def load_configuration(
         self,

@@ -206,7 +206,8 @@ class StagePace:
     def left_s(self, stages: Sequence[Stage]) -> float | None:
         """Seconds until the outermost stage ends; None while nobody can tell."""
         name, share = stages[0].name, stages[0].share
-        if name != self._name or share < self._share:  # another one, or the same begun anew
+        moves = stages[0].late and self._share == 0.0 < share
+        if name != self._name or share < self._share or moves:  # another one, or begun anew
             self._began, self._before = self._clock(), share
         self._name, self._share = name, share
         done = share - self._before

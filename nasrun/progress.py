@@ -21,7 +21,9 @@ class Stage:
     """A piece of work with an end, such as the trainings of a retrain stage.
 
     ``share`` is how much of it is done, 0 to 1; ``words`` say what it is at, empty if its name says
-    all. Of a stage of ``parts`` equal parts, ``part`` (counted from 0) is under way.
+    all. Of a stage of ``parts`` equal parts, ``part`` (counted from 0) is under way. ``late``:
+    something else comes first, such as starting processes, so that its pace counts from its first
+    move.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Stage:
     parts: int = 1
     part: int = 0
     words: Words = str
+    late: bool = False
 
     @property
     def text(self) -> str:
@@ -48,9 +51,11 @@ class Stage:
 
 
 @contextmanager
-def stage(name: str, share: float = 0.0, parts: int = 1, words: Words = str) -> Generator[Stage]:
+def stage(
+    name: str, share: float = 0.0, parts: int = 1, words: Words = str, late: bool = False
+) -> Generator[Stage]:
     """A stage while the block works; what is told inside is told of it."""
-    own = Stage(name, share, parts, words=words)
+    own = Stage(name, share, parts, words=words, late=late)
     _stages.append(own)
     try:
         _speak()

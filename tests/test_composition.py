@@ -5,9 +5,11 @@ import sys
 
 import pytest
 from composed import CONF, composed
+from hydra._internal.config_repository import CachingConfigRepository
+from hydra._internal.utils import create_config_search_path
 from omegaconf import OmegaConf
 
-from nasrun.composition import NAMES, known_keys
+from nasrun.composition import NAMES, CheckedLoader, known_keys
 from nasrun.errors import ConfigError
 
 UNKNOWN = {
@@ -133,3 +135,20 @@ def test_a_saved_config_is_not_passed_over_for_the_default(tmp_path):
 def test_a_folder_of_files_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="is no folder, so nothing of it would be read"):
         composed(with_folder(tmp_path / "typo"))
+
+
+def test_the_options_of_all_groups_are_listed_from_one_copy_of_the_sources(monkeypatch):
+    """Hydra makes one for each group, which took half of what --help takes."""
+    copies, init = [], CachingConfigRepository.__init__
+
+    def noted(self, delegate):
+        copies.append(self)
+        init(self, delegate)
+
+    monkeypatch.setattr(CachingConfigRepository, "__init__", noted)
+    loader = CheckedLoader(create_config_search_path(str(CONF)))
+    groups = loader.list_groups("")
+    found = {group: loader.get_group_options(group) for group in groups}
+    assert {"rea", "bohb"} <= set(found["algorithm"])
+    assert "launcher" in loader.list_groups("hydra")
+    assert len(copies) == 1

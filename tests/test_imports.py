@@ -27,7 +27,7 @@ LAYERS = (
     {"meta_training", "meta_records", "fronts"},
     {"pipeline"},
     {"config"},
-    {"jobs"},
+    {"jobs", "unused"},
     {"live"},
     {"console", "cells", "traces", "resume"},
     {"sweep", "job", "trackers", "rerun"},

@@ -170,6 +170,16 @@ def test_a_stage_that_begins_anew_is_timed_anew(clock):
     assert pace.texts([Stage("training", 0.5)]) == ("training", "2.0 s left")
 
 
+def test_a_stage_that_begins_late_is_timed_from_its_first_move(clock):
+    """Processes that train side by side take seconds to start, which no network takes again."""
+    with stage("training of 6 networks", late=True) as own:
+        pace = StagePace(clock)
+        for share, after_s, left in ((0.0, 0, ""), (0.1, 60, ""), (0.2, 2, "16 s left")):
+            clock.now += after_s
+            own.move(share, str)
+            assert pace.texts([own]) == ("training of 6 networks", left)
+
+
 class Trained(ToyEvaluator):
     """The toy evaluator, as if it trained what was found."""
 

@@ -256,8 +256,8 @@ class Evaluator:
 
 
 def kl_to_prior(mean: Tensor, variance: Tensor) -> Tensor:
-    """``(R,)`` KL divergence of N(mean, diag(variance)), ``(R, latent)`` each, from N(0, I)."""
-    return 0.5 * (variance + mean.square() - 1.0 - variance.log()).sum(dim=1)
+    """``(...)`` KL divergence of N(mean, diag(variance)), ``(..., latent)``, from N(0, I)."""
+    return 0.5 * (variance + mean.square() - 1.0 - variance.log()).sum(dim=-1)
 
 
 def clipped_surrogate(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:

@@ -6,15 +6,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nasrun.algorithms.aging import AgingEvolution
 from nasrun.algorithms.base import ranked_last
-from nasrun.algorithms.rea import REA
 from nasrun.spec import Archs, Floats, Measured, Phase, Problem, Streams
 
 CELLS = "cells"  # key among the learnt arrays
 
 
 @dataclass
-class WarmREA(REA):
+class WarmREA(AgingEvolution):
     """REA whose first members are what REA found on each of the meta-training tasks.
 
     The naive way to transfer, for comparison with methods that learn to search: no paper's own.

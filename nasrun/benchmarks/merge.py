@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nasrun.benchmarks.curves import Curve
 from nasrun.benchmarks.plausible import require_plausible
-from nasrun.benchmarks.rows import ArchRows
+from nasrun.benchmarks.rows import ArchRows, repeated
 from nasrun.benchmarks.table import SCORES, Column, Column32, Frame
 from nasrun.errors import ConfigError, DataError
 from nasrun.spec import ACCURACY, Archs, CountableSpace, Floats, Ints, SearchSpace, metric_named
@@ -145,17 +145,20 @@ def _moved(known: Mapping[_Key, Column32], places: Ints, rows: int) -> dict[_Key
     return moved
 
 
-def _parsed(source: str, texts: Sequence[str], space: SearchSpace) -> Archs:
+def _parsed(source: str, named: Sequence[str] | Archs, space: SearchSpace) -> Archs:
     """``(n, L)`` the architectures of a frame."""
-    try:
-        archs = np.array([space.parse(text) for text in texts], np.int64)
-    except ConfigError as error:
-        raise DataError(f"tables.{source}: {error}") from None
-    archs = archs.reshape(len(texts), len(space.decisions))
-    different, counts = np.unique(archs, axis=0, return_counts=True)
-    if (counts > 1).any():
-        text = space.text(different[counts > 1][0])
-        raise DataError(f"tables.{source}: expected each architecture once, found {text} twice")
+    if isinstance(named, np.ndarray):
+        archs = named
+    else:
+        try:
+            archs = np.array([space.parse(text) for text in named], np.int64)
+        except ConfigError as error:
+            raise DataError(f"tables.{source}: {error}") from None
+        archs = archs.reshape(len(named), len(space.decisions))
+    if (twice := repeated(space, archs)) is not None:
+        raise DataError(
+            f"tables.{source}: expected each architecture once, found {space.text(twice)} twice"
+        )
     return archs
 
 

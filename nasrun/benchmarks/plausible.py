@@ -1,6 +1,6 @@
 """Figures that no measurement can have: a slip in a table would win every search."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,8 @@ def require_plausible(name: str, frame: Frame, metrics: Mapping[str, str]) -> No
         if bad.any():
             row = int(np.argmax(bad.reshape(len(bad), -1).any(axis=1)))
             figure = figures[bad][0]
-            where = f"row {row + 1}" if frame.archs is None else frame.archs[row]
+            texts = frame.archs if isinstance(frame.archs, Sequence) else None
+            where = f"row {row + 1}" if texts is None else texts[row]
             raise DataError(
                 f"tables.{name}: {column} of {where} is {figure:g}, expected {words}: mend "
                 f"the file, its unit (tables.{name}.scale) or what its scores are "

@@ -6,6 +6,7 @@ from pathlib import Path
 from nasrun.benchmarks import (
     csv_table,
     mini_nasbench201,
+    nasbench101,
     nasbench201,
     nats_bench,
     nb_macro,
@@ -44,8 +45,8 @@ def _csv(source: Source, files: Files, space: SearchSpace, watch: Watch | None) 
 
 def _converted(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
     table = store.open_table(files[0], space)
-    archs = None if table.archs is None else [space.text(arch) for arch in table.archs]
-    return Frame(archs, {column: table[column] for column in table.columns}, table.blocks)
+    columns = {column: table[column] for column in table.columns}
+    return Frame(table.archs, columns, table.blocks)
 
 
 def _synthetic(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
@@ -64,6 +65,10 @@ def _nb_macro(source: Source, files: Files, space: SearchSpace, watch: Watch | N
     return nb_macro.read(files[0])
 
 
+def _nasbench101(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
+    return nasbench101.read(files[0], space, watch)
+
+
 def _none(source: Source) -> list[Path]:
     return []
 
@@ -78,6 +83,14 @@ READERS = {
     ),
     "nasbench201": Reader(first_existing, _official, WHERE),
     "nats_bench": Reader(first_existing, _nats, WHERE),
+    "nasbench101": Reader(
+        first_existing,
+        _nasbench101,
+        WHERE,
+        official="google-research/nasbench on GitHub links nasbench_full.tfrecord (2 GB: 4, 12, 36 "
+        "and 108 epochs) and nasbench_only108.tfrecord (0.5 GB): download one, run nasrun convert "
+        "FILE nb101.safetensors, and put the result into data_dir",
+    ),
     "transnas": Reader(first_existing, _transnas, WHERE),
     "nb_macro": Reader(first_existing, _nb_macro, WHERE),
     "csv": Reader(first_existing, _csv, WHERE),

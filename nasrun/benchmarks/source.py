@@ -49,13 +49,14 @@ class Reader:
     """How one file format is found and read.
 
     ``files`` lists what there is to read, empty where it is not at hand; ``read`` turns it into a
-    frame; ``cure`` says how to get such files.
+    frame; ``cure`` says how to get such files, ``official`` whence, where that takes a sentence.
     """
 
     files: Callable[[Source], list[Path]]
     read: Callable[[Source, Sequence[Path], SearchSpace, Watch | None], Frame]
     cure: str
     needs_files: bool = True
+    official: str = ""
 
 
 def first_existing(source: Source) -> list[Path]:

@@ -89,18 +89,21 @@ def _find(
         elif names:
             raise _missing(name, source, reader, where)
     if not found:
+        readers = [READERS[tables[name].reader] for name in own if tables[name].reader in READERS]
+        official = next((f"; {reader.official}" for reader in readers if reader.official), "")
         raise ConfigError(
             f"no table of space={space.name} is at hand: set data_dir (or NASRUN_DATA) to a folder "
             f"that holds one, or name one in {where}; conf/tables knows "
-            f"{', '.join(own) or 'none of this space'}"
+            f"{', '.join(own) or 'none of this space'}{official}"
         )
     return found
 
 
 def _missing(name: str, source: Source, reader: Reader, where: str) -> ConfigError:
     places = ", ".join(str(path) for path in source.candidates()) or "no path at all"
+    cure = reader.official or reader.cure
     return ConfigError(
-        f"{where} names {name}, whose file is not there (looked for {places}): {reader.cure}"
+        f"{where} names {name}, whose file is not there (looked for {places}): {cure}"
     )
 
 

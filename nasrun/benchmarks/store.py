@@ -15,17 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasrun.benchmarks.curves import Curve
+from nasrun.benchmarks.rows import ArchRows
 from nasrun.benchmarks.table import Column, Column32, DatasetNames, Table
 from nasrun.errors import ConfigError, DataError
 from nasrun.files import write_whole
 from nasrun.input_files import read_json_bytes, require_file
-from nasrun.spec import Archs, CountableSpace, SearchSpace
+from nasrun.spec import Archs, CountableSpace, Ints, SearchSpace
 
 MALFORMED = (AttributeError, TypeError, ValueError)
 FORMAT = "nasrun-table-3"  # to be raised whenever the same files would give another table
-# The architectures of the rows, where they are not the whole space: as decisions, or as texts where
-# the numbers of decisions are those of one process (spaces/genome.py).
-ARCHS, TEXTS = "archs", "texts"
+# The architectures of the rows, where they are not the whole space: as numbers, in spaces too large
+# for these as decisions, or as texts where the numbers of decisions are those of one process
+# (spaces/genome.py). Beside numbers stand the keys of the networks, in ascending order, where the
+# space has such.
+NUMBERS, ARCHS, TEXTS, NETWORKS = LISTS = ("numbers", "archs", "texts", "networks")
 CURVE = "curve/"  # with which the name of a block of curves begins
 
 
@@ -51,9 +54,7 @@ class StoredColumns(Mapping[Column, Column32]):
         self._checksums = checksums
         names: list[str] = list(handle.keys())
         self._names = [
-            Column.parse(name)
-            for name in names
-            if name not in (ARCHS, TEXTS) and not name.startswith(CURVE)
+            Column.parse(name) for name in names if name not in LISTS and not name.startswith(CURVE)
         ]
         blocks = [Curve.parse(name) for name in names if name.startswith(CURVE)]
         self.curves = StoredCurves(path, checksums, blocks)
@@ -142,11 +143,11 @@ def write_table(path: Path, table: Table, space: SearchSpace) -> None:
     """
     from safetensors.numpy import save
 
-    columns = {str(c): np.ascontiguousarray(table[c], np.float32) for c in table.columns}
-    blocks = {str(c): np.ascontiguousarray(own, np.float32) for c, own in table.blocks.items()}
-    arrays: dict[str, NDArray[Any]] = columns | blocks
-    if table.archs is not None:
-        arrays |= _listed(table.archs, space)
+    arrays, order = _listed(table, space)
+    for column in table.columns:
+        arrays[str(column)] = np.ascontiguousarray(table[column][order], np.float32)
+    for curve, block in table.blocks.items():
+        arrays[str(curve)] = np.ascontiguousarray(block[order], np.float32)
     about = {
         "format": FORMAT,
         "space": space_id(space),
@@ -187,17 +188,31 @@ def open_table(path: Path, space: SearchSpace) -> Table:
     return table
 
 
-def _listed(archs: Archs, space: SearchSpace) -> dict[str, NDArray[Any]]:
-    """``archs (rows, L)`` as an array to store, by its name."""
+def _listed(table: Table, space: SearchSpace) -> tuple[dict[str, NDArray[Any]], Ints | slice]:
+    """The table's architectures as arrays to store, by name, and the order of rows to store."""
+    as_they_are = slice(None)
+    if (numbers := table.rows.numbers) is not None and isinstance(space, CountableSpace):
+        if table.rows.network_keys is None:
+            return {NUMBERS: numbers}, as_they_are
+        networks: Ints = space.canonical_keys(space.at(numbers))
+        order = np.argsort(networks, kind="stable")
+        return {NUMBERS: numbers[order], NETWORKS: networks[order]}, order
+    if (archs := table.archs) is None:
+        return {}, as_they_are
     if isinstance(space, CountableSpace):
         kind = np.int16 if space.arity.max() <= np.iinfo(np.int16).max else np.int64
-        return {ARCHS: np.ascontiguousarray(archs, kind)}
+        return {ARCHS: np.ascontiguousarray(archs, kind)}, as_they_are
     texts = json.dumps([space.text(arch) for arch in archs])
-    return {TEXTS: np.frombuffer(texts.encode(), np.uint8)}
+    return {TEXTS: np.frombuffer(texts.encode(), np.uint8)}, as_they_are
 
 
-def _archs(stored: StoredColumns, names: Container[str], space: SearchSpace) -> Archs | None:
-    """``(rows, L)`` the architectures listed in a file; None: the whole space, by its numbers."""
+def _archs(
+    stored: StoredColumns, names: Container[str], space: SearchSpace
+) -> Archs | ArchRows | None:
+    """The architectures listed in a file; None: the whole space, by its numbers."""
+    if NUMBERS in names and isinstance(space, CountableSpace):
+        networks = stored.array(NETWORKS) if NETWORKS in names else None
+        return ArchRows.numbered(space, stored.array(NUMBERS), networks)
     if TEXTS in names:
         texts: list[str] = json.loads(stored.array(TEXTS).tobytes())
         found = np.array([space.parse(text) for text in texts], np.int64)

@@ -66,13 +66,14 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class Frame:
-    """What a reader returns: architecture texts ``(n,)`` and figures ``(n,)`` by column.
+    """What a reader returns: architectures and figures ``(n,)`` by column.
 
-    ``curves`` are ``(n, schedule)`` each, for what is not a column by epoch. ``archs`` is None
-    where the figures cover the whole space in the order of ``space.index``.
+    ``archs`` are texts ``(n,)``, or encodings ``(n, L)`` where the reader knows the space; None
+    where the figures cover the whole space in the order of ``space.index``. ``curves`` are
+    ``(n, schedule)`` each, for what is not a column by epoch.
     """
 
-    archs: Sequence[str] | None
+    archs: Sequence[str] | Archs | None
     columns: Mapping[Column, NDArray[Any]]
     curves: Mapping[Curve, NDArray[Any]] = field(default_factory=dict[Curve, NDArray[Any]])
 
@@ -91,7 +92,8 @@ class Table:
 
     Args:
         space: of the architectures.
-        archs: ``(rows, L)`` those listed, each once; None: the whole space, by its numbers.
+        archs: ``(rows, L)`` those listed, each once, or their rows; None: the whole space, by its
+            numbers.
         columns: figures by column.
         files: names and sha256 of the files that were read.
         sources: names of the tables that were merged, first ones first.
@@ -103,7 +105,7 @@ class Table:
     def __init__(
         self,
         space: SearchSpace,
-        archs: Archs | None,
+        archs: Archs | ArchRows | None,
         columns: Mapping[Column, Column32],
         files: Mapping[str, str],
         sources: Sequence[str] = (),
@@ -111,7 +113,7 @@ class Table:
         names: Mapping[str, DatasetNames] = MappingProxyType({}),
         curves: Mapping[Curve, Column32] = MappingProxyType({}),
     ) -> None:
-        self.rows = ArchRows(space, archs)
+        self.rows = archs if isinstance(archs, ArchRows) else ArchRows(space, archs)
         self._columns, self.blocks = columns, curves
         self.files = dict(files)
         self.sources = list(sources)

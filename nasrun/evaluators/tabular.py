@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -97,6 +97,14 @@ class Tabular(Evaluator):
         return TabularSession(self, space, task)
 
 
+class _Fidelity(NamedTuple):
+    """Of an epoch: ``(runs, rows)`` scores, ``(rows,)`` how many of them, ``(rows,)`` seconds."""
+
+    scores: Floats
+    counts: Ints
+    cost_s: Floats
+
+
 class TabularSession(Session):
     """A benchmark table that has been opened for a space and a task."""
 
@@ -107,17 +115,24 @@ class TabularSession(Session):
         self._dataset = self._table.datasets(task).search
         longest = max(self._table.schedules("val_score", self._dataset), default=0)
         self._schedule = settings.schedule or longest
-        columns = self._mean_columns(self._dataset)
-        self._scores = {epoch: self._runs_of(column) for epoch, column in columns.items()}
-        self._counts = {
-            epoch: (~np.isnan(runs)).sum(axis=0) for epoch, runs in self._scores.items()
-        }
-        self._cost_s = {epoch: self._cost_of(epoch) for epoch in columns}
+        self._columns = self._mean_columns(self._dataset)
+        self._read: dict[int, _Fidelity] = {}
+        # Means are there, so they are read when first asked for; single runs may be lacking.
+        for epoch in self._columns if settings.run != "mean" else (self._schedule,):
+            self._fidelity(epoch)
         self._tell_coverage()
+
+    def _fidelity(self, epoch: int) -> "_Fidelity":
+        """The figures after an epoch of ``fidelities``."""
+        if epoch not in self._read:
+            scores = self._runs_of(self._columns[epoch])
+            counts = (~np.isnan(scores)).sum(axis=0)
+            self._read[epoch] = _Fidelity(scores, counts, self._cost_of(epoch))
+        return self._read[epoch]
 
     def _tell_coverage(self) -> None:
         """Say of how many architectures there are figures, where some have none."""
-        known = int((self._counts[self._schedule] > 0).sum())
+        known = int((self._fidelity(self._schedule).counts > 0).sum())
         if (covered := coverage(self._space, known)) is not None:
             log.warning(
                 "%s: figures of %s of space=%s; measuring another fails, unless it is the same "
@@ -215,7 +230,7 @@ class TabularSession(Session):
     @property
     def fidelities(self) -> tuple[int, ...]:
         """Epochs recorded within the reward's training, and the lengths of shorter trainings."""
-        return tuple(self._scores)
+        return tuple(self._columns)
 
     def evaluate(
         self, archs: Archs, *, epochs: Ints, streams: Streams, parents: Archs | None = None
@@ -237,17 +252,17 @@ class TabularSession(Session):
 
     def _look_up(self, epoch: int, rows: Ints, draws: Floats | None) -> tuple[Floats, Floats]:
         """``(n,)`` accuracies and seconds of ``rows (n,)``; ``draws (n,)`` pick the runs."""
-        runs = self._scores.get(epoch)
-        if runs is None:
+        if epoch not in self._columns:
             raise ConfigError(
                 f"{epoch} epochs cannot be measured: the table has {self.fidelities} for "
                 f"evaluator.reward=val@{self._schedule}"
             )
-        picked = 0 if draws is None else (draws * self._counts[epoch][rows]).astype(np.int64)
-        score, missing = runs[picked, rows], rows < 0
+        found = self._fidelity(epoch)
+        picked = 0 if draws is None else (draws * found.counts[rows]).astype(np.int64)
+        score, missing = found.scores[picked, rows], rows < 0
         if missing.any():
             score = np.where(missing, np.nan, score)
-        return score, figures_at(self._cost_s[epoch], rows)
+        return score, figures_at(found.cost_s, rows)
 
     @property
     def curves(self) -> tuple[str, ...]:

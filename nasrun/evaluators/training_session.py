@@ -163,7 +163,7 @@ class TrainingSession(Session):
                     self._cache.train(requests[0])
 
     def _train_side_by_side(self, missing: Sequence[TrainingRequest], workers: Workers) -> None:
-        with stage(f"{_kind(missing)} of {len(missing)} networks"):
+        with stage(f"{_kind(missing)} of {len(missing)} networks", late=True):
             for done, share in workers.train(missing):
                 tell(share, lambda done=done: f"{done} done")
 

@@ -118,9 +118,10 @@ def _lines(content: Content) -> Iterator[list[Any]]:
             *_fields(ours, "n", "mean", "std", "ci_low", "ci_high"), line.table_rank,
             line.mean_rank, total.mean_rank if total else None, line.regret, line.against,
             line.p_value, line.p_holm, line.improvement, *_fields(theirs, "mean", "std", "n"),
-            line.difference, line.difference_se, line.within(content.report.tolerance), *_fields(theirs, "source"),
-            *_fields(line.first, "n", "mean", "std"), *_shares(line), line.hours,
-            line.published_hours, *_fields(line.meta, "agents", "agent_h"),
+            line.difference, line.difference_se, line.within(content.report.tolerance),
+            *_fields(theirs, "source"), *_fields(line.first, "n", "mean", "std"),
+            *_shares(line), line.hours, line.published_hours,
+            *_fields(line.meta, "agents", "agent_h"),
             *_fields(line.latency, "mean", "std"), line.met,
             *_fields(line.hypervolume, "mean", "std"),
         ]  # fmt: skip

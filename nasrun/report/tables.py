@@ -307,9 +307,13 @@ def notes(content: Content) -> list[str]:
         found.append(
             "bands of anytime performance: 95% bootstrap intervals of the mean over trials"
         )
-    trained = {str(line.problem.search_task): line.meta for line in content.lines if line.meta}
+    trained = {
+        str(line.problem.search_task): line.meta.agent_h
+        for line in content.lines
+        if line.meta and not np.isnan(line.meta.agent_h)
+    }
     if trained:
-        costs = ", ".join(f"{meta.agent_h:.0f} h for {task}" for task, meta in trained.items())
+        costs = ", ".join(f"{hours:.0f} h for {task}" for task, hours in trained.items())
         found.append(f"meta-training cost each agent, before its searches, {costs}")
     sources = dict.fromkeys(line.published.source for line in content.lines if line.published)
     return [*found, *(f"published: {source}" for source in sources)]

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from nasrun.errors import ConfigError
-from nasrun.spaces.dags import adjacency_encoding
+from nasrun.spaces.dags import DAG_ENCODINGS
 from nasrun.spec import Archs, CountableSpace, Floats, Ints, Mask, SearchSpace, Streams
 
 INT64 = 2**63
@@ -108,17 +108,18 @@ class CategoricalSpace(CountableSpace):
 
     @property
     def encodings(self) -> tuple[str, ...]:
-        """``onehot``, and ``adjacency`` where architectures are graphs."""
+        """``onehot``, and where architectures are graphs those of graphs."""
         is_graph = type(self).dag is not SearchSpace.dag
-        return ("onehot", "adjacency") if is_graph else ("onehot",)
+        return ("onehot", *DAG_ENCODINGS) if is_graph else ("onehot",)
 
     def encode(self, archs: Archs, encoding: str | None = None) -> Floats:
         """``(..., features)`` one-hot blocks by decision, or edges and operations of the graph."""
-        if self.require_encoding(encoding) == "adjacency":
-            flat = self.dag(archs.reshape(-1, archs.shape[-1]))
-            features = adjacency_encoding(flat, len(self.dag_operations))
-            return features.reshape(*archs.shape[:-1], -1)
-        return self.onehot(archs)
+        of_graphs = DAG_ENCODINGS.get(self.require_encoding(encoding))
+        if of_graphs is None:
+            return self.onehot(archs)
+        flat = self.dag(archs.reshape(-1, archs.shape[-1]))
+        features = of_graphs(flat, len(self.dag_operations))
+        return features.reshape(*archs.shape[:-1], -1)
 
     def onehot(self, archs: Archs) -> Floats:
         """``(..., sum of options)`` one-hot blocks, one per decision."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nasrun.spec import Dag, Floats, Ints
+from nasrun.spec import Dag, Floats, Ints, Mask
 
 
 def line_graph(
@@ -57,7 +57,43 @@ def adjacency_encoding(dag: Dag, operations: int) -> Floats:
     White et al., "A Study on Neural Architecture Encodings" (NeurIPS 2020), section 3: the
     one-hot adjacency matrix encoding. A vertex that a graph lacks has zeros.
     """
-    n, vertices = dag.operations.shape
-    edges = dag.adjacency[:, *np.triu_indices(vertices, 1)]
     onehot = dag.operations[..., None] == np.arange(operations)
-    return np.concatenate([edges, onehot.reshape(n, -1)], axis=1).astype(np.float64)
+    flat = onehot.reshape(len(onehot), -1)
+    return np.concatenate([_possible(dag), flat], axis=1).astype(np.float64)
+
+
+def continuous_encoding(dag: Dag, operations: int) -> Floats:
+    """``adjacency_encoding`` and, as the last feature, the number of edges.
+
+    White et al., section 3: the continuous adjacency matrix encoding, in which a cell has as many
+    edges as that number, those of the highest values.
+    """
+    edges = dag.adjacency.sum(axis=(1, 2)).astype(np.float64)
+    return np.column_stack([adjacency_encoding(dag, operations), edges])
+
+
+def categorical_encoding(dag: Dag, operations: int) -> Floats:
+    """``(n, V (V - 1) / 2 + V)`` numbers of the edges that are there, and of the operations.
+
+    White et al., section 3: the categorical adjacency matrix encoding. Edges are counted from 1,
+    row by row, and stand in the first places, behind them zeros; so do operations, by vertex, with
+    0 for one that a graph lacks.
+    """
+    edges = _possible(dag)
+    numbers = np.where(edges, 1 + np.arange(edges.shape[1]), edges.shape[1] + 1)
+    slots = np.sort(numbers, axis=1)
+    slots[slots > edges.shape[1]] = 0
+    return np.concatenate([slots, 1 + dag.operations], axis=1).astype(np.float64)
+
+
+def _possible(dag: Dag) -> Mask:
+    """``(n, V (V - 1) / 2)`` which edges to later vertices are there, row by row."""
+    return dag.adjacency[:, *np.triu_indices(dag.operations.shape[1], 1)]
+
+
+# By the name that ``encode`` takes.
+DAG_ENCODINGS = {
+    "adjacency": adjacency_encoding,
+    "categorical": categorical_encoding,
+    "continuous": continuous_encoding,
+}

@@ -25,10 +25,11 @@ ZERO = "#"
 
 
 class Mutation(Enum):
-    """Which edge a mutation changes."""
+    """Which edges a mutation changes."""
 
     edge = "edge"  # uniform over the six edges
     node = "node"  # a node first, then one of its edges: edge 1<-0 gets 1/3, node-3 edges 1/9
+    adjacency = "adjacency"  # each with 1/6, but at least one
 
 
 class Encoding(Enum):
@@ -38,6 +39,8 @@ class Encoding(Enum):
     path = "path"  # 155 features: which sequences of operations lead from input to output
     truncated_path = "truncated_path"  # 30 features: the first of them, one or two operations
     adjacency = "adjacency"  # 84 features: edges and operations of ``dag``
+    categorical = "categorical"  # 36 features: numbers of edges and operations of ``dag``
+    continuous = "continuous"  # 85 features: adjacency and the number of edges
 
 
 @dataclass
@@ -45,7 +48,9 @@ class NB201(CategoricalSpace):
     """The topology space of NAS-Bench-201 (Dong and Yang, ICLR 2020) and NATS-Bench (tss).
 
     ``mutation=node`` is the rule of the authors' regularised evolution script, which changes the
-    edges of early nodes more often than those of late ones; ``edge`` is uniform.
+    edges of early nodes more often than those of late ones; ``edge`` is uniform; ``adjacency`` is
+    how White et al. (NeurIPS 2020) perturb the encoding of that name ([Z] ``mutations.py``), save
+    that a child which equals its parent is drawn again.
     """
 
     name: str = "nb201"
@@ -60,12 +65,25 @@ class NB201(CategoricalSpace):
         return self._decisions
 
     def mutate(self, archs: Archs, streams: Streams) -> Archs:
-        """``(T, 6)`` copies in which one edge has another operation."""
+        """``(T, 6)`` copies in which one edge or more have another operation."""
         if self.mutation is Mutation.edge:
             return super().mutate(archs, streams)
+        if self.mutation is Mutation.adjacency:
+            return self._perturbed(archs, streams)
         node = 1 + streams.integers(3)[:, 0]
         edge = node * (node - 1) // 2 + streams.integers(node[:, None])[:, 0]
         return self._change(archs, edge, streams)
+
+    def _perturbed(self, archs: Archs, streams: Streams) -> Archs:
+        """``(T, 6)`` copies in which each edge has another operation with 1/6, some edge at all."""
+        children, waiting = archs.copy(), np.arange(len(archs))
+        while len(waiting):
+            whether, which = np.split(streams.uniform(2 * len(EDGES), waiting), 2, axis=1)
+            step = 1 + (which * (len(OPERATIONS) - 1)).astype(np.int64)
+            step[whether >= 1 / len(EDGES)] = 0
+            children[waiting] = (archs[waiting] + step) % len(OPERATIONS)
+            waiting = waiting[~step.any(axis=1)]
+        return children
 
     @property
     def encodings(self) -> tuple[str, ...]:
@@ -73,7 +91,7 @@ class NB201(CategoricalSpace):
         return tuple(sorted((each.value for each in Encoding), key=self.encoding.value.__ne__))
 
     def encode(self, archs: Archs, encoding: str | None = None) -> Floats:
-        """``(..., 30)`` one-hot blocks by edge, ``(..., 155)`` paths or ``(..., 84)`` the graph.
+        """``(..., 30)`` one-hot blocks by edge, ``(..., 155)`` paths, or the graph.
 
         Truncated paths are those of one or two operations, ``(..., 30)``.
         """

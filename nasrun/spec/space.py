@@ -94,6 +94,18 @@ class SearchSpace(ABC):
     def canonical(self, arch: Archs) -> str:
         """Key of ``arch (L,)`` that all encodings of the same network share."""
 
+    def canonical_keys(self, archs: Archs) -> NDArray[Any]:
+        """``(n,)`` sortable keys that two of ``archs (n, L)`` share if ``canonical`` is the same.
+
+        Numbers in spaces that compute them for all at once, which tables of many rows are kept by.
+        """
+        return np.array([self.canonical(arch) for arch in archs])
+
+    @property
+    def networks(self) -> int | None:
+        """How many different networks the space has; None where nobody has counted them."""
+        return None
+
     @property
     @abstractmethod
     def encodings(self) -> tuple[str, ...]:

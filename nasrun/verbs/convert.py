@@ -8,6 +8,7 @@ from nasrun.files import CONF
 
 EXAMPLES = """\
 nasrun convert NAS-Bench-201-v1_1-096897.pth nb201.safetensors
+nasrun convert nasbench_full.tfrecord nb101.safetensors
 nasrun convert NATS-sss-v1_0-50262-simple nats_size.safetensors
 
 Put the result into data_dir, where conf/tables finds it, or name it in a table of your own
@@ -55,6 +56,8 @@ def guess(path: Path) -> tuple[str, str]:
     """
     if path.suffix == ".pth":
         return "nasbench201", "nb201"
+    if path.suffix == ".tfrecord":
+        return "nasbench101", "nb101"
     if "sss" in path.name:
         return "nats_bench", "nats_size"
     if "tss" in path.name:

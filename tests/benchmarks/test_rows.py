@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 from toy_spaces import TASK, Bits, Graphs
 from toys import ToySpace
 
-from nasrun.benchmarks.rows import ArchRows, figures_at, unique_archs
+from nasrun.benchmarks.rows import ArchRows, coverage, figures_at, unique_archs
 from nasrun.benchmarks.sources import Source, load_table
-from nasrun.benchmarks.table import Column
+from nasrun.benchmarks.store import open_table, write_table
+from nasrun.benchmarks.table import Column, Table
 from nasrun.errors import DataError
 from nasrun.evaluators.tabular import Tabular
+from nasrun.spaces.nb101 import NB101
 from nasrun.spaces.nb201 import NB201
 from nasrun.streams import Streams
 
@@ -177,3 +179,67 @@ def test_an_encoding_that_is_no_architecture_is_refused(tmp_path):
     tables = nb101_table(tmp_path, LINES + f"{nothing},1,1,1\n")
     with pytest.raises(DataError, match=r"tables\.own: not a graph architecture"):
         load_table(tables, ["own"], NB101_LIKE, tmp_path / "cache")
+
+
+# Spaces that number their networks.
+
+
+def nb101_archs(count):
+    return NB101().sample(Streams(range(count)))
+
+
+@pytest.fixture
+def own_files(tmp_path):
+    """Two tables of cells in the file: one encoding of each network, or some of them twice."""
+
+    def written(listed):
+        columns = {VALID: np.arange(len(listed), dtype=np.float32)}
+        write_table(tmp_path / "t", Table(NB101(), listed, columns, {}), NB101())
+        return open_table(tmp_path / "t", NB101())
+
+    return written
+
+
+def test_cells_are_found_by_the_keys_of_their_networks(own_files):
+    archs = nb101_archs(300)
+    keys, first = np.unique(NB101().canonical_keys(archs), return_index=True)
+    listed = archs[np.sort(first)]
+    table = own_files(listed)
+    found = table[VALID][table.row(archs)]
+    same = NB101().canonical_keys(listed)
+    np.testing.assert_array_equal(same[found.astype(int)], NB101().canonical_keys(archs))
+    np.testing.assert_array_equal(table.archs[table.row(listed)], listed)
+    np.testing.assert_array_equal(table.rows.at(3), table.archs[3])
+    assert len(keys) < len(archs)  # others are found as isomorphic ones
+    half = ArchRows(NB101(), listed[::2])
+    missing = half.of(listed[1::2])
+    assert (missing == -1).all()
+    assert half.of(np.zeros((1, 26), np.int64)).tolist() == [-1]  # no cell
+    assert half.of(np.full((1, 26), 9)).tolist() == [-1]
+
+
+def test_an_encoding_that_is_listed_beside_an_isomorphic_one_has_its_own_row(own_files):
+    archs = nb101_archs(300)
+    listed = np.unique(archs, axis=0)
+    table = own_files(listed)
+    np.testing.assert_array_equal(table[VALID][table.row(listed)], np.arange(len(listed)))
+    moved = listed.copy()
+    moved[:, 21:] = np.where(NB101().dag(listed).operations[:, 1:-1] < 0, 2, listed[:, 21:])
+    rows = table.row(moved)  # other operations on unused vertices
+    keys = NB101().canonical_keys(listed)
+    np.testing.assert_array_equal(keys[table[VALID][rows].astype(int)], keys)
+
+
+def test_a_table_whose_keys_were_computed_otherwise_is_refused(tmp_path, monkeypatch):
+    listed = np.unique(nb101_archs(20), axis=0)
+    table = Table(NB101(), listed, {VALID: np.zeros(len(listed), np.float32)}, {})
+    with monkeypatch.context() as patched:
+        patched.setattr(NB101, "canonical_keys", lambda self, archs: archs.sum(axis=1))
+        write_table(tmp_path / "t", table, NB101())
+    with pytest.raises(DataError, match="its networks have other keys"):
+        open_table(tmp_path / "t", NB101())
+
+
+def test_coverage_counts_networks_where_their_number_is_known():
+    assert coverage(NB101(), 423_624) is None
+    assert coverage(NB101(), 42_362) == "42,362 of 423,624 architectures (10 %)"

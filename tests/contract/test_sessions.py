@@ -9,9 +9,9 @@ import pytest
 from composed import CONF, composed
 from omegaconf import OmegaConf
 
-from nasrun.config import build, check
+from nasrun.config import check
 from nasrun.evaluators.screened import Screened
-from nasrun.spec import ACCURACY, Evaluator, Hardware, MetaPool
+from nasrun.spec import ACCURACY, Evaluator, Hardware
 from nasrun.streams import Streams
 from nasrun.tasks.few_shot import FewShotMaker
 from nasrun.tasks.synthetic_images import SyntheticImages
@@ -130,23 +130,24 @@ def pools():
     return [name for name, node in nodes.items() if name != "none" and "features" not in node]
 
 
-def a_pool(name, cache_dir, made):
-    overrides = [f"cache_dir={cache_dir}", "algorithm=catch", f"meta={name}"]
+def a_pool(name, cache_dir, *evaluator):
+    overrides = ["algorithm=catch", f"meta={name}", *evaluator]
     if name == "recorded":
         table = Path(__file__).parents[2] / "nasrun/benchmarks/measured/in16_reduced.csv"
         overrides.append(f"meta.path={table}")
-    pool = build(composed(*overrides).meta, MetaPool, "meta")
+    made = experiment(cache_dir, *overrides)
+    pool = made.meta.pool
     if name == "image_subsets":
         pool.source, pool.class_counts = images("source", 2), [2]
-    return pool, made.evaluator
+    return pool, made
 
 
 @pytest.mark.parametrize("name", pools())
 def test_a_pool_opened_for_another_target_leaves_the_first_as_it_was(name, tmp_path):
     live = name == "image_subsets"
     evaluator = ("evaluator=training", *TRAINING) if live else OF_THE_TABLE
-    made = experiment(tmp_path, *evaluator)
-    pool, evaluator = a_pool(name, tmp_path, made)
+    pool, made = a_pool(name, tmp_path, *evaluator)
+    evaluator = made.evaluator
     one, other = tasks("training" if live else "tabular", tmp_path)
     recipe, settings = copy.deepcopy(vars(pool)), copy.deepcopy(vars(evaluator))
     searching = evaluator.opened(made.space, one)

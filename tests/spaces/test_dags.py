@@ -1,6 +1,11 @@
 import numpy as np
 
-from nasrun.spaces.dags import adjacency_encoding, side_by_side
+from nasrun.spaces.dags import (
+    adjacency_encoding,
+    categorical_encoding,
+    continuous_encoding,
+    side_by_side,
+)
 from nasrun.spaces.nats_size import NATSSize
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Dag
@@ -37,6 +42,17 @@ def test_graphs_side_by_side_have_no_edges_between():
     both = side_by_side([two, three])
     assert edges(both.adjacency[1]) == [(0, 1), (2, 3), (2, 4), (3, 4)]
     assert both.operations.tolist() == [[0, 1, 2, 3, 4]] * 3
+
+
+def test_continuous_and_categorical_encodings_by_hand():
+    """The number of edges; and which edges, counted from 1, then operations, 0 for none."""
+    adjacency = np.zeros((2, 3, 3), bool)
+    adjacency[0, 0, 2] = adjacency[0, 1, 2] = adjacency[1, 0, 1] = True
+    dag = Dag(adjacency, np.array([[0, -1, 1], [0, 1, -1]]))
+    assert categorical_encoding(dag, 2).tolist() == [[2, 3, 0, 1, 0, 2], [1, 0, 0, 1, 2, 0]]
+    continuous = continuous_encoding(dag, 2)
+    np.testing.assert_array_equal(continuous[:, :-1], adjacency_encoding(dag, 2))
+    assert continuous[:, -1].tolist() == [2, 1]
 
 
 def test_adjacency_encoding_by_hand():

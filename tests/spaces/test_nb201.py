@@ -148,9 +148,24 @@ def test_mutation_rule(mutation, probabilities):
     chi_square(np.bincount(steps, minlength=5)[1:], [1 / 4] * 4)
 
 
+def test_each_edge_changes_by_itself():
+    """How many do is binomial, given that any does."""
+    space, streams = NB201(mutation=Mutation.adjacency), Streams(range(10_000))
+    parents = space.sample(streams)
+    children = space.mutate(parents, streams)
+    changed = children != parents
+    any_edge = stats.binom.pmf(np.arange(1, 7), 6, 1 / 6) / (1 - (5 / 6) ** 6)
+    counts = np.bincount(changed.sum(axis=1), minlength=7)
+    assert counts[0] == 0
+    few = [*counts[1:4], counts[4:].sum()]
+    chi_square(np.array(few), [*any_edge[:3], any_edge[3:].sum()])
+    chi_square(np.bincount((children - parents)[changed] % 5, minlength=5)[1:], [1 / 4] * 4)
+
+
+@pytest.mark.parametrize("mutation", [Mutation.node, Mutation.adjacency])
 @given(seeds=st.lists(st.integers(0, 2**40), min_size=1, max_size=6))
-def test_node_rule_does_not_depend_on_the_cohort(seeds):
-    space = NB201(mutation=Mutation.node)
+def test_other_rules_do_not_depend_on_the_cohort(mutation, seeds):
+    space = NB201(mutation=mutation)
     parents = space.at(np.arange(len(seeds)))
     together = space.mutate(parents, Streams(seeds))
     alone = [
