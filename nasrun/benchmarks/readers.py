@@ -19,7 +19,7 @@ from nasrun.benchmarks import (
 )
 from nasrun.benchmarks.source import Reader, Source, Watch, first_existing
 from nasrun.benchmarks.table import Frame
-from nasrun.spec import SearchSpace
+from nasrun.spec import CountableSpace, SearchSpace
 
 Files = Sequence[Path]
 
@@ -63,7 +63,8 @@ def _transnas(source: Source, files: Files, space: SearchSpace, watch: Watch | N
 
 
 def _nb_asr(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
-    return nb_asr.read(files)
+    assert isinstance(space, CountableSpace)
+    return nb_asr.read(files, space)
 
 
 def _nb_macro(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
