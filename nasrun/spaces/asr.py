@@ -1,6 +1,7 @@
 """NAS-Bench-ASR's space: a cell of three operations with skips (13,824 encodings, 8,242 models)."""
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import permutations
 from typing import ClassVar
 
@@ -70,23 +71,7 @@ class ASR(CategoricalSpace):
 
         The smallest of all numberings of the operations that are left: at most six.
         """
-        [edges], labels = _edges(arch[None]), arch[list(FIRST)]
-        for node in np.flatnonzero(labels == ZERO):
-            edges[node + 1] = edges[:, node + 1] = False
-        reached = np.zeros(VERTICES, np.bool_)
-        leading = reached.copy()
-        reached[0] = leading[-1] = True
-        for vertex in range(1, VERTICES):
-            reached[vertex] = (reached & edges[:, vertex]).any()
-            leading[-1 - vertex] = (leading & edges[-1 - vertex]).any()
-        inner = [node + 1 for node in range(NODES) if reached[node + 1] and leading[node + 1]]
-        keys = [
-            "".join(OPERATIONS[labels[vertex - 1]][0] + str(labels[vertex - 1]) for vertex in order)
-            + ":"
-            + "".join(map(str, edges[np.ix_([0, *order, -1], [0, *order, -1])].astype(int).flat))
-            for order in permutations(inner)
-        ]
-        return min(keys)
+        return _key(tuple(arch.tolist()))
 
     def dag(self, archs: Archs) -> Dag:
         """``archs (n, 9)`` as graphs of five vertices: input, the three operations, output."""
@@ -115,3 +100,25 @@ def _edges(archs: Archs) -> Mask:
             edges[:, source, node + 2] = archs[:, at + 1 + source] == 1
     edges[:, -2, -1] = True
     return edges
+
+
+@cache  # there are 13,824, and tables ask for all of them
+def _key(options: tuple[int, ...]) -> str:
+    arch = np.array(options, np.int64)
+    [edges], labels = _edges(arch[None]), arch[list(FIRST)]
+    for node in np.flatnonzero(labels == ZERO):
+        edges[node + 1] = edges[:, node + 1] = False
+    reached = np.zeros(VERTICES, np.bool_)
+    leading = reached.copy()
+    reached[0] = leading[-1] = True
+    for vertex in range(1, VERTICES):
+        reached[vertex] = (reached & edges[:, vertex]).any()
+        leading[-1 - vertex] = (leading & edges[-1 - vertex]).any()
+    inner = [node + 1 for node in range(NODES) if reached[node + 1] and leading[node + 1]]
+    keys = [
+        "".join(str(labels[vertex - 1]) for vertex in order)
+        + ":"
+        + "".join(map(str, edges[np.ix_([0, *order, -1], [0, *order, -1])].astype(int).flat))
+        for order in permutations(inner)
+    ]
+    return min(keys)
