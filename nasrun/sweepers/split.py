@@ -163,7 +163,7 @@ class SplitSweeper(FolderSweeper):
         overrides = parser.parse_overrides([*params, *arguments])
         if any(each.get_key_element() == SPLIT and each.is_sweep_override() for each in overrides):
             raise ConfigError(f"{SPLIT} cannot be swept over: give one number of jobs")
-        points = _chosen(self.points, parser.parse_overrides(arguments))
+        points = _chosen(self.points, parser.parse_overrides(list(arguments)))
         of_points = {key_of(text) for point in points for text in point}
         others = [each for each in overrides if each.get_key_element() not in of_points]
         _require_jobs(others, len(points))
