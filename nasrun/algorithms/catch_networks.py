@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nasrun.draws import OneHot, pick, softmax
 from nasrun.nets.cohort import CohortMLP, padded, together
+from nasrun.nets.controller import clipped_surrogate
 from nasrun.spec import Archs, Floats, Mask, SearchSpace
 
 VARIANCE_FLOOR = 1e-7  # of a pair's Gaussian; [P]
@@ -258,11 +259,6 @@ class Evaluator:
 def kl_to_prior(mean: Tensor, variance: Tensor) -> Tensor:
     """``(...)`` KL divergence of N(mean, diag(variance)), ``(..., latent)``, from N(0, I)."""
     return 0.5 * (variance + mean.square() - 1.0 - variance.log()).sum(dim=-1)
-
-
-def clipped_surrogate(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
-    """PPO's objective, to be maximised (Schulman et al., 2017, eq. 7), element by element."""
-    return torch.minimum(ratio * advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * advantage)
 
 
 def huber(error: Tensor) -> Tensor:

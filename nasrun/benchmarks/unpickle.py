@@ -58,9 +58,22 @@ def load_restricted(
         DataError: a name that is not allowed, bytes that are no complete pickle, or one that claims
             room for more than it can hold.
     """
+    [content] = load_in_a_row(data, 1, allowed, where, encoding)
+    return content
+
+
+def load_in_a_row(
+    data: bytes, count: int, allowed: Allowed, where: str | Path, encoding: str = "ASCII"
+) -> list[Any]:
+    """The objects of ``count`` pickles that follow each other; see ``load_restricted``.
+
+    Raises:
+        DataError: as there.
+    """
     try:
-        require_small_memo(data)
-        return _Restricted(io.BytesIO(data), allowed, encoding).load()
+        require_small_memo(data, count)
+        stream = io.BytesIO(data)
+        return [_Restricted(stream, allowed, encoding).load() for _ in range(count)]
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
     except Exception as error:

@@ -2,7 +2,8 @@
 
 ``data/nasbench201/`` of github.com/HayeonLee/HELP has ``latency/DEVICE.pt``, lists of milliseconds
 written by ``torch.save``, and ``str_arch2idx.pt``, which says at which place of these lists an
-architecture stands.
+architecture stands. In ``data/fbnet/`` that is ``metainfo.pt``, whose ``arch`` lists the networks
+as ``op_idx_list``.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from nasrun.errors import ConfigError, DataError
 from nasrun.input_files import MIB, read_bytes, too_large
 
 LIMIT = 256 * MIB  # bytes of a file, and of what it unpacks to
-NUMBERS = "str_arch2idx.pt"
+NUMBERS, NETWORKS = "str_arch2idx.pt", "metainfo.pt"
 
 
 def is_help(path: Path) -> bool:
@@ -41,7 +42,8 @@ def read_help(path: Path, device: str, arch: str) -> tuple[CsvInput, dict[str, s
     """
     folder = path.parent if path.is_file() else path
     folder = folder / "latency" if (folder / "latency").is_dir() else folder
-    files = {file.stem: file for file in sorted(folder.glob("*.pt")) if file.name != NUMBERS}
+    others = (NUMBERS, NETWORKS)
+    files = {file.stem: file for file in sorted(folder.glob("*.pt")) if file.name not in others}
     if path.is_file():
         files = {path.stem: path}
     if not files:
@@ -50,19 +52,29 @@ def read_help(path: Path, device: str, arch: str) -> tuple[CsvInput, dict[str, s
         raise ConfigError(
             f"hardware.device={device} is not in {path}, which has {', '.join(files)}"
         )
-    numbers = next(
-        (own for own in (folder / NUMBERS, folder.parent / NUMBERS) if own.exists()), None
-    )
+    known = [place / name for name in others for place in (folder, folder.parent)]
+    numbers = next((own for own in known if own.exists()), None)
     if numbers is None:
         raise DataError(
             f"{path}: {NUMBERS}, which says what architectures the latencies are of, is not in "
-            f"{folder.parent}: copy HELP's whole folder data/nasbench201 there"
+            f"{folder.parent}: copy HELP's whole folder data/nasbench201 there (or data/fbnet, "
+            f"where {NETWORKS} says it)"
         )
     places, digest = _load(numbers)
+    places = _places(places) if numbers.name == NETWORKS else places
     latencies, own = _load(files[device])
     rows = _rows(places, latencies, files[device], numbers)
     table = CsvInput(files[device], [arch, device], rows, list(range(1, len(rows) + 1)))
     return table, {numbers.name: digest, files[device].name: own}
+
+
+def _places(networks: Any) -> Any:
+    """Places of FBNets by their texts; what is not laid out as HELP's is handed back to refuse."""
+    try:
+        texts = ["-".join(str(int(at)) for at in one["op_idx_list"]) for one in networks["arch"]]
+    except (KeyError, TypeError, ValueError):
+        return networks
+    return {text: at for at, text in enumerate(texts)}
 
 
 def _rows(places: Any, latencies: Any, path: Path, numbers: Path) -> list[list[str]]:

@@ -14,12 +14,12 @@ from nasrun.hardware.help_files import is_help, read_help
 from nasrun.input_files import read_bytes
 from nasrun.spec import Archs, Floats, SearchSpace, Task
 
-ARCH, INDEX = "arch", "index"
+INDEX = "index"
 
 
 @dataclass
 class LatencyTable(Weighing):
-    """A table of latencies: a column ``arch``, and one column in ms for each device.
+    """A table of latencies: a column of architectures, and one in ms for each device.
 
     ``path`` may also name HELP's own files, as its repository has them; see ``help_files.py``.
     The default file holds HELP's measurements of NAS-Bench-201 on 27 devices (Lee et al.,
@@ -31,6 +31,7 @@ class LatencyTable(Weighing):
     name: str = "latency_table"
     device: str = "titan_rtx_1"
     path: str = ""
+    arch_column: str = "arch"
     space: str = "nb201"  # the space whose architectures the file lists
 
     @property
@@ -53,8 +54,8 @@ class LatencyTable(Weighing):
                 "file of that space"
             )
         table, files = self._read()
-        cells = table.column(ARCH)
-        devices = [name for name in table.header if name not in ("", ARCH, INDEX)]
+        cells = table.column(self.arch_column)
+        devices = [name for name in table.header if name not in ("", self.arch_column, INDEX)]
         if self.device not in devices:
             raise ConfigError(
                 f"hardware.device={self.device} is not in {self.path}, which has "
@@ -68,7 +69,7 @@ class LatencyTable(Weighing):
         if not path.exists():
             raise DataError(f"{path}: no such file; {HOW_TO_GET}")
         if is_help(path):
-            table, digests = read_help(path, self.device, ARCH)
+            table, digests = read_help(path, self.device, self.arch_column)
             return table, {f"{self.name}/{name}": digest for name, digest in digests.items()}
         data = read_bytes(path)
         # Named without its folder, which says nothing about a result.

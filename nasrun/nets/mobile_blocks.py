@@ -53,3 +53,30 @@ def places(stages: Sequence[Stage], width: int) -> Iterator[Place]:
         for layer in range(stage.layers):
             yield Place(width, stage.channels, 1 if layer else stage.stride)
             width = stage.channels
+
+
+class Skeleton(NamedTuple):
+    """What FBNet's networks share: stages, the stem's width and stride, the head's channels."""
+
+    stages: tuple[Stage, ...]
+    width: int
+    stem_stride: int
+    head: int
+
+
+def fbnet_skeleton(px: int) -> Skeleton:
+    """That of images with ``px`` pixels, in HW-NAS-Bench's two variants ([HW] fbnet_models).
+
+    For ImageNet (224 pixels; here from 128 on), and for CIFAR-100, where the image is halved three
+    times in place of five.
+    """
+    large = px >= LARGE
+    strides = (1, 2, 2, 2, 1, 2, 1) if large else (1, 1, 2, 2, 1, 2, 1)
+    stages = tuple(map(Stage, LAYERS, CHANNELS, strides))
+    return Skeleton(stages, WIDTH, 2, 1984) if large else Skeleton(stages, WIDTH, 1, 1504)
+
+
+LAYERS = (1, 4, 4, 4, 4, 4, 1)
+CHANNELS = (16, 24, 32, 64, 112, 184, 352)
+WIDTH = 16
+LARGE = 128  # pixels from which an image is taken for one of ImageNet

@@ -39,6 +39,8 @@ SCREENED = [
 SMALLER = {"tabular": OF_THE_TABLE, "training": TRAINING, "zero_cost": ZERO_COST,
            "screened": SCREENED, "few_shot": FEW_SHOT}  # fmt: skip
 ONE_TASK = ("surrogate",)  # whose models are of one task: tests/evaluators/test_surrogate.py
+# Devices that need a file that is nowhere at hand, or another space: tests/hardware.
+OF_ONE_SPACE = ("hw_nas_bench", "fbnet_latency")
 MEASURED = [f"hardware.{text}" for text in (*SMALL, "runs=1", "warm_up=0", "sample=2")]
 
 
@@ -102,6 +104,7 @@ def test_an_evaluator_opened_for_another_task_leaves_the_first_as_it_was(name, t
     [
         pytest.param(name, marks=[pytest.mark.data] if name == "latency_table" else [])
         for name in names("hardware")
+        if name not in OF_ONE_SPACE
     ],
 )
 def test_a_device_opened_for_another_task_leaves_the_first_as_it_was(name, tmp_path):

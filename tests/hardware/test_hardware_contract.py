@@ -1,21 +1,24 @@
 """What every device of conf/hardware must do."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hw_miniature import official
 from hydra import compose, initialize_config_dir
 
 from nasrun import __main__  # noqa: F401  # registers the config's resolvers
 from nasrun.config import build
+from nasrun.spaces.fbnet import FBNet
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import ACCURACY, Hardware, Task
 from nasrun.streams import Streams
 
 CONF = Path(__file__).parents[2] / "conf"
 DEVICES = sorted(path.stem for path in (CONF / "hardware").glob("*.yaml"))
-NEEDS_DATA = {"latency_table"}
-SPACE = NB201()
+NEEDS_DATA = {"latency_table", "fbnet_latency"}
+SPACES = {"fbnet_latency": FBNet()}  # of devices that know another one than nb201
 
 every_device = pytest.mark.parametrize(
     "name",
@@ -23,18 +26,33 @@ every_device = pytest.mark.parametrize(
 )
 
 
+def space_of(name):
+    return SPACES.get(name, NB201())
+
+
+def known(name):
+    """An architecture whose latency the device knows."""
+    if name == "fbnet_latency":  # the first of the file
+        return FBNet().parse("7-8-1-8-4-8-8-8-7-4-1-4-7-3-2-7-3-2-4-2-4-5")
+    return NB201().at(np.array(15_000 if name == "hw_nas_bench" else 12_345))
+
+
 def started(name, cache_dir, *overrides):
+    if name == "hw_nas_bench":
+        path = cache_dir / "HW-NAS-Bench-v1_0.pickle"
+        path.write_bytes(pickle.dumps(official()))
+        overrides = (*overrides, f"hardware.path={path}")
     settings = [f"hardware={name}", f"cache_dir={cache_dir}", *overrides]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", settings)
     device = build(config.hardware, Hardware, "hardware")
-    return device.opened(SPACE, build(config.task, Task, "task"))
+    return device.opened(space_of(name), build(config.task, Task, "task"))
 
 
 @every_device
 def test_figures_have_one_row_a_trial(name, cache_dir):
     device = started(name, cache_dir)
-    archs = SPACE.sample(Streams(range(20)))
+    archs = space_of(name).sample(Streams(range(20)))
     latency_ms = device.latency_ms(archs)
     assert latency_ms.shape == (20,)
     assert (np.isnan(latency_ms) | (latency_ms > 0)).all()
@@ -47,7 +65,7 @@ def test_figures_have_one_row_a_trial(name, cache_dir):
 @every_device
 def test_more_accurate_is_better_at_equal_latency(name, cache_dir):
     device = started(name, cache_dir)
-    arch = np.repeat(SPACE.at(np.array([12_345]))[None, 0], 2, axis=0)
+    arch = np.repeat(known(name)[None], 2, axis=0)
     reward = device.reward(np.array([80.0, 81.0]), device.latency_ms(arch), ACCURACY)
     assert reward[1] > reward[0]
 
@@ -67,10 +85,10 @@ def test_a_stronger_exponent_never_chooses_a_slower_architecture(cache_dir):
     """The trade-off over the whole space, with accuracies that grow with cost and noise."""
     from nasrun.spaces.nb201 import PATHS
 
-    archs = SPACE.at(np.arange(SPACE.size))
+    archs = NB201().at(np.arange(NB201().size))
     alive = np.any([(archs[:, list(path)] != 0).all(axis=1) for path in PATHS], axis=0)
     convolutions = ((archs == 2) | (archs == 3)).sum(axis=1)
-    noise = np.random.default_rng(0).random(SPACE.size)
+    noise = np.random.default_rng(0).random(NB201().size)
     accuracy = np.where(alive, 80 + 2 * convolutions + noise, 10.0)
     chosen = []
     for exponent in (0.0, -0.05, -0.2, -0.5):

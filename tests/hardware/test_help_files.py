@@ -11,8 +11,10 @@ import torch
 from nasrun.errors import ConfigError, DataError
 from nasrun.hardware import help_files
 from nasrun.hardware.latency_table import LatencyTable
+from nasrun.spaces.fbnet import FBNet
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Task
+from nasrun.streams import Streams
 
 SPACE = NB201()
 TASK = Task("cifar10", 10, 32, "cifar10-valid", "cifar10", 25_000, 25_000)
@@ -40,6 +42,19 @@ def test_the_repositorys_files_are_read_as_they_are(folder, below):
     found, files = latencies(folder / below)
     assert found == LISTS["pixel3"]
     assert list(files) == ["latency_table/str_arch2idx.pt", "latency_table/pixel3.pt"]
+
+
+def test_fbnets_files_list_the_networks(tmp_path):
+    root, space = tmp_path / "fbnet", FBNet()
+    (root / "latency").mkdir(parents=True)
+    networks = space.sample(Streams(range(3)))
+    torch.save({"arch": [{"op_idx_list": row.tolist()} for row in networks]}, root / "metainfo.pt")
+    torch.save([3.0, 1.0, 2.0], root / "latency" / "pixel3.pt")
+    recipe = LatencyTable(path=str(root), device="pixel3", space="fbnet")
+    assert recipe.opened(space, TASK).latency_ms(networks).tolist() == [3.0, 1.0, 2.0]
+    torch.save({"arch": [1, 2]}, root / "metainfo.pt")
+    with pytest.raises(DataError, match="expected a latency for each"):
+        recipe.opened(space, TASK)
 
 
 @pytest.mark.parametrize(

@@ -97,3 +97,32 @@ def test_log_probabilities_entropies_and_gradients_by_hand():
         score = torch.nn.functional.one_hot(options, len(row)) - row
         wanted[: len(row)] += score.sum(0)
     torch.testing.assert_close(found, wanted * inner, atol=1e-5, rtol=1e-4)
+
+
+def test_what_was_drawn_is_judged_as_it_was_drawn():
+    policy = controller()
+    drawn = policy(20, torch.Generator().manual_seed(5), ascending)
+    judged = policy.judge(drawn.archs, ascending)
+    torch.testing.assert_close(judged.log_p, drawn.log_p, rtol=0, atol=0)
+    torch.testing.assert_close(judged.entropy, drawn.entropy, rtol=0, atol=0)
+
+
+def test_plain_logits_of_one_layer_by_the_equations_of_an_lstm():
+    """Hochreiter and Schmidhuber's cell, as PyTorch orders its gates: i, f, g, o."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(4)
+        policy = Controller(ARITY, 6, layers=1, spread=0.5)
+    assert all(weight.abs().max() <= 0.5 for weight in policy.parameters())
+    assert max(weight.abs().max() for weight in policy.parameters()) > 0.3  # of all, heads too
+    [cell], arch = policy.lstm, torch.tensor([1, 2, 0])
+    x, h, c, log_p = policy.start[0], torch.zeros(6), torch.zeros(6), 0.0
+    for decision, option in enumerate(arch.tolist()):
+        gates = cell.weight_ih @ x + cell.bias_ih + cell.weight_hh @ h + cell.bias_hh
+        i, f, g, o = gates.reshape(4, 6)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        h = torch.sigmoid(o) * torch.tanh(c)
+        logits = (policy.head.weight @ h + policy.head.bias)[: ARITY[decision]]
+        log_p = log_p + logits[option] - torch.logsumexp(logits, 0)
+        x = policy.taken.weight[sum(ARITY[:decision]) + option]
+    found = policy.judge(arch[None], all_legal).log_p[0]
+    torch.testing.assert_close(found, log_p)

@@ -1,0 +1,45 @@
+"""Neural architecture search with reinforcement learning: the recurrent controller of 2017."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from nasrun.algorithms.controlled import Controlled
+from nasrun.ranges import require_positive
+from nasrun.spec import Floats
+
+
+@dataclass
+class NASRL(Controlled):
+    """REINFORCE on a controller of two layers, rewarded by a power of the accuracy.
+
+    Zoph and Le, "Neural Architecture Search with Reinforcement Learning" (ICLR 2017), sections 3.2
+    and 4.1: the reward is the cube of the accuracy, as a fraction, and its baseline a moving
+    average of those before.
+
+    Departures: nasrun's spaces have no decisions about skip connections yet, so that the set
+    selection attention of section 3.3 (anchor points) has nothing to decide; the decay of the
+    baseline is not stated (``baseline_decay`` is NASNet's); one process asks, and learns from
+    ``batch`` architectures at a time. See ``Controlled`` for what else is our choice.
+    """
+
+    name: str = "nas_rl"
+    hidden: int = 35
+    layers: int = 2
+    learning_rate: float = 6e-4
+    batch: int = 1
+    spread: float = 0.08
+    power: float = 3.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(self, "algorithm", "power")
+
+    def worth(self, reward: Floats) -> Floats:
+        """``(n,)`` the power of hundredths of a reward, with its sign."""
+        return np.sign(reward) * np.abs(reward / 100.0) ** self.power
+
+    def improve(self, archs: Tensor, advantage: Tensor) -> None:
+        """One step along the policy's gradient (section 3.2)."""
+        self.step_on(-(self.judge(archs)[0] * advantage).mean())

@@ -1,0 +1,133 @@
+"""NASNet's and NAS-RL's controllers: their losses, baselines and rewards, computed by hand."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from composed import trace
+from toys import ToyEvaluator, ToySpace, toy_experiment
+
+from nasrun.algorithms.nas_rl import NASRL
+from nasrun.algorithms.ppo import PPO
+from nasrun.budget import Budget
+from nasrun.errors import ConfigError
+from nasrun.spec import Measured
+
+SPACE = ToySpace((2, 3, 4))
+
+
+class ShareOfOnes(ToyEvaluator):
+    """In percent."""
+
+    def evaluate(self, archs, *, epochs, streams, parents=None):
+        return Measured.scored(archs, epochs, 100.0 * archs.mean(axis=1), epochs.astype(float))
+
+
+class Told:
+    """An algorithm that has begun, told of rewards; ``before`` is a copy of its controller."""
+
+    def __init__(self, algorithm):
+        experiment = toy_experiment(algorithm, space=SPACE)
+        trace(experiment, seeds=[3], budget=Budget(evaluations=1))
+        algorithm.start(algorithm.problem, algorithm.streams, algorithm.phase)
+        self.algorithm, self.before = algorithm, copy.deepcopy(algorithm._controller)
+
+    def batch(self, *rewards):
+        """The architectures that were asked for, after their rewards were told."""
+        asked = []
+        for reward in rewards:
+            arch = self.algorithm.ask()
+            np.testing.assert_array_equal(arch, self.algorithm.ask())
+            epochs = np.array([12])
+            measured = Measured.scored(arch, epochs, np.array([reward]), np.ones(1))
+            measured.reward[:] = reward
+            self.algorithm.tell(measured)
+            asked.append(arch[0])
+        return torch.from_numpy(np.array(asked))
+
+    def weights(self):
+        return torch.nn.utils.parameters_to_vector(self.algorithm._controller.parameters())
+
+
+def all_legal(prefix):
+    return SPACE.legal(prefix)
+
+
+def test_ppo_takes_the_steps_of_the_clipped_surrogate():
+    told = Told(PPO(hidden=5, batch=3, learning_rate=0.3, entropy=0.2, clip=0.1, epochs_a_batch=3))
+    archs = told.batch(10.0, 40.0, 70.0)
+    net, advantage = told.before, torch.tensor([-30.0, 0.0, 30.0])  # from their mean, at first
+    optimizer = torch.optim.Adam(net.parameters(), 0.3)
+    old = net.judge(archs, all_legal).log_p.detach()
+    clipped = False
+    for _ in range(3):
+        now = net.judge(archs, all_legal)
+        ratio = (now.log_p - old).exp()
+        bounded = torch.clip(ratio, 0.9, 1.1)
+        clipped |= bool((ratio != bounded).any())
+        gains = [min(r * a, b * a) for r, b, a in zip(ratio, bounded, advantage, strict=True)]
+        loss = -sum(gains) / 3 - 0.2 * now.entropy.mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert clipped
+    wanted = torch.nn.utils.parameters_to_vector(net.parameters())
+    torch.testing.assert_close(told.weights(), wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_nas_rl_follows_the_gradient_of_the_cubes_distance_from_those_before():
+    told = Told(NASRL(hidden=5, learning_rate=0.1, baseline_decay=0.9))
+    first, *others = (0.5, 0.8, 0.6)
+    baseline, net = first**3, told.before
+    optimizer = torch.optim.Adam(net.parameters(), 0.1)
+    for share in (first, *others):
+        archs = told.batch(100 * share)
+        optimizer.zero_grad()
+        (-net.judge(archs, all_legal).log_p[0] * (share**3 - baseline)).backward()
+        optimizer.step()
+        baseline = 0.9 * baseline + 0.1 * share**3
+    wanted = torch.nn.utils.parameters_to_vector(net.parameters())
+    torch.testing.assert_close(told.weights(), wanted, rtol=1e-5, atol=1e-6)
+    assert told.algorithm._baseline == pytest.approx(baseline)
+
+
+def test_the_worth_of_a_reward_keeps_its_sign_and_what_is_unknown():
+    found = NASRL().worth(np.array([90.0, -50.0, np.nan]))
+    np.testing.assert_allclose(found, [0.729, -0.125, np.nan])
+
+
+@pytest.mark.parametrize("algorithm", [PPO(hidden=5, batch=2), NASRL(hidden=5)])
+def test_a_failed_measurement_teaches_nothing(algorithm):
+    told = Told(algorithm)
+    before = told.weights().clone()
+    told.batch(*[np.nan] * algorithm.batch)
+    assert torch.equal(told.weights(), before)
+    assert np.isnan(algorithm._baseline)
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [PPO(learning_rate=0.02, batch=10), NASRL(learning_rate=0.01, layers=1)],
+    ids=["ppo", "nas_rl"],
+)
+def test_the_controller_learns_what_pays(algorithm):
+    """Eight bits, rewarded by the share of ones: over 0.9 within 200 evaluations."""
+    experiment = toy_experiment(algorithm, space=ToySpace((2,) * 8), evaluator=ShareOfOnes())
+    played = trace(experiment, seeds=[1], budget=Budget(evaluations=200))
+    assert played.reward[:10].mean() < 65
+    assert played.reward[-30:].mean() > 90
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "fields"),
+    [
+        (PPO, {"hidden": 0}), (PPO, {"layers": 0}), (PPO, {"batch": 0}), (PPO, {"spread": 0.0}),
+        (PPO, {"baseline_decay": 1.0}), (PPO, {"clip": 0.0}), (PPO, {"entropy": -1.0}),
+        (PPO, {"epochs_a_batch": 0}), (PPO, {"learning_rate": 0.0}), (NASRL, {"power": 0.0}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_senseless_fields_are_refused(algorithm, fields):
+    with pytest.raises(ConfigError, match=rf"algorithm\.{next(iter(fields))}"):
+        algorithm(**fields)
