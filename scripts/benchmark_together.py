@@ -123,7 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for own in found:
         print(
             f"{own.px} px, {own.networks} networks, {own.way}: "
-            f"{own.step_ms:.2f} ms a network-step, {own.of_the_roof_pct:.1f} % of the roof, {own.set_up_s:.1f} s of set-up"
+            f"{own.step_ms:.2f} ms a network-step, {own.of_the_roof_pct:.1f} % of the roof, "
+            f"{own.set_up_s:.1f} s of set-up"
         )
     print(f"together: {found[0].step_ms / found[1].step_ms:.2f} times as many steps a second")
     if options.out:
