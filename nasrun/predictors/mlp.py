@@ -1,5 +1,6 @@
 """An ensemble of perceptrons: BANANAS's meta neural network."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
@@ -29,6 +30,13 @@ from nasrun.spec import (
 MULTIPLE = 4
 NETWORKS = 640  # that are trained together: fewer wait for Python, more for memory
 HUNDRED_PCT = 100.0
+
+
+class Activation(Enum):
+    """What stands between the layers."""
+
+    relu = "relu"
+    tanh = "tanh"
 
 
 class Loss(Enum):
@@ -62,6 +70,7 @@ class MLPEnsemble(Predictor):
     members: int = 5
     layers: int = 10
     width: int = 20
+    activation: Activation = Activation.relu
     epochs: int = 150
     batch: int = 32
     rate: float = 0.01
@@ -113,20 +122,24 @@ class Ensemble(Model):
 
     def predict(self, inputs: Inputs) -> Prediction:
         """Mean and standard deviation over the members."""
-        features, count = self._encode(inputs), inputs.archs.shape[1]
-        x = _padded(np.pad(features, ((0, 0), (0, -count % MULTIPLE), (0, 0))))
-
-        def predicted(at: int) -> Floats:
-            rows, net = self._blocks[at], self._nets[at]
-            with torch.no_grad():
-                out = net(_of_members(x[rows], self._settings.members))[..., 0]
-            trials = rows.stop - rows.start
-            out = out[: trials * self._settings.members].double().numpy()
-            return out.reshape(trials, self._settings.members, -1)[:, :, :count]
-
-        raw = np.concatenate(side_by_side(predicted, range(len(self._blocks))))
+        with torch.no_grad():
+            raw = self.by_members(inputs, lambda net, x: net(x))[..., 0]
         members = self._restored(raw)
         return Prediction(members.mean(axis=1), members.std(axis=1), self._scale.best, members)
+
+    def by_members(self, inputs: Inputs, ask: Callable[[CohortMLP, Tensor], Tensor]) -> Floats:
+        """``(T, members, M, ...)`` of what ``ask`` makes of networks and features, both padded."""
+        features, count = self._encode(inputs), inputs.archs.shape[1]
+        x, members = _with_records(features), self._settings.members
+
+        def asked(at: int) -> Floats:
+            rows = self._blocks[at]
+            out = ask(self._nets[at], _of_members(x[rows], members))
+            trials = rows.stop - rows.start
+            own = out[: trials * members].double().numpy()
+            return own.reshape(trials, members, *own.shape[1:])[:, :, :count]
+
+        return np.concatenate(side_by_side(asked, range(len(self._blocks))))
 
     def _goals(self, y: Floats, mask: Mask) -> tuple[Floats, Scale]:
         goal, scale = scaled(y, mask, self._settings.targets)
@@ -159,7 +172,8 @@ class Ensemble(Model):
     ) -> CohortMLP:
         """The networks of a block of trials, trained on ``x (T, N, F)``."""
         own = self._settings
-        net = CohortMLP(_filled(part.flatten(0, 1)) for part in weights)
+        parts = [_filled(part.flatten(0, 1)) for part in weights]
+        net = CohortMLP(parts, tanh=own.activation is Activation.tanh)
         net.reuse_gradient()
         betas = (own.beta1, own.beta2)
         optimiser = torch.optim.Adam([net.flat], own.rate, betas, eps=1e-7, fused=True)
@@ -200,6 +214,11 @@ def _padded(features: Floats) -> Tensor:
     """``(T, N, F)`` features as single precision, with columns of zeros up to whole lines."""
     wider = np.pad(features, ((0, 0), (0, 0), (0, -features.shape[2] % MULTIPLE)))
     return torch.from_numpy(wider.astype(np.float32))
+
+
+def _with_records(features: Floats) -> Tensor:
+    """``(T, M, F)`` features as single precision, with rows and columns up to whole lines."""
+    return _padded(np.pad(features, ((0, 0), (0, -features.shape[1] % MULTIPLE), (0, 0))))
 
 
 def _taken(batch: Tensor, x: Tensor, goal: Tensor, weight: Tensor) -> list[Tensor]:
