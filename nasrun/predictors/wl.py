@@ -128,7 +128,7 @@ def shared(a: Ints, b: Ints) -> Ints:
             own = np.where(a[:, :, number, i] == NOBODY, NOBODY - 1, a[:, :, number, i])
             for j in range(places):
                 total[number] += own[:, :, None] == b[:, None, :, number, j]
-    return np.cumsum(total, axis=0)
+    return np.cumsum(total, axis=0, dtype=np.int64)
 
 
 def _with_themselves(labels: Ints) -> Ints:
