@@ -146,13 +146,13 @@ class GraphCohort(Model):
                 step += 1
         return net
 
-    @torch.no_grad()
     def predict(self, inputs: Inputs) -> Prediction:
         """What the networks say; graphs are read some at a time."""
         read, count = self._read(inputs), inputs.archs.shape[1]
         surplus = -count % MULTIPLE
         read = Batch(*(_longer(part, surplus) for part in read)) if surplus else read
 
+        @torch.no_grad()  # which holds for one thread alone
         def asked(at: int) -> tuple[Floats, Floats]:
             rows, means, spreads = self._blocks[at], [], []
             for start in range(0, count + surplus, PREDICTED):

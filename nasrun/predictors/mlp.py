@@ -119,8 +119,7 @@ class Ensemble(Model):
 
     def predict(self, inputs: Inputs) -> Prediction:
         """Mean and standard deviation over the members."""
-        with torch.no_grad():
-            raw = self.by_members(inputs, lambda net, x: net(x))[..., 0]
+        raw = self.by_members(inputs, lambda net, x: net(x))[..., 0]
         members = self._restored(raw)
         return Prediction(members.mean(axis=1), members.std(axis=1), self._scale.best, members)
 
@@ -131,7 +130,8 @@ class Ensemble(Model):
 
         def asked(at: int) -> Floats:
             rows = self._blocks[at]
-            out = ask(self._nets[at], of_members(x[rows], members))
+            with torch.no_grad():  # which holds for this thread alone
+                out = ask(self._nets[at], of_members(x[rows], members))
             trials = rows.stop - rows.start
             own = out[: trials * members].double().numpy()
             return own.reshape(trials, members, *own.shape[1:])[:, :, :count]

@@ -13,6 +13,7 @@ from scipy.stats import kendalltau
 from toys import ToySpace
 
 from nasrun.config import build
+from nasrun.predictors import graph_cohort, mlp
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Inputs, Predictor
 from nasrun.streams import Streams
@@ -84,6 +85,20 @@ def test_a_trial_is_the_same_alone_and_in_a_cohort(name, space):
     for seed in range(TRIALS):
         alone = predicted(name, space, [seed])
         assert parts(together, seed) == parts(alone, 0)
+
+
+def test_blocks_of_trials_on_several_threads_change_nothing(name, monkeypatch):
+    together = predicted(name, SPACES["nb201"])
+    monkeypatch.setattr(mlp, "NETWORKS", 2)
+    monkeypatch.setattr(graph_cohort, "AT_ONCE", 2)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        apart = predicted(name, SPACES["nb201"])
+    finally:
+        torch.set_num_threads(before)
+    for trial in range(TRIALS):
+        assert parts(together, trial) == parts(apart, trial)
 
 
 def test_figures_that_are_masked_say_nothing(name):
