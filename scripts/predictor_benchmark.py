@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from hydra import compose, initialize_config_dir
@@ -62,15 +63,19 @@ def agreement(predicted: Floats, truth: Floats) -> dict[str, float]:
     constant = np.ptp(predicted) == 0 or np.ptp(truth) == 0
     rounded = np.round(predicted, 1)
     figures = {
-        "kendall": 0.0 if constant else kendalltau(predicted, truth).statistic,
-        "spearman": 0.0 if constant else spearmanr(predicted, truth).statistic,
-        "pearson": 0.0 if constant else pearsonr(predicted, truth).statistic,
-        "kendall_1dec": 0.0 if np.ptp(rounded) == 0 else kendalltau(rounded, truth).statistic,
+        "kendall": 0.0 if constant else _statistic(kendalltau(predicted, truth)),
+        "spearman": 0.0 if constant else _statistic(spearmanr(predicted, truth)),
+        "pearson": 0.0 if constant else _statistic(pearsonr(predicted, truth)),
+        "kendall_1dec": 0.0 if np.ptp(rounded) == 0 else _statistic(kendalltau(rounded, truth)),
     }
     best, guessed = np.argsort(-truth, kind="stable"), np.argsort(-predicted, kind="stable")
     for k in CHECKED:
         figures[f"precision_{k}"] = len(set(best[:k]) & set(guessed[:k])) / k
     return {name: float(value) for name, value in figures.items()}
+
+
+def _statistic(result: Any) -> float:
+    return float(result.statistic)
 
 
 @dataclass(frozen=True)
@@ -180,14 +185,12 @@ def summary(
     groups: dict[tuple[str, int], list[float]] = {}
     for row in rows:
         groups.setdefault((row.predictor, row.train), []).append(getattr(row, figure))
-    return {
-        key: (
-            np.mean(own),
-            np.std(own, ddof=1) / np.sqrt(len(own)) if own[1:] else np.nan,
-            len(own),
-        )
-        for key, own in groups.items()
-    }
+    return {key: _mean_of(own) for key, own in groups.items()}
+
+
+def _mean_of(values: Sequence[float]) -> tuple[float, float, int]:
+    error = np.std(values, ddof=1) / np.sqrt(len(values)) if values[1:] else np.nan
+    return float(np.mean(values)), float(error), len(values)
 
 
 def shown(rows: Sequence[Row]) -> Table:
@@ -203,7 +206,7 @@ def shown(rows: Sequence[Row]) -> Table:
 
 def main(arguments: Sequence[str]) -> None:
     """Play the trials, print the table, write the rows."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--predictors", nargs="+", default=[GUESSING, "bayes_lin_reg", "gp", "rf"])
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES))
     parser.add_argument("--trials", type=int, default=100)
@@ -219,7 +222,7 @@ def main(arguments: Sequence[str]) -> None:
         with options.out.open("w", newline="") as file:
             writer = csv.DictWriter(file, [field.name for field in fields(Row)])
             writer.writeheader()
-            writer.writerows(map(asdict, rows))
+            writer.writerows([asdict(row) for row in rows])
 
 
 if __name__ == "__main__":

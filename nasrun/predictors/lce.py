@@ -84,7 +84,8 @@ class Extrapolation(Model):
             *parts, weights = np.split(state, cuts)
             pairs = zip(kept, parts, strict=True)
             own = [FAMILIES[USED[at]](x, part) for at, part in pairs]
-            return np.tensordot(weights / weights.sum(), np.stack(own), axes=1)
+            share: Floats = weights / weights.sum()
+            return (share[:, None] * np.stack(own)).sum(axis=0)
 
         now = mixed(state)
         noise = max(float(np.std(now[:-1] - curve)), LEAST_SD)

@@ -13,6 +13,7 @@ from nasrun.spec import Floats, Inputs, Mask, Model, Prediction, Predictor, Sear
 
 RANGE = (1e-5, 10.0)  # of the C and the gamma that are tried, uniform in their logarithms
 FOLDS = 3
+LEAST_NU = 1e-3
 
 
 @dataclass
@@ -80,10 +81,9 @@ class Vectors(Model):
         choices = [self._regression()]
         if len(y) >= FOLDS:
             low, high = np.log(RANGE)
-            choices += [
-                self._regression(*np.exp(low + (high - low) * own[:2]), max(own[2], 1e-3))
-                for own in draws
-            ]
+            for own in draws.tolist():
+                c, gamma = (float(np.exp(low + (high - low) * share)) for share in own[:2])
+                choices.append(self._regression(c, gamma, max(own[2], LEAST_NU)))
         scores = [_held_out(choice, x, y) for choice in choices] if choices[1:] else [0.0]
         return choices[int(np.argmax(scores))].fit(x, y)
 
@@ -94,9 +94,10 @@ class Vectors(Model):
         from sklearn.preprocessing import StandardScaler
         from sklearn.svm import NuSVR
 
+        given: Any = "scale" if gamma is None else gamma
         regression = NuSVR(
             C=self._settings.c if c is None else c,
-            gamma="scale" if gamma is None else gamma,
+            gamma=given,
             nu=self._settings.nu if nu is None else nu,
         )
         regression.random_state = (

@@ -7,7 +7,7 @@ from scipy.stats import kendalltau
 
 from nasrun.errors import UnsupportedError
 from nasrun.predictors.curve_families import FAMILIES
-from nasrun.predictors.lce import USED, LCE
+from nasrun.predictors.lce import LCE, USED
 from nasrun.predictors.lcsvr import LCSVR, curve_features
 from nasrun.predictors.learning_curves import CurveReading, Reading, read
 from nasrun.spaces.nb201 import NB201
