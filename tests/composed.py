@@ -57,8 +57,8 @@ def choice(group, name):
 
 # Sizes of predictors, and of the searches that use them, that are enough to keep every promise.
 QUICK = {
-    "epochs": 3, "steps": 3, "members": 2, "layers": 2, "trees": 6, "rounds": 6,
-    "initial": 8, "batch": 8, "pool": 8,
+    "epochs": 3, "steps": 3, "members": 2, "layers": 2, "trees": 6, "rounds": 6, "walk": 3,
+    "fits": 3, "hidden": 8, "head": 8, "initial": 8, "batch": 8, "pool": 8,
 }  # fmt: skip
 
 

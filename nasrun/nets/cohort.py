@@ -96,17 +96,19 @@ class CohortMLP:
     """``T`` perceptrons of one shape: inputs ``(T, n, padded(sizes[0]))``, trial by trial.
 
     Surplus inputs must be zero, and surplus outputs (columns from ``sizes[-1]`` on) are to be
-    ignored. Rectified linear units between the layers. All weights and biases stand one behind the
-    other in ``flat (P,)``, so that optimisers have one array to go through. Those of a layer are
-    contiguous over the trials: PyTorch multiplies other matrices one at a time.
+    ignored. Rectified linear units, or tanh, between the layers. All weights and biases stand one
+    behind the other in ``flat (P,)``, so that optimisers have one array to go through. Those of a
+    layer are contiguous over the trials: PyTorch multiplies other matrices one at a time.
 
     Args:
         parameters: weights ``(T, in, out)`` and biases ``(T, 1, out)`` in turn, widths padded.
         name: networks whose gradients are taken together need different ones.
+        tanh: between the layers, in place of rectified linear units.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], name: str = "net") -> None:
+    def __init__(self, parameters: Iterable[Tensor], name: str = "net", tanh: bool = False) -> None:
         parts = list(parameters)
+        self.tanh = tanh
         self._shapes = [part.shape for part in parts]
         self.flat = torch.cat([part.flatten() for part in parts]).requires_grad_()
         self.name = name
@@ -171,6 +173,15 @@ class CohortMLP:
         """
         return _Layers.apply(self, x, self.flat)
 
+    @torch.no_grad()
+    def hidden(self, x: Tensor) -> Tensor:
+        """``(T, n, units)`` what the last layer reads of ``x (T, n, inputs)``."""
+        parts = self.parameters[:-2]
+        for weight, bias in zip(parts[::2], parts[1::2], strict=True):
+            x = torch.baddbmm(bias, x, weight)
+            x = x.tanh_() if self.tanh else x.relu_()
+        return x
+
     def reuse_gradient(self) -> None:
         """Put the gradient of ``flat`` into the same array in every step.
 
@@ -220,7 +231,8 @@ class _Layers(torch.autograd.Function):
         for at, (w, b) in enumerate(hidden_layers):
             shape = (*x.shape[:2], w.shape[2])
             room = workspace.take(f"{net.name} hidden", at, shape, x.dtype)
-            inputs.append(torch.baddbmm(b, inputs[-1], w, out=room).relu_())
+            activated = torch.baddbmm(b, inputs[-1], w, out=room)
+            inputs.append(activated.tanh_() if net.tanh else activated.relu_())
         ctx.net = net
         ctx.save_for_backward(flat, *inputs)
         return torch.baddbmm(bias, inputs[-1], weight)
@@ -240,7 +252,9 @@ class _Layers(torch.autograd.Function):
                 use = "gradient" if layer else f"{net.name} gradient"
                 room = workspace.take(use, layer % 2, x.shape, x.dtype)
                 gradient = torch.bmm(gradient, weights[layer].transpose(1, 2), out=room)
-            if layer:
+            if layer and net.tanh:
+                torch.ops.aten.tanh_backward.grad_input(gradient, x, grad_input=gradient)
+            elif layer:
                 threshold = torch.ops.aten.threshold_backward.grad_input
                 threshold(gradient, x, 0, grad_input=gradient)
         return None, gradient if wanted else None, found

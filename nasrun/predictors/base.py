@@ -6,10 +6,10 @@ from enum import Enum
 
 import numpy as np
 
-from nasrun.errors import ConfigError
 from nasrun.spec import Floats, Inputs, Mask, SearchSpace
 
 STD_FLOOR = 1e-9
+HUNDRED_PCT = 100.0
 LEAST_ERROR_PCT = 1e-3  # its logarithm is finite
 
 
@@ -18,7 +18,7 @@ class Targets(Enum):
 
     plain = "plain"  # as they are
     zscore = "zscore"  # with mean 0 and standard deviation 1 over what is learnt from
-    log_error = "log_error"  # z-scores of -log(100 - figure), of figures in percent
+    log_error = "log_error"  # z-scores of -log(100 - figure), of figures below 100
 
 
 @dataclass(frozen=True)
@@ -37,19 +37,14 @@ class Scale:
 def scaled(y: Floats, mask: Mask, targets: Targets) -> tuple[Floats, Scale]:
     """``(T, N)`` targets, 0 where not ``mask``, and the way back.
 
-    The way back from ``log_error`` leads to the logarithm.
-
-    Raises:
-        ConfigError: figures above 100 have no error in percent.
+    The way back from ``log_error`` leads to the logarithm. A trial with figures of 100 or more has
+    none in percent: z-scores are what it gets.
     """
     values = np.where(mask, y, 0.0)
     if targets is Targets.log_error:
-        if (values > 100).any():
-            raise ConfigError(
-                f"predictor.targets=log_error needs rewards in percent, got {values.max():g}: set "
-                "predictor.targets=zscore"
-            )
-        values = np.where(mask, -np.log(np.maximum(100.0 - values, LEAST_ERROR_PCT)), 0.0)
+        percent = (values < HUNDRED_PCT).all(axis=1, keepdims=True)
+        errors = np.maximum(HUNDRED_PCT - values, LEAST_ERROR_PCT)
+        values = np.where(mask, np.where(percent, -np.log(errors), values), 0.0)
     count = np.maximum(mask.sum(axis=1, keepdims=True), 1)
     centre, spread = np.zeros((len(y), 1)), np.ones((len(y), 1))
     if targets is not Targets.plain:

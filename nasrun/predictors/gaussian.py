@@ -51,7 +51,7 @@ def posterior(kernel: Floats, noise: Floats, y: Floats, mask: Mask) -> Posterior
     both = mask[:, :, None] & mask[:, None, :]
     diagonal = np.where(mask, noise[:, None], 1.0)
     covariance = np.where(both, kernel, 0.0) + np.eye(y.shape[1]) * diagonal[:, None, :]
-    lower = np.linalg.cholesky(covariance)
-    half = np.linalg.solve(lower, y[:, :, None])
-    weights = np.linalg.solve(lower.transpose(0, 2, 1), half)
+    lower = np.asarray(np.linalg.cholesky(covariance), np.float64)
+    half = np.asarray(np.linalg.solve(lower, y[:, :, None]), np.float64)
+    weights = np.asarray(np.linalg.solve(lower.transpose(0, 2, 1), half), np.float64)
     return Posterior(lower, half[..., 0], weights[..., 0], mask)

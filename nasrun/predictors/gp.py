@@ -1,5 +1,6 @@
 """A Gaussian process on an encoding, with a kernel that is fitted or given."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -58,7 +59,7 @@ class GaussianProcess(Predictor):
 class Process(Model):
     """Gaussian processes."""
 
-    def __init__(self, settings: GaussianProcess, encode: Encoded) -> None:
+    def __init__(self, settings: GaussianProcess, encode: Callable[[Inputs], Floats]) -> None:
         self._settings, self._encode = settings, encode
 
     def fit(self, inputs: Inputs, y: Floats, mask: Mask) -> None:

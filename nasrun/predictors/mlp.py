@@ -1,5 +1,6 @@
 """An ensemble of perceptrons: BANANAS's meta neural network."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from nasrun.errors import ConfigError
 from nasrun.nets.cohort import CohortMLP, side_by_side
-from nasrun.predictors.base import Encoded, Scale, Targets, scaled
+from nasrun.predictors.base import HUNDRED_PCT, Encoded, Scale, Targets, scaled
+from nasrun.predictors.batches import MULTIPLE, filled, of_members, padded, taken, with_records
 from nasrun.ranges import require_at_least, require_not_negative, require_positive, require_within
 from nasrun.spec import (
     Floats,
@@ -24,11 +26,14 @@ from nasrun.spec import (
     Streams,
 )
 
-# Widths, batches and blocks are multiples of this, so that every matrix of 4-byte numbers starts on
-# a cache line of 64 bytes (see nets/cohort.py).
-MULTIPLE = 4
 NETWORKS = 640  # that are trained together: fewer wait for Python, more for memory
-HUNDRED_PCT = 100.0
+
+
+class Activation(Enum):
+    """What stands between the layers."""
+
+    relu = "relu"
+    tanh = "tanh"
 
 
 class Loss(Enum):
@@ -62,6 +67,7 @@ class MLPEnsemble(Predictor):
     members: int = 5
     layers: int = 10
     width: int = 20
+    activation: Activation = Activation.relu
     epochs: int = 150
     batch: int = 32
     rate: float = 0.01
@@ -98,7 +104,7 @@ class Ensemble(Model):
         own = self._settings
         goal, self._scale = self._goals(y, mask)
         coded = self._encode(inputs)
-        weights, features = self._first_weights(coded.shape[2]), _padded(coded)
+        weights, features = self._first_weights(coded.shape[2]), padded(coded)
         trials, records = y.shape
         draws = self._streams.uniform(own.epochs * records).reshape(trials, own.epochs, records)
         order = np.argsort(draws, axis=2, kind="stable")
@@ -113,20 +119,24 @@ class Ensemble(Model):
 
     def predict(self, inputs: Inputs) -> Prediction:
         """Mean and standard deviation over the members."""
-        features, count = self._encode(inputs), inputs.archs.shape[1]
-        x = _padded(np.pad(features, ((0, 0), (0, -count % MULTIPLE), (0, 0))))
-
-        def predicted(at: int) -> Floats:
-            rows, net = self._blocks[at], self._nets[at]
-            with torch.no_grad():
-                out = net(_of_members(x[rows], self._settings.members))[..., 0]
-            trials = rows.stop - rows.start
-            out = out[: trials * self._settings.members].double().numpy()
-            return out.reshape(trials, self._settings.members, -1)[:, :, :count]
-
-        raw = np.concatenate(side_by_side(predicted, range(len(self._blocks))))
+        raw = self.by_members(inputs, lambda net, x: net(x))[..., 0]
         members = self._restored(raw)
         return Prediction(members.mean(axis=1), members.std(axis=1), self._scale.best, members)
+
+    def by_members(self, inputs: Inputs, ask: Callable[[CohortMLP, Tensor], Tensor]) -> Floats:
+        """``(T, members, M, ...)`` of what ``ask`` makes of networks and features, both padded."""
+        features, count = self._encode(inputs), inputs.archs.shape[1]
+        x, members = with_records(features), self._settings.members
+
+        def asked(at: int) -> Floats:
+            rows = self._blocks[at]
+            with torch.no_grad():  # which holds for this thread alone
+                out = ask(self._nets[at], of_members(x[rows], members))
+            trials = rows.stop - rows.start
+            own = out[: trials * members].double().numpy()
+            return own.reshape(trials, members, *own.shape[1:])[:, :, :count]
+
+        return np.concatenate(side_by_side(asked, range(len(self._blocks))))
 
     def _goals(self, y: Floats, mask: Mask) -> tuple[Floats, Scale]:
         goal, scale = scaled(y, mask, self._settings.targets)
@@ -159,7 +169,8 @@ class Ensemble(Model):
     ) -> CohortMLP:
         """The networks of a block of trials, trained on ``x (T, N, F)``."""
         own = self._settings
-        net = CohortMLP(_filled(part.flatten(0, 1)) for part in weights)
+        parts = [filled(part.flatten(0, 1)) for part in weights]
+        net = CohortMLP(parts, tanh=own.activation is Activation.tanh)
         net.reuse_gradient()
         betas = (own.beta1, own.beta2)
         optimiser = torch.optim.Adam([net.flat], own.rate, betas, eps=1e-7, fused=True)
@@ -167,13 +178,13 @@ class Ensemble(Model):
         for epoch in range(own.epochs):
             for start in range(0, order.shape[2], own.batch):
                 batch = torch.from_numpy(order[:, epoch, start : start + own.batch])
-                seen = [_of_members(part, own.members) for part in _taken(batch, x, goals, weight)]
+                seen = [of_members(part, own.members) for part in taken(batch, weight, x, goals)]
                 self._loss(net, *seen).backward()
                 optimiser.step()
                 optimiser.zero_grad(set_to_none=True)
         return net
 
-    def _loss(self, net: CohortMLP, x: Tensor, goal: Tensor, weight: Tensor) -> Tensor:
+    def _loss(self, net: CohortMLP, weight: Tensor, x: Tensor, goal: Tensor) -> Tensor:
         """The sum over networks of their mean loss over ``x (R, B, F)`` where ``weight (R, B)``."""
         own = self._settings
         out = net(x)[..., 0]
@@ -194,31 +205,3 @@ def _head(net: CohortMLP) -> Tensor:
     """The last layer's weights, as the optimiser has them: in front of its biases."""
     *_, weight, bias = net.parameters
     return net.flat[-weight.numel() - bias.numel() : -bias.numel()]
-
-
-def _padded(features: Floats) -> Tensor:
-    """``(T, N, F)`` features as single precision, with columns of zeros up to whole lines."""
-    wider = np.pad(features, ((0, 0), (0, 0), (0, -features.shape[2] % MULTIPLE)))
-    return torch.from_numpy(wider.astype(np.float32))
-
-
-def _taken(batch: Tensor, x: Tensor, goal: Tensor, weight: Tensor) -> list[Tensor]:
-    """The records ``batch (T, B)`` of each trial, and more of weight 0 up to whole lines."""
-    surplus = -batch.shape[1] % MULTIPLE
-    batch = torch.nn.functional.pad(batch, (0, surplus))
-    rows = torch.arange(len(batch))[:, None]
-    kept = weight[rows, batch]
-    if surplus:
-        kept[:, -surplus:] = 0.0
-    return [x[rows, batch], goal[rows, batch], kept]
-
-
-def _of_members(part: Tensor, members: int) -> Tensor:
-    """``(R, ...)``: what a trial has, for each of its members; rows as in ``_filled``."""
-    return _filled(part.repeat_interleave(members, dim=0))
-
-
-def _filled(part: Tensor) -> Tensor:
-    """``(R, ...)`` with the first row again up to a multiple of networks, so never one alone."""
-    surplus = -len(part) % MULTIPLE
-    return torch.cat([part, part[:1].expand(surplus, *part.shape[1:])]) if surplus else part

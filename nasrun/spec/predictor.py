@@ -13,13 +13,16 @@ Truth = Callable[[Archs], Floats]
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is known of architectures: ``archs (T, N, L)`` and other features ``extra (T, N, E)``.
+    """What is known of architectures ``archs (T, N, L)``.
 
-    Such as zero-cost scores, or sums of training losses; None: there are none.
+    ``extra (T, N, E)`` are other features, such as zero-cost scores; ``curve (T, N, epochs)`` is
+    what each partial training has reached after every epoch, higher for what is better (a training
+    loss with its sign changed). None: there are none.
     """
 
     archs: Archs
     extra: Floats | None = None
+    curve: Floats | None = None
 
 
 @dataclass(frozen=True)

@@ -90,8 +90,9 @@ def test_targets():
     z, scale = scaled(y, mask, Targets.log_error)
     np.testing.assert_allclose(scale.restored(z)[0, :2], -np.log([99.0, 97.0]))
     np.testing.assert_allclose(scale.best, -np.log(97.0))
-    with pytest.raises(ConfigError, match="needs rewards in percent, got 130"):
-        scaled(np.array([[130.0]]), np.array([[True]]), Targets.log_error)
+    z, scale = scaled(np.array([[130.0, 70.0]]), np.array([[True, True]]), Targets.log_error)
+    assert z.tolist() == [[1.0, -1.0]]
+    assert scale.best.tolist() == [130.0]
 
 
 def test_the_first_encoding_that_a_space_has_is_taken():

@@ -1,0 +1,50 @@
+"""Arrays of many trials for networks that are trained together, laid out line by line.
+
+Widths, records of a batch and networks of a block are multiples of ``MULTIPLE``, so that every
+matrix of 4-byte numbers starts on a cache line of 64 bytes: what a trial computes does not depend
+on the others (see ``nets/cohort.py``).
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nasrun.spec import Floats
+
+MULTIPLE = 4
+
+
+def padded(features: Floats) -> Tensor:
+    """``(T, N, F)`` features as single precision, with columns of zeros up to whole lines."""
+    wider = np.pad(features, ((0, 0), (0, 0), (0, -features.shape[2] % MULTIPLE)))
+    return torch.from_numpy(wider.astype(np.float32))
+
+
+def with_records(features: Floats) -> Tensor:
+    """``(T, M, F)`` features as single precision, with rows and columns up to whole lines."""
+    return padded(np.pad(features, ((0, 0), (0, -features.shape[1] % MULTIPLE), (0, 0))))
+
+
+def taken(batch: Tensor, weight: Tensor, *parts: Tensor) -> list[Tensor]:
+    """The records ``batch (T, B)`` of each trial: their weights, then those of ``parts``.
+
+    More of weight 0 follow up to whole lines.
+    """
+    surplus = -batch.shape[1] % MULTIPLE
+    batch = torch.nn.functional.pad(batch, (0, surplus))
+    rows = torch.arange(len(batch))[:, None]
+    kept = weight[rows, batch]
+    if surplus:
+        kept[:, -surplus:] = 0.0
+    return [kept, *(part[rows, batch] for part in parts)]
+
+
+def of_members(part: Tensor, members: int) -> Tensor:
+    """``(R, ...)``: what a trial has, for each of its members; rows as in ``filled``."""
+    return filled(part.repeat_interleave(members, dim=0))
+
+
+def filled(part: Tensor) -> Tensor:
+    """``(R, ...)`` with the first row again up to a multiple of networks, so never one alone."""
+    surplus = -len(part) % MULTIPLE
+    return torch.cat([part, part[:1].expand(surplus, *part.shape[1:])]) if surplus else part

@@ -1,0 +1,274 @@
+"""Graph networks of many trials at once: each trial's own weights, all in the same products."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nasrun.nets.cohort import side_by_side
+from nasrun.predictors.base import Targets, scaled
+from nasrun.predictors.batches import MULTIPLE, filled, taken
+from nasrun.predictors.graphs import Graphs
+from nasrun.ranges import require_at_least, require_not_negative, require_positive, require_within
+from nasrun.spec import Floats, Inputs, Mask, Model, Prediction, Predictor, SearchSpace, Streams
+
+AT_ONCE = 64  # trials whose networks are trained together
+PREDICTED = 64  # graphs of a trial that are read together
+MOMENTUM = 0.1  # of running statistics; PyTorch's default
+EPSILON = 1e-5  # added to variances; PyTorch's default
+
+
+class Batch(NamedTuple):
+    """``B`` graphs of each of ``R`` trials.
+
+    ``edges (R, B, V, V)``, 1 where an edge leads from row to column; ``x (R, B, V, C)`` one-hot
+    names, zeros where a graph has no vertex; ``there (R, B, V, 1)`` 1 where it has one.
+    """
+
+    edges: Tensor
+    x: Tensor
+    there: Tensor
+
+
+class GraphNetwork(ABC):
+    """Networks of ``R`` trials: tensors with the trials as their leading axis."""
+
+    @property
+    @abstractmethod
+    def parameters(self) -> list[Tensor]:
+        """All that is learnt."""
+
+    @abstractmethod
+    def __call__(self, batch: Batch, weight: Tensor | None, drop: "Drop") -> Tensor:
+        """``(R, B, outputs)`` of a batch; ``weight (R, B)`` of its graphs where they are learnt."""
+
+
+Drop = Callable[[Tensor], Tensor]
+
+
+@dataclass
+class GraphPredictor(Predictor):
+    """What predictors by graph networks share. A subclass makes the networks.
+
+    Raises:
+        ConfigError: a field out of its range.
+    """
+
+    name: str = ""
+    targets: Targets = Targets.zscore
+    hidden: int = 32
+    layers: int = 3
+    epochs: int = 300
+    batch: int = 16
+    rate: float = 0.005
+    beta1: float = 0.9
+    beta2: float = 0.999
+    decay: float = 1e-4
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        require_at_least(self, "predictor", 1, "hidden", "layers", "epochs", "batch")
+        require_positive(self, "predictor", "rate")
+        require_not_negative(self, "predictor", "decay")
+        require_within(self, "predictor", "[0, 1)", "beta1", "beta2", "dropout")
+
+    @abstractmethod
+    def network(self, names: int, streams: Streams) -> GraphNetwork:
+        """New networks of the trials of ``streams`` for graphs of ``names`` operations."""
+
+    @abstractmethod
+    def loss(self, out: Tensor, goal: Tensor) -> Tensor:
+        """``(R, B)`` of outputs ``(R, B, outputs)``."""
+
+    @abstractmethod
+    def spread(self, out: Tensor) -> Tensor:
+        """``(R, B)`` standard deviations that outputs say."""
+
+    def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "GraphCohort":
+        """A network a trial."""
+        return GraphCohort(self, Graphs(space), streams)
+
+
+class GraphCohort(Model):
+    """Graph networks of a cohort."""
+
+    def __init__(self, settings: GraphPredictor, graphs: Graphs, streams: Streams) -> None:
+        self._settings, self._graphs, self._streams = settings, graphs, streams
+        self._fits = 0
+        names = len(graphs.names)
+        self._width = names + -names % MULTIPLE
+
+    def fit(self, inputs: Inputs, y: Floats, mask: Mask) -> None:
+        """Draw and train new networks."""
+        goal, self._scale = scaled(y, mask, self._settings.targets)
+        read = self._read(inputs)
+        trials = len(y)
+        self._blocks = [slice(a, min(a + AT_ONCE, trials)) for a in range(0, trials, AT_ONCE)]
+        goals, weight = torch.from_numpy(goal).float(), torch.from_numpy(mask).float()
+        self._fits += 1
+
+        def train(rows: slice) -> GraphNetwork:
+            streams = self._streams.fork(f"fit {self._fits}", rows)
+            own = Batch(*(part[rows] for part in read))
+            return self._trained(own, goals[rows], weight[rows], streams)
+
+        self._nets = side_by_side(train, self._blocks)
+
+    def _trained(
+        self, read: Batch, goals: Tensor, weight: Tensor, streams: Streams
+    ) -> GraphNetwork:
+        """Networks of a block of trials."""
+        own, records = self._settings, goals.shape[1]
+        net = own.network(self._width, streams)
+        betas = (own.beta1, own.beta2)
+        optimiser = torch.optim.Adam(
+            net.parameters, own.rate, betas, weight_decay=own.decay, fused=True
+        )
+        drop = _dropping(own.dropout, streams.fork("dropout"))
+        steps = own.epochs * math.ceil(records / own.batch)
+        step = 0
+        for _ in range(own.epochs):
+            order = torch.from_numpy(np.argsort(streams.uniform(records), axis=1, kind="stable"))
+            for batch in order.split(own.batch, dim=1):
+                for group in optimiser.param_groups:
+                    group["lr"] = own.rate * 0.5 * (1.0 + math.cos(math.pi * step / steps))
+                kept, goal, *parts = map(filled, taken(batch, weight, goals, *read))
+                loss = own.loss(net(Batch(*parts), kept, drop), goal)
+                mean = kept / kept.sum(dim=1, keepdim=True).clamp(min=1.0)
+                (loss * mean).sum().backward()
+                optimiser.step()
+                optimiser.zero_grad(set_to_none=True)
+                step += 1
+        return net
+
+    def predict(self, inputs: Inputs) -> Prediction:
+        """What the networks say; graphs are read some at a time."""
+        read, count = self._read(inputs), inputs.archs.shape[1]
+        surplus = -count % MULTIPLE
+        read = Batch(*(_longer(part, surplus) for part in read)) if surplus else read
+
+        @torch.no_grad()  # which holds for one thread alone
+        def asked(at: int) -> tuple[Floats, Floats]:
+            rows, means, spreads = self._blocks[at], [], []
+            for start in range(0, count + surplus, PREDICTED):
+                parts = (filled(part[rows, start : start + PREDICTED]) for part in read)
+                out = self._nets[at](Batch(*parts), None, lambda x: x)
+                own = out[: rows.stop - rows.start]
+                means.append(own[..., 0].double().numpy())
+                spreads.append(self._settings.spread(own).double().numpy())
+            return np.concatenate(means, axis=1), np.concatenate(spreads, axis=1)
+
+        parts = zip(*side_by_side(asked, range(len(self._blocks))), strict=True)
+        mean, sd = (np.concatenate(part)[:, :count] for part in parts)
+        return Prediction(self._scale.restored(mean), sd * self._scale.spread, self._scale.best)
+
+    def _read(self, inputs: Inputs) -> Batch:
+        """Graphs as tensors, vertices and names up to whole lines."""
+        trials, count, length = inputs.archs.shape
+        adjacency, operations = self._graphs(inputs.archs.reshape(-1, length))
+        more = -operations.shape[1] % MULTIPLE
+        edges = np.pad(adjacency, ((0, 0), (0, more), (0, more)))
+        names = np.pad(operations, ((0, 0), (0, more)), constant_values=-1)
+        x = names[..., None] == np.arange(self._width)
+        parts = (edges, x, (names >= 0)[..., None])
+        shaped = [part.reshape(trials, count, *part.shape[1:]) for part in parts]
+        return Batch(*(torch.from_numpy(part.astype(np.float32)) for part in shaped))
+
+
+def _longer(part: Tensor, surplus: int) -> Tensor:
+    """``(T, M + surplus, ...)`` with the first graph again."""
+    return torch.cat([part, part[:, :1].expand(-1, surplus, *part.shape[2:])], dim=1)
+
+
+def _dropping(share: float, streams: Streams) -> Drop:
+    """Sets a share of ``(R, ...)`` numbers to zero; surplus trials do as the first one does."""
+
+    def drop(x: Tensor) -> Tensor:
+        if not share:
+            return x
+        uniforms = streams.uniform(x[0].numel()).reshape(len(streams), *x.shape[1:])
+        kept = filled(torch.from_numpy((uniforms >= share).astype(np.float32)))
+        return x * kept / (1.0 - share)
+
+    return drop
+
+
+class Linear:
+    """Linear layers of ``R`` trials, first weights uniform in ±1/sqrt(inputs) as PyTorch's.
+
+    Args:
+        fan_in: inputs, of which there are surplus ones up to whole lines.
+        fan_out: outputs.
+        streams: of the trials.
+        bias: whether there is one.
+    """
+
+    def __init__(self, fan_in: int, fan_out: int, streams: Streams, bias: bool = True) -> None:
+        rows, columns = fan_in + -fan_in % MULTIPLE, fan_out + -fan_out % MULTIPLE
+        draws = 2.0 * streams.uniform((fan_in + 1) * fan_out) - 1.0
+        draws = draws.reshape(len(streams), fan_in + 1, fan_out) / math.sqrt(fan_in)
+        weight = torch.zeros(len(streams), rows, columns)
+        shift = torch.zeros(len(streams), 1, columns)
+        weight[:, :fan_in, :fan_out] = torch.from_numpy(draws[:, :-1])
+        if bias:
+            shift[:, :, :fan_out] = torch.from_numpy(draws[:, -1:])
+        self.weight = filled(weight).clone().requires_grad_()
+        self.bias = filled(shift).clone().requires_grad_(bias)
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """Weights, and biases if they are learnt."""
+        return [part for part in (self.weight, self.bias) if part.requires_grad]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """``(R, ..., outputs)`` of ``x (R, ..., inputs)``."""
+        flat = torch.baddbmm(self.bias, x.reshape(len(x), -1, x.shape[-1]), self.weight)
+        return flat.view(*x.shape[:-1], flat.shape[-1])
+
+
+class BatchNorm:
+    """Batch normalisation of ``R`` trials over the vertices that are there.
+
+    Args:
+        width: of what is normalised.
+        trials: R, surplus ones included.
+    """
+
+    def __init__(self, width: int, trials: int) -> None:
+        width += -width % MULTIPLE
+        self.scale = torch.ones(trials, 1, width, requires_grad=True)
+        self.shift = torch.zeros(trials, 1, width, requires_grad=True)
+        self._mean = torch.zeros(trials, 1, width)
+        self._variance = torch.ones(trials, 1, width)
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """Scales and shifts."""
+        return [self.scale, self.shift]
+
+    def __call__(self, x: Tensor, counted: Tensor | None) -> Tensor:
+        """``x (R, ..., width)``, normalised; ``counted (R, ..., 1)`` in training, else None."""
+        flat = x.reshape(len(x), -1, x.shape[-1])
+        if counted is None:
+            mean, variance = self._mean, self._variance
+        else:
+            weight = counted.reshape(len(x), -1, 1)
+            count = weight.sum(dim=1, keepdim=True)
+            known = weight / count.clamp(min=1.0)
+            mean = (flat * known).sum(dim=1, keepdim=True)
+            variance = ((flat - mean).square() * known).sum(dim=1, keepdim=True)
+            self._remember(mean.detach(), variance.detach(), count)
+        normal = (flat - mean) * torch.rsqrt(variance + EPSILON)
+        return (normal * self.scale + self.shift).view(x.shape)
+
+    def _remember(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+        """Running means; nothing of a trial that saw nothing."""
+        unbiased = variance * count / (count - 1.0).clamp(min=1.0)
+        share = MOMENTUM * (count > 0)
+        self._mean += share * (mean - self._mean)
+        self._variance += share * (unbiased - self._variance)

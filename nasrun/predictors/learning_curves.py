@@ -1,0 +1,96 @@
+"""Predictors that look at the beginning of a training: its last value, or its sum."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from nasrun.errors import UnsupportedError
+from nasrun.ranges import require_within
+from nasrun.spec import Floats, Inputs, Mask, Model, Prediction, Predictor, SearchSpace, Streams
+
+
+class Figure(Enum):
+    """What the curve is of."""
+
+    val_score = "val_score"
+    train_loss = "train_loss"  # with its sign changed
+
+
+class Reading(Enum):
+    """What is read off a curve; higher is better."""
+
+    last = "last"  # the value after the last epoch
+    sum = "sum"  # of all epochs
+    ema = "ema"  # the sum of an exponential moving average
+
+
+@dataclass
+class CurveReading(Predictor):
+    """A figure of the partial training itself; nothing is learnt.
+
+    - ``early_stop``: the last validation score;
+    - ``sotl``: Ru et al., "Speedy Performance Estimation for Neural Architecture Search" (NeurIPS
+      2021): minus the sum of the training losses; ``sotl_e``: of the last epoch alone;
+      ``sotl_ema``: of their moving average, in which the new value has the weight ``weight``.
+
+    What it predicts is on the curve's own scale, which is enough to order architectures.
+
+    Raises:
+        ConfigError: a field out of its range.
+    """
+
+    name: str = "early_stop"
+    figure: Figure = Figure.val_score
+    reading: Reading = Reading.last
+    weight: float = 0.99
+
+    def __post_init__(self) -> None:
+        require_within(self, "predictor", "(0, 1]", "weight")
+
+    def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "Reader":
+        """A reader of curves."""
+        return Reader(self)
+
+
+class Reader(Model):
+    """Reads curves."""
+
+    def __init__(self, settings: CurveReading) -> None:
+        self._settings = settings
+
+    def fit(self, inputs: Inputs, y: Floats, mask: Mask) -> None:
+        """Keep the best figure."""
+        self._best = np.where(mask, y, -np.inf).max(axis=1, initial=-np.inf)
+
+    def predict(self, inputs: Inputs) -> Prediction:
+        """What the curves say."""
+        curve = curves_of(inputs, self._settings.name)
+        mean = read(curve, self._settings.reading, self._settings.weight)
+        return Prediction(mean, np.zeros_like(mean), self._best)
+
+
+def read(curve: Floats, reading: Reading, weight: float = 0.99) -> Floats:
+    """``(...,)`` a figure of each curve ``(..., epochs)``; NaN where it has one."""
+    if reading is Reading.last:
+        return curve[..., -1].copy()
+    total, average = np.zeros(curve.shape[:-1]), curve[..., 0]
+    for epoch in range(curve.shape[-1]):
+        value = curve[..., epoch]
+        average = (1 - weight) * average + weight * value
+        total = total + (average if reading is Reading.ema else value)
+    return total
+
+
+def curves_of(inputs: Inputs, name: str) -> Floats:
+    """The curves of what is asked.
+
+    Raises:
+        UnsupportedError: there are none.
+    """
+    if inputs.curve is None or not inputs.curve.shape[2]:
+        raise UnsupportedError(
+            f"predictor={name} reads learning curves, which are not to be had here: take a "
+            "predictor of architectures, such as predictor=rf"
+        )
+    return inputs.curve
