@@ -9,12 +9,9 @@ from hydra._internal.config_repository import CachingConfigRepository
 from hydra._internal.utils import create_config_search_path
 from omegaconf import OmegaConf
 
-<<<<<<< HEAD
 from nasrun.composition import NAMES, CheckedLoader, known_keys
-=======
 from nasrun.__main__ import WITHOUT_TABLE
 from nasrun.composition import NAMES, known_keys
->>>>>>> c93b969 (Measure MetaD2A's Tables 4 and 5 by studies, give Table 1 its yardsticks, and mend its generator)
 from nasrun.errors import ConfigError
 
 UNKNOWN = {
@@ -142,7 +139,6 @@ def test_a_folder_of_files_that_is_not_there_is_refused(tmp_path):
         composed(with_folder(tmp_path / "typo"))
 
 
-<<<<<<< HEAD
 def test_the_options_of_all_groups_are_listed_from_one_copy_of_the_sources(monkeypatch):
     """Hydra makes one for each group, which took half of what --help takes."""
     copies, init = [], CachingConfigRepository.__init__
@@ -158,11 +154,11 @@ def test_the_options_of_all_groups_are_listed_from_one_copy_of_the_sources(monke
     assert {"rea", "bohb"} <= set(found["algorithm"])
     assert "launcher" in loader.list_groups("hydra")
     assert len(copies) == 1
-=======
+
+
 def test_networks_are_trained_by_default_where_no_table_knows_the_pictures():
     assert {composed(f"task={name}").evaluator.name for name in WITHOUT_TABLE} == {"training"}
     others = ["task=cifar100"], ["task=svhn", "evaluator=tabular"], ["+experiment=catch_table1"]
     assert {composed(*each).evaluator.name for each in others} == {"tabular"}
     source = composed("algorithm=metad2a", "+task@meta.source=image_folder")
     assert source.evaluator.name == "tabular"
->>>>>>> c93b969 (Measure MetaD2A's Tables 4 and 5 by studies, give Table 1 its yardsticks, and mend its generator)
