@@ -9,9 +9,8 @@ from hydra._internal.config_repository import CachingConfigRepository
 from hydra._internal.utils import create_config_search_path
 from omegaconf import OmegaConf
 
-from nasrun.composition import NAMES, CheckedLoader, known_keys
 from nasrun.__main__ import WITHOUT_TABLE
-from nasrun.composition import NAMES, known_keys
+from nasrun.composition import NAMES, CheckedLoader, known_keys
 from nasrun.errors import ConfigError
 
 UNKNOWN = {

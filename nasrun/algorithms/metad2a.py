@@ -82,7 +82,8 @@ class MetaD2A(Algorithm):
     one; graphs are drawn at a ``temperature``, between the authors' code (1) and the paper's text
     (the most probable vertices): an estimate of the 1,284 cells that are learnt from spreads to
     worse ones, and at 0.5, chosen by that, what is written is as good as they are on average
-    (``scripts/README.md``). Candidates differ in what they compute (``canonical``), not in their texts alone.
+    (``scripts/README.md``). Candidates differ in what they compute (``canonical``), not in their
+    texts alone.
 
     ``ranking=source`` is a control that learns nothing: ``source``, an evaluator such as a table,
     knows the validation scores of all candidates on ``source_task``, and none is charged.
