@@ -35,6 +35,9 @@ from nasrun.resume import interrupted, resumed
 from nasrun.sweepers.register import plugin_name, register_sweepers
 
 INTERRUPTED = 130
+WITHOUT_TABLE = (
+    "image_folder", "svhn", "mnist", "mnist_part", "fashion_mnist", "aircraft", "pets",
+)  # fmt: skip
 MULTIRUN = ("-m", "--multirun")
 
 
@@ -62,6 +65,11 @@ def _first(*values: str | None) -> str | None:
     return next((value for value in values if value is not None), None)
 
 
+def _evaluator(task: str) -> str:
+    """The default evaluator of a task: a table, unless there is none of its pictures."""
+    return "training" if task in WITHOUT_TABLE else "tabular"
+
+
 def _mode(split: Any, launcher: str, sweeper: str) -> str | None:
     """Hydra's mode: several jobs make a sweep, and so does what only a sweep obeys, without ``-m``.
 
@@ -79,6 +87,7 @@ _register("nasrun.stamp", _stamp, use_cache=True, replace=True)
 _register("nasrun.digest", _digest, replace=True)
 _register("nasrun.measured", _measured, replace=True)
 _register("nasrun.first", _first, replace=True)
+_register("nasrun.evaluator", _evaluator, replace=True)
 _register("nasrun.mode", _mode, replace=True)
 _register("nasrun.threads", threads, replace=True)
 _register("nasrun.gpu", pinned_gpu, replace=True)

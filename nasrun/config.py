@@ -32,6 +32,7 @@ from nasrun.spec import (
     Task,
     TaskMaker,
 )
+from nasrun.studies.base import Study
 from nasrun.targets import require_own_target
 
 T = TypeVar("T")
@@ -49,6 +50,7 @@ PACKAGES = {
     Evaluator: "nasrun.evaluators",
     Hardware: "nasrun.hardware",
     MetaPool: "nasrun.meta",
+    Study: "nasrun.studies",
 }
 ROWS = 3  # to be raised when the files of a run get other columns: old folders are other runs
 # Where files lie, and whether they may be fetched.
@@ -138,6 +140,15 @@ def check(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
         return _checked(config, task_folders)
     except OmegaConfBaseException as error:  # an interpolation to nowhere, a group that was deleted
         raise ConfigError(" ".join(str(error).split())) from error
+
+
+def study_of(config: DictConfig) -> Study | None:
+    """What is measured in place of a search; None where a search is played.
+
+    Raises:
+        ConfigError: what the study's class or schema rejects.
+    """
+    return build(config.study, Study, "study") if config.get("study") else None
 
 
 def _checked(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
@@ -257,7 +268,8 @@ def identity(config: DictConfig, files: Mapping[str, str]) -> dict[str, Any]:
     own = {"rows": ROWS, "seed": config.seed, "trials": config.trials, "data": dict(files)}
     left_out = config.record.evaluations
     kept = {} if left_out == Kept.csv.value else {"evaluations": str(left_out)}
-    return {**_groups(config, groups), **own, **kept}
+    study = _groups(config, ["study"]) if config.get("study") else {}
+    return {**_groups(config, groups), **own, **kept, **study}
 
 
 def _groups(config: DictConfig, names: Sequence[str]) -> dict[str, dict[str, Any]]:

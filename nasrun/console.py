@@ -17,6 +17,7 @@ from nasrun.record.collect import Collected
 from nasrun.record.recorder import STATUS, read_status
 from nasrun.record.summary import GROUP, PROTOCOL
 from nasrun.report.schema import SCORES, measure
+from nasrun.report.studied import StudyReport
 from nasrun.screen import fitted, plus_minus
 from nasrun.spec import Metric, metric_named
 
@@ -35,6 +36,19 @@ def show_run(folder: Path) -> None:
     console.print(results_table(folder))
     for line in [*_winner(best), *_files(folder), f"wrote {_short(folder)}"]:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def show_study(found: StudyReport) -> None:
+    """Print what a study found."""
+    console = Console()
+    for sheet in found.sheets():
+        title, caption = f"{found.title}: {sheet.title}", plain(sheet.caption)
+        table = Table(title=plain(title), caption=caption, box=box.SIMPLE, show_edge=False)
+        for place, header in enumerate(sheet.headers):
+            table.add_column(plain(header), justify="right" if place else "left")
+        for row in sheet.rows:
+            table.add_row(*map(plain, row))
+        console.print(table)
 
 
 def show_job(folder: Path, job: Job) -> None:

@@ -62,7 +62,7 @@ class Splits:
     def search(self) -> "SearchImages":
         """What a search may see of them."""
         parts = (self.search_train, self.search_valid)
-        return SearchImages(*parts, self.mean, self.std, self.flip, self.files)
+        return SearchImages(*parts, self.mean, self.std, self.flip, self.files, self.class_names)
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ class SearchImages:
     std: tuple[float, ...]
     flip: bool
     files: Mapping[str, str]
+    class_names: tuple[str, ...] = ()  # by label; empty where the files name none
 
 
 def are_classes(targets: Targets) -> bool:
@@ -132,17 +133,22 @@ def draw(targets: Targets, count: int, seed: int, purpose: str) -> Ints:
     return np.sort(order[first])
 
 
-def of_each_class(labels: Labels, count: int, streams: Streams) -> Ints:
+def of_each_class(labels: Labels, count: int, streams: Streams, names: Sequence[str] = ()) -> Ints:
     """``(C, k)`` rows of pictures of each class: ``count``, or what the smallest class has.
+
+    ``names`` of the classes are for the error.
 
     Raises:
         DataError: a class with a single picture, or none.
     """
     sizes = np.bincount(labels)
     if sizes.min() < 2:
+        smallest = int(sizes.argmin())
+        which = names[smallest] if names else smallest
+        found = "one picture" if sizes[smallest] else "no picture"
         raise DataError(
-            f"class {int(sizes.argmin())} has {sizes.min()} pictures to search with, which tells "
-            "nothing of how they differ: give it two or more"
+            f"class {which} has {found} to search with, which tells nothing of how its pictures "
+            "differ: give it two or more besides those for validation and test"
         )
     order = np.lexsort((streams.uniform(len(labels))[0], labels))
     first = np.cumsum(sizes) - sizes

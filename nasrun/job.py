@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nasrun import config as configs
 from nasrun import traces
-from nasrun.console import show_job, show_run
+from nasrun.console import show_job, show_run, show_study
 from nasrun.errors import ConfigError, DataError, NasrunError
 from nasrun.files import atomic, csv_rows, write_json
 from nasrun.jobs import Job, this_job
@@ -30,8 +30,10 @@ from nasrun.record.earlier_data import require_earlier_data
 from nasrun.record.provenance import config_hash, provenance
 from nasrun.record.recorder import LOCK, STATUS, Recorder, read_status
 from nasrun.record.request import Request, composed_hash, conf_hash
+from nasrun.report.studied import PAGE
 from nasrun.resume import RUN
 from nasrun.screen import prepare
+from nasrun.studies.play import play_study
 from nasrun.unused import say, unused
 
 OWN_FILES = (LOCK, STATUS, ".hydra", "nasrun.log")  # of a run that has not begun
@@ -75,6 +77,9 @@ def play_job(config: DictConfig) -> float | None:
 def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) -> float:
     sources = [source for source in settings.runtime.config_sources if source.schema == "file"]
     experiment = configs.check(config, [Path(source.path) / "task" for source in sources])
+    study = configs.study_of(config)
+    if study is not None and sweep:
+        raise ConfigError(f"study={study.name} is a run by itself, no job of a sweep: leave -m out")
     job = _job_of(settings) if sweep else None
     for sentence in unused(config, experiment, settings.overrides.task, sweep):
         say(sentence)
@@ -85,6 +90,16 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
     identity = config_hash(whole)
     request = _request(whole, settings)
     save = partial(_save_config, folder, config, settings)
+    if study is not None:
+        with Recorder(folder, identity, prepare=save) as recorder:
+            if not recorder.complete:
+                with live(experiment, 0, metric=opened.metric):
+                    found = play_study(
+                        study, opened, recorder, lambda: provenance(identity, opened.files)
+                    )
+                show_study(found)
+        print(f"report: {folder / PAGE}")
+        return math.nan
     with Recorder(folder, identity, request, wait=sweep, prepare=save) as recorder:
         if not recorder.complete:
             if sweep:

@@ -89,7 +89,7 @@ def look(tasks: Sequence[str], overrides: Sequence[str]) -> Shown:
     cells: dict[str, dict[str, Cells]] = {}
     for task in [_task(name, overrides) for name in tasks]:
         algorithm = _started(opened, task)
-        own = algorithm._writer.codes(*algorithm.sets(algorithm._problem, algorithm._streams))
+        own = algorithm.codes(algorithm.sets(algorithm._streams))
         codes[task.name] = own.double().numpy()
         written = {"generated": _written(algorithm, own), "random": _uniform(algorithm)}
         if (found := _scored(task, written, overrides)) is not None:
@@ -126,7 +126,9 @@ def _written(algorithm: MetaD2A, codes: torch.Tensor) -> Archs:
     """``(n, L)`` cells that are written for the codes in turn, those that are no cell left out."""
     uniform = torch.Generator().manual_seed(0)
     own = codes[torch.arange(CELLS) % len(codes)]
-    archs, valid = algorithm._writer.write(own, lambda n: torch.rand(CELLS, n, generator=uniform))
+    archs, valid = algorithm._writer.write(
+        own, lambda n: torch.rand(CELLS, n, generator=uniform), algorithm.temperature
+    )
     return archs[valid]
 
 

@@ -9,6 +9,7 @@ from hydra._internal.config_repository import CachingConfigRepository
 from hydra._internal.utils import create_config_search_path
 from omegaconf import OmegaConf
 
+from nasrun.__main__ import WITHOUT_TABLE
 from nasrun.composition import NAMES, CheckedLoader, known_keys
 from nasrun.errors import ConfigError
 
@@ -152,3 +153,11 @@ def test_the_options_of_all_groups_are_listed_from_one_copy_of_the_sources(monke
     assert {"rea", "bohb"} <= set(found["algorithm"])
     assert "launcher" in loader.list_groups("hydra")
     assert len(copies) == 1
+
+
+def test_networks_are_trained_by_default_where_no_table_knows_the_pictures():
+    assert {composed(f"task={name}").evaluator.name for name in WITHOUT_TABLE} == {"training"}
+    others = ["task=cifar100"], ["task=svhn", "evaluator=tabular"], ["+experiment=catch_table1"]
+    assert {composed(*each).evaluator.name for each in others} == {"tabular"}
+    source = composed("algorithm=metad2a", "+task@meta.source=image_folder")
+    assert source.evaluator.name == "tabular"

@@ -25,7 +25,7 @@ LAYERS = (
     {"play"},
     {"experiment"},
     {"meta_training", "meta_records", "fronts"},
-    {"pipeline"},
+    {"pipeline", "studies"},
     {"config"},
     {"jobs", "unused"},
     {"live"},

@@ -109,6 +109,7 @@ class MetaD2ADatabase(Database):
             records.datasets,
             records.features,
             records.held_out[keep],
+            None if records.judgement is None else records.judgement[keep],
         )
 
 
@@ -138,6 +139,7 @@ class Published(Library):
             datasets=[tuple(classes) for classes in found.classes.tolist()],
             features=rows[:, None],
             held_out=found.validation,
+            judgement=found.judgement,
         )
         return self._pool.kept(self._space, records)
 

@@ -139,12 +139,13 @@ class GraphDecoder(nn.Module):
             sent.append(self.passing.message(state, vertex))
         return vertices, edges
 
-    def write(self, code: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    def write(self, code: Tensor, draws: Draws, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
         """``adjacency (B, V, V)`` and ``types (B, V)`` drawn from ``code (B, width)``.
 
         Types are drawn from their softmax and edges from their probability, as the authors' code
-        does, where the paper takes the most probable ones. A graph that ends early has the type
-        -1 on the vertices that it lacks.
+        does, where the paper takes the most probable ones: what lies between is a ``temperature``
+        by which all logits are divided. A graph that ends early has the type -1 on the vertices
+        that it lacks.
         """
         count = len(code)
         last = self.passing.vertices - 1
@@ -156,7 +157,7 @@ class GraphDecoder(nn.Module):
         open_ = torch.ones(count, dtype=torch.bool)
         for vertex in range(1, last + 1):
             uniforms = draws(vertex + 1)
-            drawn = _drawn(self.vertex(state).softmax(-1), uniforms[:, 0])
+            drawn = _drawn((self.vertex(state) / temperature).softmax(-1), uniforms[:, 0])
             drawn = torch.full_like(drawn, END) if vertex == last else drawn
             types[:, vertex] = torch.where(open_, drawn, types[:, vertex])
             ends = open_ & (drawn == END)
@@ -164,7 +165,7 @@ class GraphDecoder(nn.Module):
             state = self.passing.state(drawn, received)
             leads_nowhere = adjacency[:, :vertex].sum(2) == 0
             for earlier in range(vertex - 1, -1, -1):
-                chance = self._edge(states[earlier], state).sigmoid()
+                chance = (self._edge(states[earlier], state) / temperature).sigmoid()
                 edge = torch.where(
                     ends, leads_nowhere[:, earlier], uniforms[:, 1 + earlier] < chance
                 )

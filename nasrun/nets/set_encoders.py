@@ -179,8 +179,9 @@ class Outline(nn.Module):
     """What can be said of a data set without learning: the mean of its classes, and how alike.
 
     A class is the mean of its pictures, at length 1. How alike are the classes: the mean cosine of
-    any two, and that of a class and its nearest, averaged over the classes. All is multiplied by
-    ``SCALE``, because it varies by a hundredth among sets of 20 classes of ImageNet.
+    any two, and that of a class and its nearest, averaged over the classes; 0 where there is but
+    one class. All is multiplied by ``SCALE``, because it varies by a hundredth among sets of 20
+    classes of ImageNet.
 
     Args:
         features: of a picture.
@@ -191,9 +192,11 @@ class Outline(nn.Module):
         self.width = features + 2
 
     def forward(self, features: Tensor, classes: Tensor) -> Tensor:
-        """``(B, features + 2)`` of ``features (U, k, d)`` and ``classes (B, C)``, ``C`` > 1."""
+        """``(B, features + 2)`` of ``features (U, k, d)`` and ``classes (B, C)``."""
         means = F.normalize(features.mean(1), dim=-1)[classes]
         count = means.shape[1]
+        if count == 1:
+            return SCALE * torch.cat([means.mean(1), means.new_zeros(len(means), 2)], -1)
         same = torch.eye(count, dtype=torch.bool, device=means.device)
         cosines = means @ means.transpose(1, 2)
         alike = cosines.masked_fill(same, 0.0).sum((1, 2)) / (count * (count - 1))

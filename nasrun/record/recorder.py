@@ -302,10 +302,18 @@ class Recorder:
         pareto = read_csv(fronts, PARETO_COLUMNS) if fronts.exists() else []
         write_summary(self.folder / "summary.csv", trials(), pareto)
         write_best(self.folder / "best.json", trials)
+        self.conclude(provenance, wall_s)
+        shutil.rmtree(self.folder / PARTS, ignore_errors=True)
+
+    def conclude(self, provenance: Mapping[str, Any], wall_s: float) -> None:
+        """Say where the files come from, and mark the run complete.
+
+        Raises:
+            DataError: a file cannot be written.
+        """
         write_json(self.folder / "provenance.json", provenance)
         self._status("complete", wall_s=round(wall_s, 3))
         self.complete = True
-        shutil.rmtree(self.folder / PARTS, ignore_errors=True)
 
     def _require(self, seeds: Collection[int]) -> None:
         found = self.finished()

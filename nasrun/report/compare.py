@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,29 @@ def read_published(name: str, figure: str) -> Mapping[Key, Published]:
             raise DataError(f"{path}, line {line}: {', '.join(key)} stands a second time")
         found[key] = _published(row, f"{path}, line {line}")
     return found
+
+
+def as_we_call_them(
+    published: Mapping[Key, Published], names: Mapping[str, str]
+) -> Mapping[Key, Published]:
+    """The figures under the file's names of algorithms and tasks, and under ours.
+
+    Args:
+        published: by the file's names.
+        names: the file's name by our name.
+    """
+    ours: dict[str, list[str]] = {}
+    for own, theirs in names.items():
+        ours.setdefault(theirs, []).append(own)
+    return {
+        key: found
+        for (algorithm, search_task, task), found in published.items()
+        for key in product(
+            [algorithm, *ours.get(algorithm, [])],
+            [search_task, *ours.get(search_task, [])],
+            [task, *ours.get(task, [])],
+        )
+    }
 
 
 def _path(name: str) -> Path:

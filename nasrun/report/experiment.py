@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nasrun.errors import DataError
 from nasrun.files import read_json, write_bytes
 from nasrun.report.auto import compares, completed, with_figure
-from nasrun.report.compare import Extras, compare, read_published, totals
+from nasrun.report.compare import Extras, as_we_call_them, compare, read_published, totals
 from nasrun.report.content import Content, EdgesOf, find_winners
 from nasrun.report.formats import ReportTable, csv_files, latex, markdown
 from nasrun.report.groups import group_ranks
@@ -175,7 +175,9 @@ def _content(
     )
     report = completed(report, problems, jobs)
     published, published_s = (
-        read_published(report.published, figure) if report.published else {}
+        as_we_call_them(read_published(report.published, figure), report.published_as)
+        if report.published
+        else {}
         for figure in (report.figure, "simulated_s")
     )
     meta = meta_costs(jobs)

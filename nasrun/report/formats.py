@@ -187,8 +187,17 @@ def _estimate(found: Estimate | None) -> tuple[float | None, ...]:
 
 def markdown(content: Content) -> str:
     """The report as Markdown: its tables and notes."""
-    parts = [f"# {_markdown(content.title)}"]
-    for sheet in sheets(content):
+    return markdown_of(content.title, sheets(content), _said(content))
+
+
+def _said(content: Content) -> list[str]:
+    return [*notes(content), *statistics_notes(content)]
+
+
+def markdown_of(title: str, tables: Iterable[Sheet], said: Sequence[str]) -> str:
+    """Tables and notes as Markdown."""
+    parts = [f"# {_markdown(title)}"]
+    for sheet in tables:
         marks = [":--", *["--:"] * (len(sheet.headers) - 1)]
         rows = [_bold(sheet, at, row, _markdown, "**{}**") for at, row in enumerate(sheet.rows)]
         lines = [[*map(_markdown, sheet.headers)], marks, *rows]
@@ -196,7 +205,6 @@ def markdown(content: Content) -> str:
         parts += [f"## {_markdown(sheet.title)}", table]
         if sheet.caption:
             parts.append(_markdown(sheet.caption))
-    said = [*notes(content), *statistics_notes(content)]
     parts.append("\n".join(f"- {_markdown(note)}" for note in said))
     return "\n\n".join(parts) + "\n"
 
@@ -217,28 +225,31 @@ def _bold(
 
 
 def latex(content: Content) -> str:
-    """The report's tables with booktabs rules; its notes are comments above them.
+    """The report's tables with booktabs rules; its notes are comments above them."""
+    return latex_of(content.report.name, content.title, sheets(content), _said(content))
+
+
+def latex_of(name: str, title: str, tables: Iterable[Sheet], said: Sequence[str]) -> str:
+    """Tables with booktabs rules, and notes as comments above them.
 
     Consecutive tables with the same columns are one table with sections.
     """
-    said = [content.title, *notes(content), *statistics_notes(content)]
     parts = [
         r"% Needs \usepackage{booktabs}. Written by nasrun; said of it:",
-        *(f"% - {plain(note)}" for note in said),
+        *(f"% - {plain(note)}" for note in [title, *said]),
     ]
-    for number, (_, group) in enumerate(groupby(sheets(content), key=lambda s: s.headers)):
-        parts.append(_latex_table(list(group), content, number))
+    for number, (_, group) in enumerate(groupby(tables, key=lambda s: s.headers)):
+        label = f"tab:{name}" + (f"-{number + 1}" if number else "")
+        parts.append(_latex_table(list(group), title, label, is_first=number == 0))
     return "\n".join(parts) + "\n"
 
 
-def _latex_table(group: Sequence[Sheet], content: Content, number: int) -> str:
+def _latex_table(group: Sequence[Sheet], title: str, label: str, is_first: bool) -> str:
     first = group[0]
     columns = "l" * first.texts + "r" * (len(first.headers) - first.texts)
-    label = f"tab:{content.report.name}" + (f"-{number + 1}" if number else "")
     few, many = r"\small\setlength{\tabcolsep}{4pt}", r"\scriptsize\setlength{\tabcolsep}{3pt}"
     # The caption is the report's title; tables after the first one say besides what they hold.
-    title = content.title
-    caption = f"{title}: {'; '.join(sheet.title for sheet in group)}" if number else title
+    caption = title if is_first else f"{title}: {'; '.join(sheet.title for sheet in group)}"
     caption = ". ".join([caption, *(sheet.caption for sheet in group if sheet.caption)])
     lines = [
         r"\begin{table}", rf"\centering{few if len(columns) <= MANY else many}",
@@ -249,8 +260,8 @@ def _latex_table(group: Sequence[Sheet], content: Content, number: int) -> str:
     for sheet in group:
         lines.append(r"\midrule")
         if len(group) > 1:
-            title = rf"\emph{{{escaped(sheet.title)}}}"
-            lines.append(rf"\multicolumn{{{len(first.headers)}}}{{@{{}}l}}{{{title}}} \\")
+            section = rf"\emph{{{escaped(sheet.title)}}}"
+            lines.append(rf"\multicolumn{{{len(first.headers)}}}{{@{{}}l}}{{{section}}} \\")
         rows = (_bold(sheet, at, row, escaped, BOLD) for at, row in enumerate(sheet.rows))
         lines += [" & ".join(row) + r" \\" for row in rows]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"])

@@ -47,7 +47,6 @@ def page(content: Content, jobs: Sequence[Job], edges: EdgesOf | None = None) ->
     Raises:
         DataError: a job's ``provenance.json`` cannot be read.
     """
-    title = escape(content.title)
     drawn = list(charts(content))
     sections = [
         ("Results", "".join(map(_table, sheets(content)))),
@@ -56,6 +55,20 @@ def page(content: Content, jobs: Sequence[Job], edges: EdgesOf | None = None) ->
         ("Notes", _list([*notes(content), *statistics_notes(content)])),
         ("Provenance", _origins(jobs)),
     ]
+    return _page(content.title, _counts(content), sections, drawn)
+
+
+def plain_page(title: str, count: str, tables: Sequence[Sheet], said: Sequence[str]) -> str:
+    """The text of a page of tables and notes alone."""
+    sections = [("Results", "".join(map(_table, tables))), ("Notes", _list(said))]
+    return _page(title, escape(count), sections, [])
+
+
+def _page(
+    title: str, count: str, sections: Sequence[tuple[str, str]], drawn: Sequence[Chart]
+) -> str:
+    """The page of ``sections``, each a name and its HTML; ``count`` is HTML, too."""
+    title = escape(title)
     shown = [(name, body) for name, body in sections if body]
     links = "".join(f'<a href="#{name.lower()}">{name}</a>' for name, _ in shown)
     bodies = "\n".join(
@@ -74,7 +87,7 @@ def page(content: Content, jobs: Sequence[Job], edges: EdgesOf | None = None) ->
 {_asset("page.css")}</style>
 </head>
 <body>
-<header><h1>{title}</h1><p class="count">{_counts(content)}</p><nav>{links}</nav></header>
+<header><h1>{title}</h1><p class="count">{count}</p><nav>{links}</nav></header>
 <main>
 {bodies}
 </main>

@@ -114,6 +114,9 @@ class Report:
     columns: list[Column] = field(default_factory=lambda: [Column.trials, Column.score])
     labels: dict[str, str] = field(default_factory=dict)  # shown names by algorithm, in this order
     published: str | None = None  # name in nasrun/report/published, or path of such a CSV file
+    published_as: dict[str, str] = field(
+        default_factory=dict
+    )  # what that file calls an algorithm, or a task, by our name of it
     tolerance: float | None = None  # accepted distance from the published mean
     against: str | None = None  # algorithm to test the others against, or best: the task's best
     figures: list[Figure] = field(default_factory=list)  # the first is NAME.png

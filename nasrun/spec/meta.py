@@ -66,7 +66,8 @@ class Records:
     data set ``dataset[i]``. Scores compare within a data set; they are standardised, so that they
     need no unit. A data set is a tuple of classes in ``datasets``; ``features (C, k, d)`` are unit
     vectors of ``k`` pictures of each class, or one that stands for all of its pictures.
-    ``held_out (n,)`` are not learnt from: they tell how well was learnt.
+    ``held_out (n,)`` are not learnt from: they tell how well was learnt. ``judgement (n,)``:
+    scores of different ones do not compare even within a data set; None: all are alike.
     """
 
     archs: Archs
@@ -75,6 +76,7 @@ class Records:
     datasets: Sequence[tuple[int, ...]]
     features: Vectors
     held_out: Mask
+    judgement: Ints | None = None
 
 
 class Library(ABC):

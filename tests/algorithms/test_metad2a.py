@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from conditioned import SPACE, experiment
-from toys import ToyEvaluator
+from toys import TASK, ToyEvaluator
 
 from nasrun.algorithms.metad2a import Candidates, MetaD2A, Pick, Ranking
 from nasrun.console import show_run
@@ -101,7 +101,7 @@ def test_records_candidates_are_the_best_cells_on_record(folder):
 
 def test_the_ranking_is_the_predictors(folder):
     _, played = rows(opened(folder, "algorithm.candidates=uniform", "algorithm.kept=100"))
-    sets = played.sets(played._problem, Streams([3]))
+    sets = played.sets(Streams([3]))
     scores = played._ranker.score(played._ranked, *sets)
     assert (np.diff(scores) <= 1e-6).all()
 
@@ -124,12 +124,36 @@ def test_networks_of_other_features_are_refused(folder):
         rows(made)
 
 
+def test_a_ranking_by_a_source_is_that_of_its_table(folder):
+    """The toy's validation scores are the numbers of the architectures; nothing is charged."""
+    made = opened(folder, "algorithm.candidates=records", "algorithm.count=99")
+    made.experiment.algorithm.ranking = Ranking.source
+    made.experiment.algorithm.source = ToyEvaluator()
+    made.experiment.algorithm.source_task = replace(TASK, name="elsewhere")
+    (row,), played = rows(made)
+    numbers = SPACE.index(played._ranked)
+    recorded = set(SPACE.index(played.recorded).tolist())
+    assert numbers.tolist() == sorted(recorded, reverse=True)[: len(numbers)]
+    assert (row.evaluations, row.arch) == (0, SPACE.text(SPACE.at(np.array([max(recorded)]))[0]))
+    assert row.algorithm == "metad2a[candidates=records,ranking=source,pick=predictor]"
+
+
+def test_a_ranking_by_the_target_itself_is_refused(folder):
+    made = opened(folder)
+    made.experiment.algorithm.ranking = Ranking.source
+    made.experiment.algorithm.source_task = made.experiment.task
+    with pytest.raises(ConfigError, match="is the task that is searched"):
+        rows(made)
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"features": None}, "choose some with features=NAME"),
         ({"count": 0}, "algorithm.count must be at least 1"),
+        ({"temperature": 0.0}, "algorithm.temperature must be positive"),
         ({"pool": 1}, "algorithm.pool must be at least 2"),
+        ({"ranking": Ranking.source}, "needs another data set's table"),
     ],
 )
 def test_bad_settings_are_refused(changes, sentence):
@@ -137,9 +161,22 @@ def test_bad_settings_are_refused(changes, sentence):
         algorithm(**changes)
 
 
-def test_a_class_with_one_picture_is_refused():
-    with pytest.raises(DataError, match="class 1 has 1 pictures to search with"):
-        of_each_class(np.array([0, 0, 1, 2, 2]), 5, Streams([0]))
+@pytest.mark.parametrize(
+    ("labels", "names", "words"),
+    [
+        ([0, 0, 1, 2, 2], (), "class 1 has one picture to search with"),
+        ([0, 0, 1, 2, 2], ("cat", "dog", "eel"), "class dog has one picture to search with"),
+        ([0, 0, 2, 2], ("cat", "dog", "eel"), "class dog has no picture to search with"),
+    ],
+)
+def test_a_class_with_one_picture_is_refused_by_its_name(labels, names, words):
+    with pytest.raises(DataError, match=words):
+        of_each_class(np.array(labels), 5, Streams([0]), names)
+
+
+def test_what_a_search_sees_names_its_classes(folder):
+    images = experiment(folder).task.load()
+    assert replace(images, class_names=("a", "b", "c", "d")).search.class_names == tuple("abcd")
 
 
 def test_pictures_are_drawn_of_each_class():

@@ -106,7 +106,7 @@ def test_the_generator_learns_what_is_best_on_which_data_set(generator):
     uniform = torch.Generator().manual_seed(0)
     for own, best in ((0, [0, 2, 1]), (1, [2, 0, 0])):
         codes = writer.codes(features_of(own), PAIR).expand(50, -1)
-        archs, valid = writer.write(codes, lambda n: torch.rand(50, n, generator=uniform))
+        archs, valid = writer.write(codes, lambda n: torch.rand(50, n, generator=uniform), 1.0)
         assert valid.mean() > 0.9
         assert (archs[valid] == best).all(1).mean() > 0.8
 

@@ -138,3 +138,8 @@ def test_a_table_whose_figures_cannot_be_is_refused(command, tmp_path, lines, se
     assert "should not happen" not in errors
     assert errors.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["own.csv"]
+
+
+def test_a_study_is_no_job_of_a_sweep(here):
+    said = here("-m", "study=metad2a_graphs", "seed=1,2", code=2)
+    assert "study=metad2a_graphs is a run by itself, no job of a sweep: leave -m out" in said

@@ -165,3 +165,19 @@ def test_graphs_are_written_as_often_as_the_loss_says():
     assert chance > 0.001
     error = np.sqrt(chance * (1 - chance) / count)
     assert abs(float(alike.double().mean()) - chance) < 4 * error
+
+
+def test_a_temperature_divides_the_logits_of_types_and_edges():
+    """As if the last layers were as much larger: the same draws, the same graphs."""
+    network, sharper = decoder(), decoder()
+    sharper.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        for head in (sharper.vertex[2], sharper.edge[2]):
+            head.weight.div_(0.25)
+            head.bias.div_(0.25)
+        code = torch.randn(200, WIDTH, dtype=torch.float64)
+        wanted = sharper.write(code, uniforms(200))
+        found = network.write(code, uniforms(200), 0.25)
+        plain = network.write(code, uniforms(200))
+    assert all((own == other).all() for own, other in zip(found, wanted, strict=True))
+    assert not all((own == other).all() for own, other in zip(found, plain, strict=True))

@@ -125,3 +125,9 @@ def test_an_outline_by_hand():
     half = 0.5**0.5
     expected = torch.tensor([(1 + half) / 3, (1 + half) / 3, 2 * half / 3, half])
     torch.testing.assert_close(own, SCALE * expected)
+
+
+def test_an_outline_of_one_class_has_no_likeness():
+    x = torch.tensor([[[3.0, 4.0]]])
+    (own,) = Outline(2)(x, torch.tensor([[0]]))
+    assert own.tolist() == pytest.approx([SCALE * 0.6, SCALE * 0.8, 0.0, 0.0])

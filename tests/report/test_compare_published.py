@@ -7,7 +7,7 @@ import pytest
 
 from nasrun.errors import DataError
 from nasrun.files import read_csv
-from nasrun.report.compare import COLUMNS, FOLDER, read_published
+from nasrun.report.compare import COLUMNS, FOLDER, as_we_call_them, read_published
 from nasrun.report.schema import SCORES
 
 HEADER = ",".join(COLUMNS)
@@ -106,3 +106,11 @@ def test_a_damaged_file_is_refused(tmp_path, text, message):
 def test_an_unknown_name_is_refused(name):
     with pytest.raises(DataError, match=r"nb201_baselines|cannot be read"):
         read_published(name, "acc")
+
+
+def test_figures_stand_under_our_names_too():
+    found = read_published("metad2a_table3", "test_score")
+    named = as_we_call_them(found, {"ours": "metad2a", "both": "metad2a", "part": "cifar100"})
+    assert {named[name, "part", "part"].mean for name in ("ours", "both", "metad2a")} == {73.51}
+    assert named["random_sampling", "part", "part"].mean == 69.94
+    assert found.items() <= named.items()

@@ -1,0 +1,226 @@
+"""MetaD2A's Table 5: what each set encoder adds to the predictor's correlation."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from math import nan
+from typing import Any
+
+import numpy as np
+import torch
+
+from nasrun.algorithms.metad2a import MetaD2A
+from nasrun.algorithms.metad2a_predictor import Predictor, Ranker
+from nasrun.errors import ConfigError
+from nasrun.experiment import Opened
+from nasrun.meta.metad2a_database import MetaD2ADatabase
+from nasrun.nets.set_encoders import Outline, SetEncoding
+from nasrun.ranges import require_at_least
+from nasrun.report.compare import read_published
+from nasrun.report.studied import Finding
+from nasrun.spec import Floats, Library, Records, SearchSpace, Task, Vectors
+from nasrun.studies.base import Study
+
+TASK = "imagenet_subsets"
+ALONE = "data set alone (ridge)"
+OURS = "ours: with a linear path from the data set"
+ENCODERS: Mapping[SetEncoding, str] = {  # and what the published table calls them
+    SetEncoding.none: "graph_encoder",
+    SetEncoding.deep_set: "deep_set",
+    SetEncoding.set_transformer: "set_transformer",
+    SetEncoding.statistics: "statistical_pooling",
+    SetEncoding.hierarchical: "metad2a",
+}
+PENALTIES = 10.0 ** np.arange(-3, 7)  # of the ridge, chosen by leaving one record out
+
+
+@dataclass
+class SetEncoders(Study):
+    """A predictor for each set encoder, learnt from the records of ``meta``.
+
+    Table 5 of Lee et al. (ICLR 2021): Pearson's r on the records that are held out, which nothing
+    was chosen by. A model that knows the data set alone has most of it: so the first row is a ridge
+    on what the data set's ``Outline`` says, and beside r stands what a search needs, the share of
+    pairs of one data set, at least one of them held out, that are in the right order.
+
+    With ``trainings``, a ``trainings.csv`` on subsets of the classes of ``source``, Spearman's
+    correlation within a data set follows: of predictors learnt from the other data sets of that
+    table (for ``epochs``), and of the one that the algorithm searches with.
+
+    Raises:
+        ConfigError: a number out of its range; trainings without the source of their pictures.
+    """
+
+    name: str = "metad2a_encoders"
+    title: str = "What set encoders add to MetaD2A's predictor"
+    notes: list[str] = field(default_factory=list[str])
+    decimals: int = 3
+    encodings: list[SetEncoding] = field(default_factory=lambda: list(ENCODERS))
+    trainings: str | None = None
+    source: Any = field(default=None)  # a Task of any class
+    pictures: int = 20
+    epochs: int = 300
+
+    def __post_init__(self) -> None:
+        require_at_least(self, "study", 2, "pictures")
+        require_at_least(self, "study", 1, "epochs")
+        if self.trainings is not None and not isinstance(self.source, Task):
+            raise ConfigError(
+                "study.trainings needs the pictures that its networks were trained on: choose them "
+                "with +task@study.source=in16"
+            )
+
+    def measured(self, opened: Opened) -> list[Finding]:
+        """A row for each encoder, on the records and then on the trainings."""
+        algorithm, library = opened.experiment.algorithm, opened.pool
+        if not isinstance(algorithm, MetaD2A) or not isinstance(library, Library):
+            raise ConfigError(
+                f"study={self.name} is of algorithm=metad2a and meta=metad2a_database: choose both"
+            )
+        space, records = opened.experiment.space, library.records()
+        recipes = self._recipes(algorithm.predictor)
+        found = [_correlation(ALONE, ridge(records), records)]
+        for name, recipe in recipes.items():
+            learnt = recipe.learn(records, space)
+            predicted = scores(Ranker(recipe, space, learnt.arrays), records)
+            found.append(_correlation(name, predicted, records))
+            right, count = pairs_in_order(predicted, records)
+            share = right / count if count else nan
+            found.append(Finding(TASK, name, "pairs_in_order", count, share))
+        if self.trainings is not None:
+            found += self._within(opened, recipes, algorithm)
+        return found
+
+    def _recipes(self, own: Predictor) -> dict[str, Predictor]:
+        """Predictors by name: those of the paper, and the algorithm's own."""
+        papers = {
+            ENCODERS[encoding]: replace(own, encoding=encoding, direct=False)
+            for encoding in self.encodings
+        }
+        return {**papers, OURS: own}
+
+    def _within(
+        self, opened: Opened, recipes: Mapping[str, Predictor], algorithm: MetaD2A
+    ) -> Iterator[Finding]:
+        """Rank correlations within each data set of the trainings, and their mean."""
+        space = opened.experiment.space
+        pool = MetaD2ADatabase(
+            path=self.trainings, source=self.source, features=algorithm.features,
+            pictures=self.pictures, held_out=0.0,
+        )  # fmt: skip
+        records = pool.opened(space, opened.experiment.task, opened.experiment.evaluator).records()
+        where = f"{self.source.name}: rank correlation within a data set"
+        ranked = {
+            f"{name}, left out": self._left_out(replace(recipe, epochs=self.epochs), records, space)
+            for name, recipe in recipes.items()
+        }
+        learnt = {
+            key.removeprefix("predictor/"): array
+            for key, array in algorithm.learnt().items()
+            if key.startswith("predictor/")
+        }
+        ranker = Ranker(algorithm.predictor, space, learnt)
+        ranked["learnt from meta"] = scores(ranker, replace(records, features=_means(records)))
+        for name, predicted in ranked.items():
+            yield from _rank_correlations(where, name, predicted, records)
+
+    def _left_out(self, recipe: Predictor, records: Records, space: SearchSpace) -> Floats:
+        """``(n,)`` scores by predictors that have seen the other data sets alone."""
+        found = np.empty(len(records.archs))
+        for own in np.unique(records.dataset):
+            out = records.dataset == own
+            learnt = recipe.learn(replace(records, held_out=out), space)
+            found[out] = scores(Ranker(recipe, space, learnt.arrays), records)[out]
+        return found
+
+
+def _means(records: Records) -> Vectors:
+    """``(C, 1, d)`` the mean picture of each class, at length 1."""
+    means = records.features.mean(1, keepdims=True)
+    return means / np.linalg.norm(means, axis=-1, keepdims=True).clip(1e-12)
+
+
+def scores(ranker: Ranker, records: Records) -> Floats:
+    """``(n,)`` of all records."""
+    found = np.empty(len(records.archs))
+    for own in np.unique(records.dataset):
+        rows, classes = records.dataset == own, list(records.datasets[own])
+        features = torch.from_numpy(records.features[classes])
+        found[rows] = ranker.score(records.archs[rows], features, torch.arange(len(classes))[None])
+    return found
+
+
+def ridge(records: Records) -> Floats:
+    """``(n,)`` scores of a linear function of each data set's outline, whatever the architecture.
+
+    Learnt by least squares from what is not held out, with the penalty that does best when one
+    record at a time is left out.
+    """
+    outline = Outline(records.features.shape[2])
+    sets = torch.tensor([list(records.datasets[own]) for own in records.dataset])
+    x = outline(torch.from_numpy(records.features), sets).double().numpy()
+    known = ~records.held_out
+    middle, target = x[known].mean(0), records.score[known]
+    left, spread, right = np.linalg.svd(x[known] - middle, full_matrices=False)
+    level = target.mean()
+    shares = [spread**2 / (spread**2 + penalty) for penalty in PENALTIES]
+    errors = [_left_one_out(left, share, target - level) for share in shares]
+    best = shares[int(np.argmin(errors))]
+    weights = right.T @ (best / spread * (left.T @ (target - level)))
+    return level + (x - middle) @ weights
+
+
+def _left_one_out(left: Floats, share: Floats, target: Floats) -> float:
+    """Mean squared error of each record, predicted from all others."""
+    fitted = left @ (share * (left.T @ target))
+    leverage = (left**2 * share).sum(1) + 1.0 / len(target)
+    return float((((target - fitted) / (1.0 - leverage)) ** 2).mean())
+
+
+def _correlation(name: str, predicted: Floats, records: Records) -> Finding:
+    """Pearson's r on what is held out."""
+    out = records.held_out
+    known = read_published("metad2a_table5", "pearson_r").get((name, TASK, TASK))
+    varies = out.any() and np.ptp(predicted[out]) > 0 and np.ptp(records.score[out]) > 0
+    r = float(np.corrcoef(predicted[out], records.score[out])[0, 1]) if varies else nan
+    return Finding(TASK, name, "pearson_r", int(out.sum()), r, known.mean if known else nan)
+
+
+def _rank_correlations(
+    where: str, name: str, predicted: Floats, records: Records
+) -> Iterator[Finding]:
+    from scipy.stats import rankdata
+
+    sets = np.unique(records.dataset).tolist()
+    found: list[float] = []
+    for place, own in enumerate(sets):
+        rows = records.dataset == own
+        ranks = rankdata(predicted[rows]), rankdata(records.score[rows])
+        found.append(float(np.corrcoef(*ranks)[0, 1]))
+        figure = f"data set {place + 1}, {len(records.datasets[own])} classes"
+        yield Finding(where, name, figure, int(rows.sum()), found[-1])
+    yield Finding(where, name, "mean", len(predicted), float(np.mean(found)))
+
+
+def pairs_in_order(predicted: Floats, records: Records) -> tuple[int, int]:
+    """How many pairs of a data set are in the right order, and how many there are.
+
+    Pairs of one data set and one judgement, of different scores, that are not both learnt from.
+    """
+    judgement = np.zeros(len(predicted)) if records.judgement is None else records.judgement
+    right = count = 0
+    for first, second in _pairs(records):
+        apart = records.score[first] - records.score[second]
+        held_out = records.held_out[first] or records.held_out[second]
+        if held_out and apart and judgement[first] == judgement[second]:
+            count += 1
+            right += int((predicted[first] - predicted[second]) * apart > 0)
+    return right, count
+
+
+def _pairs(records: Records) -> Iterator[tuple[int, int]]:
+    """Rows of the records, two of one data set at a time."""
+    for own in np.unique(records.dataset):
+        rows: list[int] = np.flatnonzero(records.dataset == own).tolist()
+        for at, first in enumerate(rows):
+            for second in rows[:at]:
+                yield first, second

@@ -1,0 +1,143 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conditioned import experiment
+from scipy.stats import spearmanr
+from toys import ToyEvaluator
+
+from nasrun.errors import ConfigError
+from nasrun.meta_training import adapt
+from nasrun.nets.set_encoders import Outline, SetEncoding
+from nasrun.spec import Library, Records
+from nasrun.studies.metad2a_encoders import (
+    ALONE,
+    OURS,
+    PENALTIES,
+    SetEncoders,
+    _left_one_out,
+    pairs_in_order,
+    ridge,
+)
+
+
+def records(**changes):
+    made = {
+        "archs": np.zeros((7, 1), np.int64),
+        "score": np.array([1.0, 3.0, 2.0, 5.0, 5.0, 0.0, 1.0]),
+        "dataset": np.array([0, 0, 0, 1, 1, 2, 2]),
+        "datasets": [(0, 1)] * 3,
+        "features": np.zeros((2, 1, 1), np.float32),
+        "held_out": np.array([False, False, True, True, True, True, False]),
+    }
+    return Records(**{**made, **changes})
+
+
+PREDICTED = np.array([0.0, 1.0, 2.0, 3.0, 4.0, -9.0, 9.0])
+
+
+def test_pairs_of_a_task_that_are_not_both_learnt_from():
+    """Task 0: (0, 1) both learnt from, (0, 2) right, (1, 2) wrong; task 1: equal scores; task 2."""
+    assert pairs_in_order(PREDICTED, records()) == (2, 3)
+
+
+def test_pairs_of_other_judgements_do_not_compare():
+    """(0, 2) is one now, and so is task 2's."""
+    judgement = np.array([0, 1, 1, 0, 0, 0, 1])
+    assert pairs_in_order(PREDICTED, records(judgement=judgement)) == (0, 1)
+
+
+def test_leaving_one_out_is_what_it_says():
+    """The shortcut, against as many fits as there are records."""
+    draws = np.random.default_rng(0)
+    x, y = draws.normal(size=(12, 3)), draws.normal(size=12)
+    x, y, penalty = x - x.mean(0), y - y.mean(), 2.0
+    x1 = np.column_stack([np.ones(12), x])
+    punished = penalty * np.diag([0.0, 1.0, 1.0, 1.0])
+    errors = []
+    for out in range(12):
+        rest = np.arange(12) != out
+        weights = np.linalg.solve(x1[rest].T @ x1[rest] + punished, x1[rest].T @ y[rest])
+        errors.append((y[out] - x1[out] @ weights) ** 2)
+    left, spread, _ = np.linalg.svd(x, full_matrices=False)
+    found = _left_one_out(left, spread**2 / (spread**2 + penalty), y)
+    assert found == pytest.approx(np.mean(errors))
+
+
+def test_a_ridge_learns_what_is_linear_in_the_outline():
+    draws = np.random.default_rng(0)
+    features = draws.normal(size=(6, 1, 2)).astype(np.float32)
+    sets = [(a, b) for a in range(6) for b in range(a)]
+    x = Outline(2)(torch.from_numpy(features), torch.tensor(sets)).double().numpy()
+    score = x @ np.array([0.3, -0.2, 0.05, 0.01]) + 1.0
+    made = records(
+        archs=np.zeros((15, 1), np.int64), score=score, dataset=np.arange(15), datasets=sets,
+        features=features, held_out=np.arange(15) % 3 == 0,
+    )  # fmt: skip
+    assert np.abs(ridge(made) - score).max() < 1e-2
+    assert len(PENALTIES) > 1
+
+
+QUICK = [SetEncoding.none]
+
+
+class LastHeldOut(Library):
+    """The records of another library, the last data set held out."""
+
+    def __init__(self, other):
+        self.other = other
+
+    def records(self):
+        known = self.other.records()
+        return replace(known, held_out=known.dataset == 3)
+
+    label, files = "toy", {}
+
+
+def opened(folder):
+    made = replace(experiment(folder), evaluator=ToyEvaluator()).opened()
+    adapt(made)
+    return replace(made, pool=LastHeldOut(made.pool))
+
+
+def test_rows_of_all_encoders_and_of_the_trainings(conditioned_folder):
+    made = opened(conditioned_folder)
+    pool = made.experiment.meta.pool
+    study = SetEncoders(
+        encodings=QUICK, trainings=pool.path, source=pool.source, pictures=6, epochs=1
+    )
+    found = study.measured(made)
+    r = {e.method: e for e in found if e.figure == "pearson_r"}
+    assert list(r) == [ALONE, "graph_encoder", OURS]
+    assert {e.method: e.published for e in r.values() if e.published == e.published} == {
+        "graph_encoder": 0.6439,
+    }
+    assert {e.n for e in r.values()} == {30}
+    means = {e.method: e.value for e in found if e.figure == "mean"}
+    assert list(means) == [
+        "graph_encoder, left out", f"{OURS}, left out", "learnt from meta",
+    ]  # fmt: skip
+    each = [e.value for e in found if e.method == "learnt from meta" and e.figure != "mean"]
+    assert means["learnt from meta"] == pytest.approx(np.mean(each))
+    assert len(each) == 4
+
+
+def test_what_is_left_out_was_not_learnt_from(tmp_path):
+    """Another order of the cells on a data set changes nothing in what is predicted for it."""
+    made = opened(tmp_path)
+    recipe = replace(made.experiment.algorithm.predictor, epochs=1)
+    known = made.pool.records()
+    own = known.dataset == 2
+    other = replace(known, score=np.where(own, -known.score, known.score))
+    space = made.experiment.space
+    first, second = (SetEncoders()._left_out(recipe, each, space) for each in (known, other))
+    assert first[own].tolist() == second[own].tolist()
+    assert spearmanr(first[~own], second[~own]).statistic < 1
+
+
+def test_bad_settings_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"\+task@study\.source=in16"):
+        SetEncoders(trainings="x.csv")
+    with pytest.raises(ConfigError, match=r"study\.epochs must be at least 1"):
+        SetEncoders(epochs=0)
