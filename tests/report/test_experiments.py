@@ -115,3 +115,24 @@ def test_the_suite_leaves_out_what_has_no_file_and_ranks_by_space(tmp_path, cach
         (name, space) for name in ("random", "local_search") for space in ("nb201", "all")
     }
     assert {row["published_rank"] for row in rows} == {"", "4.5", "1.5"}
+
+
+def test_transfer_has_the_issues_rows_and_the_spaces_settings_of_catch():
+    experiment = OmegaConf.load(CONF / "experiment" / "transnas_transfer.yaml")
+    rows = "random,rea,reinforce,tpe,catch,catch_sfs,catch_zero,catch_random"
+    assert experiment.hydra.sweeper.params.algorithm == rows
+    tasks = experiment.hydra.sweeper.params.task.split(",")
+    settings = OmegaConf.load(CONF / "by_space" / "catch" / "transnas_micro.yaml")
+    for name in rows.split(","):
+        config = composed("+experiment=transnas_transfer", f"algorithm={name}", "task=normal")
+        assert (config.trials, config.budget.evaluations) == (500, 50)
+        assert config.algorithm.name == name
+        if name.startswith("catch"):
+            assert {key: config.algorithm[key] for key in settings} == settings
+        trained = name in ("catch", "catch_zero", "catch_random")
+        assert config.meta.name == ("leave_one_out" if trained else "none")
+        if trained:
+            assert (config.meta.agents, sorted(config.meta.tasks)) == (10, sorted(tasks))
+    assert [(claim.better, claim.worse) for claim in experiment.report.claims] == [
+        ("catch", name) for name in ("catch_sfs", "catch_zero", "catch_random")
+    ]
