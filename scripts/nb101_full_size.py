@@ -33,9 +33,9 @@ from nasrun.budget import Budget
 from nasrun.evaluators.tabular import Tabular
 from nasrun.experiment import problem_of
 from nasrun.hardware.none import NoHardware
+from nasrun.nets import nb101_cells as cells
 from nasrun.play import play
 from nasrun.record.history import History
-from nasrun.spaces import nb101_cells as cells
 from nasrun.spaces.nb101 import NB101
 from nasrun.spaces.nb101_notation import NAMES
 from nasrun.spec import Phase, Task

@@ -10,6 +10,7 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +21,8 @@ from nasrun.benchmarks.table import Column, Frame
 from nasrun.benchmarks.tfrecord import fields_of, read_records
 from nasrun.errors import ConfigError, DataError
 from nasrun.input_files import read_json_bytes, require_file
-from nasrun.spaces.nb101 import NB101, arch_of
-from nasrun.spaces.nb101_base import CellSpace
-from nasrun.spaces.nb101_notation import Cell, read_cell
-from nasrun.spec import Archs, Floats, SearchSpace
+from nasrun.nets.nb101_cells import INPUT, OPERATIONS, OUTPUT
+from nasrun.spec import Archs, CountableSpace, Floats, SearchSpace
 
 DATASET = "cifar10"
 CONVERTED = ".safetensors"
@@ -35,15 +34,29 @@ FIGURES = (("val_score", 1, VALID), ("test_score", 1, TEST), ("val_score", 2, VA
            ("test_score", 2, TEST), ("train_s", 2, SECONDS))  # fmt: skip
 FAULTS = (ValueError, TypeError, KeyError, IndexError, OverflowError, ConfigError)
 
+LABELS = {"input": INPUT, "output": OUTPUT, **{name: at for at, name in enumerate(OPERATIONS)}}
+
 Trainings = NDArray[np.float32]  # (cells, REPEATS, FIGURES)
 
 
-class _Collector:
-    """Cells and the figures of their trainings, record by record."""
+@runtime_checkable
+class Cells(Protocol):
+    """A space of the benchmark's cells: ``nb101``, or a part of it."""
 
-    def __init__(self) -> None:
+    @property
+    def whole(self) -> SearchSpace:
+        """``nb101``."""
+        ...
+
+
+class _Collector:
+    """Cells of ``space`` and the figures of their trainings, record by record."""
+
+    def __init__(self, space: SearchSpace) -> None:
         self.rows: dict[str, int] = {}
-        self.cells: list[Cell] = []
+        self.archs: list[Archs] = []
+        self.wrong = ""  # a fingerprint that is not its cell's
+        self._space = space
         self.trainings: dict[int, Trainings] = {}
 
     def add(self, record: bytes) -> None:
@@ -52,16 +65,18 @@ class _Collector:
         Raises:
             ValueError: it is none of NAS-Bench-101; and the other ``FAULTS``.
         """
-        fingerprint, epochs, bits, operations, metrics = read_json_bytes(record)
-        if not isinstance(epochs, int) or not 0 < epochs < 1000 or len(fingerprint) != 32:
-            raise ValueError(f"a cell {fingerprint!r:.60} after {epochs!r:.60} epochs")
-        row = self.rows.setdefault(fingerprint, len(self.rows))
-        if row == len(self.cells):
-            self.cells.append(read_cell(f"{bits} {operations}"))
+        fingerprint_said, epochs, bits, operations, metrics = read_json_bytes(record)
+        if not isinstance(epochs, int) or not 0 < epochs < 1000 or len(fingerprint_said) != 32:
+            raise ValueError(f"a cell {fingerprint_said!r:.60} after {epochs!r:.60} epochs")
+        row = self.rows.setdefault(fingerprint_said, len(self.rows))
+        if row == len(self.archs):
+            self.archs.append(self._space.parse(f"{bits} {operations}"))
+            if row % CHECKED == 0 and fingerprint(*_cell(bits, operations)) != fingerprint_said:
+                self.wrong = self.wrong or fingerprint_said
         figures = self._room(epochs, row)[row]
         free = np.flatnonzero(np.isnan(figures[:, 0]))
         if not len(free):
-            raise ValueError(f"{fingerprint} was trained more than {REPEATS} times")
+            raise ValueError(f"{fingerprint_said} was trained more than {REPEATS} times")
         figures[free[0]] = _figures(base64.b64decode(metrics))  # lines may be broken
 
     def _room(self, epochs: int, row: int) -> Trainings:
@@ -95,12 +110,15 @@ def read(path: Path, space: SearchSpace, watch: Watch | None = None) -> Frame:
     Raises:
         DataError: not such a file, a damaged or a truncated one.
     """
+    if not isinstance(space, Cells):
+        raise DataError(f"NAS-Bench-101 has cells of space=nb101 and its parts, not {space.name}")
+    whole = space.whole
     if path.suffix == CONVERTED:
-        table = open_table(path, NB101())
+        table = open_table(path, whole)
         return _of_space(
-            Frame(table.archs, {column: table[column] for column in table.columns}), space
+            Frame(table.archs, {column: table[column] for column in table.columns}), space, whole
         )
-    collector, total = _Collector(), require_file(path)
+    collector, total = _Collector(whole), require_file(path)
     told = None if watch is None else lambda done: watch(min(done, total), total)
     for number, record in enumerate(read_records(path, told)):
         try:
@@ -112,38 +130,30 @@ def read(path: Path, space: SearchSpace, watch: Watch | None = None) -> Frame:
             ) from None
     if not collector.rows:
         raise DataError(f"{path}: expected trainings of NAS-Bench-101, found none: get it again")
-    return _of_space(Frame(_archs(collector, path), _columns(collector)), space)
+    return _of_space(Frame(_archs(collector, path, whole), _columns(collector)), space, whole)
 
 
-def _of_space(frame: Frame, space: SearchSpace) -> Frame:
+def _of_space(frame: Frame, space: SearchSpace, whole: SearchSpace) -> Frame:
     """The figures of the cells of ``space``, each under the first of its encodings there."""
-    if isinstance(space, NB101):
+    if type(space) is type(whole):
         return frame
-    if not isinstance(space, CellSpace):
-        raise DataError(f"NAS-Bench-101 has cells of space=nb101 and its parts, not {space.name}")
+    assert isinstance(space, CountableSpace)
     archs = space.at(np.arange(space.size))
     networks, first = np.unique(space.canonical_keys(archs), return_index=True)
-    known = NB101().canonical_keys(np.asarray(frame.archs))
+    known = whole.canonical_keys(np.asarray(frame.archs))
     _, there, rows = np.intersect1d(networks, known, return_indices=True)
     columns = {column: figures[rows] for column, figures in frame.columns.items()}
     return Frame(archs[first[there]], columns)
 
 
-def _archs(collector: _Collector, path: Path) -> Archs:
+def _archs(collector: _Collector, path: Path, space: SearchSpace) -> Archs:
     """``(n, 26)`` the cells, after a look at whether their fingerprints are the benchmark's."""
-    space = NB101()
-    archs = np.stack([arch_of(np.array(m), np.array(ops)) for m, ops in collector.cells])
-    exists = space.exists(archs)
-    wrong = [
-        said
-        for at, (said, cell) in enumerate(zip(collector.rows, collector.cells, strict=True))
-        if not exists[at] or (at % CHECKED == 0 and fingerprint(*cell) != said)
-    ]
+    archs, wrong = np.stack(collector.archs), collector.wrong
     if not wrong and len(np.unique(space.canonical_keys(archs))) < len(archs):
-        wrong = ["(two that are the same)"]
+        wrong = "(two that are the same)"
     if wrong:
         raise DataError(
-            f"{path}: {wrong[0]} is not the fingerprint of its cell, which NAS-Bench-101 would "
+            f"{path}: {wrong} is not the fingerprint of its cell, which NAS-Bench-101 would "
             "give: it is another benchmark's file, or a changed one"
         )
     return archs
@@ -164,6 +174,14 @@ def _columns(collector: _Collector) -> dict[Column, NDArray[np.float32]]:
             seconds = np.nansum(figures[..., -1], axis=1) / there.sum(axis=1) / epochs
         columns[Column("train_s", DATASET, epochs, epochs, "mean")] = seconds
     return columns
+
+
+def _cell(bits: str, operations: str) -> tuple[list[list[int]], list[int]]:
+    """Matrix and labels of a record whose cell has been parsed."""
+    labels = [LABELS[name] for name in operations.split(",")]
+    size = len(labels)
+    rows = [bits[size * row : size * (row + 1)] for row in range(size)]
+    return [[int(bit) for bit in row] for row in rows], labels
 
 
 def fingerprint(matrix: Sequence[Sequence[int]], labels: Sequence[int]) -> str:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nasrun.spaces.nb101_cells import CONV1X1, CONV3X3, VERTICES, widths
+from nasrun.nets.nb101_cells import CONV1X1, CONV3X3, VERTICES, widths
 from nasrun.spec import Ints, Mask, Objective
 
 MOMENTUM = 0.003

@@ -7,11 +7,11 @@ from typing import ClassVar
 import numpy as np
 
 from nasrun.errors import UnsupportedError
-from nasrun.spaces import nb101_cells as cells
+from nasrun.nets import nb101_cells as cells
+from nasrun.nets.nb101_cells import INNER, MOST_EDGES, OPERATIONS, POSSIBLE, VERTICES
 from nasrun.spaces.base import misplaced
 from nasrun.spaces.constrained import TRIES, ConstrainedSpace
 from nasrun.spaces.nb101_base import PATHS_KEPT, CellSpace, Encoding
-from nasrun.spaces.nb101_cells import INNER, MOST_EDGES, OPERATIONS, POSSIBLE, VERTICES
 from nasrun.spaces.nb101_draws import (
     TO_CHANGE,
     TO_DRAW,

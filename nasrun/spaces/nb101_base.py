@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nasrun.spaces import nb101_cells as cells
+from nasrun.nets import nb101_cells as cells
+from nasrun.nets.nb101_cells import OPERATIONS, VERTICES
 from nasrun.spaces.base import CategoricalSpace
-from nasrun.spaces.nb101_cells import OPERATIONS, VERTICES
 from nasrun.spaces.nb101_size import footprint
 from nasrun.spec import Archs, Dag, Edges, Floats, Ints, Mask, Scale, Task
 
@@ -38,6 +38,13 @@ class CellSpace(CategoricalSpace):
     """
 
     encoding: Encoding
+
+    @property
+    def whole(self) -> "CellSpace":
+        """The space of all of the benchmark's cells."""
+        from nasrun.spaces.nb101 import NB101
+
+        return NB101()
 
     @abstractmethod
     def matrices(self, archs: Archs) -> tuple[Mask, Ints]:

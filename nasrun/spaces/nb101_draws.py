@@ -11,8 +11,8 @@ from functools import cache
 
 import numpy as np
 
-from nasrun.spaces import nb101_cells as cells
-from nasrun.spaces.nb101_cells import INNER, MOST_EDGES, OPERATIONS, POSSIBLE
+from nasrun.nets import nb101_cells as cells
+from nasrun.nets.nb101_cells import INNER, MOST_EDGES, OPERATIONS, POSSIBLE
 from nasrun.spaces.path_sets import PathSets
 from nasrun.spec import Archs, Floats, Mask
 

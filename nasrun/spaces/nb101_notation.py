@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from nasrun.errors import ConfigError
+from nasrun.nets.nb101_cells import INPUT, OPERATIONS, OUTPUT, VERTICES
 from nasrun.spaces.base import misplaced
-from nasrun.spaces.nb101_cells import INPUT, OPERATIONS, OUTPUT, VERTICES
 
 LABELS = {"input": INPUT, "output": OUTPUT} | {name: at for at, name in enumerate(OPERATIONS)}
 NAMES = {label: name for name, label in LABELS.items()}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nasrun.spaces.nb101_cells import CONV1X1, CONV3X3, VERTICES, widths
+from nasrun.nets.nb101_cells import CONV1X1, CONV3X3, VERTICES, widths
 from nasrun.spaces.skeleton import conv, in_millions
 from nasrun.spec import Floats, Ints, Mask, Task
 

@@ -7,10 +7,10 @@ from itertools import combinations
 import numpy as np
 
 from nasrun.errors import ConfigError
-from nasrun.spaces import nb101_cells as cells
+from nasrun.nets import nb101_cells as cells
+from nasrun.nets.nb101_cells import INNER, OPERATIONS, VERTICES
 from nasrun.spaces.base import misplaced
 from nasrun.spaces.nb101_base import CellSpace, Encoding
-from nasrun.spaces.nb101_cells import INNER, OPERATIONS, VERTICES
 from nasrun.spaces.nb101_notation import read_cell, write_cell
 from nasrun.spec import Archs, Ints, Mask
 

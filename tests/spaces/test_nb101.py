@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from nasrun.errors import ConfigError
+from nasrun.nets import nb101_cells as cells
 from nasrun.nets.footprint import footprint
-from nasrun.spaces import nb101_cells as cells
 from nasrun.spaces.nb101 import NB101
 from nasrun.spaces.nb101_base import Encoding
 from nasrun.spec import Scale, Task
