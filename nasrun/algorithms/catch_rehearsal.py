@@ -162,7 +162,8 @@ def contrast_loss(mean: Tensor) -> Tensor:
     logits = -(first[:, :, None] - second[:, None]).square().sum(dim=3) / NEARNESS
     own = torch.eye(contexts // VIEWS).expand(rows, -1, -1)
     both = [torch.log_softmax(logits, dim=axis) for axis in (1, 2)]
-    return -sum((own * part).sum(dim=(1, 2)) for part in both) / contexts
+    told = torch.stack([(own * part).sum(dim=(1, 2)) for part in both])
+    return -told.sum(dim=0) / contexts
 
 
 def _taken(archs: Archs, places: Ints) -> Archs:
