@@ -1,9 +1,12 @@
 """What sample-based algorithms share: ask, evaluate, tell, and the best one seen."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from nasrun.errors import UnsupportedError
 from nasrun.spec import Algorithm, Archs, Floats, Ints, Measured, Phase, Problem, Streams
 
 
@@ -64,3 +67,16 @@ class SampleBased(Algorithm):
 def ranked_last(reward: Floats) -> Floats:
     """Rewards to compare by: a failed measurement (NaN) loses against every other."""
     return np.where(np.isnan(reward), -np.inf, reward)
+
+
+def require_learnt(algorithm: Algorithm, state: Mapping[str, Any], *keys: str) -> None:
+    """Refuse arrays that another method learnt.
+
+    Raises:
+        UnsupportedError: ``state`` holds something, but not just ``keys``.
+    """
+    if state and set(state) != set(keys):
+        raise UnsupportedError(
+            f"algorithm={algorithm.name} learns {' and '.join(keys)} in meta-training, found "
+            f"{', '.join(state)}: meta-train its own agents"
+        )

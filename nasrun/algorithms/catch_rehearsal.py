@@ -161,9 +161,8 @@ def contrast_loss(mean: Tensor) -> Tensor:
     first, second = mean[:, 0::VIEWS], mean[:, 1::VIEWS]
     logits = -(first[:, :, None] - second[:, None]).square().sum(dim=3) / NEARNESS
     own = torch.eye(contexts // VIEWS).expand(rows, -1, -1)
-    both = [torch.log_softmax(logits, dim=axis) for axis in (1, 2)]
-    told = torch.stack([(own * part).sum(dim=(1, 2)) for part in both])
-    return -told.sum(dim=0) / contexts
+    likely = torch.log_softmax(logits, dim=1) + torch.log_softmax(logits, dim=2)
+    return -(own * likely).sum(dim=(1, 2)) / contexts
 
 
 def _taken(archs: Archs, places: Ints) -> Archs:

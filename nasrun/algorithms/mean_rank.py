@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nasrun.algorithms.base import SampleBased
+from nasrun.algorithms.base import SampleBased, require_learnt
 from nasrun.algorithms.memory import History, Normalisation, normalised
 from nasrun.draws import OneHot
 from nasrun.ranges import require_at_least, require_positive
@@ -66,6 +66,7 @@ class MeanRank(SampleBased):
 
     def load_learnt(self, state: Mapping[str, Any]) -> None:
         """Predict by these in later searches: trial seed s takes agent s mod agents."""
+        require_learnt(self, state, ARCHS, WEIGHTS)
         self._learnt, self._histories = dict(state), {}
 
     def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:

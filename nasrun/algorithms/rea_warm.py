@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nasrun.algorithms.aging import AgingEvolution
-from nasrun.algorithms.base import ranked_last
+from nasrun.algorithms.base import ranked_last, require_learnt
 from nasrun.spec import Archs, Floats, Measured, Phase, Problem, Streams
 
 CELLS = "cells"  # key among the learnt arrays
@@ -40,6 +40,7 @@ class WarmREA(AgingEvolution):
 
     def load_learnt(self, state: Mapping[str, Any]) -> None:
         """Begin later searches with these: trial seed s takes agent s mod agents."""
+        require_learnt(self, state, CELLS)
         self._learnt, self._found = dict(state), {}
 
     def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
