@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from command import environment
 
+from nasrun.__main__ import CONF
+
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 COMMANDS = [
@@ -118,3 +120,16 @@ def test_the_commands_one_after_the_other(here, tmp_path, cache_dir):
 def test_a_command_that_needs_data(here, command, data_dir, monkeypatch):
     monkeypatch.setenv("NASRUN_DATA", str(data_dir))
     here(*words(command, WITH_DATA[of(WITH_DATA, command)]))
+
+
+GROUPS = ("space", "algorithm", "task", "evaluator", "hardware", "meta", "predictor", "features",
+          "study", "scale", "experiment")  # fmt: skip
+BETWEEN = {"nb1shot1_2"}  # of `nb1shot1_1` to `nb1shot1_3`
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_table_of_options_names_every_file_of_a_group(group):
+    options = README.partition("\n## Options\n")[2].partition("\n## ")[0]
+    [row] = [line for line in options.splitlines() if line.startswith(f"| `{group}` |")]
+    files = {path.stem for path in (CONF / group).glob("*.yaml")} - BETWEEN
+    assert {name for name in files if f"`{name}`" not in row} == set()
