@@ -181,7 +181,8 @@ def as_numbers(
     if figure not in frame.columns:
         raise DataError(f"{files}: no column {figure}; name one that it has as report.figure")
     columns = list(dict.fromkeys((figure, *NUMBERS)))
-    empty = frame[columns].replace("", np.nan)
+    figures = frame[columns]
+    empty = figures.where(figures != "")  # replace() would warn of downcasting in pandas 2
     try:
         numbers = frame.assign(seed=frame["seed"].astype(np.int64), **empty.astype(np.float64))
         unknown = np.full(len(frame), np.nan)
