@@ -35,7 +35,7 @@ class PredictorBased(SampleBased):
 
     - ``bananas``: White et al. (AAAI 2021), settings of naszilla;
     - ``npenas``: Wei et al., "NPENAS" (2020), mutants of the predicted best;
-    - ``gp_bo``, ``nasbot``, ``nasbowl``, ``dngo``, ``bohamiann``, ``bonas``, ``predictor_guided``.
+    - ``gp_bo``, ``nasbot``, ``nasbowl``, ``dngo``, ``predictor_guided``.
 
     Departures: candidates after the first are mutants of the chosen parent, where NASLib's descend
     from each other; where the ``parents`` have too few mutants left, those of the next four bests
