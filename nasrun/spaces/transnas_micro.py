@@ -72,7 +72,8 @@ class TransNASMicro(CategoricalSpace):
         The key writes node 3 as an expression of the input ``0``. ``none`` adds nothing. A skip
         that leaves the input counts as an operation, because it has weights where its cell halves
         the image; another skip is the node it comes from. A convolution of a node without edges is
-        not nothing: its normalisation learns a bias. What leads nowhere leaves no trace.
+        not nothing: its normalisation learns a bias. What leads nowhere leaves no trace; a cell
+        whose output nothing reaches is ``none``.
         """
         nodes: list[tuple[str, ...]] = [("0",)]
         sums: list[list[str]] = [[], [], []]
@@ -84,7 +85,7 @@ class TransNASMicro(CategoricalSpace):
                 sums[node - 1].append(f"({'+'.join(nodes[source])})@{operation}")
             if source == node - 1:
                 nodes.append(tuple(sorted(sums[node - 1])))
-        return "+".join(nodes[-1])
+        return "+".join(nodes[-1]) or "none"
 
     @property
     def dag_operations(self) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ MISTAKES = {
     "hydra.run.dir=''": "hydra.run.dir must name a folder",
     "trials=${nowhere}": "Interpolation key 'nowhere' not found",
     "~budget": "Key 'budget' is not in struct",
-    "~task": "Interpolation key 'task.name' not found",
+    "~task": "Error resolving interpolation '${nasrun.evaluator:${task}}'",
     "algorithm.population=5,10": "algorithm.population=5,10 has several values: add -m",
     "debug=maybe": "debug must be true or false, got 'maybe'",
     "-m seed=range(5,0)": "seed=range(5,0) stands for no value at all",

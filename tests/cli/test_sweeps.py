@@ -107,7 +107,7 @@ def test_fronts_of_several_algorithms_are_joined_however_the_trials_are_split(na
 
 def test_globs_ranges_and_lists_make_jobs(nasrun, tmp_path):
     nasrun(
-        "-m", "algorithm=glob(re*,exclude=*n*)", "seed=range(0,2)",
+        "-m", "algorithm=glob(re*,exclude=[*n*,*_*])", "seed=range(0,2)",
         "retrain.tasks=[cifar10,cifar100]", "hydra.sweep.dir=sweep",
     )  # fmt: skip
     found = [

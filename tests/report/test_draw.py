@@ -49,8 +49,7 @@ def test_format_by_suffix_and_equal_bytes_for_equal_cells(tmp_path, suffix):
 def test_another_process_draws_the_same_bytes(tmp_path):
     files = [tmp_path / "0.svg", tmp_path / "1.svg"]
     for file in files:
-        code = "import sys; from nasrun.verbs import perform; perform(['draw', *sys.argv[1:]])"
-        command = [sys.executable, "-c", code, ARCH, "--out", str(file)]
+        command = [sys.executable, "-m", "nasrun", "draw", ARCH, "--out", str(file)]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
     assert files[0].read_bytes() == files[1].read_bytes()
 
