@@ -163,9 +163,9 @@ def job_experiment(config: "DictConfig", job: Path) -> "Experiment":
 
 
 def trains(evaluator: "Evaluator") -> "Training | None":
-    """What trains networks: the evaluator, or the one behind its filter."""
-    from nasrun.evaluators.screened import Screened
+    """What trains networks: the evaluator, or the one behind it."""
     from nasrun.evaluators.training import Training
+    from nasrun.evaluators.wrapping import behind
 
-    behind = evaluator.then if isinstance(evaluator, Screened) else evaluator
-    return behind if isinstance(behind, Training) else None
+    found = behind(evaluator)
+    return found if isinstance(found, Training) else None

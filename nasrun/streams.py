@@ -44,6 +44,11 @@ class Streams:
         """Number of trials, T."""
         return len(self.seeds)
 
+    @property
+    def origin(self) -> "Streams":
+        """What these are a part of: the same object in all of a search, whichever trials ask."""
+        return self
+
     def fork(self, purpose: str, rows: slice = slice(None)) -> Self:
         """Streams of the same trials (or of some) for another purpose, independent of these."""
         return type(self)(self.seeds[rows], f"{self.purpose}/{purpose}", self._block)

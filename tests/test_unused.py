@@ -19,6 +19,7 @@ SCREEN = (
     "evaluator@evaluator.screen=zero_cost",
     "evaluator@evaluator.then=tabular",
 )
+STOPPED = ("evaluator=curve_stopped", "evaluator@evaluator.then=tabular")
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,8 @@ SCREEN = (
         (("features=pixels",), "features are for methods that look at a data set"),
         (("report.title=x",), "report is of a sweep"),
         (("algorithm=gdas", *SCREEN), "evaluator.screen filters nothing"),
+        (("algorithm=gdas", *STOPPED), "evaluator=curve_stopped stops nothing, because"),
+        (STOPPED, "first=100 full trainings, and budget.evaluations=50 ends by then"),
         (("algorithm=gdas", *LATENCY), "chooses nothing: algorithm=unas"),
         (("algorithm=unas", *LATENCY), "chooses nothing: set algorithm.latency_weight"),
     ],
@@ -47,6 +50,8 @@ def test_an_option_without_effect_is_said_in_a_sentence(overrides, words):
         ("algorithm=metad2a", "features=pixels"),
         LATENCY,
         SCREEN,
+        (*STOPPED, "budget.evaluations=101"),
+        (*STOPPED, "budget.simulated_s=1e5"),
         (
             "algorithm=unas",
             "algorithm.latency_weight=0.1",

@@ -9,6 +9,7 @@ import numpy as np
 from nasrun.algorithms.acquisition import Acquisition, worth
 from nasrun.algorithms.base import SampleBased, ranked_last
 from nasrun.algorithms.candidates import PATIENCE, Drawing, Mutants, Networks, Pool
+from nasrun.algorithms.curves import Curves
 from nasrun.algorithms.memory import History
 from nasrun.errors import ConfigError
 from nasrun.ranges import require_at_least, require_not_negative, require_positive, require_within
@@ -37,6 +38,12 @@ class PredictorBased(SampleBased):
     - ``npenas``: Wei et al., "NPENAS" (2020), mutants of the predicted best;
     - ``gp_bo``, ``nasbot``, ``nasbowl``, ``dngo``, ``predictor_guided``.
 
+    A predictor of learning curves (``sotl``, ``lcsvr``, ...) chooses among candidates that were
+    trained for a while: each is measured, counted and charged at the first epoch from
+    ``curve_share`` of the training on, and never again a candidate; the chosen ones are measured
+    anew in full, as in ``SuccessiveHalving``. A ``pool`` of two to five batches is what that is
+    for.
+
     Departures: candidates after the first are mutants of the chosen parent, where NASLib's descend
     from each other; where the ``parents`` have too few mutants left, those of the next four bests
     follow, then random architectures. A trial whose space is exhausted measures again.
@@ -58,6 +65,7 @@ class PredictorBased(SampleBased):
     acquisition: Acquisition = Acquisition.its
     factor: float = 0.5
     calibration: float = 1.0
+    curve_share: float = 0.1
 
     learns_in_floats: ClassVar[bool] = True
 
@@ -68,6 +76,7 @@ class PredictorBased(SampleBased):
             )
         require_at_least(self, "algorithm", 1, "initial", "batch", "pool", "parents", "changes")
         require_within(self, "algorithm", "[0, 1]", "mutant_share")
+        require_within(self, "algorithm", "(0, 1)", "curve_share")
         require_not_negative(self, "algorithm", "factor")
         require_positive(self, "algorithm", "calibration")
         if self.pool < self.batch:
@@ -79,6 +88,8 @@ class PredictorBased(SampleBased):
     def label(self) -> str:
         """With the predictor, where it is not the one the method is known by."""
         own = self.predictor.name
+        if self.predictor.reads:
+            own += f"@{self.curve_share:g}"
         return self.name if own == self.usual else f"{self.name}[predictor={own}]"
 
     @property
@@ -87,9 +98,17 @@ class PredictorBased(SampleBased):
         return self.initial
 
     def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
-        """Begin with nothing measured."""
+        """Begin with nothing measured.
+
+        Raises:
+            UnsupportedError: the evaluator lacks the learning curves that the predictor reads.
+        """
         super().start(problem, streams, phase)
         self._history = History(problem.trials, len(problem.space.decisions))
+        self._curves = None
+        if self.predictor.reads:
+            self._curves = Curves(problem, self.predictor.reads, self.curve_share)
+        self._pool: Pool | None = None  # candidates that are trained for a while
         self._networks = Networks(problem.space)
         self._model = self.predictor.opened(problem.space, streams.fork("predictor"), self._truth)
         self._round = 0
@@ -104,15 +123,37 @@ class PredictorBased(SampleBased):
         """``(T, L)`` the next ones of a round, which begins when the last one's are measured."""
         if not self._queue:
             streams = self.streams.fork(f"round {self._round}")
-            chosen = self._chosen(streams) if self._round else self._first(streams)
-            self._queue = list(chosen.transpose(1, 0, 2))
-            self._round += 1
+            self._queue = list(self._next(streams).transpose(1, 0, 2))
         return self._queue[0]
+
+    def epochs(self) -> int | None:
+        """A share of the training for candidates whose curves are to be read."""
+        return self._curves.epochs if self._curves and self._pool else None
 
     def tell(self, measured: Measured) -> None:
         """Keep what was measured."""
-        self._history.add(measured)
+        if self._curves and self._pool:
+            self._curves.add_candidates(measured)
+        else:
+            self._history.add(measured)
+            if self._curves:
+                self._curves.add(measured)
         self._queue.pop(0)
+
+    def _next(self, streams: Streams) -> Archs:
+        """``(T, M, L)`` what is measured next: a round's choice, or candidates before it."""
+        if not self._round:
+            self._round = 1
+            return self._first(streams)
+        pool, self._pool = self._pool, None
+        if pool is None:
+            pool = self._candidates(streams.fork("candidates"))
+            if self._curves:
+                archs = self._all_filled(pool, streams.fork("spare candidates"))
+                self._pool = Pool(archs, pool.found)
+                return archs
+        self._round += 1
+        return self._chosen(pool, streams)
 
     def _first(self, streams: Streams) -> Archs:
         """``(T, initial, L)`` random architectures."""
@@ -120,18 +161,22 @@ class PredictorBased(SampleBased):
         drawing.fill(lambda _: self.problem.space.sample(streams), self.initial, self._patience)
         return self._all_filled(drawing.pool, streams)
 
-    def _chosen(self, streams: Streams) -> Archs:
+    def _chosen(self, pool: Pool, streams: Streams) -> Archs:
         """``(T, batch, L)`` the most promising candidates, by the predictor fitted anew."""
-        past = self._history
-        self._model.fit(Inputs(past.archs), past.rewards, past.known)
-        pool = self._candidates(streams.fork("candidates"))
-        prediction = self._model.predict(Inputs(pool.archs))
+        past, known, found = self._history, self._history.known, pool.found
+        inputs, asked = Inputs(past.archs), Inputs(pool.archs)
+        if self._curves:
+            inputs, whole = self._curves.of_measured(past.archs)
+            asked, readable = self._curves.of_candidates(pool.archs)
+            known, found = known & whole, found & readable
+        self._model.fit(inputs, past.rewards, known)
+        prediction = self._model.predict(asked)
         value = worth(prediction, self.acquisition, streams, self.factor, self.calibration)
-        order = np.argsort(np.where(pool.found, -value, np.inf), axis=1, kind="stable")
+        order = np.argsort(np.where(found, -value, np.inf), axis=1, kind="stable")
         best = order[:, : self.batch]
         archs = np.take_along_axis(pool.archs, best[:, :, None], axis=1)
-        found = np.take_along_axis(pool.found, best, axis=1)
-        return self._all_filled(Pool(archs, found), streams.fork("spare"))
+        kept = np.take_along_axis(found, best, axis=1)
+        return self._all_filled(Pool(archs, kept), streams.fork("spare"))
 
     def _candidates(self, streams: Streams) -> Pool:
         """What the predictor chooses among."""
@@ -154,7 +199,10 @@ class PredictorBased(SampleBased):
         return PATIENCE * max(self.pool, self.initial)
 
     def _drawing(self, size: int) -> Drawing:
-        seen = self._networks(self._history.archs)
+        archs = self._history.archs
+        if self._curves:
+            archs = np.concatenate([archs, self._curves.tried], axis=1)
+        seen = self._networks(archs)
         return Drawing(self.problem.space, self._networks, seen, size)
 
     def _all_filled(self, pool: Pool, streams: Streams) -> Archs:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nasrun.errors import ConfigError, DataError
+from nasrun.evaluators.wrapping import Wrapping, WrappingSession
 from nasrun.ranges import require_at_least, require_not_negative, require_within
 from nasrun.spec import (
     Archs,
@@ -16,9 +16,7 @@ from nasrun.spec import (
     Floats,
     Ints,
     Measured,
-    Metric,
     Protocol,
-    Scored,
     SearchSpace,
     Session,
     Streams,
@@ -27,7 +25,7 @@ from nasrun.spec import (
 
 
 @dataclass
-class Screened(Evaluator):
+class Screened(Wrapping):
     """Measures none of the architectures whose score by ``screen`` is among the lowest ``share``.
 
     The bar is that quantile over ``sample`` random architectures, drawn by ``seed`` before the
@@ -41,8 +39,7 @@ class Screened(Evaluator):
     """
 
     name: str = "screened"
-    screen: Any = field(default=None)  # an Evaluator; OmegaConf knows no abstract types
-    then: Any = field(default=None)
+    screen: Any = field(default=None)  # an Evaluator, as ``then``
     share: float = 0.5
     sample: int = 100
     seed: int = 0
@@ -58,11 +55,6 @@ class Screened(Evaluator):
         require_not_negative(self, "evaluator", "seed")
 
     @property
-    def clock(self) -> Clock:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """That of the evaluator behind the filter."""
-        return self.then.clock
-
-    @property
     def at_once(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The fewer of both."""
         limits = [own for own in (self.screen.at_once, self.then.at_once) if own is not None]
@@ -76,21 +68,16 @@ class Screened(Evaluator):
         """
         return ScreenedSession(self, space, task)
 
-    def check_scorer(self) -> None:
-        """Ask the evaluator behind the filter."""
-        self.then.check_scorer()
 
-
-class ScreenedSession(Session):
+class ScreenedSession(WrappingSession):
     """A filter and an evaluator behind it, opened for a space and a task."""
 
     def __init__(self, settings: Screened, space: SearchSpace, task: Task) -> None:
+        super().__init__(settings.name, settings.then.opened(space, task))
         self._settings = settings
         self._screen: Session = settings.screen.opened(space, task)
-        self._then: Session = settings.then.opened(space, task)
         clocks = {settings.screen.clock, settings.then.clock}
         self._adds_cost = clocks == {Clock.MEASURED}
-        self.name, self.metric = settings.name, self._then.metric
         streams = Streams(range(settings.seed, settings.seed + settings.sample), "screened")
         scores = self._screened(space.sample(streams), streams).score
         if np.isnan(scores).all():
@@ -104,11 +91,6 @@ class ScreenedSession(Session):
         full = np.full(len(archs), self._screen.fidelities[-1], np.int64)
         return self._screen.evaluate(archs, epochs=full, streams=streams)
 
-    @property
-    def fidelities(self) -> tuple[int, ...]:
-        """Those of the evaluator behind the filter."""
-        return self._then.fidelities
-
     def evaluate(
         self, archs: Archs, *, epochs: Ints, streams: Streams, parents: Archs | None = None
     ) -> Measured:
@@ -116,6 +98,7 @@ class ScreenedSession(Session):
         screened = self._screened(archs, streams)
         passed = np.flatnonzero(self._screen.metric.oriented(screened.score) >= self._bar)
         found, score, cost_s = archs.copy(), np.full(len(archs), np.nan), np.zeros(len(archs))
+        trained = epochs.copy()
         if self._adds_cost:
             cost_s += screened.cost_s
         started = None
@@ -125,43 +108,10 @@ class ScreenedSession(Session):
                 archs[passed], epochs=epochs[passed], streams=_Rows(streams, passed), parents=own
             )
             found[passed], score[passed] = measured.archs, measured.score
+            trained[passed] = measured.epochs
             cost_s[passed] += measured.cost_s
             started = None if measured.parents is None else parents
-        return replace(Measured.scored(found, epochs, score, cost_s), parents=started)
-
-    @property
-    def curves(self) -> tuple[str, ...]:
-        """Those of the evaluator behind the filter."""
-        return self._then.curves
-
-    def curve(self, archs: Archs, *, epochs: Ints, figure: str = "val_score") -> Floats:
-        """``(n, max(epochs))`` of the evaluator behind the filter, for all that is asked for."""
-        return self._then.curve(archs, epochs=epochs, figure=figure)
-
-    def final_metric(self, task: Task) -> Metric:
-        """That of the evaluator behind the filter."""
-        return self._then.final_metric(task)
-
-    def check_final(self, task: Task) -> None:
-        """Ask the evaluator behind the filter."""
-        self._then.check_final(task)
-
-    @property
-    def final_training(self) -> str:
-        """That of the evaluator behind the filter."""
-        return self._then.final_training
-
-    def score(self, archs: Archs, task: Task) -> Scored:
-        """Final figures of the evaluator behind the filter."""
-        return self._then.score(archs, task)
-
-    def check_export(self, formats: list[str]) -> None:
-        """Ask the evaluator behind the filter."""
-        self._then.check_export(formats)
-
-    def export(self, arch: Archs, task: Task, stem: Path, formats: list[str]) -> None:
-        """Leave it to the evaluator behind the filter."""
-        self._then.export(arch, task, stem, formats)
+        return replace(Measured.scored(found, trained, score, cost_s), parents=started)
 
     @property
     def why_nothing(self) -> str:
@@ -188,6 +138,11 @@ class _Rows(Streams):
     def __init__(self, streams: Streams, rows: Ints) -> None:
         super().__init__([streams.seeds[row] for row in rows], streams.purpose)
         self._whole, self._rows = streams, rows
+
+    @property
+    def origin(self) -> Streams:
+        """Those of all trials."""
+        return self._whole.origin
 
     def uniform(self, size: int = 1, rows: Ints | None = None) -> Floats:
         """``(len(rows), size)`` uniforms, the next ones of these trials."""

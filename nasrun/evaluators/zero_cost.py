@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ZeroCost(Evaluator):
-    """One of nine scores that need no training; ``nets/zero_cost.py`` defines and cites them.
+    """One of thirteen scores that need no training; ``nets/zero_cost.py`` defines and cites them.
 
     The score stands where others report a validation accuracy; the rows' ``fidelity`` says which
     score it is. Every architecture has the weights of one seed and is judged by the same batch of
@@ -111,7 +111,10 @@ class ZeroCostSession(Session):
         self._files: Mapping[str, str] = {}
         self._scores: dict[bytes, tuple[float, float]] = {}
         self._network(space.sample(Streams([0], "example"))[0])  # refused before the search
-        self._batch = self._images() if settings.proxy in TRAINED else self._blank()
+        if settings.proxy in TRAINED:
+            self._batch = self._images()
+        else:
+            self._batch = self._blank(settings.batch if settings.proxy == "zen" else 1)
 
     def final_metric(self, task: Task) -> Metric:
         """Of the score itself: there is no other."""
@@ -131,13 +134,15 @@ class ZeroCostSession(Session):
         place = self._device.processor
         return torch.from_numpy(pixels).to(place), torch.from_numpy(train.labels[rows]).to(place)
 
-    def _blank(self) -> "tuple[Tensor, Tensor]":
+    def _blank(self, images: int) -> "tuple[Tensor, Tensor]":
         """What stands for images where the score looks at their shape alone."""
         import torch
 
-        shape = (1, 3, self._task.image_px, self._task.image_px)
+        shape = (images, 3, self._task.image_px, self._task.image_px)
         place = self._device.processor
-        return torch.zeros(shape, device=place), torch.zeros(1, dtype=torch.int64, device=place)
+        return torch.zeros(shape, device=place), torch.zeros(
+            images, dtype=torch.int64, device=place
+        )
 
     def _network(self, arch: Archs) -> "nn.Module":
         with self._device.seeded(self._settings.seed):
@@ -169,7 +174,7 @@ class ZeroCostSession(Session):
         return self._scores[key]
 
     def features(self, archs: Archs, names: list[str] | None = None) -> Floats:
-        """``(n, names)`` scores of ``archs (n, L)``, for predictors; all nine without ``names``.
+        """``(n, names)`` scores of ``archs (n, L)``, for predictors; without ``names`` all.
 
         Those that need images need these to have been read, so ``proxy`` must be one of these.
         """
@@ -178,7 +183,9 @@ class ZeroCostSession(Session):
         names = list(PROXIES) if names is None else names
         with self._device.computing():
             networks = (self._network(self._represent(arch)) for arch in archs)
-            rows = [proxies(network, *self._batch, names) for network in networks]
+            rows = [
+                proxies(network, *self._batch, names, self._settings.seed) for network in networks
+            ]
         found = np.array([[row[name] for name in names] for row in rows])
         return np.where(np.isfinite(found), found, np.nan)
 

@@ -7,23 +7,29 @@ for pruning, leave them open.
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from nasrun.nets.footprint import footprint
+from nasrun.nets.zen import zen
 
 PROXIES = (
-    "jacov", "synflow", "snip", "grasp", "fisher", "grad_norm", "l2", "params", "flops",
+    "jacov", "synflow", "snip", "grasp", "fisher", "grad_norm", "l2", "params", "flops", "plain",
+    "nwot", "epe_nas", "zen",
 )  # fmt: skip
-TRAINED = {"jacov", "snip", "grasp", "fisher", "grad_norm"}  # those that need images and labels
+LOSSES = {"snip", "grasp", "fisher", "grad_norm", "plain"}
+TRAINED = LOSSES | {"jacov", "nwot", "epe_nas"}  # those that need images and labels
 JACOV_K = 1e-5  # Mellor et al., section 3
+MANY = 100  # classes, from which on epe_nas compares them in pairs
 
 
 def proxies(
-    network: nn.Module, x: Tensor, y: Tensor, names: Sequence[str] = PROXIES
+    network: nn.Module, x: Tensor, y: Tensor, names: Sequence[str] = PROXIES, seed: int = 0
 ) -> dict[str, float]:
     """The scores of these names; for each, more is meant to be better.
 
@@ -37,12 +43,22 @@ def proxies(
       half the mean over images of (activation x gradient, summed over pixels) squared, summed.
     - ``grad_norm``, ``l2``: norms of the gradients, or of the weights, summed over layers.
     - ``params``, ``flops``: in millions.
+    - ``plain``: Abdelfattah et al.: gradient x weight, summed.
+    - ``nwot``: Mellor et al., "Neural Architecture Search without Training" (ICML 2021), Section 3:
+      the logarithm of the determinant of the matrix of how many ReLUs two images agree in. As our
+      networks compute it: a ReLU that several convolutions read counts once.
+    - ``epe_nas``: Lopes et al., "EPE-NAS" (ICANN 2021), Section 3: of each class that the batch
+      has, |sum of log(|correlation| + k)| over pairs of its images' Jacobian rows, summed; from
+      101 classes on the mean correlation logarithms, differences of all pairs of classes, summed
+      and divided by the number of classes.
+    - ``zen``: Lin et al., "Zen-NAS" (ICCV 2021); see ``zen``.
 
     Args:
         network: freshly made; its weights and statistics stay as they are.
         x: ``(B, C, H, W)`` images, normalised.
         y: ``(B,)`` labels.
         names: some of ``PROXIES``.
+        seed: of the noise that ``zen`` looks at.
     """
     weights = [layer.weight for layer in _layers(network)]
     found: dict[str, float] = {}
@@ -55,6 +71,8 @@ def proxies(
         found["synflow"] = _synflow(network, x)
     if "l2" in names:
         found["l2"] = float(sum(weight.detach().norm() for weight in weights))
+    if "zen" in names:
+        found["zen"] = zen(network, x, seed)
     if {"params", "flops"} & set(names):
         sizes = footprint(network, x.shape[-1], x.shape[1])
         found |= dict(zip(("params", "flops"), sizes, strict=True))
@@ -76,15 +94,20 @@ def _from_gradients(
         outputs.append(output)
 
     hooks = [layer.register_forward_hook(keep) for layer in _layers(network)]
-    inputs = x.detach().requires_grad_("jacov" in names)
-    logits = network(inputs)
+    inputs = x.detach().requires_grad_(bool({"jacov", "epe_nas"} & names))
+    relus = _ReLUs()
+    with relus if "nwot" in names else nullcontext():
+        logits = network(inputs)
     for hook in hooks:
         hook.remove()
     found: dict[str, float] = {}
-    if "jacov" in names:
-        found["jacov"] = _jacov(logits, inputs)
-    losses = {"snip", "grasp", "fisher", "grad_norm"}
-    if losses & names:
+    if {"jacov", "epe_nas"} & names:
+        rows = _jacobian(logits, inputs)
+        found["jacov"] = math.nan if rows is None else _jacov(rows)
+        found["epe_nas"] = math.nan if rows is None else _epe_nas(rows, y, logits.shape[1])
+    if "nwot" in names:
+        found["nwot"] = _nwot(logits, relus.outputs)
+    if LOSSES & names:
         twice = "grasp" in names
         wanted = [*weights, *(outputs if "fisher" in names else [])]
         loss = F.cross_entropy(logits, y)
@@ -104,9 +127,10 @@ def _from_gradients(
 
 
 def _first_order(pairs: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
-    """``snip`` and ``grad_norm`` of weights and their gradients."""
+    """``snip``, ``plain`` and ``grad_norm`` of weights and their gradients."""
     with torch.no_grad():
         return {
+            "plain": float(sum((weight * gradient).sum() for weight, gradient in pairs)),
             "snip": float(sum((weight * gradient).abs().sum() for weight, gradient in pairs)),
             "grad_norm": float(sum(gradient.norm() for _, gradient in pairs)),
         }
@@ -133,17 +157,64 @@ def _grasp(pairs: list[tuple[Tensor, Tensor]]) -> float:
     return float(sum(terms))
 
 
-def _jacov(logits: Tensor, inputs: Tensor) -> float:
-    """``-sum(log(v + k) + 1 / (v + k))`` over eigenvalues v of the Jacobian rows' correlations.
+def _jacobian(logits: Tensor, inputs: Tensor) -> Tensor | None:
+    """``(B, pixels)`` gradient of each image's summed logits.
 
-    NaN where a row does not vary, as in a cell that lets nothing through.
+    None where a row does not vary, as in a cell that lets nothing through.
     """
     rows = torch.autograd.grad(logits.sum(), inputs, retain_graph=True, allow_unused=True)[0]
     if rows is None or not bool(rows.flatten(1).std(dim=1).gt(0).all()):
-        return math.nan
-    correlations = torch.corrcoef(rows.flatten(1).double())
-    values = torch.linalg.eigvalsh(correlations) + JACOV_K
+        return None
+    return rows.flatten(1).double()
+
+
+def _jacov(rows: Tensor) -> float:
+    """``-sum(log(v + k) + 1 / (v + k))`` over eigenvalues v of the rows' correlations."""
+    values = torch.linalg.eigvalsh(torch.corrcoef(rows)) + JACOV_K
     return float(-(values.log() + 1.0 / values).sum())
+
+
+def _epe_nas(rows: Tensor, labels: Tensor, classes: int) -> float:
+    """Of Jacobian rows ``(B, pixels)`` and their labels ``(B,)``."""
+    sums: list[Tensor] = []
+    for label in labels.unique():
+        own = rows[labels == label]
+        logs = torch.log(torch.corrcoef(own).abs().reshape(len(own), -1) + JACOV_K)
+        sums.append(logs.sum() / (len(own) if classes > MANY else 1))
+    by_class = torch.stack(sums)
+    if classes > MANY:
+        return float((by_class[:, None] - by_class).abs().sum() / len(by_class))
+    return float(by_class.abs().sum())
+
+
+def _nwot(logits: Tensor, outputs: list[Tensor]) -> float:
+    """Of the outputs of ReLUs, as far as the logits depend on them; NaN where they do on none."""
+    outputs = [output for output in outputs if output.requires_grad]
+    if not outputs:
+        return math.nan
+    reached = torch.autograd.grad(logits.sum(), outputs, retain_graph=True, allow_unused=True)
+    agree = torch.zeros(len(logits), len(logits), dtype=torch.float64, device=logits.device)
+    for output, gradient in zip(outputs, reached, strict=True):
+        if gradient is not None:
+            on = (output.detach() > 0).flatten(1).double()
+            agree += on @ on.T + (1 - on) @ (1 - on).T
+    return float(torch.linalg.slogdet(agree).logabsdet)
+
+
+class _ReLUs(TorchFunctionMode):
+    """Keeps what ReLUs return, be they layers or functions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outputs: list[Tensor] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func in (F.relu, torch.relu, F.relu6):
+            self.outputs.append(result)
+        return result
 
 
 def _synflow(network: nn.Module, x: Tensor) -> float:

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from nasrun.predictors.curve_families import FAMILIES
-from nasrun.predictors.learning_curves import Figure, curves_of
+from nasrun.predictors.learning_curves import Figure, OfCurves, curves_of
 from nasrun.ranges import require_at_least, require_positive
-from nasrun.spec import Floats, Inputs, Mask, Model, Prediction, Predictor, SearchSpace, Streams
+from nasrun.spec import Floats, Inputs, Mask, Model, Prediction, SearchSpace, Streams
 
 USED = ("log_log_linear", "log_power", "mmf", "hill3")
 LEAST_SD = 1e-4  # of the noise, in units of the curve
 
 
 @dataclass
-class LCE(Predictor):
+class LCE(OfCurves):
     """The final value of a curve, by four families and a walk around their fits.
 
     Domhan et al. (IJCAI 2015) with NASLib's four families and Metropolis walk: each family is
@@ -31,7 +31,6 @@ class LCE(Predictor):
     """
 
     name: str = "lce"
-    figure: Figure = Figure.val_score
     unit: float = 100.0
     final: int = 200
     walk: int = 300
@@ -41,6 +40,11 @@ class LCE(Predictor):
     def __post_init__(self) -> None:
         require_at_least(self, "predictor", 1, "final", "walk", "fits")
         require_positive(self, "predictor", "unit", "step")
+
+    @property
+    def in_figures(self) -> bool:
+        """It goes on with the curve."""
+        return self.figure is Figure.val_score
 
     def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "Extrapolation":
         """One walk a curve."""

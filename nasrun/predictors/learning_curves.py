@@ -26,7 +26,19 @@ class Reading(Enum):
 
 
 @dataclass
-class CurveReading(Predictor):
+class OfCurves(Predictor):
+    """A predictor of learning curves, those of ``figure``."""
+
+    figure: Figure = Figure.val_score
+
+    @property
+    def reads(self) -> str:
+        """The figure."""
+        return self.figure.value
+
+
+@dataclass
+class CurveReading(OfCurves):
     """A figure of the partial training itself; nothing is learnt.
 
     - ``early_stop``: the last validation score;
@@ -41,12 +53,16 @@ class CurveReading(Predictor):
     """
 
     name: str = "early_stop"
-    figure: Figure = Figure.val_score
     reading: Reading = Reading.last
     weight: float = 0.99
 
     def __post_init__(self) -> None:
         require_within(self, "predictor", "(0, 1]", "weight")
+
+    @property
+    def in_figures(self) -> bool:
+        """The last score is one of them; a sum is not."""
+        return self.figure is Figure.val_score and self.reading is Reading.last
 
     def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "Reader":
         """A reader of curves."""

@@ -65,6 +65,16 @@ class Predictor(ABC):
 
     name: str
 
+    @property
+    def reads(self) -> str | None:
+        """Of which figure (one of ``CURVES``) it needs the learning curves; None: of none."""
+        return None
+
+    @property
+    def in_figures(self) -> bool:
+        """Whether its predictions are in the unit of the figures, and not on a scale of its own."""
+        return False
+
     @abstractmethod
     def opened(self, space: SearchSpace, streams: Streams, truth: Truth | None = None) -> Model:
         """A model of architectures of ``space`` for the trials of ``streams``, all its randomness.

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
-from nasrun.nets.zero_cost import JACOV_K, PROXIES, proxies
+from nasrun.nets.zen import REPEATS
+from nasrun.nets.zero_cost import JACOV_K, PROXIES, _epe_nas, proxies
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Scale, Task
 
@@ -101,8 +103,8 @@ def slow_fisher(net, x, y):
     return total
 
 
-def slow_jacov(net, x, _):
-    """Rows of the Jacobian by differences, correlations by NumPy."""
+def slow_jacobian(net, x):
+    """Rows of the Jacobian by differences."""
     net.train()
     rows, step = np.zeros((len(x), x[0].numel())), 1e-6
     with torch.no_grad():
@@ -114,7 +116,12 @@ def slow_jacov(net, x, _):
                     moved[image].view(-1)[pixel] += sign * step
                     ends.append(net(moved).sum().item())
                 rows[image, pixel] = (ends[0] - ends[1]) / (2 * step)
-    values = np.linalg.eigvals(np.corrcoef(rows)).real + JACOV_K
+    return rows
+
+
+def slow_jacov(net, x, _):
+    """Correlations by NumPy."""
+    values = np.linalg.eigvals(np.corrcoef(slow_jacobian(net, x))).real + JACOV_K
     return -sum(math.log(v) + 1 / v for v in values)
 
 
@@ -165,7 +172,74 @@ def slow_l2(net, *_):
     return sum(math.sqrt((w.weight.detach().numpy() ** 2).sum()) for w in layers(net))
 
 
+def slow_plain(net, x, y):
+    pairs = zip(layers(net), loss_gradients(net, x, y), strict=True)
+    return sum((layer.weight.detach() * gradient).sum().item() for layer, gradient in pairs)
+
+
+def slow_nwot(net, x, _):
+    """How many ReLUs two images agree in, pair by pair, of those that the logits depend on."""
+    kept, relu = [], functional.relu
+
+    def keep(*args, **kwargs):
+        kept.append(relu(*args, **kwargs))
+        return kept[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(functional, "relu", keep)
+        logits = net.train()(x)
+    agree = np.zeros((len(x), len(x)))
+    for output in kept:
+        gradient = torch.autograd.grad(logits.sum(), output, retain_graph=True, allow_unused=True)
+        if gradient[0] is None:
+            continue
+        on = output.detach().numpy().reshape(len(x), -1) > 0
+        for one in range(len(x)):
+            for other in range(len(x)):
+                agree[one, other] += (on[one] == on[other]).sum()
+    return math.log(np.linalg.det(agree))
+
+
+def keep_in(kept):
+    """A hook that keeps what a layer is given."""
+    return lambda _, given: kept.append(given[0].clone())
+
+
+def slow_zen(net, x, _):
+    """The network itself with drawn weights, seen through hooks."""
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(like):
+        return torch.randn(like.shape, generator=generator, dtype=like.dtype)
+
+    scores = []
+    for _ in range(REPEATS):
+        with torch.no_grad():
+            for name, parameter in net.named_parameters():
+                layer = net.get_submodule(name.rpartition(".")[0])
+                if isinstance(layer, nn.Conv2d | nn.Linear) and name.endswith("weight"):
+                    parameter.copy_(normal(parameter))
+                else:
+                    parameter.fill_(float(name.endswith("weight")))
+            images = normal(x)
+            moved = images + 0.01 * normal(x)
+            sigmas, maps = [], []
+            norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+            hooks = [norm.register_forward_pre_hook(keep_in(sigmas)) for norm in norms]
+            hooks.append(layers(net)[-1].register_forward_pre_hook(keep_in(maps)))
+            net.train()(images)
+            first = len(sigmas)
+            net(moved)
+            for hook in hooks:
+                hook.remove()
+        change = (maps[0] - maps[1]).abs().sum(dim=(1, 2, 3)).mean().item()
+        spreads = [x.numpy().var(axis=(0, 2, 3)).mean() ** 0.5 for x in sigmas[:first]]
+        scores.append(math.log(change) + sum(math.log(s) for s in spreads if s > 0))
+    return np.mean(scores)
+
+
 SLOW = {
+    "plain": slow_plain, "nwot": slow_nwot, "zen": slow_zen,
     "jacov": slow_jacov, "synflow": slow_synflow, "snip": slow_snip, "grasp": slow_grasp,
     "fisher": slow_fisher, "grad_norm": slow_grad_norm, "l2": slow_l2,
 }  # fmt: skip
@@ -191,6 +265,56 @@ def test_jacov_equals_its_slow_definition_on_ten_random_cells():
         assert proxies(network(index), *small, ["jacov"])["jacov"] == pytest.approx(
             expected, rel=1e-3
         ), index
+
+
+def test_epe_nas_equals_its_slow_definition_on_three_random_cells():
+    x, _ = batch(5, 4)
+    y = torch.tensor([2, 0, 2, 2, 3])
+    for index in CELLS[:3]:
+        rows = slow_jacobian(network(index), x)
+        expected = 0.0
+        for own in ([0, 2, 3], [1], [4]):
+            expected += abs(np.log(np.abs(np.corrcoef(rows[own])) + JACOV_K).sum())
+        found = proxies(network(index), x, y, ["epe_nas"])["epe_nas"]
+        assert found == pytest.approx(expected, rel=1e-3), index
+
+
+def test_epe_nas_of_many_classes_compares_them_in_pairs():
+    rows = torch.tensor([[1.0, 2, 3, 5], [1, 2, 4, 4], [3, 1, 2, 0]], dtype=torch.float64)
+    labels = torch.tensor([7, 7, 90])
+    r = np.corrcoef(rows[:2])[0, 1]
+    first = (2 * math.log(1 + JACOV_K) + 2 * math.log(r + JACOV_K)) / 2
+    second = math.log(1 + JACOV_K)
+    assert _epe_nas(rows, labels, 101) == pytest.approx(2 * abs(first - second) / 2)
+    assert _epe_nas(rows, labels, 100) == pytest.approx(abs(2 * first) + abs(second))
+
+
+def test_nwot_by_hand():
+    """Two images, three ReLUs: codes 101 and 001 agree in two of three."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3, 3, bias=False), nn.ReLU(), nn.Linear(3, 2))
+    with torch.no_grad():
+        net[1].weight.copy_(torch.eye(3))
+    x = torch.tensor([[1.0, -1, 1], [-1, -1, 1]]).reshape(2, 3, 1, 1)
+    found = proxies(net, x, torch.tensor([0, 1]), ["nwot"])["nwot"]
+    assert found == pytest.approx(math.log(3 * 3 - 2 * 2))
+
+
+def test_zen_of_a_linear_network_by_hand():
+    """f(x) = w x, so f moves by alpha w e, whatever x is."""
+    net = nn.Sequential(
+        nn.Conv2d(1, 1, 1, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2)
+    )
+    x, generator = torch.zeros(2, 1, 2, 2), torch.Generator().manual_seed(5)
+    expected = []
+    for _ in range(REPEATS):
+        weight = torch.randn(1, 1, 1, 1, generator=generator)
+        torch.randn(2, 1, generator=generator)
+        torch.randn(x.shape, generator=generator)
+        noise = torch.randn(x.shape, generator=generator)
+        expected.append(math.log(0.01 * (weight * noise).abs().sum().item() / 2))
+    found = proxies(net, x, torch.zeros(2), ["zen"], seed=5)["zen"]
+    assert found == pytest.approx(np.mean(expected), abs=1e-4)
+    assert found != proxies(net, x, torch.zeros(2), ["zen"], seed=6)["zen"]
 
 
 def test_sizes_are_those_of_the_network(together):
