@@ -73,6 +73,8 @@ def quick(node):
 @cache
 def _algorithm_node(name):
     node = composed(f"algorithm={name}").algorithm
+    if "replays" in node:
+        node.replays = min(node.replays, 10)
     if "predictor" in node and "acquisition" in node:
         node = OmegaConf.create(OmegaConf.to_container(node, resolve=True))
         quick(node)
