@@ -59,6 +59,7 @@ def choice(group, name):
 QUICK = {
     "epochs": 3, "steps": 3, "members": 2, "layers": 2, "trees": 6, "rounds": 6, "walk": 3,
     "fits": 3, "hidden": 8, "head": 8, "initial": 8, "batch": 8, "pool": 8,
+    "beam": 8,
 }  # fmt: skip
 
 
@@ -73,7 +74,9 @@ def quick(node):
 @cache
 def _algorithm_node(name):
     node = composed(f"algorithm={name}").algorithm
-    if "predictor" in node and "acquisition" in node:
+    if "replays" in node:
+        node.replays = min(node.replays, 10)
+    if "predictor" in node and ("acquisition" in node or "beam" in node):
         node = OmegaConf.create(OmegaConf.to_container(node, resolve=True))
         quick(node)
         quick(node.predictor)

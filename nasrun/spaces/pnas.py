@@ -11,9 +11,10 @@ import numpy as np
 from nasrun.nets.block_cells import INPUTS, Block, CellArrays
 from nasrun.spaces.blocks import BlockSpace
 from nasrun.spaces.conditional import ConditionalSpace
-from nasrun.spec import Archs, Ints, Mask
+from nasrun.spec import Archs, Floats, Ints, Mask
 
 WIDTH = 4  # decisions of a block
+BLOCKS = "blocks"  # an encoding
 ABSENT = 0  # the option by which a block and all after it are absent
 
 
@@ -45,11 +46,15 @@ class PNAS(BlockSpace, ConditionalSpace):
             decided += [first, states, operations, operations, *self._combined]
         return tuple(decided)
 
+    @property
+    def _width(self) -> int:
+        return WIDTH + len(self._combined)
+
     def legal(self, prefix: Archs) -> Mask:
         """``(n, options)``: all, but nothing after a block that is absent."""
         n, place = prefix.shape
         mask = np.ones((n, len(self.decisions[place])), np.bool_)
-        width = WIDTH + len(self._combined)
+        width = self._width
         block = place // width
         # A block whose first decision comes next is in question if the one before is there.
         asked = block - 1 if place % width == 0 else block
@@ -69,7 +74,7 @@ class PNAS(BlockSpace, ConditionalSpace):
 
     def of_cells(self, cells: Sequence[Sequence[Block]]) -> Archs:
         """``(L,)`` the decisions of the cell's blocks."""
-        arch = np.zeros((self.blocks, WIDTH + len(self._combined)), np.int64)
+        arch = np.zeros((self.blocks, self._width), np.int64)
         for at, block in enumerate(cells[0]):
             (one, first), (other, second) = block.branches
             arch[at, :WIDTH] = first + (at > 0), second, one, other
@@ -87,14 +92,54 @@ class PNAS(BlockSpace, ConditionalSpace):
         paper's operations, and 300 with a second one for each (section 3.2). Empty where ``arch``
         has all blocks.
         """
-        cell = [] if arch is None else self.cells_of(arch)[0]
-        if len(cell) == self.blocks:
-            return np.zeros((0, len(self.decisions)), np.int64)
-        states = range(INPUTS + len(cell))
+        return self._with(0) if arch is None else self.extensions(arch[None])
+
+    def extensions(self, archs: Archs) -> Archs:
+        """``(m, L)`` what ``extended`` gives for each of ``archs (n, L)``, by their sizes."""
+        sizes = self.sizes(archs)
+        parts = [archs[:0]]
+        for size in np.unique(sizes[sizes < self.blocks]).tolist():
+            parents, new = archs[sizes == size], self._with(size)
+            longer = np.repeat(parents, len(new), axis=0)
+            columns = slice(size * self._width, (size + 1) * self._width)
+            longer[:, columns] = np.tile(new[:, columns], (len(parents), 1))
+            parts.append(longer)
+        return np.concatenate(parts)
+
+    def _with(self, size: int) -> Archs:
+        """``(m, L)`` any cell of ``size`` blocks, with every block that may follow."""
+        states = range(INPUTS + size)
         branches = [(op, state) for state in states for op in range(len(self.operations))]
+        any_block = Block(((0, 0), (0, 0)))
         new = [
             Block(pair, combiner)
             for pair in combinations_with_replacement(branches, 2)
             for combiner in range(len(self.combiners))
         ]
-        return np.stack([self.of_cells([[*cell, block]]) for block in new])
+        return np.stack([self.of_cells([[*[any_block] * size, block]]) for block in new])
+
+    @property
+    def encodings(self) -> tuple[str, ...]:
+        """Those of graphs, and ``blocks``."""
+        return (*super().encodings, BLOCKS)
+
+    def encode(self, archs: Archs, encoding: str | None = None) -> Floats:
+        """``(..., features)``; ``blocks``: shares of the blocks with each state and operation.
+
+        By branch. That is what the paper's perceptrons learn from (section 3.3): embeddings of a
+        block's four tokens, averaged over the blocks, so that cells of any size have one length.
+        """
+        if self.require_encoding(encoding) != BLOCKS:
+            return super().encode(archs, encoding)
+        cells = self.arrays(archs.reshape(-1, archs.shape[-1]))
+        states, operations = INPUTS + self.blocks - 1, len(self.operations)
+        parts = [
+            np.eye(options)[figures[:, 0, :, branch]]
+            for figures, options in ((cells.sources, states), (cells.operations, operations))
+            for branch in range(INPUTS)
+        ]
+        if self._combined:
+            parts.append(np.eye(len(self.combiners))[cells.combiners[:, 0]])
+        there = cells.there[:, 0, :, None]
+        means = (np.concatenate(parts, axis=2) * there).sum(axis=1) / there.sum(axis=1)
+        return means.reshape(*archs.shape[:-1], -1)

@@ -81,6 +81,14 @@ class SearchSpace(ABC):
         whether it ``exists``.
         """
 
+    def state(self, prefix: Archs) -> Ints:
+        """``(n,)`` what the worth of an option depends on after ``prefix (n, l)``, by a number.
+
+        For methods that learn a table of values for each number of decisions before. By default
+        the last option, 0 where there is none.
+        """
+        return prefix[:, -1] if prefix.shape[1] else np.zeros(len(prefix), np.int64)
+
     @abstractmethod
     def exists(self, archs: Archs) -> Mask:
         """``(n,)`` whether each of ``archs (n, L)`` is an architecture of the space."""
