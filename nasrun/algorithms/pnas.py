@@ -1,7 +1,7 @@
 """Progressive neural architecture search: cells grow block by block, by a predictor's advice."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -10,10 +10,22 @@ from nasrun.algorithms.memory import History
 from nasrun.draws import TRIES
 from nasrun.errors import ConfigError
 from nasrun.ranges import require_at_least
-from nasrun.spaces.pnas import PNAS as Cells
 from nasrun.spec import Archs, Floats, Inputs, Measured, Phase, Predictor, Problem, Streams
 
 CHUNK = 4096  # candidates that are predicted at once
+
+
+@runtime_checkable
+class Growing(Protocol):
+    """A space whose architectures grow block by block, as ``pnas`` does."""
+
+    def extended(self) -> Archs:
+        """``(n, L)`` all of one block."""
+        ...
+
+    def extensions(self, archs: Archs) -> Archs:
+        """``(m, L)`` all that have one block more than one of ``archs (n, L)``."""
+        ...
 
 
 @dataclass
@@ -98,7 +110,7 @@ class PNAS(SampleBased):
     def _first(self) -> Archs:
         """What is measured without advice."""
         space = self.problem.space
-        if not isinstance(space, Cells):
+        if not isinstance(space, Growing):
             return np.concatenate([space.sample(self.streams) for _ in range(self.beam)])
         ones = space.extended()
         return ones[np.argsort(self.streams.uniform(len(ones))[0], kind="stable")]
@@ -107,7 +119,7 @@ class PNAS(SampleBased):
         """Fit the predictor, and let it choose among the extensions of what was measured last."""
         past, space = self._history, self.problem.space
         last = past.archs[0, -self._level :]
-        if isinstance(space, Cells):
+        if isinstance(space, Growing):
             larger = space.extensions(last)
         else:
             larger = np.concatenate([space.neighbours(arch) for arch in last])
