@@ -56,8 +56,9 @@ def show_job(folder: Path, job: Job) -> None:
     figures = {row["figure"]: row for row in read_csv(folder / "summary.csv")}
     line, seeds = figures["evaluations"], read_status(folder).get("request", {})
     failed, left_s = _failed(figures), job.ended()
+    algorithm = str(line["algorithm"])
     said = [
-        f"{job.text}: {line['algorithm']}{job.settings} on {line['search_task']}",
+        f"{job.text}: {algorithm}{job.settings(algorithm)} on {line['search_task']}",
         f"{_seeds(seeds)}: reward {_spread(figures.get('reward'))}",
         f"{failed:.1%} of the measurements failed" if failed else "",
         f"{duration_text(left_s)} left" if left_s else "",

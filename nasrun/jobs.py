@@ -62,13 +62,17 @@ class Job:
         """Whether it is played by the process that shows the sweep, and so no other one beside."""
         return self.jobs is not None and self.jobs.pid == os.getpid()
 
-    @property
-    def settings(self) -> str:
-        """What sets it apart besides algorithm, task and seeds, such as ``[population=5]``."""
+    def settings(self, algorithm: str) -> str:
+        """What sets it apart besides algorithm, task and seeds, such as ``[population=5]``.
+
+        What the algorithm's own label says, such as ``metad2a[pick=oracle]``, is not said again.
+        """
         swept = [] if self.jobs is None else [k for k in self.jobs.swept if k not in OWN_WORDS]
         own = {key_of(text): text.partition("=")[2] for text in self.overrides}
         said = [f"{key.removeprefix('algorithm.')}={own[key]}" for key in swept if key in own]
-        return f"[{','.join(said)}]" if said else ""
+        named = algorithm.partition("[")[2].rstrip("]").split(",")
+        new = [words for words in said if words not in named]
+        return f"[{','.join(new)}]" if new else ""
 
     def ended(self) -> float | None:
         """Take note that it has ended; returns the seconds until all will have (None: unknown)."""

@@ -23,18 +23,19 @@ JOBS = [
 def test_a_job_knows_its_number_what_sets_it_apart_and_who_plays_it(tmp_path):
     with numbered(tmp_path, total=7, before=5, jobs=JOBS):
         job = this_job(tmp_path, 1, JOBS[1])
-    assert (job.text, job.settings, job.alone) == ("job 7 of 7", "[population=20]", True)
+    assert (job.text, job.settings("rea"), job.alone) == ("job 7 of 7", "[population=20]", True)
+    assert job.settings("rea[population=20]") == ""
 
 
 def test_what_all_jobs_share_or_say_anyway_is_not_repeated(tmp_path):
     split = [("algorithm=rea", f"seed={seed}", "trials=5", "budget.wall_s=9") for seed in (0, 5)]
     with numbered(tmp_path, 2, 0, split):
-        assert this_job(tmp_path, 0, split[0]).settings == ""
+        assert this_job(tmp_path, 0, split[0]).settings("rea") == ""
 
 
 def test_a_launcher_that_hides_the_variable_leaves_a_job_without_a_number(tmp_path):
     job = this_job(tmp_path, 3, JOBS[0])
-    assert (job.text, job.settings, job.alone, job.ended()) == ("job", "", False, None)
+    assert (job.text, job.settings("rea"), job.alone, job.ended()) == ("job", "", False, None)
     assert not list(tmp_path.iterdir())
 
 
