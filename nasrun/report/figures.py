@@ -70,7 +70,9 @@ def _box_figure(content: Content) -> "Drawing":
     are means, diamonds published means.
     """
     order = content.by_rank()
-    size = (BOX_WIDTH_IN * len(content.problems) + 1, ROW_IN * len(order) + FRAME_IN)
+    # Long names get room of their own, which panels and the labels below them would lack.
+    names_in = max(1.0, LETTER_IN * max(len(content.label(name)) for name in order))
+    size = (BOX_WIDTH_IN * len(content.problems) + names_in, ROW_IN * len(order) + FRAME_IN)
     figure = empty(size)
     panels = figure.subplots(1, len(content.problems), sharey=True, squeeze=False)[0]
     for panel, (problem, trials) in zip(panels, content.problems.items(), strict=True):
