@@ -31,7 +31,7 @@ WIDE = Task("toy", 3, 32, "toy", "toy", 100, 100)
 CPU = Device("cpu", Precision.float32, threads=1)
 SPACE = NB201()
 OBJECTIVE = Classification(3)
-# In float64, where only a wrong sum, statistic, decay or view can show: after 20 steps 600 random
+# In float64, where only a wrong sum, statistic, decay or view can show: after 20 steps 89 random
 # cells came to 3e-16. In float32 these steps magnify what rounding does.
 TOLERANCE = 1e-9
 CELLS = {
