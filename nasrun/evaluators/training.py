@@ -28,10 +28,10 @@ class Training(Evaluator):
     NAS-Bench-201 that form merges cells that differ in a convolution on a node of zeros alone,
     although its batch normalisation learns a bias there.
 
-    On a GPU, ``together`` networks that are asked for at once and have one shape (of
-    NAS-Bench-201, all cells that join input and output) train at the same time, each as if it were
-    alone save for rounding; ``deterministic`` trains one by one. None: 16 on a GPU, where they are
-    several times as fast, and 1 on a CPU, whose figures stay those of single trainings to the bit.
+    Up to ``together`` networks that are asked for at once and have one shape (of NAS-Bench-201, all
+    cells that join input and output) train as one, each as if it were alone save for rounding;
+    ``deterministic`` trains one by one. It is meant for GPUs, on which nobody has run it yet:
+    ``scripts/gpu.sh`` compares it with single trainings there, in figures and in time.
 
     The cost of a query is the seconds of its epochs plus one validation pass, measured when the
     network was trained, whoever trained it.
@@ -58,7 +58,7 @@ class Training(Evaluator):
     compile: bool = False
     threads: int | None = None
     parallel: int = 1
-    together: int | None = None
+    together: int = 1
     cache_dir: str = ""
 
     clock: ClassVar[Clock] = Clock.MEASURED
@@ -69,7 +69,7 @@ class Training(Evaluator):
         require_not_negative(self, "evaluator", "seed", "score_seeds")
         if not self.score_seeds:
             raise ConfigError("evaluator.score_seeds must hold at least one seed, got none")
-        if self.parallel > 1 and (self.together or 1) > 1:
+        if self.parallel > 1 and self.together > 1:
             raise ConfigError(
                 f"evaluator.parallel={self.parallel} trains networks in processes of their own and "
                 f"evaluator.together={self.together} in one: set one of them to 1"

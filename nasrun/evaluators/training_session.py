@@ -36,7 +36,6 @@ from nasrun.spec import (
     no_curve,
 )
 
-TOGETHER = 16  # networks, on a GPU
 # Of a row on record, by what learning curves are called.
 CURVE_FIELDS = {"val_score": "val_score", "train_score": "train_score", "train_loss": "loss"}
 
@@ -69,7 +68,7 @@ class TrainingSession(Session):
         self._cache = TrainingCache(folder, device)
         parallel = settings.parallel
         self._workers = shared_workers(parallel, folder, device) if parallel > 1 else None
-        self._together = settings.together or (TOGETHER if device.on_gpu else 1)
+        self._together = settings.together
 
     @property
     def fidelities(self) -> tuple[int, ...]:

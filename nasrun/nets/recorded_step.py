@@ -1,4 +1,7 @@
-"""A whole step of training as one CUDA graph: forward, loss, backward, clipping, update."""
+"""A whole step of training as one CUDA graph: forward, loss, backward, clipping, update.
+
+Not tried on a GPU yet; tests/nets/test_on_a_gpu.py compares it with plain steps where there is one.
+"""
 
 import logging
 from collections.abc import Callable, Sequence

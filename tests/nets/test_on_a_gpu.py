@@ -15,6 +15,7 @@ from nasrun.algorithms import one_shot
 from nasrun.config import check
 from nasrun.evaluators.training import Training
 from nasrun.images import Images
+from nasrun.nets import cohort_trainer
 from nasrun.nets import trainer as trainer_module
 from nasrun.nets.classification import Classification
 from nasrun.nets.device import Device
@@ -257,6 +258,31 @@ def test_recorded_passes_learn_what_plain_ones_learn(monkeypatch, caplog, build)
     assert "forward" not in vars(recorded.network)
     monkeypatch.setattr(trainer_module, "fast_forward", lambda network, *given: network)
     same(recorded, trained(exact(), build), close=1e-4)
+
+
+@on_gpu
+@pytest.mark.parametrize("max_gradient", [None, 0.5])
+@pytest.mark.parametrize("recorded", [True, False])
+def test_networks_together_learn_what_each_learns_alone(
+    caplog, monkeypatch, recorded, max_gradient
+):
+    """At a rate at which float32 stays close; with a last batch that no graph was recorded for."""
+    device = Device("cuda", Precision.float32)
+    recipe = Recipe(batch=32, learning_rate=0.01, max_gradient=max_gradient)
+    if not recorded:
+        monkeypatch.setattr(cohort_trainer, "fast_step", lambda step, *given: step)
+
+    def made():
+        return [Trainer(cell, THREE_CLASSES, recipe, 3, device, seed) for seed in (777, 888, 999)]
+
+    ours, theirs, loader = made(), made(), loader_of(device)
+    batches = [lambda epoch, seed=seed: loader.epoch(seed, epoch) for seed in (1, 2, 3)]
+    cohort_trainer.train_together(ours, batches, loader, 3)
+    assert "no CUDA graph" not in caplog.text
+    for one, other, own in zip(ours, theirs, batches, strict=True):
+        other.train(own, loader)
+        assert [row.epoch for row in one.rows] == [1, 2, 3]
+        same(one, other, close=1e-2)
 
 
 @on_gpu
