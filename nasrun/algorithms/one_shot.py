@@ -17,6 +17,7 @@ from nasrun.algorithms.shared_data import SharedData
 from nasrun.errors import ConfigError, DataError, UnsupportedError
 from nasrun.nets.checkpoint import load_checkpoint, save_checkpoint
 from nasrun.nets.device import Device
+from nasrun.nets.graphs import RecordedMixture
 from nasrun.nets.recipe import Precision
 from nasrun.nets.supernet import SharedNet
 from nasrun.progress import stage, tell
@@ -63,6 +64,7 @@ class OneShot(Algorithm):
     cohort: ClassVar[bool] = False
     trains: ClassVar[bool] = True
     share: ClassVar[int] = 1
+    mixes_all: ClassVar[bool] = False  # whether rows have no zeros, and one update one gradient
     exact: ClassVar[bool] = False  # whether an automatic precision is float32 on a GPU, too
 
     def __post_init__(self) -> None:
@@ -233,6 +235,7 @@ class OneShot(Algorithm):
         # Channels last pay on a GPU; a CPU is faster without at a supernet's few channels.
         place = self.processor.place if self.processor.on_gpu else lambda net: net
         self.network = cast(SharedNet, place(cast(nn.Module, made)))
+        self._recorded = RecordedMixture(self.network, self.processor) if self.mixes_all else None
         self.weights = list(self.network.parameters())
         self.weight_optimizer = self._optimizer()
 
@@ -261,7 +264,7 @@ class OneShot(Algorithm):
     def losses(self, x: Tensor, y: Tensor, mixing: Sequence[Tensor]) -> Tensor:
         """``(B,)`` cross-entropies."""
         with self.processor.autocast():
-            logits = self.network(x, mixing)
+            logits = (self._recorded or self.network)(x, mixing)
         return F.cross_entropy(logits.float(), y, reduction="none")
 
     def loss(self, x: Tensor, y: Tensor, mixing: Sequence[Tensor]) -> Tensor:
