@@ -14,6 +14,7 @@ Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Targets = NDArray[Any]
 IGNORED = -100  # in a mask: a pixel that counts for nothing; the number that torch's losses skip
+NO_BOX = -1.0  # class of a row that pads the boxes of a picture to the number of the fullest one
 
 
 @dataclass(frozen=True)
