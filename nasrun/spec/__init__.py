@@ -33,7 +33,7 @@ from nasrun.spec.meta import (
 )
 from nasrun.spec.metric import ACCURACY, Metric, metric_named, require_readable
 from nasrun.spec.network import Scale, Supernet
-from nasrun.spec.objective import Objective
+from nasrun.spec.objective import Objective, SummedObjective, Tally
 from nasrun.spec.predictor import Inputs, Model, Prediction, Predictor, Truth
 from nasrun.spec.retrain import Retrain
 from nasrun.spec.space import Archs, CountableSpace, Dag, Edges, Mask, SearchSpace
@@ -85,7 +85,9 @@ __all__ = [
     "SearchSpace",
     "Session",
     "Streams",
+    "SummedObjective",
     "Supernet",
+    "Tally",
     "Task",
     "TaskMaker",
     "Truth",
