@@ -41,7 +41,7 @@ class FCOSHead(nn.Module):
         nn.init.constant_(self.classifier.bias, -math.log((1 - RARE) / RARE))
         nn.init.zeros_(self.distances.bias)
 
-    def forward(self, maps: Sequence[Tensor], size: Sequence[int]) -> Tensor:
+    def forward(self, maps: Sequence[Tensor], images: Tensor) -> Tensor:
         """``(B, N, classes + 7)``: logits, corners of a box in pixels, and the place."""
         levels = self.pyramid(maps)
         found = [

@@ -107,7 +107,9 @@ class ResidualNetwork(nn.Module):
         for part in self.modules():
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
-        self.classifier = objective.head(widths[-1])
+        dense = objective.dense_head(self.widths, self.strides)
+        self.reads_all = dense is not None
+        self.classifier = objective.head(widths[-1]) if dense is None else dense
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """``S`` maps ``(B, widths[i], H / strides[i], W / strides[i])`` of ``x (B, 3, H, W)``."""
@@ -119,4 +121,5 @@ class ResidualNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The head's output for ``x (B, 3, H, W)``."""
-        return self.classifier(self.maps(x)[-1])
+        maps = self.maps(x)
+        return self.classifier(maps, x) if self.reads_all else self.classifier(maps[-1])
