@@ -36,7 +36,7 @@ class HeadedNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The head's output for ``x (B, 3, H, W)``; in training perhaps others beside it."""
-        return self.head(self.backbone.maps(x), x.shape[2:])
+        return self.head(self.backbone.maps(x), x)
 
     def features(self, x: Tensor) -> Tensor:
         """``(B, C, h, w)`` the coarsest maps."""
@@ -50,6 +50,6 @@ class LastMap(nn.Module):
         super().__init__()
         self.head = head
 
-    def forward(self, maps: Sequence[Tensor], size: Sequence[int]) -> Tensor:
+    def forward(self, maps: Sequence[Tensor], images: Tensor) -> Tensor:
         """The head's output."""
         return self.head(maps[-1])

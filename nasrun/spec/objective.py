@@ -57,7 +57,8 @@ class Objective(ABC):
         """A head for the maps of all stages of a backbone; None: ``head`` on the last map.
 
         It is called with the list of maps ``(B, widths[i], h_i, w_i)``, each ``strides[i]`` times
-        smaller than the images, and with the images' size ``(H, W)``.
+        smaller than the images, and with the images themselves, ``(B, 3, H, W)``: their size is
+        what most heads ask for.
         """
         return None
 

@@ -44,9 +44,9 @@ class Coarse(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(width, 1) for width in widths)
         self.strides = strides
 
-    def forward(self, maps, size):
+    def forward(self, maps, images):
         for each, stride in zip(maps, self.strides, strict=True):
-            assert each.shape[2:] == (size[0] // stride, size[1] // stride)
+            assert each.shape[2:] == tuple(side // stride for side in images.shape[2:])
         found = [layer(x.mean(dim=(2, 3))) for layer, x in zip(self.layers, maps, strict=True)]
         output = torch.stack(found, dim=1)
         return (output, -output) if self.training else output
