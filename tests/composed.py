@@ -41,7 +41,9 @@ def shares_weights(path):
 ONE_SHOT = [path.stem for path in FILES if shares_weights(path)]
 # Methods that look at a task's pictures with networks that were meta-trained on others.
 CONDITIONED = [path.stem for path in FILES if "features" in OmegaConf.load(path)]
-ALGORITHMS = [path.stem for path in FILES if path.stem not in [*ONE_SHOT, *CONDITIONED]]
+# An architecture that a user names, which no search finds.
+GIVEN = [path.stem for path in FILES if "arch" in OmegaConf.load(path)]
+ALGORITHMS = [p.stem for p in FILES if p.stem not in [*ONE_SHOT, *CONDITIONED, *GIVEN]]
 
 
 def composed(*overrides, hydra=False):
