@@ -37,6 +37,7 @@ from nasrun.sweepers.register import plugin_name, register_sweepers
 INTERRUPTED = 130
 WITHOUT_TABLE = (
     "image_folder", "svhn", "mnist", "mnist_part", "fashion_mnist", "aircraft", "pets",
+    "coco", "coco_folder",
 )  # fmt: skip
 MULTIRUN = ("-m", "--multirun")
 
