@@ -1,8 +1,6 @@
 """UNAS: gradients of an expected loss over discrete architectures, one architecture per image."""
 
 import logging
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -16,11 +14,9 @@ from nasrun.algorithms.reduction import Optimizer
 from nasrun.nets import estimators
 from nasrun.nets.estimators import Draw, uniforms
 from nasrun.ranges import require_positive
-from nasrun.spec import Archs, Streams
 
 log = logging.getLogger("nasrun")
 
-LONG_S = 60.0  # a fit of the latency surrogate that takes longer is announced
 SKIPPED = 0.05  # an option with less weight than this for all images is not computed; [UC]
 
 
@@ -81,6 +77,11 @@ class UNAS(Mixture):
         super().__post_init__()
         require_positive(self, "algorithm", "temperature")
 
+    @property
+    def follows_rewards(self) -> bool:
+        """Latencies are in the loss, if they have a weight."""
+        return self.latency_weight > 0
+
     def prepare(self) -> None:
         """Draw the logits, and fit the surrogate of the latency.
 
@@ -104,10 +105,7 @@ class UNAS(Mixture):
 
     def cosine(self, first: float, last: float, half_period: int | None = None) -> float:
         """A rate that rests while weights alone are trained, and falls over the search proper."""
-        begun = self.progress - self.first_learning_epoch
-        length = half_period or self.planned_steps - self.first_learning_epoch
-        done = max(begun, 0.0) / max(length, 1)
-        return last + (first - last) * (1.0 + math.cos(math.pi * done)) / 2.0
+        return self.search_cosine(first, last, half_period)
 
     def update(self, x: Tensor, y: Tensor) -> None:
         """Architecture, after the epochs of weights alone, then weights."""
@@ -188,23 +186,9 @@ class UNAS(Mixture):
     def _latency_loss(self) -> LatencyLoss | None:
         if not self.latency_weight:
             return None
-        first, space = int(self.draws.integers(2**48)[0, 0]), self.problem.space
+        first = int(self.draws.integers(2**48)[0, 0])
         seeds = range(first, first + self.latency_samples)
-        archs = space.sample(Streams(seeds, "latency samples"))
-        self._announce(archs)
-        return LatencyLoss(self.problem.latency_ms, self.latency_target_ms, archs, space)
-
-    def _announce(self, archs: Archs) -> None:
-        """Warn where the device measures so slowly that the fit takes long: a table does not."""
-        began = time.perf_counter()
-        self.problem.latency_ms(archs[:1])
-        seconds = (time.perf_counter() - began) * len(archs)
-        if seconds > LONG_S:
-            log.warning(
-                "%s: the latencies of %d architectures are measured first, which takes about %.0f "
-                "minutes: set algorithm.latency_samples lower, or choose a hardware with a table",
-                self.name, len(archs), seconds / 60,
-            )  # fmt: skip
+        return LatencyLoss.of_samples(self.problem, self.latency_target_ms, seeds, self.name)
 
     def _latency_term(self) -> Tensor:
         """The latency term's estimate by RELAX, from an architecture of its own."""
