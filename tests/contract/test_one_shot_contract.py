@@ -25,6 +25,7 @@ TINY = (
 )  # fmt: skip
 OWN = {
     "enas": ("algorithm.updates=16", "algorithm.samples=2", "algorithm.hidden=4"),
+    "one_shot_bender": ("algorithm.ghost=8", "algorithm.finalists=2"),
     "proxylessnas": ("algorithm.arch_every=1",),
     "proxylessnas_rl": ("algorithm.arch_every=1", "algorithm.samples=2"),
 }
