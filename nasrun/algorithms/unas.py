@@ -13,7 +13,7 @@ from nasrun.algorithms.mixture import Mixture
 from nasrun.algorithms.reduction import Optimizer
 from nasrun.nets import estimators
 from nasrun.nets.estimators import Draw, uniforms
-from nasrun.ranges import require_positive
+from nasrun.ranges import require_not_negative, require_positive
 
 log = logging.getLogger("nasrun")
 
@@ -36,6 +36,13 @@ class Objective(Enum):
     gen = "gen"
 
 
+class Gap(Enum):
+    """Where the absolute value of the generalisation gap is taken."""
+
+    pair = "pair"
+    batch = "batch"
+
+
 @dataclass
 class UNAS(Mixture):
     """One categorical per decision, learnt by REBAR, on training loss plus generalisation gap.
@@ -46,8 +53,11 @@ class UNAS(Mixture):
     image pair by image pair (eq. 8); Adam for weights and logits; the architecture first, then the
     weights on the same relaxed architectures and the same training images; weights alone for the
     first 15 of 100 epochs. In factorised cells the two branches of a node are kept apart by a
-    penalty that stands in the code, not in the paper. ``latency_weight`` adds a latency term by
-    RELAX (eq. 5) with a linear surrogate.
+    penalty that stands in the code, not in the paper. ``gap=batch`` takes the absolute value of the
+    batch's mean gap instead: over pairs of unrelated images, ``|L_val - L_train|`` is large where
+    losses are spread, whether or not there is a gap. ``arch_epochs=0.5`` trains the weights for
+    half an epoch in every update of the logits (section 4.2, on ENAS-like training).
+    ``latency_weight`` adds a latency term by RELAX (eq. 5) with a linear surrogate.
 
     Departures: the task's own split of the images (the authors validate on a tenth of the training
     images); REINFORCE's baseline begins at the first batch's mean instead of zero; logits begin at
@@ -63,8 +73,10 @@ class UNAS(Mixture):
     objective: Objective = Objective.gen
     temperature: float = 0.4
     gap_weight: float = 0.5
+    gap: Gap = Gap.pair
     overlap_weight: float = 0.2
     baseline_decay: float = 0.1  # of REINFORCE's moving mean of the loss
+    arch_epochs: float = 0.0  # of weights between two updates of the logits; 0: one step
     latency_weight: float = 0.0
     latency_target_ms: float = 0.0
     latency_ramp: int = 30_000  # steps until the latency term has its full weight
@@ -76,6 +88,7 @@ class UNAS(Mixture):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_positive(self, "algorithm", "temperature")
+        require_not_negative(self, "algorithm", "arch_epochs")
 
     @property
     def follows_rewards(self) -> bool:
@@ -110,9 +123,17 @@ class UNAS(Mixture):
     def update(self, x: Tensor, y: Tensor) -> None:
         """Architecture, after the epochs of weights alone, then weights."""
         drawn = self._draw(len(x))
-        if self.learns_logits:
+        if self.learns_logits and self._is_due:
             self._learn(x, y, drawn)
         self.weight_step(self.loss(x, y, [row.detach() for row in drawn.soft]))
+
+    @property
+    def _is_due(self) -> bool:
+        """Whether the logits' turn has come in this step."""
+        if not self.arch_epochs:
+            return True
+        period = max(1, round(self.arch_epochs * self.data.steps))
+        return (round(self.progress * self.data.steps) + 1) % period == 0
 
     def end_epoch(self) -> None:
         """Log how much the gradient of the logits varied from step to step."""
@@ -165,7 +186,8 @@ class UNAS(Mixture):
         if self.objective is Objective.val:
             return self._penalised(judged, rows)
         learnt = self.losses(train[0][:pairs], train[1][:pairs], rows)
-        gap = (judged - learnt).abs()
+        gap = judged - learnt
+        gap = gap.abs() if self.gap is Gap.pair else gap * gap.mean().detach().sign()
         return self._penalised(learnt + self.gap_weight * gap, rows)
 
     def _penalised(self, losses: Tensor, rows: Sequence[Tensor]) -> Tensor:
