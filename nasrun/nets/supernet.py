@@ -1,7 +1,7 @@
 """What all supernets share: rows of mixing weights, and which options they bring to life."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -191,3 +191,20 @@ def scatter(total: Tensor | None, term: Tensor, images: Tensor, like: Tensor) ->
     """``total`` with ``term (n, ...)`` added at ``images (n,)``; ``like`` has the full shape."""
     base = torch.zeros_like(like, dtype=term.dtype) if total is None else total
     return base.index_add(0, images, term.to(base.dtype))
+
+
+def mixed(x: Tensor, row: Row, options: Mapping[int, Callable[[Tensor], Tensor]]) -> Tensor | None:
+    """The sum of the row's live options among ``options``; None: none of them is alive.
+
+    Each is computed for the images ``x (B, ...)`` that use it.
+    """
+    total: Tensor | None = None
+    for number, images in row.live.items():
+        if number not in options:
+            continue
+        term = row.scaled(number, options[number](x if images is None else x[images]))
+        if images is None:
+            total = add(total, term)
+        else:
+            total = scatter(total, term, images, term.new_empty(len(x), *term.shape[1:]))
+    return total
