@@ -174,6 +174,11 @@ class Algorithm(ABC):
         return self.trains
 
     @property
+    def follows_rewards(self) -> bool:
+        """Whether rewards decide what it chooses; a supernet's method may have losses instead."""
+        return not self.trains
+
+    @property
     def learners(self) -> Mapping[str, Learner]:
         """What is meta-trained from records (a ``Database``), by the field it stands in."""
         return {}
