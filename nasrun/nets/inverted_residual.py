@@ -93,6 +93,7 @@ class Network(nn.Module):
         ends: the layers before and after.
         objective: what the network is trained for.
         positive_skips: whether a skip that changes shapes ends in a ReLU.
+        px: width that images are scaled to; None: they are taken as they are.
     """
 
     def __init__(
@@ -101,8 +102,10 @@ class Network(nn.Module):
         ends: Ends,
         objective: Objective,
         positive_skips: bool = False,
+        px: int | None = None,
     ) -> None:
         super().__init__()
+        self._px = px
         self._activation = ACTIVATIONS[ends.activation]
         self.stem = nn.Conv2d(3, ends.stem, 3, ends.stride, 1, bias=False)
         self.stem_norm = nn.BatchNorm2d(ends.stem, ends.epsilon)
@@ -129,6 +132,7 @@ class Network(nn.Module):
 
     def opened(self, x: Tensor) -> Tensor:
         """``(B, c, H', W')`` what leaves the blocks."""
+        x = resized(x, self._px)
         return self.blocks(self._activation(self.stem_norm(self.stem(x))))
 
     def closed(self, x: Tensor) -> Tensor:
@@ -141,3 +145,10 @@ class Network(nn.Module):
         if self.hidden is not None:
             x = self._activation(self.hidden(x.mean(dim=(2, 3), keepdim=True)))
         return self.classifier(x)
+
+
+def resized(x: Tensor, px: int | None) -> Tensor:
+    """``(B, C, px, px)`` images, bilinearly and without aliasing; None: as they are."""
+    if px is None or x.shape[-2:] == (px, px):
+        return x
+    return F.interpolate(x, (px, px), mode="bilinear", antialias=True)

@@ -34,17 +34,32 @@ class Row:
         weight, images = self.weights[..., option], self.live[option]
         return _times(weight if images is None else weight[images], y)
 
+    def of(self, images: Tensor | None) -> "Row":
+        """The row of some images ``(n,)`` alone, in their order; None: of all."""
+        if images is None or self.weights.dim() == 1:
+            return self
+        place = torch.full((len(self.weights),), -1, device=images.device)
+        place[images] = torch.arange(len(images), device=images.device)
+        live: dict[int, Tensor | None] = {}
+        for option, users in self.live.items():
+            kept = None if users is None else place[users][place[users] >= 0]
+            if kept is None or len(kept):
+                live[option] = None if kept is None or len(kept) == len(images) else kept
+        return Row(self.weights[images], live)
+
     def bypass(self, x: Tensor) -> Tensor:
         """``x (B, C, H, W)`` times the sum of the row's weights."""
         return _times(self.weights.sum(dim=-1), x)
 
 
 def _times(weight: Tensor, y: Tensor) -> Tensor:
-    """``y (n, C, H, W)`` times a number, or one for each image.
+    """``y (n, ...)`` times a number, or one for each image.
 
     In the number format of ``y``, which under autocast is shorter than the weight's.
     """
-    return weight * y if weight.dim() == 0 else weight.to(y.dtype)[:, None, None, None] * y
+    return (
+        weight * y if weight.dim() == 0 else weight.to(y.dtype).view(-1, *[1] * (y.dim() - 1)) * y
+    )
 
 
 def plan(
