@@ -237,7 +237,7 @@ class TrainingCache:
         recipe, trains = request.recipe, role == "train"
         key = f"{role}/{request.part.value if trains else ''}/{request.recipe_id}"
         if key not in self._loaders:
-            augments = trains and recipe.augment
+            augments = trains and recipe.augment and not splits.still
             self._loaders[key] = load_batches(
                 images,
                 splits.mean,
