@@ -40,9 +40,13 @@ class SampleBased(Algorithm):
         """Training length of the next measurement; None: the full one."""
         return None
 
+    def started_from(self) -> Archs | None:
+        """``(T, L)`` whose weights the next measurement may begin with; None: from scratch."""
+        return None
+
     def step(self) -> Measured:
         """Ask, evaluate, tell."""
-        measured = self.problem.evaluate(self.ask(), self.epochs())
+        measured = self.problem.evaluate(self.ask(), self.epochs(), self.started_from())
         self._remember(measured)
         self.tell(measured)
         self.steps += 1
