@@ -38,6 +38,7 @@ INTERRUPTED = 130
 WITHOUT_TABLE = (
     "image_folder", "svhn", "mnist", "mnist_part", "fashion_mnist", "aircraft", "pets",
 )  # fmt: skip
+CONTROLLED = ("xor", "double_pole", "double_pole_positions")
 MULTIRUN = ("-m", "--multirun")
 
 
@@ -67,6 +68,8 @@ def _first(*values: str | None) -> str | None:
 
 def _evaluator(task: str) -> str:
     """The default evaluator of a task: a table, unless there is none of its pictures."""
+    if task in CONTROLLED:
+        return "control"
     return "training" if task in WITHOUT_TABLE else "tabular"
 
 
