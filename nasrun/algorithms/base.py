@@ -59,12 +59,15 @@ class SampleBased(Algorithm):
     def _remember(self, measured: Measured) -> None:
         if self.steps == 0:
             self._best = measured.archs.copy()  # to have one of the space if all measurements fail
+        reward = measured.reward
+        if measured.solved is not None:  # nothing is better, whatever its reward
+            reward = np.where(measured.solved, np.inf, reward)
         longer = measured.epochs > self._best_epochs
         as_long = measured.epochs == self._best_epochs
-        known = ~np.isnan(measured.reward)
-        better = known & (longer | (as_long & (measured.reward > self._best_reward)))
+        known = ~np.isnan(reward)
+        better = known & (longer | (as_long & (reward > self._best_reward)))
         self._best[better] = measured.archs[better]
-        self._best_reward[better] = measured.reward[better]
+        self._best_reward[better] = reward[better]
         self._best_epochs[better] = measured.epochs[better]
 
 
