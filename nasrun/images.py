@@ -14,6 +14,8 @@ Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Targets = NDArray[Any]
 IGNORED = -100  # in a mask: a pixel that counts for nothing; the number that torch's losses skip
+NO_BOX = -1.0  # class of a row that pads the boxes of a picture to the number of the fullest one
+BOX_COLUMNS = range(5, 8)  # x0, y0, x1, y1 in pixels, the class; then perhaps crowd and area
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class Images:
     """``pixels (n, C, H, W)``, 0 to 255, and ``labels``: what a network is to say of each picture.
 
     Classes ``(n,)``, numbered from 0; masks ``(n, H, W)`` of a class for each pixel, or
-    ``IGNORED``; or ``(n, k)`` numbers. The task's objective knows which.
+    ``IGNORED``; boxes ``(n, M, 5 or more)`` with ``BOX_COLUMNS`` in floating point, of which those
+    of class ``NO_BOX`` are padding; or ``(n, k)`` numbers. The task's objective knows which.
     """
 
     pixels: Pixels
@@ -51,6 +54,7 @@ class Splits:
     files: Mapping[str, str]  # files read and their sha256
     class_names: tuple[str, ...] = ()  # by label; empty where the files name none
     fit: str = ""  # how pictures of any size became square; empty where they were
+    still: bool = False  # whether a picture moved by a few pixels would be something else
 
     @property
     def pictures(self) -> "Pictures":
@@ -113,6 +117,12 @@ def are_classes(targets: Targets) -> bool:
 def are_masks(targets: Targets) -> bool:
     """Whether there is a class for each pixel of a picture: integers ``(n, H, W)``."""
     return targets.ndim == 3 and bool(np.issubdtype(targets.dtype, np.signedinteger))
+
+
+def are_boxes(targets: Targets) -> bool:
+    """Whether there are boxes for each picture: floats ``(n, M, 5 or more)``."""
+    wide = targets.ndim == 3 and targets.shape[2] in BOX_COLUMNS
+    return wide and bool(np.issubdtype(targets.dtype, np.floating))
 
 
 def draw(targets: Targets, count: int, seed: int, purpose: str) -> Ints:

@@ -47,9 +47,11 @@ from nasrun.spaces.nb101 import NB101
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Task
 from nasrun.tasks import aircraft, idx_images, image_packs, svhn
+from nasrun.tasks.coco_file import read_instances
 from nasrun.tasks.decoding import Fit, decoded
 from nasrun.tasks.index_lists import read_index_lists
 from nasrun.tasks.pickled_batches import read_batches
+from nasrun.tasks.trees import Member
 
 SPACE = NB201()
 TASK = Task("cifar10", 10, 32, "cifar10-valid", "cifar10", 25_000, 25_000)
@@ -113,6 +115,9 @@ READERS = {
     "index lists": lambda path: read_index_lists(path, ["train"]),
     "aircraft list": aircraft._read_list,
     "SVHN": svhn._read,
+    "instances": read_instances,
+    "instances in a zip": lambda path: read_instances(Member(path, "meta.json")),
+    "picture in a zip": lambda path: decoded(Member(path, "data.npy"), 8, Fit.squash),
     "picture": lambda path: decoded(path, 8, Fit.crop),
     "artifact": _artifact,
     "checkpoint": load_checkpoint,

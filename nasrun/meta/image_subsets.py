@@ -1,13 +1,14 @@
 """Meta-training on random subsets of an image data set's classes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.meta.base import require_sizes, source_of
+from nasrun.ranges import require_at_least
 from nasrun.spec import (
     Clock,
     Evaluator,
@@ -25,20 +26,28 @@ class ImageSubsets(MetaPool):
     """Every meta epoch is a task of its own: some classes of ``source``, trained live.
 
     Chen et al., "CATCH" (ECCV 2020), Section 4.2: the number of classes is drawn from
-    ``class_counts``, then the classes, without replacement. Which task an epoch has depends on
-    ``seed``, the epoch and the number of classes alone. A task is named after its data set and
-    classes, such as ``imagenet16[3,17,...]``, numbered from 0. The evaluator puts every training on
-    record under that name. The source must be other data than the target's.
+    ``class_counts``, then the classes, without replacement. Where ``sizes`` are given (section
+    4.3), one is drawn, to which the pictures are resized. Which task an epoch has depends on
+    ``seed``, the epoch and the numbers to draw from alone. A task is named after its data set,
+    classes and size, such as ``imagenet16[3,17,...]@32``, numbered from 0. The evaluator puts
+    every training on record under that name.
+
+    ``evaluator`` trains the networks; without one the search's own does, which for a dense task
+    has another recipe. The source must be other data than the target's, unless ``own_data`` allows
+    it, as section 4.3 does, whose target is ImageNet itself.
 
     Raises:
-        ConfigError: no source; fewer than 2 classes, or more than the source has; agents, epochs or
-            networks below 1, or a negative seed.
+        ConfigError: no source; fewer than 2 classes, or more than the source has; agents, epochs,
+            networks or sizes below 1, or a negative seed; an evaluator that is none.
         UnsupportedError: the evaluator looks figures up instead of training.
     """
 
     name: str = "image_subsets"
     source: Any = field(default=None)  # a Task of any class; OmegaConf knows no abstract types
     class_counts: list[int] = field(default_factory=lambda: [10, 20, 30])
+    sizes: list[int] = field(default_factory=list[int])
+    own_data: bool = False
+    evaluator: Any = field(default=None)  # an Evaluator of any class
     agents: int = 1
     epochs: int = 25
     networks: int = 20
@@ -46,6 +55,12 @@ class ImageSubsets(MetaPool):
 
     def __post_init__(self) -> None:
         require_sizes(self)
+        require_at_least(self, "meta", 1, "sizes")
+        if not isinstance(self.evaluator, Evaluator | None):
+            raise ConfigError(
+                "meta.evaluator must be an evaluator: choose one with "
+                "+evaluator@meta.evaluator=training, or set it to null for the search's own"
+            )
         if not isinstance(self.source, Task):
             raise ConfigError(
                 "meta.source must be a task: choose one with task@meta.source=imagenet16"
@@ -68,11 +83,12 @@ class ImageSubsets(MetaPool):
             UnsupportedError: the evaluator trains nothing.
             DataError: the source's images cannot be read.
         """
-        if source_of(self.source.name) == source_of(target.name):
+        if not self.own_data and source_of(self.source.name) == source_of(target.name):
             raise ConfigError(
                 f"meta.source={self.source.name} is the data of task={target.name} itself: choose "
-                "another one with task@meta.source=NAME"
+                "another one with task@meta.source=NAME, or set meta.own_data=true"
             )
+        evaluator = self.evaluator or evaluator
         if evaluator.clock is Clock.SIMULATED:
             raise UnsupportedError(
                 f"meta=image_subsets trains networks, which evaluator={evaluator.name} cannot do: "
@@ -81,14 +97,22 @@ class ImageSubsets(MetaPool):
         return Subsets(self, space, evaluator)
 
     def task(self, epoch: int) -> Task:
-        """The classes of a meta epoch, as a task."""
-        return self.source.subset(self.chosen(epoch))
+        """The classes of a meta epoch, as a task, at a size if some are given."""
+        classes, px = self.chosen(epoch)
+        return subset_at(self.sized(px), classes, px)
 
-    def chosen(self, epoch: int) -> list[int]:
-        """The classes of a meta epoch, ascending."""
+    def sized(self, px: int | None) -> Task:
+        """The source with pictures of so many pixels a side; None: as it is."""
+        return self.source if px is None else replace(self.source, image_px=px)
+
+    def chosen(self, epoch: int) -> tuple[list[int], int | None]:
+        """The classes of a meta epoch, ascending, and pixels a side; None: the source's own."""
         streams = Streams([self.seed], f"{self.name}/{epoch}")
         count = self.class_counts[int(streams.integers(len(self.class_counts))[0, 0])]
-        return np.sort(streams.subsets(self.source.classes, count)[0]).tolist()
+        classes = np.sort(streams.subsets(self.source.classes, count)[0]).tolist()
+        if not self.sizes:
+            return classes, None
+        return classes, self.sizes[int(streams.integers(len(self.sizes))[0, 0])]
 
 
 class Subsets(MetaSession):
@@ -104,19 +128,28 @@ class Subsets(MetaSession):
 
     def __init__(self, pool: ImageSubsets, space: SearchSpace, evaluator: Evaluator) -> None:
         self._pool, self._space, self._evaluator = pool, space, evaluator
+        self._sources = {px: pool.sized(px) for px in pool.sizes or [None]}  # each is read once
 
     def problem(self, epoch: int) -> tuple[Task, Measuring]:
         """The subset of this epoch, and the evaluator opened for it."""
-        task = self._pool.task(epoch)
+        classes, px = self._pool.chosen(epoch)
+        task = subset_at(self._sources[px], classes, px)
         return task, self._evaluator.opened(self._space, task)
 
     @property
     def label(self) -> str:
-        """Such as ``image_subsets(imagenet16:10/20/30)``."""
+        """Such as ``image_subsets(imagenet:10/20/30@16/32/224)``."""
         pool = self._pool
-        return f"{pool.name}({pool.source.name}:{'/'.join(map(str, pool.class_counts))})"
+        counts, sizes = ("/".join(map(str, own)) for own in (pool.class_counts, pool.sizes))
+        return f"{pool.name}({pool.source.name}:{counts}{'@' * bool(sizes)}{sizes})"
 
     @property
     def files(self) -> Mapping[str, str]:
         """The source's data files and their sha256."""
         return self._pool.source.files
+
+
+def subset_at(source: Task, classes: Sequence[int], px: int | None) -> Task:
+    """Some classes of a source whose pictures have ``px`` pixels, which its name says if set."""
+    subset = source.subset(classes)
+    return subset if px is None else replace(subset, name=f"{subset.name}@{px}")

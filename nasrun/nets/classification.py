@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nasrun.spec import ACCURACY, Metric, Objective, Task
+from nasrun.spec import ACCURACY, Metric, Objective, SummedObjective, Task
 
 
 class PooledLinear(nn.Linear):
@@ -55,7 +55,7 @@ def _halves(x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Classification(Objective):
+class Classification(SummedObjective):
     """Cross-entropy, judged by the percentage of images whose class has the highest logit."""
 
     classes: int

@@ -15,6 +15,7 @@ from nasrun.nets.optimizers import make_optimizer
 from nasrun.nets.recorded_step import Step, as_recordable, fast_step, set_rate
 from nasrun.nets.trainer import Batches, Epoch, EpochBatches, Trainer, lacks_memory
 from nasrun.progress import tell
+from nasrun.spec import SummedObjective
 
 log = logging.getLogger("nasrun")
 
@@ -24,10 +25,12 @@ def cohort_shape(trainer: Trainer) -> Hashable | None:
 
     Alone train networks that drop paths, which draws random numbers for all at once, and those
     whose losses are scaled (float16), because one network's overflow would make all skip a step.
-    ``deterministic`` and compiled trainings stay what they were.
+    So do those whose metric is no sum over batches. ``deterministic`` and compiled trainings stay
+    what they were.
     """
     device = trainer.device
     alone = device.deterministic or device.compile or device.dtype is torch.float16
+    alone = alone or not isinstance(trainer.objective, SummedObjective)
     if alone or trainer.recipe.drop_path or trainer.parts > 1:
         return None
     return shape_of(trainer.network)
@@ -94,6 +97,8 @@ class Cohort:
     def __init__(self, trainers: Sequence[Trainer]) -> None:
         self._trainers, self._first = trainers, trainers[0]
         self._recipe, self._device = self._first.recipe, self._first.device
+        assert isinstance(self._first.objective, SummedObjective)
+        self._objective = self._first.objective
         fuser = Fuser([trainer.network for trainer in trainers])
         self._count, self._places = fuser.count, fuser.places
         self._network = fuser.network.to(self._device.processor)
@@ -160,7 +165,7 @@ class Cohort:
             images += len(targets[0])
             self._tell(epoch, step, losses, images)
         self._steps = step or None
-        objective = self._first.objective
+        objective = self._objective
         scores = [math.nan] * self._count
         if sums is not None:
             scores = [objective.score(own, images) for own in sums]
@@ -191,7 +196,7 @@ class Cohort:
         if self._recipe.max_gradient is not None:
             self._clip(self._recipe.max_gradient)
         self._optimizer.step()
-        objective = self._first.objective
+        objective = self._objective
         parts = output.detach().float().chunk(self._count, dim=1)
         return losses.detach(), [
             objective.sums(part, target) for part, target in zip(parts, targets, strict=True)
@@ -199,7 +204,7 @@ class Cohort:
 
     def _losses(self, output: Tensor, targets: Sequence[Tensor]) -> Tensor:
         """``(K,)`` losses of ``output (B, K * k, ...)``, each summed over its images."""
-        objective, smoothing = self._first.objective, self._recipe.label_smoothing
+        objective, smoothing = self._objective, self._recipe.label_smoothing
         parts = output.float().chunk(self._count, dim=1)
         return torch.stack(
             [
@@ -258,7 +263,7 @@ class Cohort:
     def _judged(self, valid: Batches) -> list[float]:
         """Scores of all networks on some images; NaN without images."""
         self._network.eval()
-        objective = self._first.objective
+        objective = self._objective
         sums: list[Tensor] | None = None
         images = 0
         with torch.inference_mode(), self._device.autocast():

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -34,33 +33,19 @@ class LargeLoader(Loader):
         batches = order.split(self.batch)
         seeds = torch.randint(2**62, (len(batches),), generator=generator).tolist()
         for rows, seed in zip(batches, seeds, strict=True):
-            if not self._augments:
-                yield self._normalised(self._plain(rows)), self._targets(rows)
-                continue
-            altered, targets = self._altered(self._stored(rows), self._targets(rows), seed)
-            yield self._normalised(altered.permute(0, 2, 3, 1).contiguous()), targets
+            altered = self._altered(rows, seed) if self._augments else self._plain(rows)
+            yield self._normalised(altered), self._targets(rows)
 
-    def _altered(self, images: Tensor, targets: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-        """Each picture altered by its own draws, which torchvision takes from torch's generator.
-
-        A mask is cropped and mirrored by the draws of its picture.
-        """
+    def _altered(self, rows: Tensor, seed: int) -> Tensor:
+        """Each image altered by its own draws, which torchvision takes from torch's generator."""
+        images = self._stored(rows)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            if not self._moves:
-                return torch.stack([self._transform(image) for image in images]), targets
-            from torchvision.tv_tensors import Mask
-
-            pairs = [
-                self._transform(image, Mask(mask))
-                for image, mask in zip(images, targets, strict=True)
-            ]
-        return torch.stack([image for image, _ in pairs]), torch.stack(
-            [mask.as_subclass(Tensor) for _, mask in pairs]
-        )
+            altered = torch.stack([self._transform(image) for image in images])
+        return altered.permute(0, 2, 3, 1).contiguous()
 
     @cached_property
-    def _transform(self) -> Callable[..., Any]:
+    def _transform(self) -> Callable[[Tensor], Tensor]:
         load_torchvision()
         from torchvision.transforms import v2
 

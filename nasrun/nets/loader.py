@@ -17,8 +17,8 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from nasrun.errors import ConfigError
-from nasrun.images import IGNORED, Images, Pixels, are_masks
-from nasrun.ranges import require_not_negative, require_within
+from nasrun.images import Images, Pixels, Targets, are_boxes, are_masks
+from nasrun.ranges import require_not_negative, require_positive, require_within
 
 SMALL_PX = 64  # larger pictures are cropped and resized one by one, as ImageNet's are
 
@@ -30,7 +30,9 @@ class Augmentation:
     Small pictures are mirrored, padded by ``pad`` black pixels on every side and cropped to their
     size, and lose a square of ``cutout`` pixels (DeVries and Taylor, 2017). Larger ones are cropped
     to a random part of at least ``area`` of their surface, mirrored, and jittered in brightness,
-    contrast, saturation and hue.
+    contrast, saturation and hue. Pictures with masks or boxes are mirrored, made larger or smaller
+    by a factor in ``scale``, cropped to ``crop`` pixels a side (0: to their size) with ``pad``
+    pixels of play, and jittered.
 
     Raises:
         ConfigError: a negative size or jitter, or an area outside (0, 1].
@@ -40,10 +42,13 @@ class Augmentation:
     pad: int = 0
     cutout: int = 0
     area: float = 0.08
-    jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.4, 0.2)
+    jitter: Sequence[float] = (0.4, 0.4, 0.4, 0.2)
+    scale: Sequence[float] = (1.0, 1.0)
+    crop: int = 0
 
     def __post_init__(self) -> None:
-        require_not_negative(self, "augmentation", "pad", "cutout", "jitter")
+        require_not_negative(self, "augmentation", "pad", "cutout", "jitter", "crop")
+        require_positive(self, "augmentation", "scale")
         require_within(self, "augmentation", "(0, 1]", "area")
 
     @classmethod
@@ -83,35 +88,56 @@ class Loader(ABC):
         self.batch, self.device = batch, torch.device(device)
         self.augmentation = augmentation or Augmentation()
         self._augments, self._channels_last = augmentation is not None, channels_last
-        self._moves = self._augments and are_masks(images.labels)
         if self._augments:
-            _check_movable(images)
-        self._labels = torch.tensor(images.labels, device=self.device)
+            self._check_movable(images)
+        self._keep_targets(images.labels)
         width = images.pixels.shape[3]
         # Normalising is one product and one sum over whole lines of interleaved channels.
         scale = 1.0 / torch.tensor(std, dtype=torch.float32)
         self._scale = scale.repeat(width).to(self.device)
         self._shift = (-torch.tensor(mean, dtype=torch.float32) * scale).repeat(width).to(device)
+        self._count = len(images)
         self._keep(images.pixels)
 
     def __len__(self) -> int:
         """Number of batches."""
-        return -(-len(self._labels) // self.batch)
+        return -(-self._count // self.batch)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """All images in their order, unaltered: floats ``(B, C, H, W)``; targets ``(B, ...)``."""
-        for first in range(0, len(self._labels), self.batch):
-            rows = torch.arange(first, min(first + self.batch, len(self._labels)))
-            yield self._normalised(self._plain(rows)), self._labels[first : first + self.batch]
+        for rows in torch.arange(self._count).split(self.batch):
+            yield self._normalised(self._plain(rows)), self._targets(rows)
 
     def epoch(self, seed: int, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """All images shuffled and augmented; the same ones whenever this epoch is asked for."""
         generator = Generator().manual_seed(_mixed(seed, number))
-        order = torch.randperm(len(self._labels), generator=generator)
+        order = torch.randperm(self._count, generator=generator)
         yield from self._shuffled(order, generator)
 
+    def _keep_targets(self, targets: Targets) -> None:
+        self._labels = torch.tensor(targets, device=self.device)
+
     def _targets(self, rows: Tensor) -> Tensor:
+        """Those of some images, on the device."""
         return self._labels[rows.to(self.device, non_blocking=True)]
+
+    def _check_movable(self, images: Images) -> None:
+        """Refuse targets that belong to places in a picture and cannot be moved with it.
+
+        Raises:
+            ConfigError: they are neither masks of the picture's size, nor boxes, nor numbers
+                without a place.
+        """
+        shape, picture = images.labels.shape[1:], images.pixels.shape[2:]
+        if len(shape) < 2 or are_boxes(images.labels):
+            return
+        if not (are_masks(images.labels) and shape == picture):
+            raise ConfigError(
+                f"augmented pictures of {picture[0]}x{picture[1]} pixels are moved, and targets of "
+                f"shape {shape} and type {images.labels.dtype} cannot move along: use integer "
+                "masks of the pictures' size, boxes of five numbers, or set "
+                "evaluator.recipe.augment=false"
+            )
 
     @abstractmethod
     def _keep(self, pixels: Pixels) -> None:
@@ -138,14 +164,11 @@ class SmallLoader(Loader):
     def _keep(self, pixels: Pixels) -> None:
         interleaved = torch.from_numpy(np.array(pixels.transpose(0, 2, 3, 1), order="C"))
         self._px, self._pad = pixels.shape[2], self.augmentation.pad
-        self._windows = self._all_windows(interleaved.to(self.device), 0)
-        if self._moves:
-            self._masks = self._all_windows(self._labels[..., None], IGNORED)
+        self._windows = self._all_windows(interleaved.to(self.device))
 
-    def _all_windows(self, pictures: Tensor, border: int) -> Tensor:
+    def _all_windows(self, pictures: Tensor) -> Tensor:
         """``(n, shifts, shifts, H, W * C)`` crops of ``(n, H, W, C)``: views of one store."""
-        margins = (0, 0, *4 * (self._pad,))
-        store = F.pad(pictures, margins, value=border).contiguous()
+        store = F.pad(pictures, (0, 0, *4 * (self._pad,))).contiguous()
         n, _, _, channels = store.shape
         image, row, column, _ = store.stride()
         shifts = 2 * self._pad + 1
@@ -168,14 +191,9 @@ class SmallLoader(Loader):
         drawn = [t.to(self.device, non_blocking=True) for t in (order, mirrored, *shifts, *centres)]
         for part in zip(*(t.split(self.batch) for t in drawn), strict=True):
             rows, flip, down, along, y, x = part
-            shape = (len(rows), self._px, self._px, -1)
-            crops = self._windows[rows, down, along].view(shape)
-            images = self._cut_out(self._normalised(self._flipped(crops, flip)), y, x)
-            if not self._moves:
-                yield images, self._labels[rows]
-                continue
-            masks = self._masks[rows, down, along].view(shape)
-            yield images, self._flipped(masks, flip)[..., 0]
+            crops = self._windows[rows, down, along].view(len(rows), self._px, self._px, -1)
+            images = self._normalised(self._flipped(crops, flip))
+            yield cut_out(images, y, x, self.augmentation.cutout), self._labels[rows]
 
     def _flipped(self, crops: Tensor, flip: Tensor) -> Tensor:
         if not self.augmentation.flip:
@@ -185,34 +203,19 @@ class SmallLoader(Loader):
         crops[flip] = crops[flip].flip(2)
         return crops
 
-    def _cut_out(self, images: Tensor, y: Tensor, x: Tensor) -> Tensor:
-        """The square around each centre set to the mean colour, as far as it is in the picture."""
-        length = self.augmentation.cutout
-        if not length:
-            return images
-        across = torch.arange(self._px, device=self.device)
-        inside = [
-            (across >= centre[:, None] - length // 2)
-            & (across < centre[:, None] - length // 2 + length)
-            for centre in (y, x)
-        ]
-        hole = inside[0][:, :, None] & inside[1][:, None, :]
-        return images.masked_fill_(hole[:, None], 0.0)
 
-
-def _check_movable(images: Images) -> None:
-    """Refuse targets that belong to places in a picture and cannot be moved with it.
-
-    Raises:
-        ConfigError: they are neither masks of the picture's size nor numbers without a place.
-    """
-    shape, picture = images.labels.shape[1:], images.pixels.shape[2:]
-    if len(shape) > 1 and not (are_masks(images.labels) and shape == picture):
-        raise ConfigError(
-            f"augmented pictures of {picture[0]}x{picture[1]} pixels are moved, and targets of "
-            f"shape {shape} and type {images.labels.dtype} cannot move along: use integer masks "
-            "of the pictures' size, or set evaluator.recipe.augment=false"
-        )
+def cut_out(images: Tensor, y: Tensor, x: Tensor, length: int) -> Tensor:
+    """The square around each centre set to the mean colour, as far as it is in the picture."""
+    if not length:
+        return images
+    rows, columns = (torch.arange(side, device=images.device) for side in images.shape[2:])
+    inside = [
+        (across >= centre[:, None] - length // 2)
+        & (across < centre[:, None] - length // 2 + length)
+        for across, centre in ((rows, y), (columns, x))
+    ]
+    hole = inside[0][:, :, None] & inside[1][:, None, :]
+    return images.masked_fill_(hole[:, None], 0.0)
 
 
 def _mixed(seed: int, number: int) -> int:
@@ -229,8 +232,11 @@ def load_batches(
     augmentation: Augmentation | None = None,
     channels_last: bool = True,
 ) -> Loader:
-    """The loader that fits the size of the pictures; the arguments are those of Loader."""
+    """The loader that fits the pictures' size and targets; the arguments are those of Loader."""
+    from nasrun.nets.dense_loader import DenseLoader
     from nasrun.nets.large_loader import LargeLoader
 
     kind = SmallLoader if images.pixels.shape[2] <= SMALL_PX else LargeLoader
+    if are_masks(images.labels) or are_boxes(images.labels):
+        kind = DenseLoader
     return kind(images, mean, std, batch, device, augmentation, channels_last)

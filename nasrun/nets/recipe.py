@@ -72,12 +72,22 @@ class Recipe:
     gamma: float = 0.1  # factor of the rate at each milestone
     first_period: int = 10  # epochs of the first cosine of warm restarts
     period_factor: int = 2  # of each cosine after it, in lengths of the one before
+    scale: list[float] = field(default_factory=lambda: [1.0, 1.0])  # of pictures with masks, boxes
+    jitter: list[float] = field(default_factory=lambda: [0.4, 0.4, 0.4, 0.2])  # of colours
 
     def __post_init__(self) -> None:
         weights = ("weight_decay", "auxiliary")
         require_at_least(self, "recipe", 1, "batch", "milestones", "first_period", "period_factor")
         require_positive(self, "recipe", "learning_rate", "max_gradient", "epsilon", "gamma")
         require_not_negative(self, "recipe", "final_rate", "warmup_epochs", "cutout_px", *weights)
+        require_positive(self, "recipe", "scale")
+        require_not_negative(self, "recipe", "jitter")
+        if len(self.scale) != 2 or self.scale[0] > self.scale[1] or len(self.jitter) != 4:
+            raise ConfigError(
+                "recipe.scale must hold the smallest and the largest factor, and recipe.jitter "
+                "those of brightness, contrast, saturation and hue, got "
+                f"{self.scale} and {self.jitter}"
+            )
         shares = ("momentum", "label_smoothing", "drop_path", "squares_decay")
         require_within(self, "recipe", "[0, 1)", *shares)
         if self.optimizer is Optimizer.sgd and self.nesterov and not self.momentum:

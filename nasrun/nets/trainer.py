@@ -19,7 +19,7 @@ from nasrun.nets.graphs import Forward, fast_forward
 from nasrun.nets.optimizers import make_optimizer
 from nasrun.nets.recipe import Recipe
 from nasrun.progress import tell
-from nasrun.spec import Objective
+from nasrun.spec import Objective, Tally
 
 log = logging.getLogger("nasrun")
 
@@ -180,7 +180,7 @@ class Trainer:
         """Mean loss and score of one pass over the training images."""
         self.network.train()
         loss_sum = torch.zeros((), device=self.device.processor)
-        score = RunningScore(self.objective)
+        score = self.objective.tally(training=True)
         with self.device.seeded(self.seed, epoch):
             step = 0
             for step, (x, y) in enumerate(batches, start=1):
@@ -196,7 +196,7 @@ class Trainer:
         within = 0.0 if self._steps is None else step / self._steps
         tell((epoch + within) / self.epochs, words)
 
-    def _step(self, x: Tensor, y: Tensor, score: "RunningScore") -> Tensor:
+    def _step(self, x: Tensor, y: Tensor, score: Tally) -> Tensor:
         """One update; returns the batch's summed loss and adds to the score."""
         if self._forward is None:
             self._forward = fast_forward(self.network, self.recipe, self.device, x, self.parts)
@@ -264,33 +264,13 @@ class Trainer:
             ) from None
 
 
-class RunningScore:
-    """The objective's metric of the batches so far."""
-
-    def __init__(self, objective: Objective) -> None:
-        self._objective = objective
-        self._sums: Tensor | None = None
-        self.images = 0
-
-    def add(self, output: Tensor, target: Tensor) -> None:
-        """Count a batch's outputs."""
-        sums = self._objective.sums(output.float(), target)
-        self._sums = sums if self._sums is None else self._sums + sums
-        self.images += len(target)
-
-    @property
-    def value(self) -> float:
-        """The score; NaN without images."""
-        return math.nan if self._sums is None else self._objective.score(self._sums, self.images)
-
-
 def judged(network: nn.Module, objective: Objective, batches: Batches, device: Device) -> float:
     """Score of a network on some images; NaN without images."""
     network.eval()
-    score = RunningScore(objective)
+    score = objective.tally()
     with torch.inference_mode(), device.autocast():
         for x, y in batches:
-            score.add(network(x), y)
+            score.add(objective.judged_output(network, x), y)
     return score.value
 
 

@@ -24,6 +24,7 @@ from nasrun.nets.trainer import Epoch, EpochBatches, Trainer, judged
 from nasrun.nets.training_request import Part, TrainingRequest
 
 JUDGE_BATCH = 1000  # images judged at a time: more than are trained on, as no gradients are kept
+JUDGE_PIXELS = 2**20  # the same, of images whose every pixel has an output
 SMALL_MFLOPS = 2000.0  # of a batch's forward pass, up to which one CPU thread does it
 
 
@@ -237,16 +238,14 @@ class TrainingCache:
         recipe, trains = request.recipe, role == "train"
         key = f"{role}/{request.part.value if trains else ''}/{request.recipe_id}"
         if key not in self._loaders:
-            augments = trains and recipe.augment
+            augments = trains and recipe.augment and not splits.still
             self._loaders[key] = load_batches(
                 images,
                 splits.mean,
                 splits.std,
-                recipe.batch if trains else JUDGE_BATCH,
+                recipe.batch if trains else _judged_at_once(images),
                 self.device.processor,
-                Augmentation.standard(images.pixels.shape[2], splits.flip, recipe.cutout_px)
-                if augments
-                else None,
+                _augmentation(request, images, splits.flip) if augments else None,
             )
         return self._loaders[key]
 
@@ -292,6 +291,23 @@ class _Parts:
 
     train: Loader
     judges: Loader
+
+
+def _augmentation(request: TrainingRequest, images: Images, flip: bool) -> Augmentation:
+    """What the recipe does to pictures in training; to dense ones, crops of the task's size."""
+    recipe, side = request.recipe, images.pixels.shape[2]
+    own = Augmentation.standard(side, flip, recipe.cutout_px)
+    own = replace(own, jitter=recipe.jitter, scale=recipe.scale)
+    if images.labels.ndim < 3 or request.task.image_px == side:
+        return own
+    return replace(own, crop=request.task.image_px, pad=0)
+
+
+def _judged_at_once(images: Images) -> int:
+    """Pictures of a batch that is judged; of dense ones, whose outputs are large, fewer."""
+    if images.labels.ndim < 3:
+        return JUDGE_BATCH
+    return max(1, min(JUDGE_BATCH, JUDGE_PIXELS // math.prod(images.pixels.shape[2:])))
 
 
 def _epochs(batches: Loader, seed: int) -> EpochBatches:

@@ -56,11 +56,13 @@ KNOWN = {
         Metric("pixel_accuracy_pct", "pixel accuracy", "%", tolerance=0.006, worst=0.0),
         Metric("miou_pct", "mIoU", "%", tolerance=0.006, worst=0.0),
         Metric("map_pct", "mAP", "%", tolerance=0.006, worst=0.0),
+        Metric("ap50_pct", "AP50", "%", tolerance=0.006, worst=0.0),
         Metric("ssim", "SSIM", decimals=4, tolerance=6e-5, worst=0.0),
         Metric("neg_loss", "negative loss", decimals=4, tolerance=6e-5),
         Metric("per_pct", "phoneme error rate", "%", False, tolerance=0.006, worst=100.0),
         Metric("perplexity", "perplexity", higher_is_better=False, tolerance=0.006),
         Metric("fitness", "fitness"),
+        Metric("success_pct", "success", "%", tolerance=0.006, worst=0.0),
     )
 }
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nasrun.errors import ConfigError, DataError, UnsupportedError
-from nasrun.images import Images, Splits, Targets, are_classes, draw
+from nasrun.images import Images, Pixels, Splits, Targets, are_classes, draw
 from nasrun.ranges import require_at_least, require_not_negative
 from nasrun.spec import Task
 from nasrun.streams import Ints
@@ -224,13 +224,17 @@ class ImageTask(Task):
 
     def _take(self, part: Part, rows: Ints) -> Images:
         images = part.take(rows)
-        pixels = in_colour(resized(images.pixels, self.image_px))
+        pixels = in_colour(self._sized(images.pixels))
         if images.labels.ndim > 2 and pixels.shape[2:] != images.pixels.shape[2:]:
             raise DataError(
                 f"task={self.name} has pictures of {images.pixels.shape[2]} pixels whose masks "
                 f"cannot be resized to task.image_px={self.image_px}: set it to the pictures' size"
             )
         return Images(pixels, images.labels)
+
+    def _sized(self, pixels: Pixels) -> Pixels:
+        """The pictures in the task's size."""
+        return resized(pixels, self.image_px)
 
     def _moments(self, images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
         return (tuple(self.mean), tuple(self.std)) if self.mean else channel_moments(images.pixels)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from enum import Enum
+from io import BytesIO
 from pathlib import Path
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING
@@ -10,7 +11,8 @@ import numpy as np
 
 from nasrun.errors import DataError
 from nasrun.images import Pixels
-from nasrun.input_files import require_file, shown
+from nasrun.input_files import require_file
+from nasrun.tasks.trees import Member, TreeFile, file_name
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -49,22 +51,28 @@ class Change(Enum):
 Changes = Counter[Change]
 
 
-def decoded(path: Path, px: int, fit: Fit) -> tuple[Pixels, Changes]:
+def decoded(
+    file: TreeFile, px: int, fit: Fit, size: tuple[int, int] | None = None
+) -> tuple[Pixels, Changes]:
     """``(px, px, 3)`` pixels, and what changed on the way.
 
     Grey becomes three equal channels, 16 bits their upper 8, transparency white; CMYK is converted
     without a profile, EXIF's orientation is applied, and of several frames the first is taken.
 
+    ``size`` is the width and height that the picture must have as a viewer shows it.
+
     Raises:
-        DataError: no picture of ``FORMATS``, a damaged one, one of more than ``LARGEST`` pixels, or
-            one whose values have no known range (32 bits).
+        DataError: no picture of ``FORMATS``, a damaged one, one of more than ``LARGEST`` pixels,
+            one whose values have no known range (32 bits), or one of another ``size``.
     """
     from PIL import Image, ImageOps
 
-    require_file(path)
-    changes, size, how = Changes(), (px, px), Image.Resampling.BILINEAR
+    if isinstance(file, Path):
+        require_file(file)
+    changes, square, how = Changes(), (px, px), Image.Resampling.BILINEAR
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        stream = BytesIO(file.read()) if isinstance(file, Member) else file
+        with Image.open(stream, formats=FORMATS) as image:
             pixels = image.width * image.height
             if pixels > LARGEST:
                 raise ValueError(f"{pixels} pixels are more than {LARGEST}")
@@ -73,13 +81,20 @@ def decoded(path: Path, px: int, fit: Fit) -> tuple[Pixels, Changes]:
             else:
                 with _few_large:
                     colour = _upright(image, changes)
-        square = ImageOps.fit(colour, size, how) if fit is Fit.crop else colour.resize(size, how)
-        return np.asarray(square), changes
+    except DataError:
+        raise
     except Exception as error:  # a damaged picture can fail in any way
         raise DataError(
-            f"{shown(path)}: this picture cannot be decoded ({_first_line(error)}); expected one "
-            f"of {', '.join(FORMATS)}: replace it or delete it"
+            f"{file_name(file)}: this picture cannot be decoded ({_first_line(error)}); expected "
+            f"one of {', '.join(FORMATS)}: replace it or delete it"
         ) from None
+    if size is not None and colour.size != size:
+        raise DataError(
+            f"{file_name(file)}: a picture of {colour.width}x{colour.height} pixels, but the "
+            f"annotations are of one of {size[0]}x{size[1]}: get both from one place"
+        )
+    fitted = ImageOps.fit(colour, square, how) if fit is Fit.crop else colour.resize(square, how)
+    return np.asarray(fitted), changes
 
 
 def _upright(image: "Picture", changes: Changes) -> "Picture":

@@ -13,11 +13,14 @@ import numpy as np
 
 from nasrun.drafts import draft_of, remove_abandoned
 from nasrun.errors import DataError
-from nasrun.images import Labels, Pixels
+from nasrun.images import Pixels, Targets
 from nasrun.input_files import shown
 from nasrun.streams import Ints
 from nasrun.tasks.decoding import Changes, Fit, decoded
 from nasrun.tasks.parts import Part
+from nasrun.tasks.trees import Member, TreeFile, file_state
+
+Size = tuple[int, int]  # width and height
 
 log = logging.getLogger("nasrun")
 
@@ -36,17 +39,23 @@ class PictureFiles:
     fit: Fit
     cache: Path
 
-    def part(self, paths: Sequence[Path], labels: Labels) -> Part:
-        """A part whose pictures are decoded when their pixels are asked for."""
+    def part(
+        self, paths: Sequence[TreeFile], labels: Targets, sizes: Sequence[Size] | None = None
+    ) -> Part:
+        """A part whose pictures are decoded when their pixels are asked for.
+
+        ``sizes`` are those which the pictures must have, where ``labels`` are of places in them.
+        """
 
         def pixels(rows: Ints) -> Pixels:
-            return self._decoded([paths[row] for row in rows])
+            own = [sizes[row] for row in rows] if sizes else [None] * len(rows)
+            return self._decoded([paths[row] for row in rows], own)
 
         return Part(labels, pixels)
 
-    def _decoded(self, paths: Sequence[Path]) -> Pixels:
+    def _decoded(self, paths: Sequence[TreeFile], sizes: Sequence[Size | None]) -> Pixels:
         """``(n, 3, px, px)`` pixels, from the cache if these files were decoded before."""
-        kept = self.cache / f"{self._key(paths)}.npy"
+        kept = self.cache / f"{self._key(paths, sizes)}.npy"
         shape = (len(paths), 3, self.px, self.px)
         if (pixels := _opened(kept, shape)) is not None:
             return pixels
@@ -56,7 +65,7 @@ class PictureFiles:
             with tempfile.TemporaryDirectory(dir=kept.parent, **draft_of("decode")) as temporary:
                 path = Path(temporary) / kept.name
                 out = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
-                self._decode_into(out, paths)
+                self._decode_into(out, paths, sizes)
                 out.flush()
                 del out
                 path.replace(kept)
@@ -69,29 +78,34 @@ class PictureFiles:
         assert pixels is not None
         return pixels
 
-    def _key(self, paths: Sequence[Path]) -> str:
+    def _key(self, paths: Sequence[TreeFile], sizes: Sequence[Size | None]) -> str:
         """What the pixels depend on: which files, as far as the system tells, and the square."""
         digest = hashlib.sha256(f"{FORMAT} {self.px} {self.fit.value}".encode())
-        for path in paths:
-            state = path.stat()
-            about = f"\n{path.resolve()} {state.st_size} {state.st_mtime_ns}"
-            digest.update(os.fsencode(about))
+        for path, size in zip(paths, sizes, strict=True):
+            digest.update(b"\n" + file_state(path) + (f" {size}".encode() if size else b""))
         return digest.hexdigest()[:24]
 
-    def _decode_into(self, out: Pixels, paths: Sequence[Path]) -> None:
+    def _decode_into(
+        self, out: Pixels, paths: Sequence[TreeFile], sizes: Sequence[Size | None]
+    ) -> None:
         changes = Changes()
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for first in _watched(range(0, len(paths), CHUNK), len(paths)):
-                chunk = paths[first : first + CHUNK]
-                for at, (pixels, own) in enumerate(pool.map(self._decode, chunk), first):
+                chunk = slice(first, first + CHUNK)
+                found = pool.map(self._decode, paths[chunk], sizes[chunk])
+                for at, (pixels, own) in enumerate(found, first):
                     out[at] = pixels.transpose(2, 0, 1)
                     changes += own
         for change, count in changes.items():
-            log.warning(f"%d {change.value}", count, shown(paths[0].parent))
+            log.warning(f"%d {change.value}", count, shown(_folder(paths[0])))
 
-    def _decode(self, path: Path) -> tuple[Pixels, Changes]:
+    def _decode(self, path: TreeFile, size: Size | None) -> tuple[Pixels, Changes]:
         """``(px, px, 3)`` pixels, and what changed on the way."""
-        return decoded(path, self.px, self.fit)
+        return decoded(path, self.px, self.fit, size)
+
+
+def _folder(file: TreeFile) -> Path:
+    return file.archive if isinstance(file, Member) else file.parent
 
 
 def _opened(path: Path, shape: tuple[int, ...]) -> Pixels | None:

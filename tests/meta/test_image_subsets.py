@@ -131,3 +131,36 @@ def test_a_pool_is_named_without_reading_its_images(monkeypatch):
     session = subsets().opened(ToySpace(), TASK, FakeTraining())
     assert session.files == {}
     assert session.label.startswith("image_subsets(imagenet16")
+
+
+def test_sizes_are_drawn_with_the_classes_and_pictures_resized(tmp_path):
+    """The classes of an epoch are those without sizes, so that pools compare."""
+    pool = subsets(6, class_counts=[2, 3], sizes=[4, 16])
+    tasks = [pool.task(epoch) for epoch in range(40)]
+    sizes = [task.image_px for task in tasks]
+    assert 10 < sizes.count(4) < 30
+    assert set(sizes) == {4, 16}
+    plain = subsets(6, class_counts=[2, 3])
+    assert [task.name for task in tasks] == [
+        f"{plain.task(epoch).name}@{px}" for epoch, px in enumerate(sizes)
+    ]
+    for px in (4, 16):
+        task = tasks[sizes.index(px)]
+        assert task.load().search_train.pixels.shape[2:] == (px, px)
+    assert pool.opened(ToySpace(), TASK, FakeTraining()).label == (
+        "image_subsets(imagenet16:2/3@4/16)"
+    )
+
+
+def test_the_targets_own_data_serves_where_that_is_said():
+    target = replace(TASK, name="imagenet16")
+    pool = subsets(own_data=True).opened(ToySpace(), target, FakeTraining())
+    assert pool.problem(0)[0].name.startswith("imagenet16[")
+
+
+def test_subsets_may_be_trained_by_an_evaluator_of_their_own():
+    own, searching = FakeTraining(), ToyEvaluator()
+    pool = subsets(evaluator=own).opened(ToySpace(), TASK, searching)
+    assert isinstance(pool.problem(0)[1], FakeTraining)
+    with pytest.raises(ConfigError, match="must be an evaluator"):
+        subsets(evaluator={"epochs": 3})

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasrun.errors import ConfigError
-from nasrun.images import IGNORED, Images
+from nasrun.images import Images
 from nasrun.nets.large_loader import LargeLoader
 from nasrun.nets.loader import Augmentation, Loader, SmallLoader, load_batches
 
@@ -198,42 +198,6 @@ def test_sizes_that_mean_nothing_are_refused(bad):
         Augmentation(**bad)
     with pytest.raises(ConfigError, match="at least 1 image"):
         loader(pictures(), batch=0)
-
-
-def drawn_on(px, n=40):
-    """Pictures whose every pixel says of which class it is, and the masks that say the same."""
-    masks = np.random.default_rng(3).integers(1, 5, (n, px, px))
-    return Images((50 * masks[:, None]).repeat(3, axis=1).astype(np.uint8), masks)
-
-
-def test_masks_are_cropped_and_mirrored_with_their_pictures():
-    images = drawn_on(8)
-    own = load_batches(images, (0.0,) * 3, (50.0,) * 3, 7, augmentation=Augmentation(True, 2))
-    x, y = joined(own.epoch(0, 0))
-    border = y == IGNORED
-    assert border.any()
-    assert (x[:, 0] == torch.where(border, 0, y)).all()
-    # A square that is cut out of a picture leaves its mask as it is.
-    cut = load_batches(images, (0.0,) * 3, (50.0,) * 3, 7, augmentation=Augmentation(True, 2, 4))
-    holes, same = joined(cut.epoch(0, 0))
-    assert torch.equal(same, y)
-    assert not torch.equal(holes, x)
-    _, plain = joined(own)
-    assert torch.equal(plain, torch.from_numpy(images.labels))
-
-
-def test_masks_of_large_pictures_are_cropped_and_mirrored_with_them():
-    px, n = 72, 6
-    masks = np.zeros((n, px, px), np.int64)
-    masks[:, :, px // 3 :] = 1  # not its own mirror image
-    pixels = (250 * masks[:, None]).repeat(3, axis=1).astype(np.uint8)
-    quiet = Augmentation(flip=True, jitter=(0.0,) * 4)
-    own = load_batches(Images(pixels, masks), (0.0,) * 3, (250.0,) * 3, 4, augmentation=quiet)
-    assert isinstance(own, LargeLoader)
-    x, y = joined(own.epoch(0, 0))
-    assert type(y) is torch.Tensor
-    assert ((x[:, 0] > 0.5) == (y == 1)).float().mean() > 0.97
-    assert (y[:, :, 0] != y[0, 0, 0]).any()  # some are mirrored
 
 
 @pytest.mark.parametrize("shape", [(5, 8, 8), (5, 4, 4), (5, 3, 8, 8)])

@@ -19,10 +19,9 @@ from nasrun.images import IGNORED, Images
 from nasrun.nets.classification import Classification, PooledLinear, objective_of
 from nasrun.nets.nb201 import Skeleton
 from nasrun.nets.recipe import Precision, Recipe
-from nasrun.nets.trainer import RunningScore
 from nasrun.spaces.darts import DARTS
 from nasrun.spaces.nb201 import NB201
-from nasrun.spec import ACCURACY, Metric, Objective, Scale, Task, metric_named
+from nasrun.spec import ACCURACY, Metric, Scale, SummedObjective, Task, metric_named
 from nasrun.streams import Streams
 from nasrun.tasks.base import ImageTask
 from nasrun.tasks.parts import Published, in_memory
@@ -31,7 +30,7 @@ PX, LEVELS = 16, 3
 
 
 @dataclass(frozen=True)
-class Segmentation(Objective):
+class Segmentation(SummedObjective):
     """Pixel cross-entropy, judged by the mean over classes of intersection over union."""
 
     classes: int
@@ -137,7 +136,7 @@ def test_a_second_head_is_as_dense_as_the_first():
 
 def test_mean_iou_is_that_computed_by_hand():
     objective = Segmentation(3, 2)
-    running = RunningScore(objective)
+    running = objective.tally()
     target = torch.tensor([[[0, 1], [1, IGNORED]]])
     # Class 0: one of two. Class 1: one of two. Class 2 is nowhere.
     running.add(logits_of([[0, 1], [0, 2]], 3), target)
@@ -167,7 +166,7 @@ def test_classification_is_cross_entropy_and_accuracy_by_hand():
     smoothed = sum(0.8 * one + 0.2 * other for one, other in zip(own, even, strict=True))
     assert float(objective.loss(output, target, 0.2)) == pytest.approx(smoothed)
     assert objective.score(objective.sums(output, target), 3) == pytest.approx(200 / 3)
-    assert math.isnan(RunningScore(objective).value)
+    assert math.isnan(objective.tally().value)
 
 
 def test_heads_of_classifiers_pool_and_keep_their_names():

@@ -1,0 +1,184 @@
+"""A folder or zip file of one's own pictures with boxes, annotated as COCO is."""
+
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from nasrun.errors import ConfigError, DataError
+from nasrun.images import draw
+from nasrun.input_files import shown
+from nasrun.ranges import require_at_least, require_not_negative, require_within
+from nasrun.spec import NamedTask, Task, TaskMaker
+from nasrun.streams import Ints
+from nasrun.tasks.annotated import Annotated, read_annotated
+from nasrun.tasks.base import ValidFrom
+from nasrun.tasks.coco_file import Instances
+from nasrun.tasks.detection import DetectionTask, Detector, JudgedBy
+from nasrun.tasks.parts import Published
+from nasrun.tasks.picture_files import Fit
+from nasrun.tasks.trees import Tree
+
+PARTS = ("train", "val", "test")
+FOLDERS = ("annotations", ".")  # where instances files are looked for
+NOTHING = Annotated(Instances((), (), ()), ())
+
+
+@dataclass
+class CocoTask(DetectionTask):
+    """Annotated pictures that were listed when the task was made; made by CocoFolder.
+
+    Raises:
+        ConfigError: see ImageTask.
+    """
+
+    train: Annotated = NOTHING
+    test: Annotated = NOTHING
+    cut: tuple[Ints, Ints] | None = None  # rows of ``test`` that validate, and that test
+    origin: str = ""
+
+    def paths(self) -> dict[str, Path]:
+        """The zip file, or the folders that have pictures."""
+        return self.train.folders() | self.test.folders()
+
+    def read(self) -> Published:
+        """The listed pictures.
+
+        Raises:
+            DataError: a picture that cannot be decoded, or is of another size than annotated.
+        """
+        return Published(
+            self.train.part(self.decoder),
+            self.test.part(self.decoder),
+            self.origin,
+            self.places.hashes(self.paths()),
+            self.cut,
+            self.train.instances.names,
+            Fit.squash.value,
+        )
+
+
+@dataclass
+class CocoFolder(TaskMaker):
+    """Pictures with ``annotations/instances_train.json``, and ``…_val``, ``…_test`` beside it.
+
+    Names need only hold the part's, such as ``instances_val2017.json``; a single file is that of
+    the training pictures, and ``train_file``, ``val_file``, ``test_file`` name others. Where there
+    is a ``val`` and no ``test``, ``val`` is the test part, as COCO is reported. A part that is not
+    there is drawn from the training pictures by ``seed``: ``test_share`` and ``valid_share`` of
+    them.
+
+    Raises:
+        ConfigError: shares outside (0, 1), or a size below 1.
+    """
+
+    name: str = "coco_folder"
+    path: str | None = None
+    train_file: str | None = None
+    val_file: str | None = None
+    test_file: str | None = None
+    image_px: int = 256
+    flip: bool = True
+    mean: list[float] = field(default_factory=list[float])
+    std: list[float] = field(default_factory=list[float])
+    valid_share: float = 0.2
+    test_share: float = 0.2
+    seed: int = 0
+    cache_dir: str | None = None
+    detector: Detector = Detector.fcos
+    judged_by: JudgedBy = JudgedBy.map
+    channels: int = 64
+    layers: int = 2
+    finest: int = 4
+    extra_levels: int = 0
+
+    def __post_init__(self) -> None:
+        require_within(self, "task", "(0, 1)", "valid_share", "test_share")
+        require_at_least(self, "task", 1, "image_px")
+        require_not_negative(self, "task", "seed")
+
+    def make(self, named: NamedTask) -> Task:
+        """The task, with as many classes and pictures as the files have.
+
+        Raises:
+            ConfigError: ``path`` names neither a folder nor a file.
+            DataError: instances files or pictures that are missing or damaged.
+        """
+        root = Path(self.path).expanduser() if self.path else None
+        if root is None or not root.exists():
+            raise ConfigError(
+                "task.path must name a folder or a zip file with pictures and an instances file "
+                f"as COCO has them, got {self.path}"
+            )
+        train, valid, test = self._parts(Tree(root))
+        origin = shown(Path(root.name))
+        if test is None:
+            train, test = self._test_drawn(train)
+            origin += f"; test pictures drawn by seed {self.seed}"
+        drawn = round(self.valid_share * len(train)) if valid is None else 0
+        tested, cut = len(test), None
+        if valid is not None:
+            cut = np.arange(len(valid)), len(valid) + np.arange(tested)
+            test = valid + test
+        return CocoTask(
+            name=self.name,
+            classes=len((train + test).instances.names),
+            image_px=self.image_px,
+            search_split=self.name,
+            final_split=self.name,
+            valid_images=max(drawn if valid is None else len(valid), 1),
+            train_images=max(len(train) - drawn, 1),
+            test_images=max(tested, 1),
+            cache_dir=self.cache_dir,
+            seed=self.seed,
+            valid_from=ValidFrom.train if valid is None else ValidFrom.test,
+            mean=self.mean,
+            std=self.std,
+            flip=self.flip,
+            detector=self.detector,
+            judged_by=self.judged_by,
+            channels=self.channels,
+            layers=self.layers,
+            finest=self.finest,
+            extra_levels=self.extra_levels,
+            train=train,
+            test=test,
+            cut=cut,
+            origin=origin,
+        )
+
+    def _parts(self, tree: Tree) -> tuple[Annotated, Annotated | None, Annotated | None]:
+        """Training, validation and test part, as far as they are there."""
+        named = {"train": self.train_file, "val": self.val_file, "test": self.test_file}
+        files = {part: name for part, name in named.items() if name} or _found(tree)
+        if "train" not in files:
+            raise DataError(
+                f"{shown(tree.root)}: expected an instances file of training pictures, such as "
+                f"annotations/instances_train.json, found {', '.join(files.values()) or 'none'}: "
+                "name it with task.train_file"
+            )
+        train, valid, test = (
+            read_annotated(tree, files[part]) if part in files else None for part in named
+        )
+        assert train is not None
+        return (train, valid, test) if test else (train, None, valid)
+
+    def _test_drawn(self, train: Annotated) -> tuple[Annotated, Annotated]:
+        """Training pictures in two: those that stay, and those that test."""
+        count = round(self.test_share * len(train))
+        chosen = draw(np.zeros(len(train)), count, self.seed, "coco_folder/test")
+        return train.some(np.setdiff1d(np.arange(len(train)), chosen)), train.some(chosen)
+
+
+def _found(tree: Tree) -> dict[str, str]:
+    """Instances files by part, told by their names."""
+    names = tree.named(".json", FOLDERS)
+    own = [name for name in names if PurePosixPath(name).name.startswith("instances")] or names
+    if len(own) == 1:
+        return {"train": own[0]}
+    found = dict[str, str]()
+    for name in own:
+        parts = [part for part in PARTS if part in PurePosixPath(name).stem]
+        if len(parts) == 1:
+            found.setdefault(parts[0], name)
+    return found
