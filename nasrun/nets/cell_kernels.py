@@ -19,13 +19,13 @@ NOTHING, SKIP, POOL, NARROW, WIDE, BIAS = range(6)  # NARROW is the 1x1 convolut
 SKIP_, POOL_, NARROW_, WIDE_, BIAS_ = map(tl.constexpr, (SKIP, POOL, NARROW, WIDE, BIAS))
 
 # Sizes that differ from cohort to cohort need no kernels of their own.
-_SIZES = ("pixels", "height", "width", "networks", "blocks", "rate", "epsilon", "share")
+_SIZES = ("pixels", "height", "width", "blocks", "rate", "epsilon", "share")
 
 
 @triton.jit(do_not_specialize=_SIZES)
 def convolve(
     node0, node1, node2, weight, out, means, squares, owners, sources,
-    pixels, height, width, networks, blocks,
+    pixels, height, width, blocks,
     KERNEL: tl.constexpr, C: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
     """``out (n, P, C)`` of a node's ReLU, and mean and squared deviation ``(n, blocks, C)``."""
@@ -44,7 +44,7 @@ def convolve(
         down, right = tap // KERNEL - KERNEL // 2, tap % KERNEL - KERNEL // 2
         there = inside & (row + down >= 0) & (row + down < height)
         there = there & (column + right >= 0) & (column + right < width)
-        at = (pixel + down * width + right)[:, None] * (networks * C) + network * C + c[None, :]
+        at = (network * pixels + pixel + down * width + right)[:, None] * C + c[None, :]
         x = tl.load(node + at, mask=there[:, None], other=0.0).to(tl.float32)
         x = tl.maximum(x, 0.0).to(node0.dtype.element_ty)
         at = ((slot * C + c)[None, :] * (KERNEL * KERNEL) + tap) * C + c[:, None]
@@ -109,10 +109,10 @@ def _rows(block, blocks, pixels, ROWS: tl.constexpr):
 def sum_terms(
     node0, node1, node2, narrow, narrow_mean, narrow_scale, narrow_weight, narrow_bias,
     wide, wide_mean, wide_scale, wide_weight, wide_bias, biases, out, kinds, slots,
-    pixels, height, width, networks,
+    pixels, height, width,
     C: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
-    """``out (P, K, C)``, a node: the sum of what leads to it, by ``kinds`` and ``slots (K, 3)``."""
+    """``out (K, P, C)``, a node: the sum of what leads to it, by ``kinds`` and ``slots (K, 3)``."""
     network, block = tl.program_id(0), tl.program_id(1)
     pixel, c = block * ROWS + tl.arange(0, ROWS), tl.arange(0, C)
     inside = pixel < pixels
@@ -127,7 +127,7 @@ def sum_terms(
         if source == 2:
             node = node2
         if kind == SKIP_:
-            at = pixel[:, None] * (networks * C) + network * C + c[None, :]
+            at = (network * pixels + pixel)[:, None] * C + c[None, :]
             total += tl.load(node + at, mask=inside[:, None], other=0.0).to(tl.float32)
         if kind == POOL_:
             part = tl.zeros((ROWS, C), tl.float32)
@@ -136,8 +136,7 @@ def sum_terms(
                 down, right = tap // 3 - 1, tap % 3 - 1
                 there = inside & (row + down >= 0) & (row + down < height)
                 there = there & (column + right >= 0) & (column + right < width)
-                at = (pixel + down * width + right)[:, None] * (networks * C)
-                at = at + network * C + c[None, :]
+                at = (network * pixels + pixel + down * width + right)[:, None] * C + c[None, :]
                 part += tl.load(node + at, mask=there[:, None], other=0.0).to(tl.float32)
                 count += there.to(tl.float32)
             total += part / tl.maximum(count, 1.0)[:, None]
@@ -153,7 +152,7 @@ def sum_terms(
             )  # fmt: skip
         if kind == BIAS_:
             total += tl.load(biases + slot * C + c)[None, :]
-    at = pixel[:, None] * (networks * C) + network * C + c[None, :]
+    at = (network * pixels + pixel)[:, None] * C + c[None, :]
     tl.store(out + at, total.to(out.dtype.element_ty), mask=inside[:, None])
 
 
@@ -171,7 +170,7 @@ def _normal(maps, mean, scale, weight, bias, slot, pixel, inside, pixels, c, C: 
 @triton.jit(do_not_specialize=_SIZES)
 def gradient_sums(
     gradient, maps, mean, scale, sums, owners,
-    pixels, networks, blocks,
+    pixels, blocks,
     C: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
     """Sums over a block of a node's gradient, and of it times the normal maps: ``(n, b, 2, C)``."""
@@ -179,7 +178,7 @@ def gradient_sums(
     network = tl.load(owners + slot)
     pixel, c = block * ROWS + tl.arange(0, ROWS), tl.arange(0, C)
     inside = (pixel < pixels)[:, None]
-    at = pixel[:, None] * (networks * C) + network * C + c[None, :]
+    at = (network * pixels + pixel)[:, None] * C + c[None, :]
     g = tl.load(gradient + at, mask=inside, other=0.0).to(tl.float32)
     at = (slot * pixels + pixel)[:, None] * C + c[None, :]
     x = tl.load(maps + at, mask=inside, other=0.0).to(tl.float32)
@@ -222,7 +221,7 @@ def settle_gradient(
 
 @triton.jit(do_not_specialize=_SIZES)
 def differentiate(
-    gradient, maps, factors, out, owners, pixels, networks,
+    gradient, maps, factors, out, owners, pixels,
     C: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
     """``out (n, P, C)``: the gradient of the maps of a convolution, of that of its node."""
@@ -230,7 +229,7 @@ def differentiate(
     network = tl.load(owners + slot)
     pixel, c = block * ROWS + tl.arange(0, ROWS), tl.arange(0, C)
     inside = (pixel < pixels)[:, None]
-    at = pixel[:, None] * (networks * C) + network * C + c[None, :]
+    at = (network * pixels + pixel)[:, None] * C + c[None, :]
     g = tl.load(gradient + at, mask=inside, other=0.0).to(tl.float32)
     to = (slot * pixels + pixel)[:, None] * C + c[None, :]
     x = tl.load(maps + to, mask=inside, other=0.0).to(tl.float32)
@@ -267,7 +266,7 @@ def input_gradient(
 @triton.jit(do_not_specialize=(*_SIZES, "count"))
 def weight_gradient(
     node0, node1, node2, gradient, parts, owners, sources,
-    pixels, height, width, networks, count,
+    pixels, height, width, count,
     EACH: tl.constexpr, KERNEL: tl.constexpr, C: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
     """``parts (splits, n * C, k * k, C)``: gradients of weights over EACH blocks of pixels."""
@@ -287,7 +286,7 @@ def weight_gradient(
         row, column = (pixel // width) % height, pixel % width
         there = inside & (row + down >= 0) & (row + down < height)
         there = there & (column + right >= 0) & (column + right < width)
-        at = (pixel + down * width + right)[:, None] * (networks * C) + network * C + c[None, :]
+        at = (network * pixels + pixel + down * width + right)[:, None] * C + c[None, :]
         x = tl.load(node + at, mask=there[:, None], other=0.0).to(tl.float32)
         x = tl.maximum(x, 0.0).to(node0.dtype.element_ty)
         at = (slot * pixels + pixel)[:, None] * C + c[None, :]
@@ -301,10 +300,10 @@ def weight_gradient(
 @triton.jit(do_not_specialize=_SIZES)
 def node_gradient(
     node, gradient1, gradient2, gradient3, narrow1, narrow2, narrow3, wide1, wide2, wide3,
-    out, kinds, slots, pixels, height, width, networks,
+    out, kinds, slots, pixels, height, width,
     C: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
-    """``out (P, K, C)``: a node's gradient, of those of the later nodes and their convolutions.
+    """``out (K, P, C)``: a node's gradient, of those of the later nodes and their convolutions.
 
     ``kinds`` and ``slots (K, 3)`` say how each of the later nodes reads it, the nearest first.
     """
@@ -312,7 +311,7 @@ def node_gradient(
     pixel, c = block * ROWS + tl.arange(0, ROWS), tl.arange(0, C)
     inside = pixel < pixels
     row, column = (pixel // width) % height, pixel % width
-    here = pixel[:, None] * (networks * C) + network * C + c[None, :]
+    here = (network * pixels + pixel)[:, None] * C + c[None, :]
     positive = tl.load(node + here, mask=inside[:, None], other=0.0).to(tl.float32) > 0
     total = tl.zeros((ROWS, C), tl.float32)
     for end in tl.static_range(3):
@@ -334,8 +333,7 @@ def node_gradient(
                 rows = tl.minimum(row + down + 2, height) - tl.maximum(row + down - 1, 0)
                 columns = tl.minimum(column + right + 2, width) - tl.maximum(column + right - 1, 0)
                 share = 1.0 / tl.maximum(rows * columns, 1).to(tl.float32)
-                at = (pixel + down * width + right)[:, None] * (networks * C)
-                at = at + network * C + c[None, :]
+                at = (network * pixels + pixel + down * width + right)[:, None] * C + c[None, :]
                 part = tl.load(gradient + at, mask=there[:, None], other=0.0).to(tl.float32)
                 total += part * share[:, None]
         if (kind == NARROW_) | (kind == WIDE_):

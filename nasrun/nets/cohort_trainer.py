@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nasrun.nets.fused import Fuser, shape_of
+from nasrun.nets.fused_cell import link
 from nasrun.nets.optimizers import make_optimizer
 from nasrun.nets.recorded_step import Step, as_recordable, fast_step, set_rate
 from nasrun.nets.trainer import Batches, Epoch, EpochBatches, Trainer, lacks_memory
@@ -101,6 +102,7 @@ class Cohort:
         self._objective = self._first.objective
         fuser = Fuser([trainer.network for trainer in trainers])
         self._count, self._places = fuser.count, fuser.places
+        link(fuser.network)
         self._network = fuser.network.to(self._device.processor)
         self._optimizer = make_optimizer(self._network, self._recipe, scales=False)
         self._owners = self._owners_by_parameter()

@@ -2,14 +2,15 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nasrun.nets.fused import Fuser, shape_of
-from nasrun.nets.kernel_cell import KernelCell, available, supports
-from nasrun.nets.nb201 import Cell
+from nasrun.nets.kernel_cell import KernelCell, apart, available, side_by_side, supports
+from nasrun.nets.nb201 import Cell, Skeleton
 from nasrun.nets.operations import ReLUConvNorm
 
 
@@ -44,6 +45,7 @@ class FusedCell(nn.Module):
         self._biases: dict[str, str] = {}
         self.modules_of_a_kind = nn.ModuleDict()
         self.kernels = _kernels(cells)
+        self.followed = False  # by a cell that takes maps as the kernels leave them, see ``link``
         for end in first.nodes[1:]:
             self._terms[end] = [
                 self._term(end, cells, pairs, fuser) for pairs in _by_shape(cells, end).values()
@@ -95,7 +97,9 @@ class FusedCell(nn.Module):
         """``(B, K * c_out, H / stride, W / stride)``, rounded up, of ``x (B, K * c_in, H, W)``."""
         if self.training and self.kernels is not None and self.kernels.takes(x):
             biases = [self.get_parameter(f"bias_{end}") for end in self._biases]
-            return self.kernels(x, self.modules_of_a_kind, biases)
+            x = apart(x, self._count) if x.dim() == 4 else x
+            x = self.kernels(x, self.modules_of_a_kind, biases)
+            return x if self.followed else side_by_side(x)
         nodes, positive = {self._input: x}, dict[str, Tensor]()
         for end, terms in self._terms.items():
             total: Tensor | None = None
@@ -140,6 +144,15 @@ class FusedCell(nn.Module):
             total = x.new_zeros(len(x), *sides, self._count, self._c_out)
         spread = bias.expand(*total.shape[:3], -1, -1)
         return total.index_add(3, self.get_buffer(self._biases[end]), spread.to(total.dtype))
+
+
+def link(network: nn.Module) -> None:
+    """Let cells that follow each other pass maps on as their kernels have them."""
+    for skeleton in network.modules():
+        if isinstance(skeleton, Skeleton):
+            for one, following in pairwise(skeleton.cells):
+                if isinstance(one, FusedCell) and isinstance(following, FusedCell):
+                    one.followed = one.kernels is not None and following.kernels is not None
 
 
 def _kernels(cells: Sequence[Cell]) -> KernelCell | None:

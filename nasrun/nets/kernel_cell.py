@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from nasrun.nets.operations import AvgPool, ReLUConvNorm
 from nasrun.nets.pooling import AveragePool
 
-ROWS = 128  # pixels of a program
-MANY = 32  # blocks whose statistics are read at once
-PROGRAMS = 1056  # that a GPU has use for: eight on each of 132 processors
+NUMBERS = 4096  # of a map that a program handles, its pixels times its channels
+ROWS = 64  # pixels of a program at least
+WARPS = 4  # of a program
+MANY = 8192  # numbers of blocks' statistics that are read at once
+PROGRAMS = 4224  # that a GPU has use for: thirty-two on each of 132 processors
 MOST = 2**31  # numbers that 32 bits can count
 CHANNELS = (16, 32, 64, 128)  # of a network: tensor cores want 16 at least, kernels powers of two
 ENDS = 3  # nodes after the input; the kernels' pointers are as many
@@ -96,12 +98,12 @@ class KernelCell(nn.Module):
                 self.register_buffer(f"{name}_from_{at}", out_of, False)
 
     def takes(self, x: Tensor) -> bool:
-        """Whether the kernels count with these maps ``(B, K * C, H, W)`` in 32 bits."""
+        """Whether the kernels can count the numbers of these maps in 32 bits."""
         most = ENDS * x.numel()
         return x.dtype in (torch.float32, torch.bfloat16) and most < MOST
 
     def forward(self, x: Tensor, modules: nn.ModuleDict, biases: Sequence[Tensor]) -> Tensor:
-        """The output node ``(B, K * C, H, W)`` of the input ``x``.
+        """The output node of the input ``x``, both ``(K, B, H, W, C)``.
 
         Args:
             x: the input node.
@@ -117,6 +119,16 @@ class KernelCell(nn.Module):
             weight for one in own for weight in (one.conv.weight, one.norm.weight, one.norm.bias)
         ]
         return cast(Tensor, _Cells.apply(x, self, own, *weights, *biases))
+
+
+def apart(x: Tensor, count: int) -> Tensor:
+    """``(K, B, H, W, C)`` of maps ``(B, K * C, H, W)`` of ``count`` networks."""
+    return x.permute(0, 2, 3, 1).unflatten(3, (count, -1)).permute(3, 0, 1, 2, 4).contiguous()
+
+
+def side_by_side(x: Tensor) -> Tensor:
+    """``(B, K * C, H, W)``, channels last, of maps ``(K, B, H, W, C)``."""
+    return x.permute(1, 2, 3, 0, 4).flatten(3).permute(0, 3, 1, 2)
 
 
 def available(where: torch.device) -> bool:
@@ -172,7 +184,6 @@ class _Cells(torch.autograd.Function):
         *parameters: Tensor,
     ) -> Tensor:
         """See ``KernelCell.forward``."""
-        x = x.contiguous(memory_format=torch.channels_last)
         way = _Way(cell, x, modules, parameters)
         nodes, results = [x], list[_Result]()
         for row in range(ENDS):
@@ -210,9 +221,14 @@ class _Way:
         self._cell, self._modules, self._x = cell, modules, x
         self._weights = [parameters[at : at + 3] for at in range(0, 3 * len(modules), 3)]
         self._biases = dict(zip(cell.bias_rows, parameters[3 * len(modules) :], strict=True))
-        self._pixels, self._sides = x.numel() // x.shape[1], x.shape[2:]
-        self._blocks = -(-self._pixels // ROWS)
-        self._sizes = {"C": cell.channels, "ROWS": ROWS}
+        self._pixels, self._sides = x.shape[1:4].numel(), x.shape[2:4]
+        rows = max(ROWS, NUMBERS // cell.channels)
+        self._blocks = -(-self._pixels // rows)
+        self._sizes = {"C": cell.channels, "ROWS": rows, "num_warps": WARPS}
+        self._many = {
+            "BLOCKS": self._blocks,
+            "MANY": _power(min(self._blocks, MANY // cell.channels)),
+        }
         self._places = _places(cell)  # of each row's convolutions among all
 
     def node(self, row: int, nodes: Sequence[Tensor], results: list[_Result]) -> Tensor:
@@ -230,7 +246,7 @@ class _Way:
             *_three(nodes), *terms.get(kernels.NARROW, nothing),
             *terms.get(kernels.WIDE, nothing), self._biases.get(row, out), out,
             cell.get_buffer(f"kinds_into_{row}"), cell.get_buffer(f"slots_into_{row}"),
-            self._pixels, *self._sides, cell.count, **self._sizes,
+            self._pixels, *self._sides, **self._sizes,
         )  # fmt: skip
         return out
 
@@ -242,15 +258,14 @@ class _Way:
         means, squares = self._floats(2, count, self._blocks, channels)
         kernels.convolve[(count, self._blocks)](
             *_three(nodes), self._weights[place][0], maps, means, squares, owners, sources,
-            self._pixels, *self._sides, cell.count, self._blocks,
+            self._pixels, *self._sides, self._blocks,
             KERNEL=module.conv.kernel_size[0], **self._sizes,
         )  # fmt: skip
         mean, scale = self._floats(2, count, channels)
         norm: Any = module.norm
         kernels.settle[(count,)](
             means, squares, norm.running_mean, norm.running_var, norm.num_batches_tracked,
-            mean, scale, self._pixels, norm.momentum, norm.eps, BLOCKS=self._blocks,
-            MANY=MANY, **self._sizes,
+            mean, scale, self._pixels, norm.momentum, norm.eps, **self._many, **self._sizes,
         )  # fmt: skip
         return _Result(maps, mean, scale)
 
@@ -259,7 +274,7 @@ class _Way:
     ) -> list[Tensor]:
         """Gradients of the input, of each convolution's three parameters, of the biases."""
         cell = self._cell
-        gradients = {ENDS: gradient.contiguous(memory_format=torch.channels_last)}
+        gradients = {ENDS: gradient.contiguous()}
         inputs: dict[tuple[int, int], Tensor] = {}  # by row and kind
         weights: dict[int, tuple[Tensor, ...]] = {}
         biases: dict[int, Tensor] = {}
@@ -289,17 +304,17 @@ class _Way:
         grid = (count, self._blocks)
         kernels.gradient_sums[grid](
             gradient, result.maps, result.mean, result.scale, sums, owners,
-            self._pixels, cell.count, self._blocks, **self._sizes,
+            self._pixels, self._blocks, **self._sizes,
         )  # fmt: skip
         (factors,) = self._floats(1, count, 3, channels)
         of_factor, of_shift = self._floats(2, count * channels)
         kernels.settle_gradient[(count,)](
             sums, result.mean, result.scale, factor, factors, of_factor, of_shift,
-            self._pixels, BLOCKS=self._blocks, C=channels, MANY=MANY,
+            self._pixels, C=channels, **self._many,
         )  # fmt: skip
         of_maps = torch.empty_like(result.maps)
         kernels.differentiate[grid](
-            gradient, result.maps, factors, of_maps, owners, self._pixels, cell.count,
+            gradient, result.maps, factors, of_maps, owners, self._pixels,
             **self._sizes,
         )  # fmt: skip
         of_input = torch.empty_like(result.maps)
@@ -312,7 +327,7 @@ class _Way:
         (parts,) = self._floats(1, splits, count * channels, width, width, channels)
         kernels.weight_gradient[(width * width, count, splits)](
             *_three(nodes), of_maps, parts, owners, sources,
-            self._pixels, *self._sides, cell.count, count, EACH=each, KERNEL=width, **self._sizes,
+            self._pixels, *self._sides, count, EACH=each, KERNEL=width, **self._sizes,
         )  # fmt: skip
         return of_input, parts.sum(0).permute(0, 3, 1, 2), of_factor, of_shift
 
@@ -329,13 +344,13 @@ class _Way:
         kernels.node_gradient[(cell.count, self._blocks)](
             node, *_three(terms), *_three(narrow), *_three(wide), out,
             cell.get_buffer(f"kinds_from_{row}"), cell.get_buffer(f"slots_from_{row}"),
-            self._pixels, *self._sides, cell.count, **self._sizes,
+            self._pixels, *self._sides, **self._sizes,
         )  # fmt: skip
         return out
 
     def _bias_gradient(self, row: int, gradient: Tensor) -> Tensor:
         """``(n * C,)`` sums of a node's gradient over the pixels, network by network."""
-        sums = gradient.sum(dim=(0, 2, 3), dtype=torch.float32).view(self._cell.count, -1)
+        sums = gradient.sum(dim=(1, 2, 3), dtype=torch.float32)
         kinds = self._cell.get_buffer(f"kinds_into_{row}")
         slots = self._cell.get_buffer(f"slots_into_{row}")
         # Where each bias goes, without a mask, whose size a recorded step could not know.
@@ -354,8 +369,12 @@ class _Way:
 
 def _blocks_each(blocks: int, programs: int) -> int:
     """How many blocks a program adds up, so that a GPU is busy: a power of two, for few kernels."""
-    wanted = blocks / max(1, PROGRAMS // programs)
-    return 2 ** math.ceil(math.log2(max(1, min(wanted, blocks))))
+    return _power(math.ceil(min(blocks / max(1, PROGRAMS // programs), blocks)))
+
+
+def _power(least: int) -> int:
+    """The smallest power of two that is not below."""
+    return 1 << (max(1, least) - 1).bit_length()
 
 
 def _places(cell: KernelCell) -> list[dict[int, int]]:

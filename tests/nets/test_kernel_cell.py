@@ -4,19 +4,23 @@ Whether Triton interprets is decided when it is imported, so a process of its ow
 for a GPU to test (test_on_a_gpu.py): the interpreter multiplies its bits as if they were numbers.
 """
 
+import copy
 import os
 import subprocess
 import sys
 from importlib.util import find_spec
 
 import fused_cells
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from nasrun.nets import kernel_cell
+from nasrun.nets.classification import Classification
 from nasrun.nets.fused import Fuser
-from nasrun.nets.nb201 import Cell
+from nasrun.nets.fused_cell import link
+from nasrun.nets.nb201 import Cell, Skeleton
 from nasrun.nets.operations import AvgPool, ReLUConvNorm
 
 interprets = os.environ.get("TRITON_INTERPRET") == "1"
@@ -30,14 +34,15 @@ def test_kernels_as_triton_interprets_them():
     environment = {**os.environ, "TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
-    assert "9 passed" in done.stdout, done.stdout[-400:]
+    assert "10 passed" in done.stdout, done.stdout[-400:]
 
 
 @pytest.fixture
 def small_blocks(monkeypatch):
     """So that there are several, the last one not full."""
     monkeypatch.setattr(kernel_cell, "ROWS", 32)
-    monkeypatch.setattr(kernel_cell, "MANY", 2)
+    monkeypatch.setattr(kernel_cell, "NUMBERS", 1)
+    monkeypatch.setattr(kernel_cell, "MANY", 2 * 16)
 
 
 @interpreted
@@ -83,7 +88,26 @@ def test_maps_too_large_for_32_bits_go_another_way():
 
 
 @pytest.mark.parametrize(
-    ("blocks", "programs", "each"), [(512, 16, 8), (512, 16 * 9, 128), (1, 5, 1), (48, 5000, 64)]
+    ("blocks", "programs", "each"), [(512, 16, 2), (512, 16 * 9, 32), (1, 5, 1), (48, 5000, 64)]
 )
 def test_a_gpu_is_busy_with_few_kernels(blocks, programs, each):
     assert kernel_cell._blocks_each(blocks, programs) == each
+
+
+@interpreted
+def test_cells_that_follow_each_other_pass_their_maps_on(small_blocks):
+    archs = fused_cells.SPACE.at(np.array([9000, 14321]))
+    singles = [skeleton_of(arch) for arch in archs]
+    fused = Fuser(copy.deepcopy(singles)).network
+    link(fused)
+    assert [cell.followed for cell in fused.cells] == [True, False]
+    x = torch.randn(2, 6, 4, 4, generator=torch.Generator().manual_seed(0))
+    parts = [one(part) for one, part in zip(singles, x.chunk(2, dim=1), strict=True)]
+    torch.testing.assert_close(fused(x), torch.cat(parts, dim=1), rtol=1e-4, atol=1e-5)
+
+
+def skeleton_of(arch):
+    edges = fused_cells.SPACE.graph(arch)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        return Skeleton(lambda c_in, c_out: Cell(edges, c_in, c_out), [[16, 16]], Classification(3))
