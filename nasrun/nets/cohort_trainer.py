@@ -37,12 +37,6 @@ def cohort_shape(trainer: Trainer) -> Hashable | None:
     return shape_of(trainer.network)
 
 
-def recorded_alone(trainer: Trainer) -> bool:
-    """Whether even a single network gains by the way of cohorts: where its step is recorded."""
-    sgd = isinstance(trainer.optimizer, torch.optim.SGD)
-    return trainer.device.on_gpu and sgd and cohort_shape(trainer) is not None
-
-
 def train_together(
     trainers: Sequence[Trainer],
     train: Sequence[EpochBatches],
@@ -53,8 +47,7 @@ def train_together(
     """Train all until so many epochs are done; ``trainer.rows`` then hold what each epoch gave.
 
     A network whose loss is not finite ends there, the others go on. If the memory does not suffice,
-    the networks train in two halves, down to one at a time, which then halves its batches. A single
-    network, too, is trained in this way on a GPU, for its kernels and the recorded step.
+    the networks train in two halves, down to one at a time, which then halves its batches.
 
     A network's weights do not depend on which others there are, save for rounding. Its seconds are
     an equal share of the cohort's.
@@ -68,7 +61,7 @@ def train_together(
     """
     jobs = [(t, own) for t, own in zip(trainers, train, strict=True) if not t.failure]
     while jobs and jobs[0][0].done < min(until, jobs[0][0].epochs):
-        if len(jobs) == 1 and not recorded_alone(jobs[0][0]):
+        if len(jobs) == 1:
             jobs[0][0].train(jobs[0][1], valid, until, judged)
             return
         cohort = Cohort([trainer for trainer, _ in jobs])
@@ -79,9 +72,6 @@ def train_together(
                 raise
             del cohort
             jobs[0][0].device.free()
-            if len(jobs) == 1:
-                jobs[0][0].train(jobs[0][1], valid, until, judged)
-                return
             log.warning(
                 "%d networks together do not fit the memory (%s): they train in two halves",
                 len(jobs), str(error).splitlines()[0],

@@ -84,6 +84,8 @@ class KernelCell(nn.Module):
 
         row = self.nodes.index(end) - 1
         self.bias_rows.append(row)
+        owners = torch.tensor([network for _, network in pairs])
+        self.register_buffer(f"bias_owners_{row}", owners, persistent=False)
         for slot, (start, network) in enumerate(pairs):
             self._kinds[row, self.nodes.index(start), network] = kernels.BIAS
             self._slots[row, self.nodes.index(start), network] = slot
@@ -350,16 +352,9 @@ class _Way:
 
     def _bias_gradient(self, row: int, gradient: Tensor) -> Tensor:
         """``(n * C,)`` sums of a node's gradient over the pixels, network by network."""
-        sums = gradient.sum(dim=(1, 2, 3), dtype=torch.float32)
-        kinds = self._cell.get_buffer(f"kinds_into_{row}")
-        slots = self._cell.get_buffer(f"slots_into_{row}")
-        # Where each bias goes, without a mask, whose size a recorded step could not know.
-        found = torch.zeros_like(self._biases[row]).view(-1, self._cell.channels)
-        is_bias = (kinds == self._kernels.BIAS).to(sums.dtype)
-        for source in range(kinds.shape[1]):
-            parts = sums * is_bias[:, source, None]
-            found.index_add_(0, slots[:, source] * (is_bias[:, source] > 0), parts)
-        return found.view(-1)
+        owners = self._cell.get_buffer(f"bias_owners_{row}")
+        sums = gradient.index_select(0, owners).sum(dim=(1, 2, 3), dtype=torch.float32)
+        return sums.flatten()
 
     def _floats(self, how_many: int, *shape: int) -> tuple[Tensor, ...]:
         """Uninitialised float32 tensors of one shape."""

@@ -1,6 +1,6 @@
 """A whole step of training as one CUDA graph: forward, loss, backward, clipping, update.
 
-Not tried on a GPU yet; tests/nets/test_on_a_gpu.py compares it with plain steps where there is one.
+tests/nets/test_on_a_gpu.py compares it with plain steps where there is a GPU.
 """
 
 import logging

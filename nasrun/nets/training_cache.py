@@ -196,8 +196,8 @@ class TrainingCache:
 
     def _train(self, request: TrainingRequest, trainer: Trainer) -> list[TrainedEpoch]:
         parts = self._parts(request)
-        batches, judged = _epochs(parts.train, request.seed), request.judged or None
-        train_together([trainer], [batches], parts.judges, request.until, judged)
+        batches = _epochs(parts.train, request.seed)
+        trainer.train(batches, parts.judges, request.until, request.judged or None)
         return self._rows(request, trainer)
 
     def _parts(self, request: TrainingRequest) -> "_Parts":
