@@ -131,6 +131,11 @@ class SearchSpace(ABC):
     def encodings(self) -> tuple[str, ...]:
         """Names of the numeric encodings; the first one is the default."""
 
+    @property
+    def cost_encoding(self) -> str:
+        """The encoding in which parameters, FLOPs and latencies are closest to linear."""
+        return self.encodings[0]
+
     @abstractmethod
     def encode(self, archs: Archs, encoding: str | None = None) -> Floats:
         """``(..., features)`` numeric encoding for predictors and policies.
