@@ -22,7 +22,7 @@ from nasrun.nets.recipe import Precision
 from nasrun.nets.supernet import SharedNet
 from nasrun.progress import stage, tell
 from nasrun.ranges import require_at_least, require_not_negative, require_positive
-from nasrun.spec import Algorithm, Archs, Measured, Phase, Problem, Scale, Streams
+from nasrun.spec import Algorithm, Archs, Measured, Phase, Problem, Scale, Streams, Task
 
 CHECKPOINT = "supernet.pt"
 
@@ -131,11 +131,7 @@ class OneShot(Algorithm):
         if self.precision is Precision.auto and (self.exact or half or not self.processor.on_gpu):
             # On a CPU a supernet's channels are too few for bfloat16 to pay.
             self.processor = replace(self.processor, precision=Precision.float32)
-        if problem.task.objective is not None:
-            raise UnsupportedError(
-                f"algorithm={self.name} trains a supernet to classify, which is not what "
-                f"task={problem.task.name} is for: use a sample-based algorithm"
-            )
+        self.check_task(problem.task)
         self.epoch, self.progress = 0, 0.0
         self._records: list[dict[str, Any]] = []
         self._kept: dict[str, Any] = {}
@@ -149,6 +145,18 @@ class OneShot(Algorithm):
             self._refresh("start")
             self.prepare()
             self._load()
+
+    def check_task(self, task: Task) -> None:
+        """Refuse a task that the supernet cannot learn.
+
+        Raises:
+            UnsupportedError: it is not to classify.
+        """
+        if task.objective is not None:
+            raise UnsupportedError(
+                f"algorithm={self.name} trains a supernet to classify, which is not what "
+                f"task={task.name} is for: use a sample-based algorithm"
+            )
 
     def step(self) -> Measured:
         """Train for an epoch, derive an architecture and judge it; known epochs are looked up."""

@@ -45,6 +45,18 @@ class Differences(NamedTuple):
     genes: Ints
 
 
+class Anchors(NamedTuple):
+    """Which layer each decision belongs to, and which options mean an earlier layer.
+
+    ``layer (L,)`` counts layers from 1 and never falls. ``points (L, options)`` has the number of
+    the layer that an option refers to, below the decision's own; 0 is the input, -1 is no layer.
+    Recurrent controllers take decisions that point by attention over the layers before.
+    """
+
+    layer: Ints
+    points: Ints
+
+
 class SearchSpace(ABC):
     """A set of architectures, as sequences of ``L`` decisions.
 
@@ -100,6 +112,11 @@ class SearchSpace(ABC):
         the last option, 0 where there is none.
         """
         return prefix[:, -1] if prefix.shape[1] else np.zeros(len(prefix), np.int64)
+
+    @property
+    def anchors(self) -> Anchors | None:
+        """How decisions refer to layers before them; None: none does."""
+        return None
 
     @abstractmethod
     def exists(self, archs: Archs) -> Mask:
