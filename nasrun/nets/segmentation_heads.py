@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 GROUPS = 32  # of channels that are normalised together
+LEAST_OF_A_GROUP = 4
 COARSEST_DETAIL = 8  # stride of BiSeNet's spatial path
 RATES = (3, 6, 9)  # of atrous convolutions; DeepLab's 12, 24, 36 leave maps of 32 cells and less
 
@@ -33,9 +34,17 @@ class ConvNorm(nn.Sequential):
         padding = rate * (kernel // 2)
         super().__init__(
             nn.Conv2d(c_in, c_out, kernel, stride, padding, rate, bias=False),
-            nn.GroupNorm(gcd(GROUPS, max(c_out // 4, 1)), c_out),
+            nn.GroupNorm(_groups(c_out), c_out),
             nn.ReLU(),
         )
+
+
+def _groups(channels: int) -> int:
+    """How many groups of at least four channels, if there are as many."""
+    groups = gcd(GROUPS, channels)
+    while groups > 1 and channels // groups < LEAST_OF_A_GROUP:
+        groups //= 2
+    return groups
 
 
 class Pooled(nn.Module):

@@ -18,7 +18,7 @@ from nasrun.nets.headed import HeadedNetwork
 from nasrun.nets.loader import Augmentation, load_batches
 from nasrun.nets.recipe import Optimizer, Precision, Recipe
 from nasrun.nets.segmentation import Segmentation
-from nasrun.nets.segmentation_heads import HEADS, Pooled
+from nasrun.nets.segmentation_heads import HEADS, ConvNorm, Pooled
 from nasrun.nets.trainer import Trainer, judged
 
 CPU = Device("cpu", Precision.float32, threads=1)
@@ -185,6 +185,13 @@ def test_outputs_beside_the_first_are_no_part_of_the_footprint(kind):
     assert beside > 0
     assert params * 1e6 == sum(own.numel() for own in network.parameters()) - beside
     assert flops > 0
+
+
+@pytest.mark.parametrize(
+    ("channels", "groups"), [(128, 32), (256, 32), (64, 16), (48, 8), (9, 1), (6, 1), (1, 1)]
+)
+def test_groups_have_four_channels_or_more(channels, groups):
+    assert ConvNorm(3, channels)[1].num_groups == groups
 
 
 def test_what_is_pooled_to_a_pixel_is_no_constant():
