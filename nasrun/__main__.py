@@ -39,6 +39,7 @@ WITHOUT_TABLE = (
     "image_folder", "svhn", "mnist", "mnist_part", "fashion_mnist", "aircraft", "pets",
     "coco", "coco_folder",
 )  # fmt: skip
+CONTROLLED = ("xor", "double_pole", "double_pole_positions")
 MULTIRUN = ("-m", "--multirun")
 
 
@@ -68,6 +69,8 @@ def _first(*values: str | None) -> str | None:
 
 def _evaluator(task: str) -> str:
     """The default evaluator of a task: a table, unless there is none of its pictures."""
+    if task in CONTROLLED:
+        return "control"
     return "training" if task in WITHOUT_TABLE else "tabular"
 
 

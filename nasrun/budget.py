@@ -36,13 +36,14 @@ class Budget:
     def __post_init__(self) -> None:
         require_positive(self, "budget", "evaluations", "simulated_s", "wall_s")
 
-    def within(self, planned: int | None) -> "Budget":
+    def within(self, planned: int | None, a_step: int = 1) -> "Budget":
         """This budget for a method that plans so many steps by itself (None: it goes on for ever).
 
-        A budget without any limit is the method's own plan, or 50 evaluations.
+        A budget without any limit is the method's own plan, or 50 steps of ``a_step`` evaluations.
         """
         if planned is not None:
+            planned *= a_step
             return replace(self, evaluations=min(planned, self.evaluations or planned))
         if self.evaluations is self.simulated_s is self.wall_s is None:
-            return replace(self, evaluations=UNLIMITED)
+            return replace(self, evaluations=UNLIMITED * a_step)
         return self

@@ -174,6 +174,13 @@ def problem_of(
         rewards = reward(measured.score, latency_ms)
         return replace(measured, latency_ms=latency_ms, reward=rewards)
 
+    def measure_generation(archs: Archs, epochs: Ints) -> Measured:
+        measured = measuring.evaluate_generation(archs, epochs=epochs, streams=draws)
+        flat = device.latency_ms(measured.archs.reshape(-1, archs.shape[-1]))
+        rewards = reward(measured.score.reshape(-1), flat)
+        shape = measured.score.shape
+        return replace(measured, latency_ms=flat.reshape(shape), reward=rewards.reshape(shape))
+
     def images() -> SearchImages:
         return task.load().search
 
@@ -184,6 +191,7 @@ def problem_of(
         trials=len(streams),
         fidelities=measuring.fidelities,
         measure=measure,
+        measure_generation=measure_generation,
         latency_ms=device.latency_ms,
         reward=reward,
         objective_names=device.objectives,

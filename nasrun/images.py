@@ -54,6 +54,7 @@ class Splits:
     files: Mapping[str, str]  # files read and their sha256
     class_names: tuple[str, ...] = ()  # by label; empty where the files name none
     fit: str = ""  # how pictures of any size became square; empty where they were
+    still: bool = False  # whether a picture moved by a few pixels would be something else
 
     @property
     def pictures(self) -> "Pictures":

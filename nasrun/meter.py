@@ -57,7 +57,8 @@ class Meter:
         self.evaluations = self.evaluations + charged
         self.failed = self.failed + np.where(np.isnan(measured.score), charged, 0)
         timed = self._budget.simulated_s is not None
-        self._finish(over, free | (count == 0) | (timed & ~known), elapsed_s)
+        solved = counted & measured.solved if measured.solved is not None else over
+        self._finish(over | solved, free | (count == 0) | (timed & ~known), elapsed_s)
         return counted, replace(measured, cost_s=cost_s)
 
     @property

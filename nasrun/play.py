@@ -47,14 +47,15 @@ def play(
 ) -> Outcome:
     """Step an algorithm until every trial's budget is spent. Owns the clock.
 
-    A trial whose budget is spent goes on being stepped with the others; nothing of it is counted.
+    A trial whose budget is spent, or whose task is solved, goes on being stepped with the others;
+    nothing of it is counted.
 
     Raises:
         ConfigError: the budget ends before the first measurement, or costs are unknown.
     """
     algorithm.start(problem, streams, phase)
     planned_steps = algorithm.planned_steps if phase is Phase.SEARCH else None
-    budget = budget.within(planned_steps)
+    budget = budget.within(planned_steps, algorithm.evaluations_a_step)
     meter = Meter(budget, problem.trials, algorithm.startup_steps, planned_steps)
     archs: Archs = np.zeros((problem.trials, len(problem.space.decisions)), np.int64)
     fronts: list[Archs] | None = None

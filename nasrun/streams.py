@@ -7,7 +7,6 @@ has drawn so far; never on the other trials of the cohort. That is what makes tr
 
 import zlib
 from collections.abc import Sequence
-from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,9 +48,13 @@ class Streams:
         """What these are a part of: the same object in all of a search, whichever trials ask."""
         return self
 
-    def fork(self, purpose: str, rows: slice = slice(None)) -> Self:
+    def fork(self, purpose: str, rows: slice = slice(None)) -> "Streams":
         """Streams of the same trials (or of some) for another purpose, independent of these."""
-        return type(self)(self.seeds[rows], f"{self.purpose}/{purpose}", self._block)
+        return Streams(self.seeds[rows], f"{self.purpose}/{purpose}", self._block)
+
+    def part(self, rows: Ints) -> "Streams":
+        """The same streams of some trials alone: what is drawn from them is drawn from these."""
+        return _Part(self, rows)
 
     def uniform(self, size: int = 1, rows: Ints | None = None) -> Floats:
         """``(T, size)`` uniforms in [0, 1); of ``rows`` alone, ``(len(rows), size)``, if given."""
@@ -106,3 +109,20 @@ class Streams:
                 for seed in self.seeds
             ]
         return self._generators[row]
+
+
+class _Part(Streams):
+    """Some trials of other streams, which it draws from."""
+
+    def __init__(self, whole: Streams, rows: Ints) -> None:
+        super().__init__([whole.seeds[row] for row in rows], whole.purpose, block=1)
+        self._whole, self._rows = whole, rows
+
+    @property
+    def origin(self) -> Streams:
+        """The whole."""
+        return self._whole.origin
+
+    def uniform(self, size: int = 1, rows: Ints | None = None) -> Floats:
+        """``(n, size)`` uniforms of these trials, or of ``rows`` of them."""
+        return self._whole.uniform(size, self._rows if rows is None else self._rows[rows])

@@ -74,10 +74,10 @@ def _stopped(experiment: Experiment) -> Iterator[str]:
 def _latency(config: DictConfig, experiment: Experiment) -> Iterator[str]:
     """Rewards by which nothing is chosen."""
     weighs = [key for key in ("target_ms", "limit_ms") if config.hardware.get(key) is not None]
-    if weighs and experiment.algorithm.trains and not config.algorithm.get("latency_weight"):
-        cure = "set algorithm.latency_weight" if "latency_weight" in config.algorithm else (
-            "algorithm=unas with algorithm.latency_weight does"
-        )  # fmt: skip
+    if weighs and not experiment.algorithm.follows_rewards:
+        keys = (key for key in ("latency", "latency_weight") if key in config.algorithm)
+        own = (f"set algorithm.{key}" for key in keys)
+        cure = next(own, "algorithm=unas with algorithm.latency_weight does")
         yield (
             f"hardware.{weighs[0]} stands in the rewards, by which "
             f"algorithm={experiment.algorithm.name} chooses nothing: {cure}"

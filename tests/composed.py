@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from nasrun.__main__ import CONF
+from nasrun.algorithms.generational import Generational
 from nasrun.budget import Budget
 from nasrun.config import build, check
 from nasrun.pipeline import search
@@ -28,6 +30,12 @@ DEFAULTS = {
 }
 
 
+def composed(*overrides, hydra=False):
+    """The config of a command line; ``hydra``: with Hydra's own part."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", overrides=list(overrides), return_hydra_config=hydra)
+
+
 def shares_weights(path):
     """Whether the file, or the one that it builds on, has the scale of a one-shot method."""
     node = OmegaConf.load(path)
@@ -37,19 +45,26 @@ def shares_weights(path):
     return shares_weights(path.with_name(f"{parent}.yaml"))
 
 
+def of_generations(path):
+    """Whether the class of a file, or of the one that it builds on, measures many at once."""
+    node = composed(f"algorithm={path.stem}").algorithm
+    module, _, name = node._target_.rpartition(".")
+    return issubclass(getattr(import_module(module), name), Generational)
+
+
 # One-shot methods train a supernet, which a toy does not have.
 ONE_SHOT = [path.stem for path in FILES if shares_weights(path)]
 # Methods that look at a task's pictures with networks that were meta-trained on others.
 CONDITIONED = [path.stem for path in FILES if "features" in OmegaConf.load(path)]
 # An architecture that a user names, which no search finds.
 GIVEN = [path.stem for path in FILES if "arch" in OmegaConf.load(path)]
-ALGORITHMS = [p.stem for p in FILES if p.stem not in [*ONE_SHOT, *CONDITIONED, *GIVEN]]
-
-
-def composed(*overrides, hydra=False):
-    """The config of a command line; ``hydra``: with Hydra's own part."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("config", overrides=list(overrides), return_hydra_config=hydra)
+# Methods whose steps are generations, in spaces of their own.
+GENERATIONAL = [path.stem for path in FILES if of_generations(path)]
+ALGORITHMS = [
+    path.stem
+    for path in FILES
+    if path.stem not in [*ONE_SHOT, *CONDITIONED, *GIVEN, *GENERATIONAL]
+]
 
 
 def choice(group, name):

@@ -34,6 +34,7 @@ STOPPED = ("evaluator=curve_stopped", "evaluator@evaluator.then=tabular")
         (STOPPED, "first=100 full trainings, and budget.evaluations=50 ends by then"),
         (("algorithm=gdas", *LATENCY), "chooses nothing: algorithm=unas"),
         (("algorithm=unas", *LATENCY), "chooses nothing: set algorithm.latency_weight"),
+        (("algorithm=proxylessnas", *LATENCY), "chooses nothing: set algorithm.latency"),
     ],
     ids=str,
 )
@@ -52,6 +53,7 @@ def test_an_option_without_effect_is_said_in_a_sentence(overrides, words):
         SCREEN,
         (*STOPPED, "budget.evaluations=101"),
         (*STOPPED, "budget.simulated_s=1e5"),
+        ("algorithm=proxylessnas_rl", *LATENCY),
         (
             "algorithm=unas",
             "algorithm.latency_weight=0.1",

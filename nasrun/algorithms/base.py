@@ -40,9 +40,13 @@ class SampleBased(Algorithm):
         """Training length of the next measurement; None: the full one."""
         return None
 
+    def started_from(self) -> Archs | None:
+        """``(T, L)`` whose weights the next measurement may begin with; None: from scratch."""
+        return None
+
     def step(self) -> Measured:
         """Ask, evaluate, tell."""
-        measured = self.problem.evaluate(self.ask(), self.epochs())
+        measured = self.problem.evaluate(self.ask(), self.epochs(), self.started_from())
         self._remember(measured)
         self.tell(measured)
         self.steps += 1
@@ -55,12 +59,15 @@ class SampleBased(Algorithm):
     def _remember(self, measured: Measured) -> None:
         if self.steps == 0:
             self._best = measured.archs.copy()  # to have one of the space if all measurements fail
+        reward = measured.reward
+        if measured.solved is not None:  # nothing is better, whatever its reward
+            reward = np.where(measured.solved, np.inf, reward)
         longer = measured.epochs > self._best_epochs
         as_long = measured.epochs == self._best_epochs
-        known = ~np.isnan(measured.reward)
-        better = known & (longer | (as_long & (measured.reward > self._best_reward)))
+        known = ~np.isnan(reward)
+        better = known & (longer | (as_long & (reward > self._best_reward)))
         self._best[better] = measured.archs[better]
-        self._best_reward[better] = measured.reward[better]
+        self._best_reward[better] = reward[better]
         self._best_epochs[better] = measured.epochs[better]
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nasrun.algorithms.one_shot import OneShot
-from nasrun.nets.controller import Controller
+from nasrun.nets.controller import Controller, Drawn
 from nasrun.ranges import require_at_least, require_positive
 from nasrun.spec import Archs, Policy
 
@@ -49,15 +49,23 @@ class ENAS(OneShot):
 
     def prepare(self) -> None:
         """Make the controller."""
-        arity = self.problem.space.arity.tolist()
         with self.processor.seeded(int(self.draws.integers(2**48)[0, 0])):
-            self.controller = Controller(arity, self.hidden, self.tanh_constant, self.temperature)
+            self.controller = self.made_controller()
         # Its steps are too small for a GPU to be faster.
         betas = (0.0, 0.999)
         parameters = self.controller.parameters()
         self.optimizer_c = torch.optim.Adam(parameters, self.controller_rate, betas, eps=1e-3)
         self.baseline = torch.full((), torch.nan)
         self.keep(controller=self.controller, optimizer_c=self.optimizer_c, baseline=self.baseline)
+
+    def made_controller(self) -> nn.Module:
+        """The policy over the decisions of the space, newly made."""
+        arity = self.problem.space.arity.tolist()
+        return Controller(arity, self.hidden, self.tanh_constant, self.temperature)
+
+    def penalty(self, drawn: Drawn) -> Tensor:
+        """What a policy's loss has besides the rewards."""
+        return drawn.log_p.new_zeros(())
 
     def update(self, x: Tensor, y: Tensor) -> None:
         """Weights of an architecture that the controller draws."""
@@ -76,7 +84,8 @@ class ENAS(OneShot):
             baseline = start - (1.0 - self.baseline_decay) * (start - float(reward.mean()))
             self.baseline.fill_(baseline)
             self.optimizer_c.zero_grad()
-            (-(drawn.log_p * (reward - baseline)).mean()).backward()
+            loss = self.penalty(drawn) - (drawn.log_p * (reward - baseline)).mean()
+            loss.backward()
             nn.utils.clip_grad_norm_(self.controller.parameters(), 5.0)
             self.optimizer_c.step()
 

@@ -1,5 +1,7 @@
 """Latency as a loss: measured without a gradient, and a linear surrogate that has one."""
 
+import logging
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -7,8 +9,11 @@ import torch
 from torch import Tensor
 
 from nasrun.errors import UnsupportedError
-from nasrun.spec import Archs, Floats, SearchSpace
+from nasrun.spec import Archs, Floats, Problem, SearchSpace, Streams
 
+log = logging.getLogger("nasrun")
+
+LONG_S = 60.0  # a fit that takes longer is announced
 RIDGE = 1.0  # [UC]: closed-form ridge regression with this weight
 
 
@@ -47,6 +52,15 @@ class LatencyLoss:
         self._weights = torch.tensor(_ridge(_one_hot(archs[use], arity), known[use])).float()
         self._arity = arity
 
+    @classmethod
+    def of_samples(
+        cls, problem: Problem, target_ms: float, seeds: Sequence[int], name: str
+    ) -> "LatencyLoss":
+        """Fitted to random architectures, one of each of ``seeds``; ``name`` of who asks."""
+        archs = problem.space.sample(Streams(seeds, "latency samples"))
+        _announce(problem, archs, name)
+        return cls(problem.latency_ms, target_ms, archs, problem.space)
+
     def measured(self, rows: Sequence[Tensor]) -> Tensor:
         """``(B,)`` losses of one-hot rows; an unknown latency counts as predicted."""
         archs = torch.stack([row.argmax(dim=-1) for row in rows], dim=-1).cpu().numpy()
@@ -62,6 +76,19 @@ class LatencyLoss:
         """``(B,)`` predicted milliseconds."""
         weights = self._weights.to(rows[0].device)
         return torch.cat(list(rows), dim=-1) @ weights[:-1] + weights[-1]
+
+
+def _announce(problem: Problem, archs: Archs, name: str) -> None:
+    """Warn where the device measures so slowly that the fit takes long: a table does not."""
+    began = time.perf_counter()
+    problem.latency_ms(archs[:1])
+    seconds = (time.perf_counter() - began) * len(archs)
+    if seconds > LONG_S:
+        log.warning(
+            "%s: the latencies of %d architectures are measured first, which takes about %.0f "
+            "minutes: set algorithm.latency_samples lower, or choose a hardware with a table",
+            name, len(archs), seconds / 60,
+        )  # fmt: skip
 
 
 def _one_hot(archs: Archs, arity: Sequence[int]) -> Floats:

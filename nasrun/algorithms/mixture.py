@@ -88,6 +88,13 @@ class Mixture(OneShot):
         """The epoch, from 0 on, in which the logits are learnt first."""
         return math.ceil(self.frozen * self.planned_steps)
 
+    def search_cosine(self, first: float, last: float, half_period: int | None = None) -> float:
+        """A rate that rests while weights alone are trained, and then falls to the end."""
+        begun = self.progress - self.first_learning_epoch
+        length = half_period or self.planned_steps - self.first_learning_epoch
+        done = max(begun, 0.0) / max(length, 1)
+        return last + (first - last) * (1.0 + math.cos(math.pi * done)) / 2.0
+
     def arch_step(self, loss: Tensor) -> None:
         """One update of the logits; the weights get no gradient."""
         parameters = self.arch_parameters()

@@ -275,7 +275,11 @@ class OneShot(Algorithm):
         loss.backward(inputs=self.weights)
         if self.max_gradient is not None:
             nn.utils.clip_grad_norm_(self.weights, self.max_gradient)
+        self.decay()
         self.weight_optimizer.step()
+
+    def decay(self) -> None:
+        """Add to the weights' gradients the decay that is not the optimiser's."""
 
     # Architectures
 

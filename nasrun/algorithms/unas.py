@@ -1,8 +1,6 @@
 """UNAS: gradients of an expected loss over discrete architectures, one architecture per image."""
 
 import logging
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -15,12 +13,10 @@ from nasrun.algorithms.mixture import Mixture
 from nasrun.algorithms.reduction import Optimizer
 from nasrun.nets import estimators
 from nasrun.nets.estimators import Draw, uniforms
-from nasrun.ranges import require_positive
-from nasrun.spec import Archs, Streams
+from nasrun.ranges import require_not_negative, require_positive
 
 log = logging.getLogger("nasrun")
 
-LONG_S = 60.0  # a fit of the latency surrogate that takes longer is announced
 SKIPPED = 0.05  # an option with less weight than this for all images is not computed; [UC]
 
 
@@ -40,6 +36,13 @@ class Objective(Enum):
     gen = "gen"
 
 
+class Gap(Enum):
+    """Where the absolute value of the generalisation gap is taken."""
+
+    pair = "pair"
+    batch = "batch"
+
+
 @dataclass
 class UNAS(Mixture):
     """One categorical per decision, learnt by REBAR, on training loss plus generalisation gap.
@@ -50,8 +53,11 @@ class UNAS(Mixture):
     image pair by image pair (eq. 8); Adam for weights and logits; the architecture first, then the
     weights on the same relaxed architectures and the same training images; weights alone for the
     first 15 of 100 epochs. In factorised cells the two branches of a node are kept apart by a
-    penalty that stands in the code, not in the paper. ``latency_weight`` adds a latency term by
-    RELAX (eq. 5) with a linear surrogate.
+    penalty that stands in the code, not in the paper. ``gap=batch`` takes the absolute value of the
+    batch's mean gap instead: over pairs of unrelated images, ``|L_val - L_train|`` is large where
+    losses are spread, whether or not there is a gap. ``arch_epochs=0.5`` trains the weights for
+    half an epoch in every update of the logits (section 4.2, on ENAS-like training).
+    ``latency_weight`` adds a latency term by RELAX (eq. 5) with a linear surrogate.
 
     Departures: the task's own split of the images (the authors validate on a tenth of the training
     images); REINFORCE's baseline begins at the first batch's mean instead of zero; logits begin at
@@ -67,8 +73,10 @@ class UNAS(Mixture):
     objective: Objective = Objective.gen
     temperature: float = 0.4
     gap_weight: float = 0.5
+    gap: Gap = Gap.pair
     overlap_weight: float = 0.2
     baseline_decay: float = 0.1  # of REINFORCE's moving mean of the loss
+    arch_epochs: float = 0.0  # of weights between two updates of the logits; 0: one step
     latency_weight: float = 0.0
     latency_target_ms: float = 0.0
     latency_ramp: int = 30_000  # steps until the latency term has its full weight
@@ -80,6 +88,12 @@ class UNAS(Mixture):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_positive(self, "algorithm", "temperature")
+        require_not_negative(self, "algorithm", "arch_epochs")
+
+    @property
+    def follows_rewards(self) -> bool:
+        """Latencies are in the loss, if they have a weight."""
+        return self.latency_weight > 0
 
     def prepare(self) -> None:
         """Draw the logits, and fit the surrogate of the latency.
@@ -104,17 +118,22 @@ class UNAS(Mixture):
 
     def cosine(self, first: float, last: float, half_period: int | None = None) -> float:
         """A rate that rests while weights alone are trained, and falls over the search proper."""
-        begun = self.progress - self.first_learning_epoch
-        length = half_period or self.planned_steps - self.first_learning_epoch
-        done = max(begun, 0.0) / max(length, 1)
-        return last + (first - last) * (1.0 + math.cos(math.pi * done)) / 2.0
+        return self.search_cosine(first, last, half_period)
 
     def update(self, x: Tensor, y: Tensor) -> None:
         """Architecture, after the epochs of weights alone, then weights."""
         drawn = self._draw(len(x))
-        if self.learns_logits:
+        if self.learns_logits and self._is_due:
             self._learn(x, y, drawn)
         self.weight_step(self.loss(x, y, [row.detach() for row in drawn.soft]))
+
+    @property
+    def _is_due(self) -> bool:
+        """Whether the logits' turn has come in this step."""
+        if not self.arch_epochs:
+            return True
+        period = max(1, round(self.arch_epochs * self.data.steps))
+        return (round(self.progress * self.data.steps) + 1) % period == 0
 
     def end_epoch(self) -> None:
         """Log how much the gradient of the logits varied from step to step."""
@@ -167,7 +186,8 @@ class UNAS(Mixture):
         if self.objective is Objective.val:
             return self._penalised(judged, rows)
         learnt = self.losses(train[0][:pairs], train[1][:pairs], rows)
-        gap = (judged - learnt).abs()
+        gap = judged - learnt
+        gap = gap.abs() if self.gap is Gap.pair else gap * gap.mean().detach().sign()
         return self._penalised(learnt + self.gap_weight * gap, rows)
 
     def _penalised(self, losses: Tensor, rows: Sequence[Tensor]) -> Tensor:
@@ -188,23 +208,9 @@ class UNAS(Mixture):
     def _latency_loss(self) -> LatencyLoss | None:
         if not self.latency_weight:
             return None
-        first, space = int(self.draws.integers(2**48)[0, 0]), self.problem.space
+        first = int(self.draws.integers(2**48)[0, 0])
         seeds = range(first, first + self.latency_samples)
-        archs = space.sample(Streams(seeds, "latency samples"))
-        self._announce(archs)
-        return LatencyLoss(self.problem.latency_ms, self.latency_target_ms, archs, space)
-
-    def _announce(self, archs: Archs) -> None:
-        """Warn where the device measures so slowly that the fit takes long: a table does not."""
-        began = time.perf_counter()
-        self.problem.latency_ms(archs[:1])
-        seconds = (time.perf_counter() - began) * len(archs)
-        if seconds > LONG_S:
-            log.warning(
-                "%s: the latencies of %d architectures are measured first, which takes about %.0f "
-                "minutes: set algorithm.latency_samples lower, or choose a hardware with a table",
-                self.name, len(archs), seconds / 60,
-            )  # fmt: skip
+        return LatencyLoss.of_samples(self.problem, self.latency_target_ms, seeds, self.name)
 
     def _latency_term(self) -> Tensor:
         """The latency term's estimate by RELAX, from an architecture of its own."""

@@ -93,4 +93,6 @@ class Training(Evaluator):
 
     def build(self, space: SearchSpace, arch: Archs, task: Task) -> "nn.Module":
         """The network that is trained for ``arch (L,)``: its representative's, without weights."""
-        return space.build(representatives(space)(arch), task, Scale(self.channels, self.cells))
+        from nasrun.nets.building import built
+
+        return built(space, representatives(space)(arch), task, Scale(self.channels, self.cells))

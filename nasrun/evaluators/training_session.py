@@ -10,6 +10,7 @@ from torch import nn
 from nasrun.benchmarks.trainings import TrainedEpoch
 from nasrun.errors import ConfigError
 from nasrun.evaluators.training import Training
+from nasrun.nets.building import built
 from nasrun.nets.classification import objective_of
 from nasrun.nets.device import Device
 from nasrun.nets.export import check_formats, export
@@ -265,7 +266,7 @@ class TrainingSession(Session):
     def _build(self, arch: Archs, task: Task) -> nn.Module:
         """A network without weights, which draws no random numbers."""
         with torch.device("meta"):
-            return self._space.build(arch, task, self._scale)
+            return built(self._space, arch, task, self._scale)
 
     @property
     def _scale_in_words(self) -> str:

@@ -145,8 +145,10 @@ class ZeroCostSession(Session):
         )
 
     def _network(self, arch: Archs) -> "nn.Module":
+        from nasrun.nets.building import built
+
         with self._device.seeded(self._settings.seed):
-            network: Any = self._space.build(arch, self._task, self._scale)
+            network: Any = built(self._space, arch, self._task, self._scale)
         if hasattr(network, "auxiliary"):
             network.auxiliary = None  # a second head serves training alone
         return network.to(self._device.processor)

@@ -78,11 +78,12 @@ class MeasuredDevice(WeighingDevice):
         return found
 
     def _measured_ms(self, arch: Archs) -> float:
+        from nasrun.nets.building import built
         from nasrun.nets.latency import latency_ms
 
         if (key := arch.tobytes()) not in self._known:
             with self._device.seeded(self._measuring.seed):
-                network = self._space.build(arch, self._task, self._scale)
+                network = built(self._space, arch, self._task, self._scale)
             px = self._task.image_px
             shape = (self._measuring.batch, 3, px, px)
             self._known[key] = latency_ms(

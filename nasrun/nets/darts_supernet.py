@@ -1,6 +1,7 @@
 """Supernets of DARTS cells: mixing rows by edge, or by the decisions of factorised cells."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from nasrun.nets.darts import STEM, fit, reductions
 from nasrun.nets.darts_cells import CELLS, INPUTS, Layout
 from nasrun.nets.darts_operations import darts_operation
-from nasrun.nets.supernet import NONE, Knobs, Row, SharedNet, add, scatter
+from nasrun.nets.supernet import NONE, Knobs, Row, SharedNet, add, mixed
 from nasrun.spec import Objective
 from nasrun.streams import Floats, Ints
 
@@ -43,21 +44,13 @@ class MixedEdge(nn.Module):
     def forward(self, x: Tensor, row: Row) -> Tensor | None:
         """``(B, channels, H', W')`` mixture; None: nothing in it is alive."""
         part = x[:, : self._width]
-        total: Tensor | None = None
-        for option, images in row.live.items():
-            if str(option) not in self.options:
-                continue
-            used = part if images is None else part[images]
-            term = row.scaled(option, self._passed(self.options[str(option)], used))
-            if images is None:
-                total = add(total, term)
-            else:
-                total = scatter(total, term, images, term.new_empty(len(x), *term.shape[1:]))
+        options = {int(at): partial(self._passed, module) for at, module in self.options.items()}
+        total = mixed(part, row, options)
         if self._share == 1:
             return total
         rest = row.bypass(self._halve(x[:, self._width :]))
-        mixed = rest.new_zeros(len(x), self._width, *rest.shape[2:]) if total is None else total
-        joined = torch.cat([mixed, rest.to(mixed.dtype)], dim=1)
+        whole = rest.new_zeros(len(x), self._width, *rest.shape[2:]) if total is None else total
+        joined = torch.cat([whole, rest.to(whole.dtype)], dim=1)
         groups = joined.unflatten(1, (self._share, -1))
         return groups.transpose(1, 2).flatten(1, 2)
 

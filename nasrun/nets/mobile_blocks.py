@@ -47,6 +47,60 @@ class Place(NamedTuple):
         return self.stride > 1 or self.c_in != self.c_out
 
 
+class Block(NamedTuple):
+    """An inverted residual block: 1x1 to ``wide`` channels, depthwise, 1x1.
+
+    ``expands``: whether the first convolution is there where it need not be. ``squeeze``: channels
+    that squeeze-and-excitation reduces to; 0: none. ``activation`` is one of ``relu``, ``relu6``
+    and ``h_swish``, ``epsilon`` that of the normalisation.
+    """
+
+    kernel: int
+    wide: int
+    place: Place
+    groups: int = 1
+    squeeze: int = 0
+    activation: str = "relu"
+    epsilon: float = 1e-5
+    expands: bool = True
+
+    @property
+    def begins(self) -> bool:
+        """Whether it begins with a 1x1 convolution."""
+        return self.expands or self.wide != self.place.c_in
+
+
+def block_or_skip(kind: Kind, place: Place) -> Block | Place:
+    """A kind of FBNet's where it stands: its block, or the place alone of a skip."""
+    if not kind.expansion:
+        return place
+    return Block(kind.kernel, place.c_in * kind.expansion, place, kind.groups)
+
+
+class Ends(NamedTuple):
+    """The layers around a network's blocks.
+
+    A 3x3 convolution to ``stem`` channels with ``stride``; a 1x1 convolution from the ``c_in``
+    channels of the last block to ``last``; where ``hidden`` is not 0, a 1x1 convolution to as many
+    channels of the maps' means, without normalisation.
+    """
+
+    stem: int
+    stride: int
+    c_in: int
+    last: int
+    hidden: int = 0
+    hidden_bias: bool = False
+    activation: str = "relu"
+    epsilon: float = 1e-5
+
+
+def divisible(channels: float, by: int = 8) -> int:
+    """The nearest multiple of ``by``, but not below 0.9 of ``channels``: MobileNetV3's rounding."""
+    nearest = max(by, int(channels + by / 2) // by * by)
+    return nearest + by * (nearest < 0.9 * channels)
+
+
 def places(stages: Sequence[Stage], width: int) -> Iterator[Place]:
     """Those of all layers; ``width`` channels go into the first."""
     for stage in stages:

@@ -1,7 +1,8 @@
 """What all supernets share: rows of mixing weights, and which options they bring to life."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,28 +34,50 @@ class Row:
         weight, images = self.weights[..., option], self.live[option]
         return _times(weight if images is None else weight[images], y)
 
+    def of(self, images: Tensor | None) -> "Row":
+        """The row of some images ``(n,)`` alone, in their order; None: of all."""
+        if images is None or self.weights.dim() == 1:
+            return self
+        place = torch.full((len(self.weights),), -1, device=images.device)
+        place[images] = torch.arange(len(images), device=images.device)
+        live: dict[int, Tensor | None] = {}
+        for option, users in self.live.items():
+            kept = None if users is None else place[users][place[users] >= 0]
+            if kept is None or len(kept):
+                live[option] = None if kept is None or len(kept) == len(images) else kept
+        return Row(self.weights[images], live)
+
     def bypass(self, x: Tensor) -> Tensor:
         """``x (B, C, H, W)`` times the sum of the row's weights."""
         return _times(self.weights.sum(dim=-1), x)
 
 
 def _times(weight: Tensor, y: Tensor) -> Tensor:
-    """``y (n, C, H, W)`` times a number, or one for each image.
+    """``y (n, ...)`` times a number, or one for each image.
 
     In the number format of ``y``, which under autocast is shorter than the weight's.
     """
-    return weight * y if weight.dim() == 0 else weight.to(y.dtype)[:, None, None, None] * y
+    return (
+        weight * y if weight.dim() == 0 else weight.to(y.dtype).view(-1, *[1] * (y.dim() - 1)) * y
+    )
 
 
-def plan(mixing: Sequence[Tensor], least: float | None = None) -> list[Row]:
+def plan(
+    mixing: Sequence[Tensor],
+    least: float | None = None,
+    probed: Sequence[Tensor] | None = None,
+) -> list[Row]:
     """Rows with their live options; one copy to the host, whatever their number.
 
-    ``least``: see :class:`SharedNet`.
+    ``least`` and ``probed``: see :class:`SharedNet`.
     """
     arity = [row.shape[-1] for row in mixing]
     by_image = mixing[0].dim() == 2
     weights = torch.cat([row.detach() for row in mixing], dim=-1)
-    masks = (weights.ne(0) if least is None else weights.ge(least)).cpu().numpy()
+    alive = weights.ne(0) if least is None else weights.ge(least)
+    if probed is not None:
+        alive = alive | torch.cat(list(probed), dim=-1).ne(0)
+    masks = alive.cpu().numpy()
     if by_image and least is not None:
         masks, by_image = masks.any(axis=0), False
     rows = np.split(masks, np.cumsum(arity)[:-1], axis=-1)
@@ -79,12 +102,14 @@ def _by_image(mask: np.ndarray, row: Tensor) -> dict[int, Tensor | None]:
 class SharedNet(nn.Module, ABC):
     """A network of all architectures of a space: :class:`nasrun.spec.Supernet`.
 
-    ``noise``, ``drop_path``, ``skip_dropout`` and ``least`` are set from outside, by methods that
-    want them: the source of random numbers, on the device that is to draw them; the probability of
-    leaving out an operation for an image, and of zeroing a number that goes through a
-    skip-connection, in training; and the weight that an option must have for some image to be
-    computed, which it then is for the whole batch, so that its normalisation sees all images.
-    ``least=None`` computes every option for the images that use it, and no others.
+    ``noise``, ``drop_path``, ``skip_dropout``, ``least`` and ``probed`` are set from outside, by
+    methods that want them: the source of random numbers, on the device that is to draw them; the
+    probability of leaving out an operation for an image, and of zeroing a number that goes through
+    a skip-connection, in training; the weight that an option must have for some image to be
+    computed, which it then is for the whole batch, so that its normalisation sees all images
+    (``None`` computes every option for the images that use it, and no others); and rows
+    ``(options,)`` like the mixing ones, whose non-zero options are computed whatever their weight,
+    so that the gradient for a weight of zero is that of what it would let through.
     """
 
     rows: tuple[tuple[str, ...], ...]
@@ -93,6 +118,7 @@ class SharedNet(nn.Module, ABC):
     drop_path: float = 0.0
     skip_dropout: float = 0.0
     least: float | None = None
+    probed: Sequence[Tensor] | None = None
 
     @property
     def normal_rows(self) -> Sequence[int]:
@@ -120,7 +146,17 @@ class SharedNet(nn.Module, ABC):
         # Options that are left out keep their place in the graph: their gradient is zero, not
         # missing, and that of a straight-through row reaches the logits.
         idle = torch.stack([row.sum() for row in mixing]).sum() * 0.0
-        return self.logits(x, plan(self.by_edge(mixing), self.least)) + idle
+        probed = None if self.probed is None else self.by_edge(self.probed)
+        return self.logits(x, plan(self.by_edge(mixing), self.least, probed)) + idle
+
+    @contextmanager
+    def probing(self, rows: Sequence[Tensor]) -> Iterator[None]:
+        """Compute what ``rows`` name as well, for a while."""
+        self.probed = rows
+        try:
+            yield
+        finally:
+            self.probed = None
 
     def by_edge(self, mixing: Sequence[Tensor]) -> Sequence[Tensor]:
         """The weights of every edge's operations."""
@@ -170,3 +206,20 @@ def scatter(total: Tensor | None, term: Tensor, images: Tensor, like: Tensor) ->
     """``total`` with ``term (n, ...)`` added at ``images (n,)``; ``like`` has the full shape."""
     base = torch.zeros_like(like, dtype=term.dtype) if total is None else total
     return base.index_add(0, images, term.to(base.dtype))
+
+
+def mixed(x: Tensor, row: Row, options: Mapping[int, Callable[[Tensor], Tensor]]) -> Tensor | None:
+    """The sum of the row's live options among ``options``; None: none of them is alive.
+
+    Each is computed for the images ``x (B, ...)`` that use it.
+    """
+    total: Tensor | None = None
+    for number, images in row.live.items():
+        if number not in options:
+            continue
+        term = row.scaled(number, options[number](x if images is None else x[images]))
+        if images is None:
+            total = add(total, term)
+        else:
+            total = scatter(total, term, images, term.new_empty(len(x), *term.shape[1:]))
+    return total

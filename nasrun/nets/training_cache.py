@@ -238,13 +238,14 @@ class TrainingCache:
         recipe, trains = request.recipe, role == "train"
         key = f"{role}/{request.part.value if trains else ''}/{request.recipe_id}"
         if key not in self._loaders:
+            augments = trains and recipe.augment and not splits.still
             self._loaders[key] = load_batches(
                 images,
                 splits.mean,
                 splits.std,
                 recipe.batch if trains else _judged_at_once(images),
                 self.device.processor,
-                _augmentation(request, images, splits.flip) if trains and recipe.augment else None,
+                _augmentation(request, images, splits.flip) if augments else None,
             )
         return self._loaders[key]
 

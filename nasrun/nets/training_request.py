@@ -11,6 +11,7 @@ import numpy as np
 from torch import nn
 
 from nasrun.images import Splits, are_classes
+from nasrun.nets.building import built
 from nasrun.nets.classification import objective_of
 from nasrun.nets.device import Device
 from nasrun.nets.recipe import Recipe, recipe_id
@@ -54,7 +55,7 @@ class TrainingRequest:
 
     def build(self) -> nn.Module:
         """The network; its weights are torch's own random ones."""
-        return self.space.build(self.choices, self.task, self.scale)
+        return built(self.space, self.choices, self.task, self.scale)
 
     @property
     def objective(self) -> Objective:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from nasrun.errors import UnsupportedError
-from nasrun.nets.mobile_blocks import KINDS, LAYERS, WIDTH, Stage, fbnet_skeleton, places
+from nasrun.nets.mobile_blocks import (
+    KINDS,
+    LAYERS,
+    WIDTH,
+    Ends,
+    Stage,
+    block_or_skip,
+    fbnet_skeleton,
+    places,
+)
 from nasrun.spaces.base import CategoricalSpace
 from nasrun.spaces.dags import line_graph
 from nasrun.spaces.mobile_skeleton import last_side, layer_costs
@@ -128,12 +137,15 @@ class FBNet(CategoricalSpace):
             Stage(own.layers, own.channels * width // skeleton.width, own.stride)
             for own in skeleton.stages
         ]
+        layers = zip(arch, places(stages, width), strict=True)
         return Network(
-            kinds=[KINDS[OPTIONS[option]] for option in arch],
-            stages=stages,
-            width=width,
-            stem_stride=skeleton.stem_stride,
-            head=skeleton.head * width // skeleton.width,
+            blocks=[block_or_skip(KINDS[OPTIONS[option]], place) for option, place in layers],
+            ends=Ends(
+                stem=width,
+                stride=skeleton.stem_stride,
+                c_in=stages[-1].channels,
+                last=skeleton.head * width // skeleton.width,
+            ),
             objective=objective_of(task),
             positive_skips=True,
         )

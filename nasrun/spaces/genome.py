@@ -75,11 +75,30 @@ class GenomeSpace(SearchSpace):
 
     def exists(self, archs: Archs) -> Mask:
         """``(n,)`` whether there is a genome of this number."""
-        return ((archs >= 0) & (archs < len(self._texts)))[:, 0]
+        numbers: list[int] = archs[:, 0].tolist()
+        known = [0 <= one < len(self._texts) and self._texts[one] is not None for one in numbers]
+        return np.array(known, np.bool_)
 
     def text(self, arch: Archs) -> str:
         """The whole genome."""
-        return self._texts[int(arch[0])]
+        text = self._texts[int(arch[0])]
+        assert text is not None, "asked about a genome that was forgotten"
+        return text
+
+    def forget(self, archs: Archs) -> None:
+        """Drop the texts of ``archs (n, 1)``; the numbers are not used again."""
+        self._dropped(archs)
+
+    def _dropped(self, archs: Archs) -> list[str]:
+        """The texts that were dropped; the minimal genome stays."""
+        dropped = list[str]()
+        for number in archs[:, 0].tolist():
+            text = self._texts[number] if number else None
+            if text is not None:
+                self._texts[number] = None
+                del self._number[text]
+                dropped.append(text)
+        return dropped
 
     def parse(self, text: str) -> Archs:
         """``(1,)`` number of a genome.
@@ -121,8 +140,8 @@ class GenomeSpace(SearchSpace):
         )
 
     @cached_property
-    def _texts(self) -> list[str]:
-        """Genomes by number."""
+    def _texts(self) -> list[str | None]:
+        """Genomes by number; None: forgotten."""
         return [self.minimal]
 
     @cached_property

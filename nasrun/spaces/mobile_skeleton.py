@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nasrun.nets.mobile_blocks import Kind, Place, Stage, places
+from nasrun.nets.mobile_blocks import Block, Ends, Kind, Place, Stage, block_or_skip, places
 from nasrun.spaces.skeleton import conv
 from nasrun.spec import Ints
 
@@ -33,10 +33,31 @@ def last_side(stages: Sequence[Stage], px: int) -> int:
     return px
 
 
+def block_cost(block: Block, px: int) -> Ints:
+    """``(2,)`` parameters and FLOPs of a block on ``px`` x ``px`` pixels."""
+    place, wide, groups, squeeze = block.place, block.wide, block.groups, block.squeeze
+    out = -(-px // place.stride)
+    begin = conv(1, place.c_in // groups, wide, px) * block.begins
+    weights = 2 * wide * squeeze  # their biases cost no FLOPs, as little as those of convolutions
+    weighs = np.array([weights + (squeeze + wide) * (squeeze > 0), weights], np.int64)
+    project = conv(1, wide // groups, place.c_out, out)
+    return begin + conv(block.kernel, 1, wide, out) + weighs + project
+
+
+def ends_cost(ends: Ends, px: int, side: int, classes: int) -> Ints:
+    """``(2,)`` parameters and FLOPs of the layers around the blocks, and a classifier.
+
+    ``px`` is the width of the first convolution's output, ``side`` that of the last one's.
+    """
+    cost = conv(3, 3, ends.stem, px) + conv(1, ends.c_in, ends.last, side)
+    if ends.hidden:
+        cost = cost + conv(1, ends.last, ends.hidden, 1, norm=False)
+        cost[0] += ends.hidden * ends.hidden_bias
+    return cost + np.int64(((ends.hidden or ends.last) + 1) * classes)
+
+
 def _cost(kind: Kind, place: Place, px: int, out: int) -> Ints:
-    if not kind.expansion:
-        return conv(1, place.c_in, place.c_out, out) * place.changes
-    wide = place.c_in * kind.expansion
-    expand = conv(1, place.c_in // kind.groups, wide, px)
-    project = conv(1, wide // kind.groups, place.c_out, out)
-    return expand + conv(kind.kernel, 1, wide, out) + project
+    block = block_or_skip(kind, place)
+    if isinstance(block, Block):
+        return block_cost(block, px)
+    return conv(1, place.c_in, place.c_out, out) * place.changes

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from nasrun.errors import UnsupportedError
-from nasrun.nets.mobile_blocks import KINDS, Stage
+from nasrun.nets.mobile_blocks import KINDS, Ends, Stage, block_or_skip, places
 from nasrun.spaces.base import CategoricalSpace
 from nasrun.spaces.dags import line_graph
 from nasrun.spaces.mobile_skeleton import last_side, layer_costs
@@ -107,14 +107,12 @@ class NBMacro(CategoricalSpace):
                 "space=nb_macro decides on each of its eight layers: leave evaluator.cells at null"
             )
         width = scale.channels or WIDTH
+        stages = _stages(width)
+        layers = zip(arch, places(stages, width), strict=True)
         return Network(
-            kinds=[KINDS[OPTIONS[option]] for option in arch],
-            stages=_stages(width),
-            width=width,
-            stem_stride=1,
-            head=HEAD * width // WIDTH,
+            blocks=[block_or_skip(KINDS[OPTIONS[option]], place) for option, place in layers],
+            ends=Ends(stem=width, stride=1, c_in=stages[-1].channels, last=HEAD * width // WIDTH),
             objective=objective_of(task),
-            positive_skips=False,
         )
 
 

@@ -100,6 +100,22 @@ class Scanner:
         self.place += len(name)
         return known.index(name)
 
+    def name(self, known: Sequence[str]) -> int:
+        """Read a word right here that is one of those known; returns its number."""
+        found = NAME.match(self._text, self.place)
+        if found is None or found[0] not in known:
+            raise self.bad(f"expected one of {', '.join(known)}")
+        self.place = found.end()
+        return known.index(found[0])
+
+    def quoted(self, known: Sequence[str]) -> int:
+        """Read one of the names in quotes; returns its number."""
+        quote = '"' if self.ahead('"') else "'"
+        self.expect(quote)
+        option = self.operation(known, quote)
+        self.exactly(quote)
+        return option
+
     def number(self, limit: int, what: str) -> int:
         """Read a whole number below ``limit``."""
         self.blanks()

@@ -8,6 +8,7 @@ each decision. A score is in the unit of its metric, times are seconds (``cost_s
 
 from nasrun.images import SearchImages
 from nasrun.spec.algorithm import Algorithm, Phase, Policy, Problem
+from nasrun.spec.control import ControlTask
 from nasrun.spec.evaluator import (
     CURVES,
     Clock,
@@ -32,11 +33,11 @@ from nasrun.spec.meta import (
     Records,
 )
 from nasrun.spec.metric import ACCURACY, Metric, metric_named, require_readable
-from nasrun.spec.network import Scale, Supernet
+from nasrun.spec.network import Controllers, Scale, Supernet
 from nasrun.spec.objective import Objective, SummedObjective, Tally
 from nasrun.spec.predictor import Inputs, Model, Prediction, Predictor, Truth
 from nasrun.spec.retrain import Retrain
-from nasrun.spec.space import Archs, CountableSpace, Dag, Edges, Mask, SearchSpace
+from nasrun.spec.space import Archs, CountableSpace, Dag, Differences, Edges, Mask, SearchSpace
 from nasrun.spec.task import NamedTask, Task, TaskMaker
 from nasrun.streams import Floats, Ints, Streams
 
@@ -46,10 +47,13 @@ __all__ = [
     "Algorithm",
     "Archs",
     "Clock",
+    "ControlTask",
+    "Controllers",
     "CountableSpace",
     "Dag",
     "Database",
     "Device",
+    "Differences",
     "Edges",
     "Evaluator",
     "Features",

@@ -50,6 +50,7 @@ class Problem:
     trials: int
     fidelities: tuple[int, ...]
     measure: Measure
+    measure_generation: Callable[[Archs, Ints], Measured]
     latency_ms: Callable[[Archs], Floats]
     reward: Callable[[Floats, Floats], Floats]
     objective_names: tuple[str, ...]
@@ -79,6 +80,13 @@ class Problem:
         full = self.fidelities[-1] if epochs is None else epochs
         lengths = np.broadcast_to(np.asarray(full, np.int64), len(archs))
         return self.measure(archs, lengths, parents)
+
+    def evaluate_generation(self, archs: Archs) -> Measured:
+        """Measure ``archs (T, N, L)`` after the full training; arrays are ``(T, N, ...)``.
+
+        A generation is one step: ``best_of_generation`` of the answer is what it returns.
+        """
+        return self.measure_generation(archs, np.full(len(archs), self.fidelities[-1], np.int64))
 
     def objectives(self, measured: Measured) -> Floats:
         """``(T, K)`` what ``objective_names`` name, each to be maximised; NaN where unknown."""
@@ -174,6 +182,11 @@ class Algorithm(ABC):
         return self.trains
 
     @property
+    def follows_rewards(self) -> bool:
+        """Whether rewards decide what it chooses; a supernet's method may have losses instead."""
+        return not self.trains
+
+    @property
     def learners(self) -> Mapping[str, Learner]:
         """What is meta-trained from records (a ``Database``), by the field it stands in."""
         return {}
@@ -190,6 +203,11 @@ class Algorithm(ABC):
         Asked before ``start``, too. A meta epoch ends by the pool's ``networks`` alone.
         """
         return None
+
+    @property
+    def evaluations_a_step(self) -> int:
+        """How many evaluations a step stands for, where that is always the same number."""
+        return 1
 
     @property
     def protocol(self) -> Mapping[str, str]:

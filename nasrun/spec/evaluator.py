@@ -10,7 +10,7 @@ import numpy as np
 
 from nasrun.errors import UnsupportedError
 from nasrun.spec.metric import Metric
-from nasrun.spec.space import Archs, SearchSpace
+from nasrun.spec.space import Archs, Mask, SearchSpace
 from nasrun.spec.task import Task
 from nasrun.streams import Floats, Ints, Streams
 
@@ -51,7 +51,10 @@ class Measured:
     ``epochs (T,)`` of training behind the score; ``score (T,)`` in the metric's unit;
     ``cost_s (T,)``; ``latency_ms (T,)`` and ``reward (T,)`` are NaN until the problem adds them;
     ``count (T,)`` evaluations that the step stands for, None: one each; ``parents (T, L)`` whose
-    weights the networks started from, None: from scratch.
+    weights the networks started from, None: from scratch; ``solved (T,)`` whether the task is
+    solved, after which a trial has nothing left to look for, None: a task without such an end.
+
+    Of a generation (``evaluate_generation``) every array has its ``N`` members behind the trials.
     """
 
     archs: Archs
@@ -62,6 +65,7 @@ class Measured:
     reward: Floats
     count: Ints | None = None
     parents: Archs | None = None
+    solved: Mask | None = None
 
     @classmethod
     def scored(
@@ -71,10 +75,27 @@ class Measured:
         score: Floats,
         cost_s: Floats,
         count: Ints | None = None,
+        solved: Mask | None = None,
     ) -> "Measured":
         """A measurement to which the problem will add latency and reward."""
-        unknown = np.full(len(archs), np.nan)
-        return cls(archs, epochs, score, cost_s, unknown, unknown, count)
+        unknown = np.full(score.shape, np.nan)
+        return cls(archs, epochs, score, cost_s, unknown, unknown, count, solved=solved)
+
+    def best_of_generation(self) -> "Measured":
+        """``(T,)`` the best member of each trial's ``N``, which stands for all of them.
+
+        Costs are summed; a task is solved if one member has solved it, and the best of these is
+        the one that stands for all.
+        """
+        trials, members = self.score.shape
+        rank = np.where(np.isnan(self.reward), -np.inf, self.reward)
+        solved = None if self.solved is None else self.solved.any(axis=1)
+        if self.solved is not None and solved is not None:
+            rank = np.where(self.solved | ~solved[:, None], rank, -np.inf)
+        at = np.arange(trials), rank.argmax(axis=1)
+        figures = self.archs[at], self.epochs[at], self.score[at], self.cost_s.sum(axis=1)
+        count = np.full(trials, members, np.int64)
+        return Measured(*figures, self.latency_ms[at], self.reward[at], count, solved=solved)
 
 
 @dataclass(frozen=True)
@@ -113,6 +134,20 @@ class Measuring(ABC):
         from scratch or look figures up ignore them; others return them with what they measured,
         because the same architecture from other weights is no repeat.
         """
+
+    def evaluate_generation(self, archs: Archs, *, epochs: Ints, streams: Streams) -> Measured:
+        """``evaluate`` of ``archs (T, N, L)``, member after member; arrays are ``(T, N, ...)``.
+
+        Evaluators that try many at once override it.
+        """
+        members = [
+            self.evaluate(archs[:, at], epochs=epochs, streams=streams)
+            for at in range(archs.shape[1])
+        ]
+        names = ("archs", "epochs", "score", "cost_s")
+        figures = [np.stack([getattr(one, name) for one in members], axis=1) for name in names]
+        solved = [one.solved for one in members if one.solved is not None]
+        return Measured.scored(*figures, solved=np.stack(solved, axis=1) if solved else None)
 
     @property
     def curves(self) -> tuple[str, ...]:

@@ -62,6 +62,7 @@ KNOWN = {
         Metric("per_pct", "phoneme error rate", "%", False, tolerance=0.006, worst=100.0),
         Metric("perplexity", "perplexity", higher_is_better=False, tolerance=0.006),
         Metric("fitness", "fitness"),
+        Metric("success_pct", "success", "%", tolerance=0.006, worst=0.0),
     )
 }
 

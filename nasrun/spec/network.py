@@ -1,6 +1,6 @@
 """What a space builds: a network's size, and the network that holds all of the space."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,6 +26,43 @@ class Scale:
 
     def __post_init__(self) -> None:
         require_at_least(self, "", 1, "channels", "cells")
+
+
+class Controllers(Protocol):
+    """``n`` networks with a state, that answer inputs step by step, each its own.
+
+    ``inputs`` and ``outputs`` are how many numbers each takes and gives.
+    """
+
+    inputs: int
+    outputs: int
+
+    def __len__(self) -> int:
+        """How many there are, n."""
+        ...
+
+    def of(self, rows: Ints) -> "Controllers":
+        """Those of ``rows``, which may repeat, with their state."""
+        ...
+
+    def reset(self) -> None:
+        """Forget all inputs so far."""
+        ...
+
+    def act(self, inputs: Floats, passes: int | None = 1) -> Floats:
+        """``(outputs, n)`` after one more step on ``inputs (I, n)``.
+
+        Values move on by one link in each of the ``passes``; None: until they have reached the
+        outputs of a network without cycles.
+        """
+        ...
+
+    def single(self, row: int) -> Callable[[Sequence[float]], float]:
+        """First output of one network on plain numbers, a pass a call: the same to the bit.
+
+        It begins with the network's state, and leaves that as it is.
+        """
+        ...
 
 
 class Supernet(Protocol):

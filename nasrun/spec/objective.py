@@ -45,6 +45,15 @@ class Objective(ABC):
 
     metric: ClassVar[Metric]
 
+    @property
+    def pieces(self) -> int:
+        """Rows, and columns, of pieces that a picture is cut into: a network sees them one by one.
+
+        The head then gets the feature maps ``(B pieces^2, channels, h, w)`` of all pieces, those of
+        a picture one after another, row by row.
+        """
+        return 1
+
     @abstractmethod
     def head(self, channels: int) -> "nn.Module":
         """The last part of a network: from feature maps ``(B, channels, h, w)`` to an output."""

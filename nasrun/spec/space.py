@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasrun.errors import ConfigError, UnsupportedError
-from nasrun.spec.network import Scale, Supernet
+from nasrun.spec.network import Controllers, Scale, Supernet
 from nasrun.spec.task import Task
 from nasrun.streams import Floats, Ints, Streams
 
@@ -31,6 +31,18 @@ class Dag(NamedTuple):
 
     adjacency: Mask
     operations: Ints
+
+
+class Differences(NamedTuple):
+    """Of ``n`` pairs of genomes, ``(n,)`` each.
+
+    ``unmatched``: genes that only one of the two has; ``weight``: mean difference of the weights of
+    genes that both have, 0 if they share none; ``genes`` of the larger one.
+    """
+
+    unmatched: Ints
+    weight: Floats
+    genes: Ints
 
 
 class SearchSpace(ABC):
@@ -160,6 +172,19 @@ class SearchSpace(ABC):
         has them, any: whoever asks compares its graph.
         """
         raise UnsupportedError(f"space={self.name} cannot take graphs for architectures")
+
+    def differences(self, a: Archs, b: Archs) -> Differences:
+        """How ``a (n, L)`` differ from ``b (n, L)`` gene by gene, for methods that keep species."""
+        raise UnsupportedError(
+            f"space={self.name} has no genes with historical markings: use space=genome"
+        )
+
+    def controllers(self, archs: Archs) -> Controllers:
+        """Networks of ``archs (n, L)`` that answer inputs step by step, for control tasks."""
+        raise UnsupportedError(f"space={self.name} has no controllers: use space=genome")
+
+    def forget(self, archs: Archs) -> None:  # noqa: B027 - most spaces keep nothing
+        """``archs (n, L)`` will not be asked about again: drop what is kept of them."""
 
     def build(self, arch: Archs, task: Task, scale: Scale) -> "nn.Module":
         """The network of ``arch (L,)`` for a task: ``(B, C, H, W)`` images to its output."""

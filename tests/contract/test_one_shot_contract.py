@@ -23,7 +23,19 @@ TINY = (
     "scale.train_images=32", "scale.valid_images=32", f"scale.epochs={EPOCHS}",
     "scale.candidates=3",
 )  # fmt: skip
-OWN = {"enas": ("algorithm.updates=16", "algorithm.samples=2", "algorithm.hidden=4")}
+OWN = {
+    "enas": ("algorithm.updates=16", "algorithm.samples=2", "algorithm.hidden=4"),
+    "enas_macro": (
+        "space=enas_macro",
+        "scale.cells=null",
+        "algorithm.updates=4",
+        "algorithm.samples=2",
+        "algorithm.hidden=4",
+    ),
+    "one_shot_bender": ("algorithm.ghost=8", "algorithm.finalists=2"),
+    "proxylessnas": ("algorithm.arch_every=1",),
+    "proxylessnas_rl": ("algorithm.arch_every=1", "algorithm.samples=2"),
+}
 
 
 @dataclass(frozen=True)
@@ -133,6 +145,7 @@ def test_cells_of_the_darts_space_are_searched_too(name):
         "scale.cells=2", "scale.epochs=2", "scale.channels=4", "scale.train_images=16",
     )  # fmt: skip
     kinds = {"setn": ["darts_unas"], "unas": ["darts_unas"], "pc_darts": ["darts"]}
+    kinds |= {"proxylessnas_rl": ["darts_unas"], "enas_macro": ["enas_macro"]}
     kinds = next((kinds[key] for key in kinds if name.startswith(key)), ["darts", "darts_unas"])
     for kind in ("darts", "darts_unas"):
         run = lambda kind=kind: searched(name, f"space={kind}", *tiny)  # noqa: E731

@@ -40,9 +40,12 @@ STOPPED = [
     *(text.replace("evaluator.", "evaluator.then.", 1) for text in TRAINING),
     "evaluator.then.epochs=2",
 ]
+INHERITING = ["space=net2net", "space.blocks=2",
+              *(text for text in TRAINING if "cells=" not in text)]  # fmt: skip
 # What keeps each file's work small; a file that is not named here is taken as it is.
 SMALLER = {"tabular": OF_THE_TABLE, "training": TRAINING, "zero_cost": ZERO_COST,
-           "screened": SCREENED, "few_shot": FEW_SHOT, "curve_stopped": STOPPED}  # fmt: skip
+           "screened": SCREENED, "few_shot": FEW_SHOT, "curve_stopped": STOPPED,
+           "inheriting": INHERITING}  # fmt: skip
 ONE_TASK = ("surrogate",)  # whose models are of one task: tests/evaluators/test_surrogate.py
 # Devices that need a file that is nowhere at hand, or another space: tests/hardware.
 OF_ONE_SPACE = ("hw_nas_bench", "fbnet_latency")
@@ -64,7 +67,7 @@ def experiment(cache_dir, *overrides):
 
 def tasks(evaluator_name, cache_dir):
     """Two tasks that the evaluator can serve."""
-    if evaluator_name in ("training", "zero_cost", "curve_stopped"):
+    if evaluator_name in ("training", "zero_cost", "curve_stopped", "inheriting"):
         return images("one", 0), images("other", 1)
     if evaluator_name == "few_shot":
         maker = FewShotMaker(ways=2, queries=2, parts=[0.4, 0.3, 0.3])

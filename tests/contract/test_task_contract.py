@@ -14,7 +14,11 @@ from nasrun.spec import Task, TaskMaker
 from nasrun.tasks.base import ImageTask, ValidFrom
 
 TASKS = sorted(path.stem for path in (CONF / "task").glob("*.yaml"))
-OWN = {"coco_folder", "few_shot", "image_folder", "subset"}  # made of what the user names
+# Made of what the user names.
+OWN = {
+    "coco_folder", "few_shot", "image_folder", "subset", "rotation", "jigsaw_puzzle",
+    "colourisation",
+}  # fmt: skip
 
 
 def task(name, *overrides):

@@ -136,3 +136,20 @@ def test_transfer_has_the_issues_rows_and_the_spaces_settings_of_catch():
     assert [(claim.better, claim.worse) for claim in experiment.report.claims] == [
         ("catch", name) for name in ("catch_sfs", "catch_zero", "catch_random")
     ]
+
+
+def test_the_survey_has_the_issues_methods_on_ten_tables_with_tests_against_random_search():
+    experiment = OmegaConf.load(CONF / "experiment" / "survey.yaml")
+    rows = experiment.hydra.sweeper.params.algorithm.split(",")
+    assert list(experiment.report.labels) == rows
+    assert len(rows) == 12
+    for name in ("ppo", "pnas_short", "catch"):
+        config = composed("+experiment=survey", f"algorithm={name}", "space=nb201", "task=cifar10")
+        assert (config.algorithm.name, config.trials) == (name, 500)
+        assert config.budget.evaluations == 100
+    points = [tuple(point) for point in experiment.hydra.sweeper.points]
+    spaces = [space for space, _ in points]
+    assert (spaces.count("space=nb201"), spaces.count("space=transnas_micro")) == (3, 7)
+    assert len(set(points)) == 10
+    assert experiment.report.against == "random"
+    assert {"interval", "p_value"} <= set(experiment.report.columns)

@@ -5,7 +5,7 @@ import torch
 from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.nets.footprint import footprint
 from nasrun.nets.inverted_residual import InvertedResidual
-from nasrun.nets.mobile_blocks import Kind, Place
+from nasrun.nets.mobile_blocks import Block, Place
 from nasrun.spaces.fbnet import OPTIONS, SKIP, FBNet
 from nasrun.spec import Scale, Task
 from nasrun.streams import Streams
@@ -81,7 +81,7 @@ def test_skeletons_are_those_of_hw_nas_bench():
 
 def test_channels_of_two_groups_are_shuffled():
     """The depthwise convolution sees channels of both groups in turn."""
-    block = InvertedResidual(Kind(1, 1, 2), Place(4, 4, 1)).eval()
+    block = InvertedResidual(Block(1, 4, Place(4, 4, 1), groups=2)).eval()
     with torch.no_grad():
         block.expand.weight.copy_(torch.eye(2).repeat(2, 1)[:, :, None, None])
         block.depthwise.weight.copy_(torch.tensor([1.0, 0, 0, 0])[:, None, None, None])
