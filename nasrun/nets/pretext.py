@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from nasrun.images import IGNORED
 from nasrun.nets.classification import Classification
-from nasrun.spec import Metric, Objective, metric_named
+from nasrun.spec import Metric, SummedObjective, metric_named
 
 
 class PuzzleHead(nn.Module):
@@ -60,7 +60,7 @@ class PixelHead(nn.Module):
 
 
 @dataclass(frozen=True)
-class Colours(Objective):
+class Colours(SummedObjective):
     """To say the class of each pixel's colour, judged by the percentage of pixels that are right.
 
     Args:

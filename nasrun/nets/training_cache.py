@@ -19,7 +19,7 @@ from nasrun.nets.checkpoint import load_checkpoint
 from nasrun.nets.cohort_trainer import cohort_shape, train_together
 from nasrun.nets.device import Device
 from nasrun.nets.footprint import footprint
-from nasrun.nets.loader import Augmentation, Loader, load_batches
+from nasrun.nets.loader import SMALL_PX, Augmentation, Loader, load_batches
 from nasrun.nets.trainer import Epoch, EpochBatches, Trainer, judged
 from nasrun.nets.training_request import Part, TrainingRequest
 
@@ -295,12 +295,11 @@ class _Parts:
 
 def _augmentation(request: TrainingRequest, images: Images, flip: bool) -> Augmentation:
     """What the recipe does to pictures in training; to dense ones, crops of the task's size."""
-    recipe, side = request.recipe, images.pixels.shape[2]
-    own = Augmentation.standard(side, flip, recipe.cutout_px)
-    own = replace(own, jitter=recipe.jitter, scale=recipe.scale)
-    if images.labels.ndim < 3 or request.task.image_px == side:
-        return own
-    return replace(own, crop=request.task.image_px, pad=0)
+    recipe, px, size = request.recipe, request.task.image_px, images.pixels.shape[2:]
+    own = Augmentation.standard(size[0], flip, recipe.cutout_px)
+    jitter = recipe.jitter if size[0] > SMALL_PX else (0.0,) * 4
+    own = replace(own, jitter=jitter, scale=recipe.scale)
+    return own if images.labels.ndim < 3 or size == (px, px) else replace(own, crop=px, pad=0)
 
 
 def _judged_at_once(images: Images) -> int:
