@@ -31,8 +31,9 @@ def footprint(network: nn.Module, px: int, image_channels: int = 3) -> tuple[flo
         network.train(trains)
         for hook in hooks:
             hook.remove()
-    head: nn.Module | None = getattr(network, "auxiliary", None)
-    return (_weights(network) - (0 if head is None else _weights(head))) / 1e6, flops / 1e6
+    beside = (getattr(part, "auxiliary", None) for part in network.modules())
+    unused = sum(_weights(head) for head in beside if isinstance(head, nn.Module))
+    return (_weights(network) - unused) / 1e6, flops / 1e6
 
 
 def _weights(network: nn.Module) -> int:

@@ -19,6 +19,12 @@ class Backbone(Protocol):
         ...
 
 
+def head_on(objective: Objective, widths: Sequence[int], strides: Sequence[int]) -> nn.Module:
+    """What makes an output of the list of a backbone's maps and of the images."""
+    head = objective.dense_head(widths, strides)
+    return LastMap(objective.head(widths[-1])) if head is None else head
+
+
 class HeadedNetwork(nn.Module):
     """A backbone and a head, which reads all maps if the objective has such a one.
 
@@ -31,8 +37,7 @@ class HeadedNetwork(nn.Module):
         super().__init__()
         assert isinstance(backbone, nn.Module)
         self.backbone = backbone
-        head = objective.dense_head(backbone.widths, backbone.strides)
-        self.head = LastMap(objective.head(backbone.widths[-1])) if head is None else head
+        self.head = head_on(objective, backbone.widths, backbone.strides)
 
     def forward(self, x: Tensor) -> Tensor:
         """The head's output for ``x (B, 3, H, W)``; in training perhaps others beside it."""
@@ -45,6 +50,8 @@ class HeadedNetwork(nn.Module):
 
 class LastMap(nn.Module):
     """A head of one map as a head of several: it reads the last."""
+
+    per_channel = True
 
     def __init__(self, head: nn.Module) -> None:
         super().__init__()

@@ -1,6 +1,8 @@
 """One picture file decoded to 8 bits of red, green and blue, with word of what that took."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from enum import Enum
 from io import BytesIO
 from pathlib import Path
@@ -52,9 +54,9 @@ Changes = Counter[Change]
 
 
 def decoded(
-    file: TreeFile, px: int, fit: Fit, size: tuple[int, int] | None = None
+    file: TreeFile, px: int | tuple[int, int], fit: Fit, size: tuple[int, int] | None = None
 ) -> tuple[Pixels, Changes]:
-    """``(px, px, 3)`` pixels, and what changed on the way.
+    """``(px, px, 3)`` pixels, or of height and width ``px``, and what changed on the way.
 
     Grey becomes three equal channels, 16 bits their upper 8, transparency white; CMYK is converted
     without a profile, EXIF's orientation is applied, and of several frames the first is taken.
@@ -65,22 +67,46 @@ def decoded(
         DataError: no picture of ``FORMATS``, a damaged one, one of more than ``LARGEST`` pixels,
             one whose values have no known range (32 bits), or one of another ``size``.
     """
+    changes = Changes()
+    with opened_picture(file) as image:
+        colour = _upright(image, changes)
+        if size is not None and colour.size != size:
+            raise DataError(
+                f"{file_name(file)}: a picture of {colour.width}x{colour.height} pixels, but the "
+                f"annotations are of one of {size[0]}x{size[1]}: get both from one place"
+            )
+        high, wide = (px, px) if isinstance(px, int) else px
+        return np.asarray(fitted(colour, (high, wide), fit)), changes
+
+
+def fitted(image: "Picture", size: tuple[int, int], fit: Fit, nearest: bool = False) -> "Picture":
+    """The picture in ``size``, height and width; by the ``nearest`` pixel, or bilinearly."""
     from PIL import Image, ImageOps
+
+    how = Image.Resampling.NEAREST if nearest else Image.Resampling.BILINEAR
+    wide = size[1], size[0]
+    return ImageOps.fit(image, wide, how) if fit is Fit.crop else image.resize(wide, how)
+
+
+@contextmanager
+def opened_picture(file: TreeFile) -> "Iterator[Picture]":
+    """A picture of bearable size; what fails while it is read is said of the file.
+
+    Raises:
+        DataError: no picture of ``FORMATS``, a damaged one, or one of more than ``LARGEST`` pixels.
+    """
+    from PIL import Image
 
     if isinstance(file, Path):
         require_file(file)
-    changes, square, how = Changes(), (px, px), Image.Resampling.BILINEAR
     try:
         stream = BytesIO(file.read()) if isinstance(file, Member) else file
         with Image.open(stream, formats=FORMATS) as image:
             pixels = image.width * image.height
             if pixels > LARGEST:
                 raise ValueError(f"{pixels} pixels are more than {LARGEST}")
-            if pixels < LARGE:
-                colour = _upright(image, changes)
-            else:
-                with _few_large:
-                    colour = _upright(image, changes)
+            with _few_large if pixels >= LARGE else nullcontext():
+                yield image
     except DataError:
         raise
     except Exception as error:  # a damaged picture can fail in any way
@@ -88,13 +114,6 @@ def decoded(
             f"{file_name(file)}: this picture cannot be decoded ({_first_line(error)}); expected "
             f"one of {', '.join(FORMATS)}: replace it or delete it"
         ) from None
-    if size is not None and colour.size != size:
-        raise DataError(
-            f"{file_name(file)}: a picture of {colour.width}x{colour.height} pixels, but the "
-            f"annotations are of one of {size[0]}x{size[1]}: get both from one place"
-        )
-    fitted = ImageOps.fit(colour, square, how) if fit is Fit.crop else colour.resize(square, how)
-    return np.asarray(fitted), changes
 
 
 def _upright(image: "Picture", changes: Changes) -> "Picture":

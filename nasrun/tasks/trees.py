@@ -81,6 +81,15 @@ class Tree:
             found = [path.relative_to(self.root).as_posix() for path in paths]
         return sorted(name for name in found if name.endswith(suffix))
 
+    def below(self, folder: str) -> list[str]:
+        """Sorted names of all files below a folder that are not hidden, nor in hidden folders."""
+        if self.zipped:
+            found = [name for name in self._members if name.startswith(f"{folder}/")]
+        else:
+            paths = (path for path in (self.root / folder).rglob("*") if path.is_file())
+            found = [path.relative_to(self.root).as_posix() for path in paths]
+        return sorted(name for name in found if "/." not in f"/{name}")
+
     @cached_property
     def _members(self) -> frozenset[str]:
         members = _archive(self.root).infolist()

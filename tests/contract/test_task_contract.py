@@ -17,7 +17,7 @@ TASKS = sorted(path.stem for path in (CONF / "task").glob("*.yaml"))
 # Made of what the user names.
 OWN = {
     "coco_folder", "few_shot", "image_folder", "subset", "rotation", "jigsaw_puzzle",
-    "colourisation",
+    "colourisation", "segmentation_folder",
 }  # fmt: skip
 
 

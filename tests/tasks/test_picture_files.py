@@ -7,7 +7,7 @@ import tiny_files
 from PIL import Image
 
 from nasrun.errors import DataError
-from nasrun.tasks import picture_files
+from nasrun.tasks import kept_array, picture_files
 from nasrun.tasks.picture_files import Fit, PictureFiles
 
 
@@ -62,7 +62,7 @@ def test_a_damaged_cache_is_made_anew(paths, tmp_path):
 
 def test_many_pixels_stay_on_disk(paths, tmp_path, monkeypatch):
     first = pixels(paths, tmp_path)
-    monkeypatch.setattr(picture_files, "MAPPED_BYTES", 10)
+    monkeypatch.setattr(kept_array, "MAPPED_BYTES", 10)
     mapped = pixels(paths, tmp_path)
     assert isinstance(mapped, np.memmap)
     assert np.array_equal(mapped, first)

@@ -1,0 +1,71 @@
+"""Arrays made once of files and kept in the cache, mapped into memory if they are large."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from nasrun.drafts import draft_of, remove_abandoned
+from nasrun.errors import DataError
+
+MAPPED_BYTES = 256 * 2**20  # what is larger stays on disk and is mapped into memory
+CHUNK = 256  # pictures that are decoded at a time
+BAR_FROM = 1_000  # pictures from which decoding takes long enough to show a bar
+
+
+def kept_array(
+    path: Path, shape: tuple[int, ...], kind: DTypeLike, fill: Callable[[NDArray[Any]], None]
+) -> NDArray[Any]:
+    """The array of a cache file; made by ``fill`` where the file is not there, or not whole.
+
+    Raises:
+        DataError: the cache cannot be written.
+    """
+    if (found := _opened(path, shape, kind)) is not None:
+        return found
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(path.parent)
+        with tempfile.TemporaryDirectory(dir=path.parent, **draft_of("decode")) as temporary:
+            draft = Path(temporary) / path.name
+            out = np.lib.format.open_memmap(draft, "w+", kind, shape)
+            fill(out)
+            out.flush()
+            del out
+            draft.replace(path)
+    except OSError as error:
+        raise DataError(
+            f"cannot keep decoded pictures in {path.parent} ({error.strerror or error}): set "
+            "cache_dir to a folder with space"
+        ) from None
+    found = _opened(path, shape, kind)
+    assert found is not None
+    return found
+
+
+def _opened(path: Path, shape: tuple[int, ...], kind: DTypeLike) -> NDArray[Any] | None:
+    """The array of a cache file; None where it is not there, or not whole."""
+    try:
+        size = np.prod(shape) * np.dtype(kind).itemsize
+        found = np.load(path, mmap_mode="r" if size > MAPPED_BYTES else None)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found if found.shape == shape and found.dtype == kind else None
+
+
+def watched(starts: range, count: int) -> Iterator[int]:
+    """The starts of the chunks, with a progress bar on the terminal if there are many pictures."""
+    if count < BAR_FROM:
+        yield from starts
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(f"decoding {count} pictures", total=count)
+        for first in starts:
+            yield first
+            progress.advance(bar, CHUNK)
