@@ -28,7 +28,7 @@ def unused(
     algorithm = experiment.algorithm
     asked = {key_of(text).lstrip("+").partition(".")[0] for text in overrides}
     scaled = {key: value for key, value in config.scale.items() if value is not None}
-    if scaled and "scale" not in config.algorithm:
+    if scaled and "scale" not in config.algorithm and "reduced" not in config:
         first = next(iter(scaled.items()))
         yield (
             f"scale ({first[0]}={first[1]} and more) reduces methods that share weights, so it "

@@ -49,6 +49,7 @@ def test_an_option_without_effect_is_said_in_a_sentence(overrides, words):
         (),
         ("algorithm=gdas", "scale=small"),
         ("algorithm=metad2a", "features=pixels"),
+        ("space=residual", "evaluator=training", "scale=small"),
         LATENCY,
         SCREEN,
         (*STOPPED, "budget.evaluations=101"),

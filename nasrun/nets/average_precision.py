@@ -20,7 +20,10 @@ OVERALL = {"map": 0, "ap50": 1}  # places in COCOeval's figures
 class Finder(Protocol):
     """What turns a network's output into detections."""
 
-    judged_by: str
+    @property
+    def judged_by(self) -> str:
+        """``map`` or ``ap50``."""
+        ...
 
     def detections(self, output: Tensor) -> list[Tensor]:
         """For each picture ``(k, 6)`` corners, score and class."""

@@ -26,11 +26,19 @@ def generalised_iou(boxes: Tensor, others: Tensor) -> Tensor:
     return iou - (hull - union) / hull.clamp(min=TINY)
 
 
+def intersections(boxes: Tensor, others: Tensor) -> Tensor:
+    """``(N, M)`` surfaces that ``boxes (N, 4)`` and ``(M, 4)`` have in common."""
+    return _common(boxes[:, None], others[None])
+
+
+def _common(one: Tensor, other: Tensor) -> Tensor:
+    low = torch.maximum(one[..., :2], other[..., :2])
+    return (torch.minimum(one[..., 2:], other[..., 2:]) - low).clamp(min=0).prod(dim=-1)
+
+
 def _ratio(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     """Intersection over union, and union."""
-    low = torch.maximum(one[..., :2], other[..., :2])
-    high = torch.minimum(one[..., 2:], other[..., 2:])
-    common = (high - low).clamp(min=0).prod(dim=-1)
+    common = _common(one, other)
     union = areas(one) + areas(other) - common
     return common / union.clamp(min=TINY), union
 

@@ -2,5 +2,6 @@
 
 from nasrun.nets.detection import Detection
 from nasrun.nets.fcos import FCOS
+from nasrun.nets.retinanet import RetinaNet
 
-DETECTORS: dict[str, type[Detection]] = {"fcos": FCOS}
+DETECTORS: dict[str, type[Detection]] = {"fcos": FCOS, "retinanet": RetinaNet}

@@ -36,10 +36,10 @@ class FCOSHead(nn.Module):
         self.classifier = nn.Conv2d(channels, classes, 3, 1, 1)
         self.distances = nn.Conv2d(channels, 4, 3, 1, 1)
         self.scales = nn.Parameter(torch.ones(len(pyramid.strides)))
-        for conv in (self.classifier, self.distances):
+        for conv, bias in ((self.classifier, -math.log((1 - RARE) / RARE)), (self.distances, 0.0)):
+            assert conv.bias is not None
             nn.init.normal_(conv.weight, std=0.01)
-        nn.init.constant_(self.classifier.bias, -math.log((1 - RARE) / RARE))
-        nn.init.zeros_(self.distances.bias)
+            nn.init.constant_(conv.bias, bias)
 
     def forward(self, maps: Sequence[Tensor], images: Tensor) -> Tensor:
         """``(B, N, classes + 7)``: logits, corners of a box in pixels, and the place."""

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from nasrun.errors import ConfigError
 
-GROUPS = 32  # of channels that are normalised together, or fewer, so that they come out even
+GROUP = 8  # channels that are normalised together: FCOS's, 256 in 32 groups
 
 
 class Pyramid(nn.Module):
@@ -61,14 +61,18 @@ class Pyramid(nn.Module):
         return levels
 
 
+def groups_of(channels: int) -> int:
+    """Groups of ``GROUP`` channels, or fewer and larger ones, so that they come out even."""
+    return math.gcd(channels, max(channels // GROUP, 1))
+
+
 def branch(channels: int, layers: int) -> nn.Sequential:
     """Convolutions with GroupNorm (Wu and He, ECCV 2018), whose statistics are each level's own.
 
     With BatchNorm in a branch that levels share, running statistics would be those of no level.
     """
-    groups = math.gcd(GROUPS, channels)
     parts = list[nn.Module]()
     for _ in range(layers):
         conv = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
-        parts += [conv, nn.GroupNorm(groups, channels), nn.ReLU()]
+        parts += [conv, nn.GroupNorm(groups_of(channels), channels), nn.ReLU()]
     return nn.Sequential(*parts)

@@ -20,6 +20,11 @@ from nasrun.nets.boxes import generalised_iou, overlaps, suppressed
 from nasrun.nets.detection import focal_loss
 from nasrun.nets.fcos import FCOS, owners
 from nasrun.nets.pyramid import Pyramid
+from nasrun.nets.retinanet import RetinaNet
+from nasrun.nets.vision import load_torchvision
+
+load_torchvision()
+from torchvision.models.detection._utils import Matcher  # noqa: E402  (after the line above)
 
 
 def detector(classes=2, finest=4, extra_levels=0, judged_by="map"):
@@ -330,3 +335,57 @@ def test_what_a_head_puts_out_is_tallied_by_picture():
     training.add(output, target)
     assert training.images == 2
     assert math.isnan(training.value)
+
+
+# --- torchvision's RetinaNet
+
+
+def retinanet(**changes):
+    return RetinaNet(**{"classes": 2, "channels": 8, "layers": 4, "finest": 4, "extra_levels": 0,
+                        "judged_by": "map", **changes})  # fmt: skip
+
+
+def test_retinanet_is_that_of_torchvision():
+    """Its own loss, of the same anchors, logits and offsets; and its own way back to boxes."""
+    torch.manual_seed(0)
+    head = retinanet().dense_head((4, 6), (4, 8))
+    maps = [torch.randn(2, c, 32 // s, 48 // s) for c, s in zip((4, 6), (4, 8), strict=True)]
+    output = head(maps, torch.zeros(2, 3, 32, 48))
+    assert output.shape == (2, 9 * (8 * 12 + 4 * 6), 2 + 4 + 4)
+    logits, offsets, anchors = output.split([2, 4, 4], dim=2)
+    sizes = anchors[0, :, 2:] - anchors[0, :, :2]
+    assert sizes[:9].prod(dim=1).sqrt().mean() == pytest.approx(4 * 4 * 1.282, rel=0.05)
+    assert (anchors[0, :9, :2] + anchors[0, :9, 2:]).abs().max() == 0.0  # around the first corner
+    target = torch.zeros(2, 3, 6)
+    target[..., 4] = NO_BOX
+    target[0, 0] = torch.tensor([4, 4, 24, 20, 1, 0])
+    target[0, 2] = torch.tensor([20, 8, 44, 30, 0, 0])
+    truths = [
+        {"boxes": target[0, [0, 2], :4], "labels": torch.tensor([1, 0])},
+        {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)},
+    ]
+    parts = {"cls_logits": logits, "bbox_regression": offsets}
+    matcher = Matcher(0.5, 0.4, allow_low_quality_matches=True)
+    matched = [matcher(overlaps(truths[0]["boxes"], anchors[0])), torch.full((len(sizes),), -1)]
+    own = head.head.compute_loss(truths, parts, list(anchors), matched)
+    expected = 2 * (own["classification"] + own["bbox_regression"])
+    torch.testing.assert_close(retinanet().loss(output, target), expected)
+    scores, found = retinanet().found(output)
+    coded = head.head.regression_head.box_coder.decode_single(offsets[1], anchors[1])
+    torch.testing.assert_close(found[1, :, 0], coded)
+    torch.testing.assert_close(scores, logits.sigmoid())
+
+
+def test_anchors_in_a_crowd_teach_nothing():
+    anchor = (0, 0, 10, 10)
+    output = torch.tensor([[(0.3, -0.2, 0, 0, 0, 0, *anchor)]], dtype=torch.float32)
+    target = torch.zeros(1, 1, 6)
+    target[0, 0] = torch.tensor([0, 0, 40, 6, 0, 1])
+    assert float(retinanet().loss(output, target)) == 0.0
+    target[0, 0, 3] = 4
+    assert float(retinanet().loss(output, target)) > 0.0
+
+
+def test_retinanet_has_the_layers_that_torchvision_gives_it():
+    with pytest.raises(ConfigError, match=r"task\.layers must be 4 for task\.detector=retinanet"):
+        retinanet(layers=2).dense_head((4,), (4,))
