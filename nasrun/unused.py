@@ -75,9 +75,9 @@ def _latency(config: DictConfig, experiment: Experiment) -> Iterator[str]:
     """Rewards by which nothing is chosen."""
     weighs = [key for key in ("target_ms", "limit_ms") if config.hardware.get(key) is not None]
     if weighs and not experiment.algorithm.follows_rewards:
-        keys = (key for key in ("latency", "latency_weight") if key in config.algorithm)
-        own = (f"set algorithm.{key}" for key in keys)
-        cure = next(own, "algorithm=unas with algorithm.latency_weight does")
+        key = "latency_target_ms" if "latency" in config.algorithm else "latency_weight"
+        other = "algorithm=unas with algorithm.latency_weight does"
+        cure = f"set algorithm.{key}" if key in config.algorithm else other
         yield (
             f"hardware.{weighs[0]} stands in the rewards, by which "
             f"algorithm={experiment.algorithm.name} chooses nothing: {cure}"

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from nasrun.nets.classification import Classification
 from nasrun.nets.device import Device
+from nasrun.nets.graphs import RecordedMixture
 from nasrun.nets.nb201 import Cell, Skeleton, topology_stages
 from nasrun.nets.nb201_supernet import EDGES, NB201Supernet, edge
 from nasrun.nets.operations import operation
@@ -89,7 +90,8 @@ Step = Callable[[], None]
 def steps(setting: Setting) -> dict[str, Step]:
     """The ways to train, each as one step of an epoch: a training and a validation batch."""
     shared = setting.device.place if setting.device.on_gpu else lambda net: net
-    supernet = shared(NB201Supernet(OPERATIONS, setting.channels, setting.cells, OBJECTIVE))
+    supernet = NB201Supernet(OPERATIONS, setting.channels, setting.cells, OBJECTIVE)
+    shared(supernet)
     plain = Skeleton(lambda _, c: PlainCell(c), setting.stages, OBJECTIVE)
     plain = plain.to(setting.device.processor)
     space = NB201()
@@ -111,7 +113,11 @@ def steps(setting: Setting) -> dict[str, Step]:
         soft = F.softmax(logits, dim=-1)
         return list(rows + (soft - soft.detach()))
 
-    def loss(network: nn.Module, device: Device, images: Tensor, *rows: object) -> Tensor:
+    recorded = RecordedMixture(supernet, setting.device)
+
+    def loss(
+        network: Callable[..., Tensor], device: Device, images: Tensor, *rows: object
+    ) -> Tensor:
         with device.autocast():
             return F.cross_entropy(network(images, *rows).float(), y)
 
@@ -124,8 +130,8 @@ def steps(setting: Setting) -> dict[str, Step]:
             loss(plain, setting.plain, x, soft()).backward()
 
     def darts_ours() -> None:
-        weights(loss(supernet, setting.device, fast, [row.detach() for row in soft()]))
-        torch.autograd.grad(loss(supernet, setting.device, fast, soft()), logits)
+        weights(loss(recorded, setting.device, fast, [row.detach() for row in soft()]))
+        torch.autograd.grad(loss(recorded, setting.device, fast, soft()), logits)
 
     def weights(value: Tensor) -> None:
         supernet.zero_grad()

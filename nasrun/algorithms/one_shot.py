@@ -17,11 +17,12 @@ from nasrun.algorithms.shared_data import SharedData
 from nasrun.errors import ConfigError, DataError, UnsupportedError
 from nasrun.nets.checkpoint import load_checkpoint, save_checkpoint
 from nasrun.nets.device import Device
+from nasrun.nets.graphs import RecordedMixture
 from nasrun.nets.recipe import Precision
 from nasrun.nets.supernet import SharedNet
 from nasrun.progress import stage, tell
 from nasrun.ranges import require_at_least, require_not_negative, require_positive
-from nasrun.spec import Algorithm, Archs, Measured, Phase, Problem, Scale, Streams
+from nasrun.spec import Algorithm, Archs, Measured, Phase, Problem, Scale, Streams, Task
 
 CHECKPOINT = "supernet.pt"
 
@@ -63,6 +64,7 @@ class OneShot(Algorithm):
     cohort: ClassVar[bool] = False
     trains: ClassVar[bool] = True
     share: ClassVar[int] = 1
+    mixes_all: ClassVar[bool] = False  # whether rows have no zeros, and one update one gradient
     exact: ClassVar[bool] = False  # whether an automatic precision is float32 on a GPU, too
 
     def __post_init__(self) -> None:
@@ -129,11 +131,7 @@ class OneShot(Algorithm):
         if self.precision is Precision.auto and (self.exact or half or not self.processor.on_gpu):
             # On a CPU a supernet's channels are too few for bfloat16 to pay.
             self.processor = replace(self.processor, precision=Precision.float32)
-        if problem.task.objective is not None:
-            raise UnsupportedError(
-                f"algorithm={self.name} trains a supernet to classify, which is not what "
-                f"task={problem.task.name} is for: use a sample-based algorithm"
-            )
+        self.check_task(problem.task)
         self.epoch, self.progress = 0, 0.0
         self._records: list[dict[str, Any]] = []
         self._kept: dict[str, Any] = {}
@@ -147,6 +145,18 @@ class OneShot(Algorithm):
             self._refresh("start")
             self.prepare()
             self._load()
+
+    def check_task(self, task: Task) -> None:
+        """Refuse a task that the supernet cannot learn.
+
+        Raises:
+            UnsupportedError: it is not to classify.
+        """
+        if task.objective is not None:
+            raise UnsupportedError(
+                f"algorithm={self.name} trains a supernet to classify, which is not what "
+                f"task={task.name} is for: use a sample-based algorithm"
+            )
 
     def step(self) -> Measured:
         """Train for an epoch, derive an architecture and judge it; known epochs are looked up."""
@@ -233,6 +243,7 @@ class OneShot(Algorithm):
         # Channels last pay on a GPU; a CPU is faster without at a supernet's few channels.
         place = self.processor.place if self.processor.on_gpu else lambda net: net
         self.network = cast(SharedNet, place(cast(nn.Module, made)))
+        self._recorded = RecordedMixture(self.network, self.processor) if self.mixes_all else None
         self.weights = list(self.network.parameters())
         self.weight_optimizer = self._optimizer()
 
@@ -261,7 +272,7 @@ class OneShot(Algorithm):
     def losses(self, x: Tensor, y: Tensor, mixing: Sequence[Tensor]) -> Tensor:
         """``(B,)`` cross-entropies."""
         with self.processor.autocast():
-            logits = self.network(x, mixing)
+            logits = (self._recorded or self.network)(x, mixing)
         return F.cross_entropy(logits.float(), y, reduction="none")
 
     def loss(self, x: Tensor, y: Tensor, mixing: Sequence[Tensor]) -> Tensor:

@@ -19,7 +19,6 @@ LEAST_MS = 1.01  # of a latency whose logarithm is taken: at 1 ms the power has 
 class LatencyTerm(Enum):
     """How the expected latency enters the loss of the logits."""
 
-    none = "none"
     added = "added"
     multiplied = "multiplied"
 
@@ -34,9 +33,9 @@ class ProxylessNAS(Gated):
     which after Adam's step are moved so that the others keep their probabilities. With
     ``paths=null`` all options compete, as in the authors' default.
 
-    The expected latency is the sum of ``p_j F(o_j)`` (eq. 7), over all options as in the authors'
-    code; it multiplies the cross-entropy, ``scale CE (log E / log target)^exponent``, or is added,
-    ``CE + weight (E - target) / target``.
+    With a target the loss has the expected latency, the sum of ``p_j F(o_j)`` (eq. 7) over all
+    options as in the authors' code: it multiplies the cross-entropy, ``scale CE (log E /
+    log target)^exponent``, or is added, ``CE + weight (E - target) / target``.
 
     Departures: ``F`` is a linear model fitted to whole architectures, since a device knows these
     and not each operation in each place; multiplied latencies below 1.01 ms count as that; where
@@ -50,7 +49,7 @@ class ProxylessNAS(Gated):
 
     name: str = "proxylessnas"
     paths: int | None = 2
-    latency: LatencyTerm = LatencyTerm.none
+    latency: LatencyTerm = LatencyTerm.multiplied
     latency_target_ms: float | None = None
     latency_weight: float = 0.1
     latency_scale: float = 0.2
@@ -63,21 +62,17 @@ class ProxylessNAS(Gated):
         require_at_least(self, "algorithm", 1, "latency_samples")
         require_positive(self, "algorithm", "latency_target_ms", "latency_scale")
         require_not_negative(self, "algorithm", "latency_weight", "latency_exponent")
-        if self.latency is not LatencyTerm.none and self.latency_target_ms is None:
-            raise ConfigError(
-                f"algorithm.latency={self.latency.value} compares with a latency: set "
-                "algorithm.latency_target_ms"
-            )
-        if self.latency is LatencyTerm.multiplied and (self.latency_target_ms or 0.0) <= LEAST_MS:
+        target, least = self.latency_target_ms, LEAST_MS
+        if self.latency is LatencyTerm.multiplied and target is not None and target <= least:
             raise ConfigError(
                 f"algorithm.latency=multiplied divides by log(latency_target_ms): expected more "
-                f"than {LEAST_MS} ms, got {self.latency_target_ms}; set algorithm.latency=added"
+                f"than {least} ms, got {target}; set algorithm.latency=added"
             )
 
     @property
     def follows_rewards(self) -> bool:
-        """Latencies are in the loss, if there is a term of them."""
-        return self.latency is not LatencyTerm.none
+        """Latencies are in the loss, if there is a target."""
+        return self.latency_target_ms is not None
 
     def prepare(self) -> None:
         """Draw the logits, and fit the model of the latency.
@@ -88,7 +83,7 @@ class ProxylessNAS(Gated):
         """
         super().prepare()
         self._model: LatencyLoss | None = None
-        if self.latency is not LatencyTerm.none:
+        if self.latency_target_ms is not None:
             self.require_rows_of_decisions("has a latency for each option of a decision")
             first = int(self.draws.integers(2**48)[0, 0])
             seeds = range(first, first + self.latency_samples)

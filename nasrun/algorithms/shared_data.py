@@ -44,9 +44,12 @@ class SharedData:
         channels_last: bool,
         seed: int,
     ) -> None:
-        px = scale.image_px or images.train.pixels.shape[2]
-        train = _shrunk(_some(images.train, scale.train_images, "train_images"), px)
-        valid = _shrunk(_some(images.valid, scale.valid_images, "valid_images"), px)
+        train = _some(images.train, scale.train_images, "train_images")
+        valid = _some(images.valid, scale.valid_images, "valid_images")
+        px = 1
+        if images.train.pixels.ndim > 2:  # a text has no pixels
+            px = scale.image_px or images.train.pixels.shape[2]
+            train, valid = _shrunk(train, px), _shrunk(valid, px)
         augmentation = Augmentation.standard(px, images.flip)
         moments, layout = (images.mean, images.std), (device, augmentation, channels_last)
         self._train = load_batches(train, *moments, batch, *layout)

@@ -13,7 +13,7 @@ from nasrun.algorithms.mixture import Mixture
 from nasrun.algorithms.reduction import Optimizer
 from nasrun.nets import estimators
 from nasrun.nets.estimators import Draw, uniforms
-from nasrun.ranges import require_not_negative, require_positive
+from nasrun.ranges import require_not_negative, require_positive, require_within
 
 log = logging.getLogger("nasrun")
 
@@ -72,6 +72,8 @@ class UNAS(Mixture):
     estimator: Estimator = Estimator.rebar
     objective: Objective = Objective.gen
     temperature: float = 0.4
+    softening: float = 0.0
+    skip_dropout: float = 0.0
     gap_weight: float = 0.5
     gap: Gap = Gap.pair
     overlap_weight: float = 0.2
@@ -88,7 +90,8 @@ class UNAS(Mixture):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_positive(self, "algorithm", "temperature")
-        require_not_negative(self, "algorithm", "arch_epochs")
+        require_not_negative(self, "algorithm", "arch_epochs", "softening")
+        require_within(self, "algorithm", "[0, 1)", "skip_dropout")
 
     @property
     def follows_rewards(self) -> bool:
@@ -104,6 +107,7 @@ class UNAS(Mixture):
         super().prepare()
         self.require_rows_of_decisions("has one distribution per decision")
         self.network.least = SKIPPED
+        self.network.skip_dropout = self.skip_dropout
         self._baseline = torch.full((), torch.nan)
         self._steps = torch.zeros((), dtype=torch.int64)
         self.gradient_variance: list[float] = []
@@ -149,9 +153,16 @@ class UNAS(Mixture):
     # The architecture's gradient
 
     def _draw(self, count: int) -> Draw:
-        rows = self.by_row(self.logits)
+        rows = self.softened()
         noise = uniforms([len(row) for row in rows], count, self.noise, self.logits.device)
         return estimators.draw(rows, noise, self.temperature)
+
+    def softened(self) -> list[Tensor]:
+        """``(options,)`` logits of each row, of which ``softening`` keeps none from being drawn."""
+        rows = self.by_row(self.logits)
+        if not self.softening:
+            return rows
+        return [torch.log(row.softmax(dim=-1) + self.softening) for row in rows]
 
     def _learn(self, x: Tensor, y: Tensor, drawn: Draw) -> None:
         gradient = torch.autograd.grad(self.objective_of(x, y, drawn), self.logits)[0]

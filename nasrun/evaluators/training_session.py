@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nasrun.benchmarks.trainings import TrainedEpoch
-from nasrun.errors import ConfigError
+from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.evaluators.training import Training
 from nasrun.nets.building import built
 from nasrun.nets.classification import objective_of
@@ -222,8 +222,14 @@ class TrainingSession(Session):
 
         Raises:
             ConfigError: an unknown format, a package that is not installed, or no final training.
+            UnsupportedError: networks of a text.
         """
         check_formats(formats)
+        if self._task.load().final_train.pixels.ndim == 2:
+            raise UnsupportedError(
+                f"the language models of task={self._task.name} cannot be exported: set "
+                "retrain.export=[]"
+            )
         if self._settings.score_epochs is None:
             raise ConfigError(
                 "retrain.export needs final trainings, but evaluator.score_epochs is null: give it "

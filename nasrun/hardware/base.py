@@ -9,7 +9,16 @@ import numpy as np
 from nasrun.benchmarks.rows import ArchRows, coverage, figures_at
 from nasrun.errors import ConfigError
 from nasrun.ranges import require_positive
-from nasrun.spec import Archs, Device, Floats, Hardware, Metric, RewardTerms, SearchSpace
+from nasrun.spec import (
+    Archs,
+    CountableSpace,
+    Device,
+    Floats,
+    Hardware,
+    Metric,
+    RewardTerms,
+    SearchSpace,
+)
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +74,11 @@ class WeighingDevice(Device):
     def __init__(self, settings: Weighing) -> None:
         self._settings = settings
 
+    @property
+    def label(self) -> str:
+        """What the column ``device`` says."""
+        return self._settings.label
+
     def settle(self, latencies_ms: Floats, over: str) -> None:
         """Take the target, or without one the median of these ``(n,)`` latencies.
 
@@ -95,7 +109,7 @@ class WeighingDevice(Device):
         below, above = self._settings.exponents
         weighs = (below, above) != (0, 0)
         return RewardTerms(
-            device=self._settings.label,
+            device=self.label,
             target_ms=round(self._target_ms, 6) if weighs else None,
             exponent=below,
             exponent_above=above,
@@ -178,12 +192,13 @@ class KnownDevice(WeighingDevice):
         files: Mapping[str, str],
     ) -> None:
         super().__init__(settings)
+        self._space = space
         self._rows, self._latencies_ms, self._files = ArchRows(space, archs), latencies_ms, files
         known = int((~np.isnan(latencies_ms)).sum())
         if (covered := coverage(space, known)) is not None:
             log.warning(
-                "hardware: latencies of %s of space=%s; another has no reward, unless it is the "
-                "same network", covered, space.name,
+                "hardware: latencies of %s of space=%s; another is unknown, unless it is the "
+                "same network (hardware=ridge predicts it)", covered, space.name,
             )  # fmt: skip
         self.settle(latencies_ms, f"the architectures of space={space.name} that it knows")
         limit, least = settings.limit_ms, float(np.nanmin(latencies_ms))
@@ -192,6 +207,14 @@ class KnownDevice(WeighingDevice):
                 f"hardware.limit_ms={limit:g} is below every latency that is known, of which the "
                 f"least is {least:.4g} ms: set a higher limit"
             )
+
+    @property
+    def archs(self) -> Archs:
+        """``(rows, L)`` those listed."""
+        if (listed := self._rows.archs) is not None:
+            return listed
+        assert isinstance(self._space, CountableSpace)
+        return self._space.at(np.arange(self._space.size))
 
     def latency_ms(self, archs: Archs) -> Floats:
         """``(n,)`` latency of one inference; NaN where the device knows none."""

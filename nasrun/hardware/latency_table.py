@@ -21,6 +21,9 @@ INDEX = "index"
 class LatencyTable(Weighing):
     """A table of latencies: a column of architectures, and one in ms for each device.
 
+    Where several columns say what an architecture is, ``arch_column`` names all of them, separated
+    by commas, and their cells are joined by commas.
+
     ``path`` may also name HELP's own files, as its repository has them; see ``help_files.py``.
     The default file holds HELP's measurements of NAS-Bench-201 on 27 devices (Lee et al.,
     "HELP: Hardware-Adaptive Efficient Latency Prediction for NAS via Meta-Learning", NeurIPS 2021).
@@ -39,6 +42,10 @@ class LatencyTable(Weighing):
         """What the column ``device`` says."""
         return self.device
 
+    @property
+    def _arch_columns(self) -> list[str]:
+        return self.arch_column.split(",")
+
     def opened(self, space: SearchSpace, task: Task) -> KnownDevice:
         """The device, with its latencies whatever the task; NaN where unknown.
 
@@ -54,8 +61,10 @@ class LatencyTable(Weighing):
                 "file of that space"
             )
         table, files = self._read()
-        cells = table.column(self.arch_column)
-        devices = [name for name in table.header if name not in ("", self.arch_column, INDEX)]
+        columns = [table.column(name) for name in self._arch_columns]
+        cells = [",".join(parts) for parts in zip(*columns, strict=True)]
+        own = ("", INDEX, *self._arch_columns)
+        devices = [name for name in table.header if name not in own]
         if self.device not in devices:
             raise ConfigError(
                 f"hardware.device={self.device} is not in {self.path}, which has "

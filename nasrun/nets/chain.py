@@ -57,3 +57,21 @@ def dropouts(layers: Sequence[Layer]) -> list[Dropout]:
     count = (len(kinds) - full + ends) // 2 + full
     due = [at for at, kind in enumerate(kinds, 1) if kind == "FC" or at % 2 == 0]
     return [Dropout(at, number, count) for number, at in enumerate(due, 1)]
+
+
+class SkipLayer(NamedTuple):
+    """A convolution of NAS-RL's: ``kernel`` and ``stride`` are heights and widths.
+
+    ``inputs`` are the layers that it reads, counted from 1; none: the picture.
+    """
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    filters: int
+    inputs: tuple[int, ...]
+
+
+def unread(layers: Sequence[SkipLayer]) -> list[int]:
+    """Numbers of the layers, counted from 1, that no other reads: the classifier does."""
+    read = {source for layer in layers for source in layer.inputs}
+    return [number for number in range(1, len(layers) + 1) if number not in read]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nasrun.nets.fused import Fuser, shape_of
+from nasrun.nets.fused_cell import link
 from nasrun.nets.optimizers import make_optimizer
 from nasrun.nets.recorded_step import Step, as_recordable, fast_step, set_rate
 from nasrun.nets.trainer import Batches, Epoch, EpochBatches, Trainer, lacks_memory
@@ -63,26 +64,26 @@ def train_together(
         if len(jobs) == 1:
             jobs[0][0].train(jobs[0][1], valid, until, judged)
             return
-        cohort = _Cohort([trainer for trainer, _ in jobs])
+        cohort = Cohort([trainer for trainer, _ in jobs])
         try:
             cohort.train([own for _, own in jobs], valid, until, judged)
         except RuntimeError as error:
             if not lacks_memory(error):
                 raise
+            del cohort
+            jobs[0][0].device.free()
             log.warning(
                 "%d networks together do not fit the memory (%s): they train in two halves",
                 len(jobs), str(error).splitlines()[0],
             )  # fmt: skip
-            del cohort
-            jobs[0][0].device.free()
             for half in (jobs[: len(jobs) // 2], jobs[len(jobs) // 2 :]):
                 train_together([t for t, _ in half], [own for _, own in half], valid, until, judged)
             return
         jobs = [(trainer, own) for trainer, own in jobs if not trainer.failure]
 
 
-class _Cohort:
-    """Networks that train together for as long as none fails."""
+class Cohort:
+    """Networks that train together for as long as none fails; see ``train_together``."""
 
     def __init__(self, trainers: Sequence[Trainer]) -> None:
         self._trainers, self._first = trainers, trainers[0]
@@ -91,6 +92,7 @@ class _Cohort:
         self._objective = self._first.objective
         fuser = Fuser([trainer.network for trainer in trainers])
         self._count, self._places = fuser.count, fuser.places
+        link(fuser.network)
         self._network = fuser.network.to(self._device.processor)
         self._optimizer = make_optimizer(self._network, self._recipe, scales=False)
         self._owners = self._owners_by_parameter()

@@ -5,7 +5,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -148,6 +148,8 @@ class Device:
         torch.set_num_threads(self.threads or threads)
         torch.use_deterministic_algorithms(self.deterministic)
         cudnn.benchmark = not self.deterministic
+        if self.on_gpu:
+            _begin_backward(self.processor)
         cudnn.allow_tf32 = matmul.allow_tf32 = self.dtype is not torch.float32
         try:
             yield
@@ -155,6 +157,12 @@ class Device:
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(exact)
             cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = before
+
+
+@cache
+def _begin_backward(processor: torch.device) -> None:
+    """Run a kernel in the thread of backward passes, where cuBLAS warns if it is the first."""
+    torch.ones(1, device=processor, requires_grad=True).mul(2.0).sum().backward()
 
 
 def _cpu_has_bfloat16() -> bool:

@@ -1,5 +1,7 @@
 """Parameters and FLOPs of a network, counted while it runs."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -9,7 +11,8 @@ def footprint(network: nn.Module, px: int, image_channels: int = 3) -> tuple[flo
 
     One FLOP is one multiplication of a convolution or a classifier, or one bias; normalisation,
     pooling and sums are free. What the network does not compute does not count, and neither does an
-    auxiliary head, which serves training alone (Liu et al., "DARTS", ICLR 2019, Table 1).
+    auxiliary head, which serves training alone (Liu et al., "DARTS", ICLR 2019, Table 1). A network
+    that reads something else than pictures has an ``example`` of it.
     """
     flops = 0
 
@@ -26,7 +29,9 @@ def footprint(network: nn.Module, px: int, image_channels: int = 3) -> tuple[flo
     try:
         with torch.no_grad():
             weight = next(network.parameters())
-            network.eval()(weight.new_zeros(1, image_channels, px, px))
+            own: Callable[[], torch.Tensor] | None = getattr(network, "example", None)
+            picture = weight.new_zeros(1, image_channels, px, px) if own is None else own()
+            network.eval()(picture)
     finally:
         network.train(trains)
         for hook in hooks:

@@ -2,13 +2,15 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nasrun.nets.fused import Fuser, shape_of
-from nasrun.nets.nb201 import Cell
+from nasrun.nets.kernel_cell import KernelCell, apart, available, side_by_side, supports
+from nasrun.nets.nb201 import Cell, Skeleton
 from nasrun.nets.operations import ReLUConvNorm
 
 
@@ -42,11 +44,15 @@ class FusedCell(nn.Module):
         self._terms: dict[str, list[_Term]] = {}
         self._biases: dict[str, str] = {}
         self.modules_of_a_kind = nn.ModuleDict()
+        self.kernels = _kernels(cells)
+        self.followed = False  # by a cell that takes maps as the kernels leave them, see ``link``
         for end in first.nodes[1:]:
             self._terms[end] = [
                 self._term(end, cells, pairs, fuser) for pairs in _by_shape(cells, end).values()
             ]
             self._take_biases(end, cells, fuser)
+        if self.kernels is not None:
+            self.kernels.finish()
 
     def _term(
         self, end: str, cells: Sequence[Cell], pairs: Sequence[tuple[str, int]], fuser: Fuser
@@ -56,6 +62,8 @@ class FusedCell(nn.Module):
         owners = [network for _, network in pairs]
         name = f"{end}/{len(self.modules_of_a_kind)}"
         self.modules_of_a_kind[name] = fuser.module(modules, owners)
+        if self.kernels is not None and not self.kernels.add(end, name, modules[0], pairs):
+            self.kernels = None
         sources = []
         for start in dict.fromkeys(start for start, _ in pairs):
             readers = [network for other, network in pairs if other == start]
@@ -72,20 +80,26 @@ class FusedCell(nn.Module):
     def _take_biases(self, end: str, cells: Sequence[Cell], fuser: Fuser) -> None:
         """What convolutions make of zeros at this node: the bias of their normalisation."""
         found = [
-            (number, cell.operations[f"{start}-{end}"])
-            for number, cell in enumerate(cells)
-            for start in cell.biases_into(end)
+            (start, number) for number, cell in enumerate(cells) for start in cell.biases_into(end)
         ]
         if not found:
             return
-        owners = [number for number, _ in found]
-        singles = [module.norm.bias for _, module in found]  # pyright: ignore
+        owners = [number for _, number in found]
+        modules = [cells[number].operations[f"{start}-{end}"] for start, number in found]
+        singles = [module.norm.bias for module in modules]  # pyright: ignore
         bias = fuser.parameter(singles, owners)  # pyright: ignore[reportArgumentType]
         self.register_parameter(f"bias_{end}", bias)
         self._biases[end] = self._index(f"bias_{end}", owners)
+        if self.kernels is not None:
+            self.kernels.add_biases(end, found)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, K * c_out, H / stride, W / stride)``, rounded up, of ``x (B, K * c_in, H, W)``."""
+        if self.training and self.kernels is not None and self.kernels.takes(x):
+            biases = [self.get_parameter(f"bias_{end}") for end in self._biases]
+            x = apart(x, self._count) if x.dim() == 4 else x
+            x = self.kernels(x, self.modules_of_a_kind, biases)
+            return x if self.followed else side_by_side(x)
         nodes, positive = {self._input: x}, dict[str, Tensor]()
         for end, terms in self._terms.items():
             total: Tensor | None = None
@@ -130,6 +144,25 @@ class FusedCell(nn.Module):
             total = x.new_zeros(len(x), *sides, self._count, self._c_out)
         spread = bias.expand(*total.shape[:3], -1, -1)
         return total.index_add(3, self.get_buffer(self._biases[end]), spread.to(total.dtype))
+
+
+def link(network: nn.Module) -> None:
+    """Let cells that follow each other pass maps on as their kernels have them."""
+    for skeleton in network.modules():
+        if isinstance(skeleton, Skeleton):
+            for one, following in pairwise(skeleton.cells):
+                if isinstance(one, FusedCell) and isinstance(following, FusedCell):
+                    one.followed = one.kernels is not None and following.kernels is not None
+
+
+def _kernels(cells: Sequence[Cell]) -> KernelCell | None:
+    """A GPU's own way to compute the cells; None where they or the processor have none."""
+    first = cells[0]
+    where = next((one.device for one in first.parameters()), torch.device("cpu"))
+    plain = first.stride == 1 and first.c_in == first.c_out
+    if not (plain and supports(first.nodes, first.c_out) and available(where)):
+        return None
+    return KernelCell(first.nodes, len(cells), first.c_out)
 
 
 def _by_shape(cells: Sequence[Cell], end: str) -> dict[Hashable, list[tuple[str, int]]]:

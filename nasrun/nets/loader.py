@@ -232,10 +232,13 @@ def load_batches(
     augmentation: Augmentation | None = None,
     channels_last: bool = True,
 ) -> Loader:
-    """The loader that fits the pictures' size and targets; the arguments are those of Loader."""
+    """The loader that fits the pictures' size and targets, or a text; arguments as of Loader."""
     from nasrun.nets.dense_loader import DenseLoader
     from nasrun.nets.large_loader import LargeLoader
+    from nasrun.nets.token_loader import TokenLoader
 
+    if images.pixels.ndim == 2:
+        return TokenLoader(images, batch, device)
     kind = SmallLoader if images.pixels.shape[2] <= SMALL_PX else LargeLoader
     if are_masks(images.labels) or are_boxes(images.labels):
         kind = DenseLoader

@@ -79,7 +79,7 @@ class OnceForAll(SharedNet):
             for place in range(first, first + self._depths[left]):
                 x = self.layers[place](x, kernels[place], expansions[place])
                 option = self._by_depth.get(place - first + 1)
-                if option in depth.live:
+                if option is not None and option in depth.live:
                     total = add(total, depth.everywhere(option, x))
             assert total is not None
             x = total

@@ -1,6 +1,6 @@
 """A whole step of training as one CUDA graph: forward, loss, backward, clipping, update.
 
-Not tried on a GPU yet; tests/nets/test_on_a_gpu.py compares it with plain steps where there is one.
+tests/nets/test_on_a_gpu.py compares it with plain steps where there is a GPU.
 """
 
 import logging
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nasrun.nets.device import Device
+from nasrun.nets.graphs import expect_recorded_gradients
 
 log = logging.getLogger("nasrun")
 
@@ -67,6 +68,7 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def _recorded(step: Step, x: Tensor, targets: Sequence[Tensor]) -> Step:
+    expect_recorded_gradients()
     images, wanted = x.clone(), [target.clone() for target in targets]
     # Warm-ups and recording on one stream: gradients are added up on the stream that first did so.
     stream = torch.cuda.Stream()

@@ -201,7 +201,7 @@ class Trainer:
         if self._forward is None:
             self._forward = fast_forward(self.network, self.recipe, self.device, x, self.parts)
         self.optimizer.zero_grad()
-        loss_sum = x.new_zeros(())
+        loss_sum = torch.zeros((), device=x.device)
         for part, target in zip(x.chunk(self.parts), y.chunk(self.parts), strict=True):
             with self.device.autocast():
                 outputs = self._forward(part)

@@ -81,9 +81,13 @@ class MobileNetV3(ConditionalSpace):
         """Layers that a stage has at most."""
         return self.depths[-1]
 
-    @cached_property
+    @property
     def decisions(self) -> tuple[tuple[str, ...], ...]:
         """Depths, kernels, expansions, and the resolution."""
+        return self._decisions
+
+    @cached_property
+    def _decisions(self) -> tuple[tuple[str, ...], ...]:
         layers = STAGES * self.most
         choices = [(STAGES, "d", self.depths), (layers, "k", self.kernels)]
         choices += [(layers, "e", self.expansions), (bool(self.resolutions), "r", self.resolutions)]
@@ -192,11 +196,57 @@ class MobileNetV3(ConditionalSpace):
             raise scanner.bad(f"expected one of {', '.join(map(str, values))}", place)
         return values.index(digit)
 
+    # Encodings
+
+    @property
+    def encodings(self) -> tuple[str, ...]:
+        """Also ``layers`` and ``layers_by_area``: see ``encode``."""
+        return (*super().encodings, "layers", "layers_by_area")
+
+    @property
+    def cost_encoding(self) -> str:
+        """What a layer costs grows with the pixels that it works on."""
+        return "layers_by_area"
+
+    def encode(self, archs: Archs, encoding: str | None = None) -> Floats:
+        """``(..., features)`` of a named encoding.
+
+        ``layers`` has the kernel and expansion of each layer, one-hot, and zeros where there is no
+        layer, as the authors' accuracy predictor reads them ([OFA] ``accuracy_predictor.py``), then
+        the resolution, one-hot. ``layers_by_area`` has, in place of the latter, the same numbers
+        times the area of the images, the area and the width, each as a share of the largest.
+        """
+        encoding = self.require_encoding(encoding)
+        if encoding not in ("layers", "layers_by_area"):
+            return super().encode(archs, encoding)
+        flat = archs.reshape(-1, archs.shape[-1])
+        _, kernels, expansions, resolution = self.parts(flat)
+        present = self.present(flat)[..., None]
+        layers = [
+            np.eye(len(values))[options] * present
+            for options, values in ((kernels, self.kernels), (expansions, self.expansions))
+        ]
+        widths = [part.shape[1] * part.shape[2] for part in layers]
+        flattened = [p.reshape(len(flat), width) for p, width in zip(layers, widths, strict=True)]
+        features = np.concatenate(flattened, axis=1)
+        if self.resolutions and encoding == "layers":
+            onehot = np.eye(len(self.resolutions))[resolution[:, 0]]
+            features = np.concatenate([features, onehot], axis=1)
+        elif self.resolutions:
+            pixels = np.array(self.resolutions, np.float64)
+            width = (pixels / pixels[-1])[resolution]
+            features = np.concatenate([features, features * width**2, width**2, width], axis=1)
+        return features.reshape(*archs.shape[:-1], features.shape[1])
+
     # Graphs
 
-    @cached_property
+    @property
     def dag_operations(self) -> tuple[str, ...]:
         """Input, output, and what a layer is: its stage's depth, its kernel and its expansion."""
+        return self._dag_operations
+
+    @cached_property
+    def _dag_operations(self) -> tuple[str, ...]:
         kinds = product(self.depths, self.kernels, self.expansions)
         return ("input", "output", *(f"d{d}_k{k}_e{e}" for d, k, e in kinds))
 

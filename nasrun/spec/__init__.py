@@ -37,7 +37,16 @@ from nasrun.spec.network import Controllers, Scale, Supernet
 from nasrun.spec.objective import Objective, SummedObjective, Tally
 from nasrun.spec.predictor import Inputs, Model, Prediction, Predictor, Truth
 from nasrun.spec.retrain import Retrain
-from nasrun.spec.space import Archs, CountableSpace, Dag, Differences, Edges, Mask, SearchSpace
+from nasrun.spec.space import (
+    Anchors,
+    Archs,
+    CountableSpace,
+    Dag,
+    Differences,
+    Edges,
+    Mask,
+    SearchSpace,
+)
 from nasrun.spec.task import NamedTask, Task, TaskMaker
 from nasrun.streams import Floats, Ints, Streams
 
@@ -45,6 +54,7 @@ __all__ = [
     "ACCURACY",
     "CURVES",
     "Algorithm",
+    "Anchors",
     "Archs",
     "Clock",
     "ControlTask",

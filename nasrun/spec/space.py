@@ -45,6 +45,18 @@ class Differences(NamedTuple):
     genes: Ints
 
 
+class Anchors(NamedTuple):
+    """Which layer each decision belongs to, and which options mean an earlier layer.
+
+    ``layer (L,)`` counts layers from 1 and never falls. ``points (L, options)`` has the number of
+    the layer that an option refers to, below the decision's own; 0 is the input, -1 is no layer.
+    Recurrent controllers take decisions that point by attention over the layers before.
+    """
+
+    layer: Ints
+    points: Ints
+
+
 class SearchSpace(ABC):
     """A set of architectures, as sequences of ``L`` decisions.
 
@@ -101,6 +113,11 @@ class SearchSpace(ABC):
         """
         return prefix[:, -1] if prefix.shape[1] else np.zeros(len(prefix), np.int64)
 
+    @property
+    def anchors(self) -> Anchors | None:
+        """How decisions refer to layers before them; None: none does."""
+        return None
+
     @abstractmethod
     def exists(self, archs: Archs) -> Mask:
         """``(n,)`` whether each of ``archs (n, L)`` is an architecture of the space."""
@@ -130,6 +147,11 @@ class SearchSpace(ABC):
     @abstractmethod
     def encodings(self) -> tuple[str, ...]:
         """Names of the numeric encodings; the first one is the default."""
+
+    @property
+    def cost_encoding(self) -> str:
+        """The encoding in which parameters, FLOPs and latencies are closest to linear."""
+        return self.encodings[0]
 
     @abstractmethod
     def encode(self, archs: Archs, encoding: str | None = None) -> Floats:

@@ -29,7 +29,7 @@ from nasrun.algorithms.gdas import GDAS
 from nasrun.algorithms.latency_loss import LatencyLoss
 from nasrun.algorithms.reduction import Reduction
 from nasrun.algorithms.snas import SNAS
-from nasrun.algorithms.unas import UNAS, Estimator, Objective
+from nasrun.algorithms.unas import UNAS, Estimator, Gap, Objective
 from nasrun.nets import estimators
 from nasrun.nets.controller import Drawn
 from nasrun.nets.estimators import uniforms
@@ -337,6 +337,37 @@ def test_the_baseline_of_unas_is_a_moving_mean_that_starts_at_the_first_batch():
         baseline = 0.1 * baseline + 0.9 * losses.mean()
         torch.testing.assert_close(method._baseline, baseline)
         baseline = method._baseline.fill_(5.0).clone()
+
+
+def test_softened_options_are_drawn_by_their_probability_and_a_bit_more():
+    method = tiny_unas(softening=0.25)
+    for row, soft in zip(logits(), method.softened(), strict=True):
+        torch.testing.assert_close(
+            F.softmax(soft, -1), (F.softmax(row, -1) + 0.25) / (1 + len(row) / 4)
+        )
+    assert method._draw(3).log_p.requires_grad
+
+
+@pytest.mark.parametrize(("arch_epochs", "turns"), [(0.0, [0, 1, 2, 3, 4, 5]), (0.5, [1, 3, 5])])
+def test_unas_may_train_weights_for_longer_between_its_updates(arch_epochs, turns):
+    """Epochs of four steps: two of them are half an epoch."""
+    method, learnt = tiny_unas(arch_epochs=arch_epochs), []
+    method.data = SimpleNamespace(steps=4)
+    method._learn = lambda x, y, drawn: learnt.append(step)
+    for step in range(6):
+        method.progress = step / 4
+        method.update(PAIR, LABELS)
+    assert learnt == turns
+
+
+def test_the_gap_of_a_batch_has_one_sign():
+    """Two pairs, one of either sign; the mean of the gaps is negative."""
+    method = tiny_unas(gap=Gap.batch)
+    learnt, judged = torch.tensor([1.0, 9.0]), torch.tensor([2.0, 3.0])
+    method.losses = lambda x, y, rows: x
+    rows = method._draw(2).soft
+    found = method._losses((learnt, LABELS), (judged, LABELS), rows)
+    torch.testing.assert_close(found, learnt + 0.5 * torch.tensor([-1.0, 6.0]))
 
 
 @pytest.mark.parametrize(("steps", "share"), [(0, 0.0), (250, 0.25), (5000, 1.0)])

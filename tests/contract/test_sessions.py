@@ -48,7 +48,8 @@ SMALLER = {"tabular": OF_THE_TABLE, "training": TRAINING, "zero_cost": ZERO_COST
            "inheriting": INHERITING}  # fmt: skip
 ONE_TASK = ("surrogate",)  # whose models are of one task: tests/evaluators/test_surrogate.py
 # Devices that need a file that is nowhere at hand, or another space: tests/hardware.
-OF_ONE_SPACE = ("hw_nas_bench", "fbnet_latency")
+OF_ONE_SPACE = ("hw_nas_bench", "fbnet_latency", "ofa_latency")
+RIDGE = ["hardware@hardware.source=nb201_latency"]
 MEASURED = [f"hardware.{text}" for text in (*SMALL, "runs=1", "warm_up=0", "sample=2")]
 
 
@@ -116,7 +117,7 @@ def test_an_evaluator_opened_for_another_task_leaves_the_first_as_it_was(name, t
     ],
 )
 def test_a_device_opened_for_another_task_leaves_the_first_as_it_was(name, tmp_path):
-    more = MEASURED if name == "measured" else []
+    more = {"measured": MEASURED, "ridge": RIDGE}.get(name, [])
     made = experiment(tmp_path, f"hardware={name}", *more)
     hardware, (one, other) = made.hardware, tasks("tabular", tmp_path)
     assert isinstance(hardware, Hardware)

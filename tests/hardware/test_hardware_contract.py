@@ -11,14 +11,16 @@ from hydra import compose, initialize_config_dir
 from nasrun import __main__  # noqa: F401  # registers the config's resolvers
 from nasrun.config import build
 from nasrun.spaces.fbnet import FBNet
+from nasrun.spaces.mobilenet_v3 import MobileNetV3
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import ACCURACY, Hardware, Task
 from nasrun.streams import Streams
 
 CONF = Path(__file__).parents[2] / "conf"
 DEVICES = sorted(path.stem for path in (CONF / "hardware").glob("*.yaml"))
-NEEDS_DATA = {"latency_table", "fbnet_latency"}
-SPACES = {"fbnet_latency": FBNet()}  # of devices that know another one than nb201
+NEEDS_DATA = {"latency_table", "fbnet_latency", "ofa_latency"}
+# Of devices that know another one than nb201.
+SPACES = {"fbnet_latency": FBNet(), "ofa_latency": MobileNetV3()}
 
 every_device = pytest.mark.parametrize(
     "name",
@@ -34,6 +36,8 @@ def known(name):
     """An architecture whose latency the device knows."""
     if name == "fbnet_latency":  # the first of the file
         return FBNet().parse("7-8-1-8-4-8-8-8-7-4-1-4-7-3-2-7-3-2-4-2-4-5")
+    if name == "ofa_latency":
+        return MobileNetV3().parse("75557757573753735353,64466343363336346436,22223,204")
     return NB201().at(np.array(15_000 if name == "hw_nas_bench" else 12_345))
 
 
@@ -42,6 +46,8 @@ def started(name, cache_dir, *overrides):
         path = cache_dir / "HW-NAS-Bench-v1_0.pickle"
         path.write_bytes(pickle.dumps(official()))
         overrides = (*overrides, f"hardware.path={path}")
+    if name == "ridge":
+        overrides = (*overrides, "hardware@hardware.source=nb201_latency")
     settings = [f"hardware={name}", f"cache_dir={cache_dir}", *overrides]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", settings)

@@ -1,14 +1,17 @@
 import gzip
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from nasrun.errors import ConfigError, DataError, UnsupportedError
 from nasrun.hardware.latency_table import LatencyTable
+from nasrun.spaces.mobilenet_v3 import MobileNetV3
 from nasrun.spaces.nats_size import NATSSize
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import ACCURACY, Task
+from nasrun.streams import Streams
 
 SPACE = NB201()
 TASK = Task("cifar10", 10, 32, "cifar10-valid", "cifar10", 25_000, 25_000)
@@ -49,6 +52,18 @@ def test_files_of_spreadsheets_are_read(tmp_path, content):
     device = table(tmp_path, content).opened(SPACE, TASK)
     archs = SPACE.at(np.array([0, 7, 15_000]))
     np.testing.assert_array_equal(device.latency_ms(archs), [np.nan, 2.5, 5.5])
+
+
+def test_texts_in_several_columns_are_joined(tmp_path):
+    """As once-for-all's are: kernels, expansions, depths, resolution."""
+    space = MobileNetV3()
+    archs = space.sample(Streams(range(2)))
+    rows = [f"{space.text(arch)},{ms}" for arch, ms in zip(archs, (1.5, 2.5), strict=True)]
+    content = "\n".join(["ks,e,d,r,phone", *rows])
+    recipe = table(tmp_path, content, arch_column="ks,e,d,r", space="mobilenet_v3")
+    np.testing.assert_array_equal(recipe.opened(space, TASK).latency_ms(archs), [1.5, 2.5])
+    with pytest.raises(ConfigError, match=r"which has phone$"):
+        replace(recipe, device="r").opened(space, TASK)
 
 
 def test_another_device_another_column(tmp_path):

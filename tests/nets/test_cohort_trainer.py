@@ -263,7 +263,7 @@ def test_a_stopped_cohort_goes_on_to_the_same_bits(tmp_path):
 def test_a_cohort_that_does_not_fit_the_memory_trains_in_halves(monkeypatch, caplog):
     cells, seeds = [SPACE.parse(text) for text in CELLS.values()], [1, 2, 3, 4]
     ours, theirs = [[trainer_of(a, s) for a, s in zip(cells, seeds, strict=True)] for _ in "ab"]
-    step, calls = cohort_trainer._Cohort._step, []
+    step, calls = cohort_trainer.Cohort._step, []
 
     def narrow(self, x, targets):
         calls.append(self._count)
@@ -271,7 +271,7 @@ def test_a_cohort_that_does_not_fit_the_memory_trains_in_halves(monkeypatch, cap
             raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
         return step(self, x, targets)
 
-    monkeypatch.setattr(cohort_trainer._Cohort, "_step", narrow)
+    monkeypatch.setattr(cohort_trainer.Cohort, "_step", narrow)
     together(ours, seeds)
     assert calls[:4] == [4, 4, 4, 2]
     assert "4 networks together do not fit the memory" in caplog.text

@@ -2,6 +2,7 @@ import numpy as np
 import torch
 
 from nasrun.nets.controller import Controller
+from nasrun.spec import Anchors
 
 ARITY = (2, 5, 3)
 
@@ -126,3 +127,81 @@ def test_plain_logits_of_one_layer_by_the_equations_of_an_lstm():
         x = policy.taken.weight[sum(ARITY[:decision]) + option]
     found = policy.judge(arch[None], all_legal).log_p[0]
     torch.testing.assert_close(found, log_p)
+
+
+def anchored():
+    """Two layers of an operation and a skip, and a third that chooses between layers 0 to 2."""
+    points = np.full((6, 3), -1)
+    points[2, 1] = 1  # the second layer's skip: none, or layer 1
+    points[4] = (0, 1, 2)
+    anchors = Anchors(np.array([1, 2, 2, 3, 3, 3]), points)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(4)
+        return Controller((2, 2, 2, 2, 3, 2), 6, layers=1, spread=0.8, anchors=anchors,
+                          nearness=0.1)  # fmt: skip
+
+
+def free(prefix):
+    return np.ones((len(prefix), (2, 2, 2, 2, 3, 2)[prefix.shape[1]]), bool)
+
+
+def test_attention_over_earlier_layers_by_hand():
+    policy, arch = anchored(), torch.tensor([1, 0, 1, 1, 2, 0])
+    [cell], attention = policy.lstm, policy.attention
+    offsets = np.cumsum([0, 2, 2, 2, 2, 3])
+
+    def embedded(decision):
+        return policy.taken.weight[offsets[decision] + arch[decision]][None]
+
+    def worth(state, h):
+        inner = torch.tanh(attention.before.weight @ state[0] + attention.here.weight @ h[0])
+        return attention.worth.weight[0] @ inner
+
+    def plain(h, decision):
+        size = free(np.zeros((1, decision))).shape[1]
+        logits = (policy.head.weight @ h[0] + policy.head.bias)[:size]
+        return torch.log_softmax(logits, 0)[arch[decision]]
+
+    def steps(x, state):
+        state = cell(x, state)
+        return state[0], state
+
+    h1, state = steps(policy.start, None)  # layer 1: its only step
+    h2, state = steps(embedded(0), state)  # layer 2: the operation
+    anchor2, state = steps(embedded(1), state)  # and its anchor point
+    skip = torch.nn.functional.logsigmoid(worth(h1, anchor2) - 0.1)
+    h3, state = steps(h1 / 2.0, state)  # one layer was pointed to
+    anchor3, state = steps(embedded(3), state)
+    worths = torch.stack([worth(own, anchor3) for own in (torch.zeros(1, 6), h1, anchor2)])
+    choice = torch.log_softmax(worths - 0.1 * torch.tensor([9.0, 4.0, 1.0]), 0)[2]
+    h4, state = steps(anchor2 / 2.0, state)
+    wanted = plain(h1, 0) + plain(h2, 1) + skip + plain(h3, 3) + choice + plain(h4, 5)
+    torch.testing.assert_close(policy.judge(arch[None], free).log_p[0], wanted)
+
+
+def test_several_skips_are_decided_in_one_step_that_hands_on_all_that_was_pointed_to():
+    points = np.full((4, 2), -1)
+    points[2, 1], points[3, 1] = 1, 2
+    anchors = Anchors(np.array([1, 2, 3, 3]), points)
+    policy = Controller((2, 2, 2, 2), 5, layers=1, anchors=anchors)
+    calls = []
+    policy.lstm[0].register_forward_hook(lambda *_: calls.append(1))
+    policy.judge(torch.tensor([[0, 0, 1, 1]]), lambda prefix: np.ones((1, 2), bool))
+    assert len(calls) == 3
+
+
+def test_chances_of_what_points_sum_to_one_and_gradients_are_those_of_differences():
+    policy = anchored()
+    everything = torch.cartesian_prod(*(torch.arange(size) for size in (2, 2, 2, 2, 3, 2)))
+    assert abs(float(policy.judge(everything, free).log_p.exp().sum().detach()) - 1.0) < 1e-4
+    policy = policy.double()
+    archs = everything[[5, 40, 95]]
+    weight = policy.attention.before.weight
+    [gradient] = torch.autograd.grad(policy.judge(archs, free).log_p.sum(), weight)
+    with torch.no_grad():
+        found = []
+        for step in (1e-6, -1e-6):
+            weight[2, 3] += step
+            found.append(float(policy.judge(archs, free).log_p.sum()))
+            weight[2, 3] -= step
+    assert abs((found[0] - found[1]) / 2e-6 - float(gradient[2, 3])) < 1e-6

@@ -119,6 +119,20 @@ def test_chains_have_22_vertices_of_27_kinds_and_are_read_back():
     assert kinds[dag.operations[0, 1]].startswith(SPACE.decisions[0][archs[0, 0]])
 
 
+def test_layers_that_do_not_exist_are_zeros_in_the_authors_encoding():
+    arch = SPACE.parse(HELP)
+    code = SPACE.encode(arch, "layers")
+    assert code.shape == (120 + 25,)
+    assert code.sum() == 2 * 11 + 1
+    assert code[:9].tolist() == [0, 0, 1, 0, 1, 0, 0, 0, 0]  # 7, 5, and no third layer
+    assert code[60:66].tolist() == [0, 0, 1, 0, 1, 0]  # 6, 4
+    by_area = SPACE.encode(arch, "layers_by_area")
+    area = (204 / 224) ** 2
+    np.testing.assert_allclose(by_area[:120], code[:120])
+    np.testing.assert_allclose(by_area[120:], [*code[:120] * area, area, 204 / 224])
+    assert SPACE.encode(arch[None][:0], "layers").shape == (0, 145)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

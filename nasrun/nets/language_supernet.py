@@ -1,0 +1,60 @@
+"""A language model of all of ENAS's recurrent cells."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nasrun.errors import UnsupportedError
+from nasrun.nets.language import LanguageNetwork
+from nasrun.nets.recurrent import SharedGraphCell
+from nasrun.spec import Archs
+from nasrun.streams import Floats, Ints
+
+
+class SharedLanguageNetwork(LanguageNetwork):
+    """One cell at a time: a supernet without sums over options.
+
+    Args:
+        rows: the options of each decision: sources and activations in turn.
+        activations: by number.
+        hidden: units.
+        vocabulary: number of tokens.
+    """
+
+    groups: tuple[tuple[int, ...], ...] = ()
+    noise: torch.Generator | None = None
+
+    def __init__(
+        self,
+        rows: tuple[tuple[str, ...], ...],
+        activations: Sequence[str],
+        hidden: int,
+        vocabulary: int,
+    ) -> None:
+        cell = SharedGraphCell(len(rows) // 2, activations, hidden)
+        super().__init__(cell, hidden, vocabulary)
+        self.rows, self._choose = rows, cell.choose
+
+    def forward(self, x: Tensor, mixing: Sequence[Tensor]) -> Tensor:
+        """``(B, vocabulary, T)`` logits of ``x (B, T)``; each row of ``mixing`` has one option.
+
+        Raises:
+            UnsupportedError: rows that mix several options.
+        """
+        found = [row.detach().cpu().numpy() for row in mixing]
+        if any(row.ndim > 1 or np.count_nonzero(row) != 1 for row in found):
+            raise UnsupportedError(
+                "a recurrent supernet computes one cell at a time: use algorithm=enas_rnn"
+            )
+        self._choose([int(row.argmax()) for row in found])
+        return super().forward(x)
+
+    def rows_of(self, arch: Archs) -> Ints:
+        """``(rows,)`` the options of ``arch (L,)``."""
+        return np.asarray(arch, np.int64)
+
+    def derive(self, scores: Sequence[Floats]) -> Archs:
+        """``(L,)`` the highest of each row."""
+        return np.array([int(np.argmax(row)) for row in scores], np.int64)

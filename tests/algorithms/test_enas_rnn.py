@@ -1,0 +1,27 @@
+"""ENAS on a text: below the perplexity of single words."""
+
+import numpy as np
+from composed import composed
+
+from nasrun.__main__ import CONF
+from nasrun.config import check
+from nasrun.pipeline import search
+
+
+def test_shared_weights_learn_a_text(tmp_path):
+    """Ten words in turn, of which each foretells the next: single words have a perplexity of 10."""
+    words = "one two three four five six seven eight nine ten "
+    (tmp_path / "own.txt").write_text(words * 400)
+    config = composed(
+        "task=text", "space=rnn_cell", "space.nodes=3", "algorithm=enas_rnn", "scale=small_text",
+        f"task.path={tmp_path / 'own.txt'}", "task.classes=12", "task.train_images=128",
+        "task.valid_images=32", "task.test_images=16", "scale.channels=16", "scale.epochs=3",
+        "scale.train_images=128", "scale.valid_images=32", "scale.candidates=4",
+        "algorithm.batch=16", "algorithm.updates=2", "algorithm.samples=3",
+        "algorithm.max_gradient=0.25", "evaluator=training", "evaluator.score_epochs=null",
+        f"cache_dir={tmp_path}",
+    )  # fmt: skip
+    _, history = search(check(config, [CONF / "task"]).opened(), np.array([0]), None)
+    perplexities = [float(each.score[0]) for each in history._measured]
+    assert perplexities[-1] < 5.0
+    assert history._measured[-1].reward[0] == -perplexities[-1]
