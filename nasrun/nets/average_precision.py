@@ -110,7 +110,7 @@ def _coco(pictures: Sequence[Rows], count: int, classes: list[int], kind: int) -
             }
             more = {"iscrowd": int(row[5])} if kind == 4 else {"iscrowd": 0, "score": float(row[4])}
             annotations.append(own | more)
-    coco = COCO()
+    coco: Any = COCO()
     coco.dataset = {
         "images": [{"id": image} for image in range(count)],
         "annotations": annotations,

@@ -17,7 +17,6 @@ class Detector(Enum):
 
     fcos = "fcos"  # anchor-free, in plain torch
     retinanet = "retinanet"  # torchvision's, of anchors
-    faster_rcnn = "faster_rcnn"  # torchvision's, in two stages; needs its compiled operators
 
 
 class JudgedBy(Enum):

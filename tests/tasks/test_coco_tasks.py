@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 from coco_files import data_set, write_folder, write_zip
 
+from nasrun.benchmarks.trainings import TrainingLog
 from nasrun.errors import ConfigError, DataError
+from nasrun.evaluators.training import Training
+from nasrun.nets.recipe import Optimizer, Precision, Recipe
+from nasrun.spaces.residual import Residual
+from nasrun.spaces.residual_skeleton import Block
+from nasrun.streams import Streams
 from nasrun.tasks.coco import COCO
 from nasrun.tasks.coco_folder import CocoFolder
+from nasrun.tasks.detection import JudgedBy
 
 WHOLE = {"train": 6, "val": 3, "test": 3}
 
@@ -137,3 +144,26 @@ def test_the_published_layout(tmp_path):
     assert sorted(splits.files)[-1] == "coco/val2017"
     with pytest.raises(DataError, match="expects 9 pictures in a part"):
         replace(task, train_images=9).load()
+
+
+def test_a_detector_learns_to_find_rectangles(tmp_path):
+    """The whole way: a zip file, a residual network, its training, and average precision."""
+    path = write_zip(tmp_path / "set.zip", data_set({"train": 45, "val": 15, "test": 15}))
+    task = made(path, tmp_path, judged_by=JudgedBy.ap50, channels=16, layers=1)
+    space = Residual(
+        base_channels=[8], depths=[4], stages=[3], doublings=1, block=Block.basic, stem_stride=2
+    )
+    recipe = Recipe(
+        batch=4, learning_rate=5e-3, optimizer=Optimizer.adamw, nesterov=False, jitter=4 * [0.0]
+    )
+    session = Training(
+        recipe=recipe, epochs=6, seed=1, score_epochs=None, channels=8, device="cpu", threads=1,
+        precision=Precision.float32, cache_dir=str(tmp_path),
+    ).opened(space, task)  # fmt: skip
+    arch = space.sample(Streams([0]))
+    found = session.evaluate(arch, epochs=np.array([6]), streams=Streams([0]))
+    rows = TrainingLog(tmp_path / "trainings" / "trainings.csv").all()
+    assert {row.metric for row in rows} == {session.metric.name} == {"ap50_pct"}
+    assert all(np.isnan(row.train_score) for row in rows)
+    assert rows[-1].loss < 0.6 * rows[0].loss
+    assert found.score[0] == rows[-1].val_score > 20.0
