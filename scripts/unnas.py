@@ -105,8 +105,9 @@ def main(argv: Sequence[str]) -> int:
         cells = [
             ""
             if other == name
-            else f"{rank_correlation(scores[name], scores[other]):.2f} "
-            "[{:.2f}, {:.2f}]".format(*interval(scores[name], scores[other]))
+            else f"{rank_correlation(scores[name], scores[other]):.2f} [{{:.2f}}, {{:.2f}}]".format(
+                *interval(scores[name], scores[other])
+            )
             for other in scores
             if other not in PRETEXTS
         ]

@@ -61,9 +61,7 @@ GIVEN = [path.stem for path in FILES if "arch" in OmegaConf.load(path)]
 # Methods whose steps are generations, in spaces of their own.
 GENERATIONAL = [path.stem for path in FILES if of_generations(path)]
 ALGORITHMS = [
-    path.stem
-    for path in FILES
-    if path.stem not in [*ONE_SHOT, *CONDITIONED, *GIVEN, *GENERATIONAL]
+    path.stem for path in FILES if path.stem not in [*ONE_SHOT, *CONDITIONED, *GIVEN, *GENERATIONAL]
 ]
 
 
