@@ -95,6 +95,9 @@ def test_masks_and_pictures_are_brought_to_one_size_alike(tmp_path):
         # Bilinear edges lie between two levels, one or two pixels wide.
         assert (np.abs(shown - wanted) < 41).mean() > 0.9
         assert (shown == wanted).mean() > 0.6
+    # Between the classes 0 and 2 lies no 1.
+    root = masked_folder(tmp_path / "far", 4, size=(32, 64), write=lambda c: c // 2 * np.uint8(2))
+    assert set(np.unique(folder(root, tmp_path, size=[16, 20]).load().final_train.labels)) == {0, 2}
 
 
 def test_numbers_in_masks_mean_what_is_said(tmp_path):
