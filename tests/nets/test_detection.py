@@ -350,7 +350,7 @@ def test_retinanet_is_that_of_torchvision():
     torch.manual_seed(0)
     head = retinanet().dense_head((4, 6), (4, 8))
     maps = [torch.randn(2, c, 32 // s, 48 // s) for c, s in zip((4, 6), (4, 8), strict=True)]
-    output = head(maps, torch.zeros(2, 3, 32, 48))
+    output = head(maps, torch.zeros(2, 3, 32, 48)).detach()
     assert output.shape == (2, 9 * (8 * 12 + 4 * 6), 2 + 4 + 4)
     logits, offsets, anchors = output.split([2, 4, 4], dim=2)
     sizes = anchors[0, :, 2:] - anchors[0, :, :2]
