@@ -40,6 +40,7 @@ WITHOUT_TABLE = (
     "coco", "coco_folder",
 )  # fmt: skip
 CONTROLLED = ("xor", "double_pole", "double_pole_positions")
+VECTORS = ("vectors", "vectors_cifar10")
 MULTIRUN = ("-m", "--multirun")
 
 
@@ -71,6 +72,8 @@ def _evaluator(task: str) -> str:
     """The default evaluator of a task: a table, unless there is none of its pictures."""
     if task in CONTROLLED:
         return "control"
+    if task in VECTORS:
+        return "programs"
     return "training" if task in WITHOUT_TABLE else "tabular"
 
 

@@ -59,11 +59,12 @@ def landscape(method: UNAS, rows: Sequence[Tensor]) -> dict[str, Floats]:
 
 
 def derived(archs: Archs, values: Floats, arity: Sequence[int]) -> Archs:
-    """``(L,)`` the option with the lowest mean value, decision by decision."""
-    means = [
-        [values[archs[:, at] == option].mean() for option in range(n)] for at, n in enumerate(arity)
-    ]
-    return np.array([int(np.nanargmin(row)) for row in means], np.int64)
+    """``(L,)`` the option with the lowest mean value, decision by decision, among those drawn."""
+    found: list[int] = []
+    for column, options in zip(archs.T, arity, strict=True):
+        seen = [option for option in range(options) if (column == option).any()]
+        found.append(min(seen, key=lambda option: values[column == option].mean()))
+    return np.array(found, np.int64)
 
 
 def report(method: UNAS, overrides: Sequence[str], count: int, console: Console) -> None:

@@ -91,6 +91,8 @@ def _algorithm_node(name):
     node = composed(f"algorithm={name}").algorithm
     if "replays" in node:
         node.replays = min(node.replays, 10)
+    if "renewal" in node:
+        node.hidden, node.batch = 8, 5
     if "predictor" in node and ("acquisition" in node or "beam" in node):
         node = OmegaConf.create(OmegaConf.to_container(node, resolve=True))
         quick(node)

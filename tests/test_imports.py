@@ -18,7 +18,7 @@ LAYERS = (
     {"spec", "budget"},
     {"draws", "csv_input"},
     {"report"},
-    {"nets", "benchmarks"},
+    {"nets", "benchmarks", "programs"},
     {"spaces", "tasks", "hardware", "evaluators", "algorithms", "meta", "features", "predictors"},
     {"record"},
     {"meter"},

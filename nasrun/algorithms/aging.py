@@ -44,7 +44,7 @@ class AgingEvolution(SampleBased):
 
     def ask(self) -> Archs:
         """``(T, L)`` random architectures at first, then a mutated tournament winner."""
-        if self.steps < self.population:
+        if self.steps < self.startup_steps:
             return self.problem.space.sample(self.streams)
         rivals = self.streams.integers(self.population, self.sample)
         trials = np.arange(len(rivals))
@@ -58,6 +58,9 @@ class AgingEvolution(SampleBased):
 
     def tell(self, measured: Measured) -> None:
         """Replace the oldest member."""
-        oldest = self.steps % self.population
-        self._archs[:, oldest] = measured.archs
-        self._rewards[:, oldest] = ranked_last(measured.reward)
+        self.replace(self.steps % self.population, measured.archs, measured.reward)
+
+    def replace(self, place: int, archs: Archs, rewards: Floats) -> None:
+        """Put ``archs (T, L)`` where the ring's oldest members stand."""
+        self._archs[:, place] = archs
+        self._rewards[:, place] = ranked_last(rewards)

@@ -7,9 +7,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from nasrun.errors import UnsupportedError
+from nasrun.evaluators.inheriting import Inheriting
 from nasrun.evaluators.training_session import TrainingSession
 from nasrun.nets.training_request import Part, TrainingRequest
-from nasrun.spec import Archs, Ints, Measured, Protocol, Streams
+from nasrun.spec import Archs, Ints, Measured, Protocol, SearchSpace, Streams, Task
 
 # By trial: of each architecture that it has trained in full, the last training.
 Lineages = dict[int, dict[bytes, TrainingRequest]]
@@ -22,7 +23,11 @@ class InheritingSession(TrainingSession):
     remembered for as long as the streams of its search live, because a session serves several.
     """
 
-    _lineages: WeakKeyDictionary[Streams, Lineages]
+    def __init__(self, settings: Inheriting, space: SearchSpace, task: Task) -> None:
+        super().__init__(settings, space, task)
+        # No architecture stands for another: morphisms lead from one encoding to another.
+        self._represent = lambda arch: arch
+        self._lineages: WeakKeyDictionary[Streams, Lineages] = WeakKeyDictionary()
 
     def evaluate(
         self, archs: Archs, *, epochs: Ints, streams: Streams, parents: Archs | None = None
@@ -62,7 +67,7 @@ class InheritingSession(TrainingSession):
 
     def _parent(self, parent: Archs, known: dict[bytes, TrainingRequest]) -> str:
         """The name of a parent's training; empty if it failed."""
-        request = known.get(np.array(self._represent(parent), np.int64).tobytes())
+        request = known.get(parent.astype(np.int64).tobytes())
         if request is None:
             raise UnsupportedError(
                 f"evaluator={self.name} hands on what the same trial has trained in full, and the "
@@ -72,8 +77,6 @@ class InheritingSession(TrainingSession):
 
     def _trials(self, streams: Streams) -> list[dict[bytes, TrainingRequest]]:
         """What each trial of these streams has trained."""
-        if not hasattr(self, "_lineages"):
-            self._lineages = WeakKeyDictionary()
         known = self._lineages.setdefault(streams.origin, {})
         return [known.setdefault(seed, {}) for seed in streams.seeds]
 

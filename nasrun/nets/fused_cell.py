@@ -1,8 +1,11 @@
 """Cells of different operations as one: those of one kind that lead to a node are one module."""
 
-from collections.abc import Hashable, Sequence
+import logging
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +15,22 @@ from nasrun.nets.fused import Fuser, shape_of
 from nasrun.nets.kernel_cell import KernelCell, apart, available, side_by_side, supports
 from nasrun.nets.nb201 import Cell, Skeleton
 from nasrun.nets.operations import ReLUConvNorm
+from nasrun.spec import Edges
+
+EDGES = ("0", "1"), ("0", "2"), ("1", "2"), ("0", "3"), ("1", "3"), ("2", "3")
+WIDE, NARROW, POOL, SKIP = "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3", "skip_connect"
+log = logging.getLogger("nasrun")
+
+# Cells that the kernels are checked with: all operations, from and to all nodes; the last one has a
+# convolution of a node that does not exist.
+CHECKED: Sequence[Edges] = [
+    [(start, end, name) for (start, end), name in zip(EDGES, names, strict=True)]
+    for names in (
+        (WIDE, NARROW, WIDE, POOL, SKIP, NARROW),
+        (NARROW, SKIP, POOL, WIDE, NARROW, WIDE),
+        ("none", POOL, NARROW, SKIP, WIDE, POOL),
+    )
+]
 
 
 @dataclass(frozen=True)
@@ -95,11 +114,26 @@ class FusedCell(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, K * c_out, H / stride, W / stride)``, rounded up, of ``x (B, K * c_in, H, W)``."""
-        if self.training and self.kernels is not None and self.kernels.takes(x):
-            biases = [self.get_parameter(f"bias_{end}") for end in self._biases]
-            x = apart(x, self._count) if x.dim() == 4 else x
-            x = self.kernels(x, self.modules_of_a_kind, biases)
-            return x if self.followed else side_by_side(x)
+        if self.training and self._has_kernels_for(x):
+            return self.by_kernels(x)
+        return self.plainly(x)
+
+    def _has_kernels_for(self, x: Tensor) -> bool:
+        kernels = self.kernels
+        if kernels is None or not kernels.takes(x):
+            return False
+        return x.dim() == 5 or kernels_agree(self._c_out, x.dtype, x.device)
+
+    def by_kernels(self, x: Tensor) -> Tensor:
+        """The same by a GPU's kernels, in training; a ``followed`` cell leaves the maps apart."""
+        assert self.kernels is not None
+        biases = [self.get_parameter(f"bias_{end}") for end in self._biases]
+        x = apart(x, self._count) if x.dim() == 4 else x
+        x = self.kernels(x, self.modules_of_a_kind, biases)
+        return x if self.followed else side_by_side(x)
+
+    def plainly(self, x: Tensor) -> Tensor:
+        """The same by PyTorch's own operators."""
         nodes, positive = {self._input: x}, dict[str, Tensor]()
         for end, terms in self._terms.items():
             total: Tensor | None = None
@@ -144,6 +178,54 @@ class FusedCell(nn.Module):
             total = x.new_zeros(len(x), *sides, self._count, self._c_out)
         spread = bias.expand(*total.shape[:3], -1, -1)
         return total.index_add(3, self.get_buffer(self._biases[end]), spread.to(total.dtype))
+
+
+@cache
+def kernels_agree(channels: int, dtype: torch.dtype, where: torch.device) -> bool:
+    """Whether kernels compute there what PyTorch's operators do; said aloud if they do not.
+
+    Asked once of each width and number format in a process, as compilers and GPUs differ: three
+    cells with all operations, forward and backward. Both round, by different orders of sums.
+    """
+    with torch.random.fork_rng([where] if where.type == "cuda" else []):
+        torch.manual_seed(0)
+        cells = [Cell(edges, channels, channels).to(where) for edges in CHECKED]
+        fused = cast(FusedCell, Fuser(cells).network.to(where).train())
+        shape = 4, len(cells) * channels, 7, 7
+        x, gradient = (torch.randn(shape, device=where).to(dtype) for _ in range(2))
+    found = [_of_both(fused, way, x, gradient) for way in (fused.by_kernels, fused.plainly)]
+    close = 1e-3 if dtype is torch.float32 else 5e-2
+    worst = max(
+        float((ours - theirs).norm() / theirs.norm().clamp(min=1e-6))
+        for ours, theirs in zip(*found, strict=True)
+    )
+    agree = worst <= close  # not of NaN
+    if not agree:
+        log.warning(
+            "the kernels of cells with %d channels are %.2g off PyTorch's results in %s on this "
+            "GPU: networks train together without them",
+            channels, worst, str(dtype).removeprefix("torch."),
+        )  # fmt: skip
+    return agree
+
+
+def _of_both(
+    fused: FusedCell, way: Callable[[Tensor], Tensor], x: Tensor, gradient: Tensor
+) -> list[Tensor]:
+    """Output, gradients and statistics by one way."""
+    own = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+    statistics = dict(fused.named_buffers(remove_duplicate=False))
+    before = {name: buffer.clone() for name, buffer in statistics.items()}
+    fused.zero_grad()
+    with torch.enable_grad(), torch.autocast(x.device.type, x.dtype, x.dtype != torch.float32):
+        out = way(own)
+    out.backward(gradient)
+    assert own.grad is not None
+    gradients = [weight.grad for weight in fused.parameters() if weight.grad is not None]
+    after = [buffer.clone() for name, buffer in statistics.items() if "running" in name]
+    for name, buffer in statistics.items():
+        buffer.copy_(before[name])
+    return [one.detach().float().clone() for one in (out, own.grad, *gradients, *after)]
 
 
 def link(network: nn.Module) -> None:

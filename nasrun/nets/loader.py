@@ -91,7 +91,7 @@ class Loader(ABC):
         if self._augments:
             self._check_movable(images)
         self._keep_targets(images.labels)
-        width = images.pixels.shape[3]
+        width = images.pixels.shape[-1]
         # Normalising is one product and one sum over whole lines of interleaved channels.
         scale = 1.0 / torch.tensor(std, dtype=torch.float32)
         self._scale = scale.repeat(width).to(self.device)
@@ -238,7 +238,7 @@ def load_batches(
     from nasrun.nets.token_loader import TokenLoader
 
     if images.pixels.ndim == 2:
-        return TokenLoader(images, batch, device)
+        return TokenLoader(images, mean, std, batch, device)
     kind = SmallLoader if images.pixels.shape[2] <= SMALL_PX else LargeLoader
     if are_masks(images.labels) or are_boxes(images.labels):
         kind = DenseLoader

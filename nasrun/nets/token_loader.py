@@ -5,23 +5,12 @@ from collections.abc import Iterator
 import torch
 from torch import Generator, Tensor
 
-from nasrun.images import Images, Pixels
-from nasrun.nets.loader import Augmentation, Loader
+from nasrun.images import Pixels
+from nasrun.nets.loader import Loader
 
 
 class TokenLoader(Loader):
-    """Windows of tokens ``(B, T)`` and the token after each of them; nothing is altered.
-
-    Args:
-        images: windows as ``pixels (n, T)``, and what follows their tokens.
-        batch: windows of a batch.
-        device: where batches go.
-    """
-
-    def __init__(self, images: Images, batch: int, device: "torch.device | str") -> None:
-        self.batch, self.device, self.augmentation = batch, torch.device(device), Augmentation()
-        self._labels = torch.from_numpy(images.labels).to(self.device)
-        self._keep(images.pixels)
+    """Windows of tokens ``(B, T)`` and the token after each of them; nothing is altered."""
 
     def _keep(self, pixels: Pixels) -> None:
         self._tokens = torch.from_numpy(pixels).to(self.device)

@@ -174,6 +174,66 @@ class Net2Net(ConditionalSpace):
         parts[block] = [*own[: at + 1], Layer(kernel, own[at].units), *own[at + 1 :]]
         return Chain(parts[:-1], parts[-1])
 
+    # What a controller of layers acts on: convolutions block by block with poolings between, and
+    # fully connected layers, which are the last block.
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of tokens: convolutions by kernel and filters, fully connected layers, pooling."""
+        return len(self.kernels) * len(self.filters) + len(self.units) + 1
+
+    @property
+    def layer_choices(self) -> tuple[int, int, int]:
+        """Number of blocks, of layers in a block, and of kernels."""
+        return self.blocks + 1, max(self.depth, self.full), len(self.kernels)
+
+    def tokens(self, arch: Archs) -> Ints:
+        """``(n,)`` the layers of ``arch (L,)`` by number."""
+        chain, tokens = self.chain(arch), list[int]()
+        for number, block in enumerate(chain.blocks):
+            tokens += [self.vocabulary - 1] * (number > 0)
+            for layer in block:
+                kernel, width = self.kernels.index(layer.kernel), self.filters.index(layer.units)
+                tokens.append(kernel * len(self.filters) + width)
+        first = len(self.kernels) * len(self.filters)
+        return np.array(tokens + [first + self.units.index(own.units) for own in chain.full])
+
+    def can_widen(self, arch: Archs) -> Mask:
+        """``(n,)`` which tokens have a next width."""
+        tokens, convs = self.tokens(arch), len(self.kernels) * len(self.filters)
+        last = tokens % len(self.filters) == len(self.filters) - 1
+        is_conv, more = tokens < convs, tokens < self.vocabulary - 2
+        return np.where(is_conv, ~last, more)
+
+    def widened(self, arch: Archs, chosen: Mask) -> Archs:
+        """``(L,)`` with the ``chosen (n,)`` tokens, and what skips join to them, a step wider."""
+        chain = self.chain(arch)
+        is_layer = self.tokens(arch) < self.vocabulary - 1
+        marks, layers = chosen[is_layer], [*_flat(chain), *chain.full]
+        convs = len(layers) - len(chain.full)
+        groups = np.cumsum([not layer.skip for layer in layers])
+        grown = set(groups[marks].tolist())
+        wider = {
+            at: layer._replace(units=_next(self.filters if at < convs else self.units, layer.units))
+            for at, layer in enumerate(layers)
+            if groups[at] in grown
+        }
+        full = [wider.get(convs + at, layer) for at, layer in enumerate(chain.full)]
+        return self.of_chain(_with(chain, wider)._replace(full=full))
+
+    def can_deepen(self, arch: Archs) -> Mask:
+        """Behind which layers a new one may come, by block, layer and kernel."""
+        chain, can = self.chain(arch), np.zeros(self.layer_choices, np.bool_)
+        for number, block in enumerate(chain.blocks):
+            can[number, : len(block)] = len(block) < self.depth
+        can[-1, : len(chain.full), 0] = len(chain.full) < self.full
+        return can
+
+    def deepened(self, arch: Archs, block: int, layer: int, kind: int) -> Archs:
+        """``(L,)`` with a layer of the kernel ``kind`` behind one of a block, as wide."""
+        kernel = self.kernels[kind] if block < self.blocks else 1
+        return self.of_chain(self.inserted(self.chain(arch), block, layer, kernel))
+
     def text(self, arch: Archs) -> str:
         """Such as ``[C(3,16), C(3,16)+] [C(3,32)] [FC(64)]``: a plus stands behind a skip."""
         chain = self.chain(arch)

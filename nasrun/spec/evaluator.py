@@ -89,13 +89,16 @@ class Measured:
         """
         trials, members = self.score.shape
         rank = np.where(np.isnan(self.reward), -np.inf, self.reward)
-        solved = None if self.solved is None else self.solved.any(axis=1)
-        if self.solved is not None and solved is not None:
-            rank = np.where(self.solved | ~solved[:, None], rank, -np.inf)
-        at = np.arange(trials), rank.argmax(axis=1)
-        figures = self.archs[at], self.epochs[at], self.score[at], self.cost_s.sum(axis=1)
-        count = np.full(trials, members, np.int64)
-        return Measured(*figures, self.latency_ms[at], self.reward[at], count, solved=solved)
+        solved: Mask | None = None
+        if self.solved is not None:
+            solved = np.logical_or.reduce(self.solved, axis=1)
+            among = self.solved | ~solved.reshape(trials, 1)
+            rank = np.where(among, rank, -np.inf)
+        rows, best = np.arange(trials), rank.argmax(axis=1)
+        archs, epochs, score = (part[rows, best] for part in (self.archs, self.epochs, self.score))
+        latency_ms, reward = self.latency_ms[rows, best], self.reward[rows, best]
+        count, cost_s = np.full(trials, members, np.int64), self.cost_s.sum(axis=1)
+        return Measured(archs, epochs, score, cost_s, latency_ms, reward, count, solved=solved)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ from nasrun.streams import Floats, Ints, Streams
 if TYPE_CHECKING:
     from torch import nn
 
+    from nasrun.programs.interpreter import Memory
+    from nasrun.programs.program import Program
+
 Archs = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Edges = list[tuple[str, str, str]]
@@ -204,6 +207,15 @@ class SearchSpace(ABC):
     def controllers(self, archs: Archs) -> Controllers:
         """Networks of ``archs (n, L)`` that answer inputs step by step, for control tasks."""
         raise UnsupportedError(f"space={self.name} has no controllers: use space=genome")
+
+    def programs(self, archs: Archs) -> "list[Program]":
+        """The programs that ``archs (n, L)`` are, for tasks of vectors."""
+        raise UnsupportedError(f"space={self.name} has no programs: use space=program")
+
+    @property
+    def program_memory(self) -> "Memory":
+        """How many scalars, vectors and matrices they have."""
+        raise UnsupportedError(f"space={self.name} has no programs: use space=program")
 
     def forget(self, archs: Archs) -> None:  # noqa: B027 - most spaces keep nothing
         """``archs (n, L)`` will not be asked about again: drop what is kept of them."""

@@ -37,11 +37,11 @@ class XOR(ControlTask):
     def fitness(self, controllers: Controllers) -> Floats:
         """``(n,)`` from 0 to 16."""
         errors = self._errors(controllers)
-        return (len(errors) - sum(errors)) ** 2
+        return (len(errors) - errors.sum(axis=0)) ** 2
 
     def solved(self, controllers: Controllers, fitness: Floats) -> Mask:
         """``(n,)`` whether all four answers are right."""
-        return (self._errors(controllers) < 0.5).all(axis=0)
+        return np.logical_and.reduce(self._errors(controllers) < 0.5, axis=0)
 
     def achieved(self, controllers: Controllers) -> tuple[Floats, Floats]:
         """Share of the four cases that are right; there are no others."""

@@ -21,7 +21,13 @@ from nasrun.spec import Measured
 pytestmark = pytest.mark.parametrize("name", GENERATIONAL)
 SEEDS = range(100, 103)
 # The space and the task of each, and settings that keep it small.
-WHERE = {"neat": ("space=genome", "task=xor", "algorithm.population=12")}
+WHERE = {
+    "neat": ("space=genome", "task=xor", "algorithm.population=12"),
+    "automl_zero": (
+        "space=program", "task=vectors", "algorithm.population=12", "algorithm.children=12",
+        "task.train_images=12", "task.valid_images=12", "task.sets=2",
+    ),
+}  # fmt: skip
 LIMIT = 36
 
 

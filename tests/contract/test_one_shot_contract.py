@@ -25,6 +25,20 @@ TINY = (
 )  # fmt: skip
 OWN = {
     "enas": ("algorithm.updates=16", "algorithm.samples=2", "algorithm.hidden=4"),
+    "enas_rnn": (
+        "task=text",
+        "task.classes=20",
+        "task.steps=4",
+        "task.train_images=40",
+        "task.valid_images=40",
+        "task.test_images=4",
+        "space=rnn_cell",
+        "space.nodes=2",
+        "scale.cells=null",
+        "algorithm.updates=4",
+        "algorithm.samples=2",
+        "algorithm.hidden=4",
+    ),
     "enas_macro": (
         "space=enas_macro",
         "scale.cells=null",
@@ -57,7 +71,8 @@ class Searched:
 
 
 def experiment(name, *more):
-    made = check(composed(f"algorithm={name}", *TINY, *OWN.get(name, ()), *more), [CONF / "task"])
+    said = {word.partition("=")[0]: word for word in (*TINY, *OWN.get(name, ()))}
+    made = check(composed(f"algorithm={name}", *said.values(), *more), [CONF / "task"])
     return replace(made, evaluator=ToyEvaluator())
 
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from nasrun.nets import kernel_cell
+from nasrun.nets import fused_cell, kernel_cell
 from nasrun.nets.classification import Classification
 from nasrun.nets.fused import Fuser
 from nasrun.nets.fused_cell import link
@@ -24,6 +24,8 @@ from nasrun.nets.nb201 import Cell, Skeleton
 from nasrun.nets.operations import AvgPool, ReLUConvNorm
 
 interprets = os.environ.get("TRITON_INTERPRET") == "1"
+if interprets:
+    from nasrun.nets import cell_kernels
 interpreted = pytest.mark.skipif(not interprets, reason="the test below runs it")
 
 
@@ -34,7 +36,7 @@ def test_kernels_as_triton_interprets_them():
     environment = {**os.environ, "TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
-    assert "10 passed" in done.stdout, done.stdout[-400:]
+    assert "11 passed" in done.stdout, done.stdout[-400:]
 
 
 @pytest.fixture
@@ -92,6 +94,29 @@ def test_maps_too_large_for_32_bits_go_another_way():
 )
 def test_a_gpu_is_busy_with_few_kernels(blocks, programs, each):
     assert kernel_cell._blocks_each(blocks, programs) == each
+
+
+@interpreted
+@pytest.mark.parametrize("kernel", ["convolve", "sum_terms", "node_gradient", "weight_gradient"])
+def test_kernels_that_compute_something_else_are_not_used(
+    small_blocks, monkeypatch, caplog, kernel
+):
+    where, cpu = (16, torch.float32), torch.device("cpu")
+    assert fused_cell.kernels_agree.__wrapped__(*where, cpu)
+    assert not caplog.text
+    launched = getattr(cell_kernels, kernel)
+
+    class Wrong:
+        def __getitem__(self, grid):
+            def launch(*given, **more):
+                launched[grid](*given, **more)
+                given[10].mul_(1.1)  # what it writes
+
+            return launch
+
+    monkeypatch.setattr(cell_kernels, kernel, Wrong())
+    assert not fused_cell.kernels_agree.__wrapped__(*where, cpu)
+    assert "the kernels of cells with 16 channels are" in caplog.text
 
 
 @interpreted

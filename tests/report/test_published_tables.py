@@ -178,6 +178,16 @@ def test_unas_table_2():
     check("unas_table2", [(name, row[3:]) for name, row in zip(names, rows, strict=True)])
 
 
+def test_unas_schedule():
+    """Of a sentence in section 4.2: errors of the search by generalisation and by validation."""
+    said = r"test error (\S+)% on CIFAR-10 compared with the validation loss .*? achieves (\S+)%"
+    by_gen, by_val = re.search(said, paper(UNAS)).groups()
+    found = {name: 100 - mean for name, (mean, *_) in shipped("unas_schedule_accuracy")}
+    assert found == pytest.approx(
+        {"unas_half_epoch": float(by_gen), "unas_val_half_epoch": float(by_val)}
+    )
+
+
 def test_unas_table_3():
     rows = lines(paper(UNAS), "Architecture\tVal Error", "Figure 6:")[2:]
     printed = [(plain(row[0]).replace("UNAS", "unas"), row[1:]) for row in rows]

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from spaces_grown import unlike_new
 from torch import nn
 
 from nasrun.errors import ConfigError, UnsupportedError
@@ -11,16 +12,6 @@ from nasrun.streams import Streams
 SPACE = Net2Net(blocks=2, depth=3, filters=[16, 32, 48], units=[32, 64])
 TASK = Task("toy", 10, 8, "toy-valid", "toy", 50, 100)
 LAYERS = "[C(3,16), C(1,16)+] [C(5,32)] [FC(32)]"
-
-
-def unlike_new(network, seed=0):
-    """Weights and running statistics of no special values, as after a training."""
-    draws = torch.Generator().manual_seed(seed)
-    for name, value in network.state_dict().items():
-        if value.is_floating_point():
-            noise = torch.randn(value.shape, generator=draws).to(value)
-            value.add_(0.2 * noise.abs() if name.endswith("running_var") else 0.2 * noise)
-    return network
 
 
 def network(arch, dtype=torch.float64):

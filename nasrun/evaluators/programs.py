@@ -1,0 +1,222 @@
+"""Programs that learn, judged by what they have learnt."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import ClassVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from nasrun.errors import UnsupportedError
+from nasrun.programs.interpreter import Examples, Interpreter, Memory, Ran
+from nasrun.programs.program import Program
+from nasrun.ranges import require_at_least
+from nasrun.spec import (
+    Archs,
+    Clock,
+    Evaluator,
+    Floats,
+    Ints,
+    Measured,
+    Metric,
+    Protocol,
+    Scored,
+    SearchSpace,
+    Session,
+    Streams,
+    Task,
+)
+from nasrun.spec.vectors import VectorTask
+
+RANDOM = 4321  # seed of the random numbers in programs
+HALF = 0.5
+AT_ONCE = 512  # programs run together
+
+
+@dataclass
+class Programs(Evaluator):
+    """Runs programs on the data sets of a ``VectorTask``; the score is their mean.
+
+    Real et al. (2020), section 3 and Figure 1, and google-research ``automl_zero``
+    (``evaluator.cc``): an answer of two classes goes through a sigmoid before it is learnt from; a
+    program with an error above 100, or none that is a number, scores 0.
+
+    **Functional equivalence.** A program first runs on ``probe`` examples of both parts. If another
+    one of the same search has given the same answers, it has that one's score.
+
+    Departures: no hurdles, which the release lacks, too; no limit of costs, because sizes are
+    limited by the space.
+
+    Args:
+        probe: examples of each part behind the test of equivalence; 0: every program is run.
+        kept: answers that a search remembers; the oldest go.
+    """
+
+    name: str = "programs"
+    probe: int = 10
+    kept: int = 100_000
+
+    clock: ClassVar[Clock] = Clock.SIMULATED
+
+    def __post_init__(self) -> None:
+        require_at_least(self, "evaluator", 0, "probe")
+        require_at_least(self, "evaluator", 1, "kept")
+
+    def opened(self, space: SearchSpace, task: Task) -> "ProgramsSession":
+        """Make or read the data sets of the search.
+
+        Raises:
+            UnsupportedError: the task has no vectors, or the space no programs.
+        """
+        return ProgramsSession(self, space, task)
+
+
+class ProgramsSession(Session):
+    """Runs of programs on a task."""
+
+    def __init__(self, settings: Programs, space: SearchSpace, task: Task) -> None:
+        self.name, self._settings, self._space = settings.name, settings, space
+        self._task = self._require(task)
+        self.metric = self._task.metric
+        space.programs(np.zeros((1, len(space.decisions)), np.int64))
+        # By search and trial: what was answered, and its score. Trials share nothing.
+        self._known: WeakKeyDictionary[Streams, dict[int, dict[bytes, float]]] = WeakKeyDictionary()
+        self.counts = Counter[str]()  # programs that were asked about, and those that were run
+
+    def _require(self, task: Task) -> VectorTask:
+        if not isinstance(task, VectorTask):
+            raise UnsupportedError(
+                f"evaluator={self.name} lets programs learn from vectors, which task={task.name} "
+                "has none of: use task=vectors or task=vectors_cifar10"
+            )
+        return task
+
+    @cached_property
+    def _examples(self) -> Examples:
+        return self._task.examples(final=False)
+
+    @property
+    def fidelities(self) -> tuple[int, ...]:
+        """One pass over the examples."""
+        return (1,)
+
+    def evaluate(
+        self, archs: Archs, *, epochs: Ints, streams: Streams, parents: Archs | None = None
+    ) -> Measured:
+        """Scores of ``archs (T, L)``."""
+        found = self.evaluate_generation(archs[:, None], epochs=epochs, streams=streams)
+        return Measured.scored(archs, epochs, found.score[:, 0], found.cost_s[:, 0])
+
+    def evaluate_generation(self, archs: Archs, *, epochs: Ints, streams: Streams) -> Measured:
+        """Scores of ``archs (T, N, L)``."""
+        trials, members = archs.shape[:2]
+        programs = self._space.programs(archs.reshape(trials * members, -1))
+        self.counts["asked"] += len(programs)
+        seeds = np.repeat(streams.seeds, members).tolist()
+        known = self._known.setdefault(streams.origin, {})
+        score = self._remembered(programs, seeds, known).reshape(trials, members)
+        lengths = np.repeat(epochs[:, None], members, axis=1)
+        return Measured.scored(archs, lengths, score, np.full(score.shape, np.nan))
+
+    def _remembered(
+        self, programs: Sequence[Program], seeds: list[int], known: dict[int, dict[bytes, float]]
+    ) -> Floats:
+        """``(n,)`` scores of programs of the trials with these seeds."""
+        if not self._settings.probe:
+            return self._scores(programs)
+        first = self._examples.first(self._settings.probe)
+        keys = [key for part in _parts(programs) for key in _keys(self._run(part, first), first)]
+        own = [known.setdefault(seed, {}) for seed in seeds]
+        new: dict[tuple[int, bytes], int] = {}
+        for at, (seed, key) in enumerate(zip(seeds, keys, strict=True)):
+            if key and key not in own[at]:
+                new.setdefault((seed, key), at)
+        scores = self._scores([programs[at] for at in new.values()])
+        for (seed, key), score in zip(new, scores.tolist(), strict=True):
+            known[seed][key] = score
+        found = [cache[key] if key else 0.0 for cache, key in zip(own, keys, strict=True)]
+        for cache in known.values():
+            for key in list(cache)[: max(0, len(cache) - self._settings.kept)]:
+                del cache[key]
+        return np.array(found)
+
+    def _scores(self, programs: Sequence[Program]) -> Floats:
+        """``(n,)`` scores of programs that are run on all examples."""
+        self.counts["run"] += len(programs)
+        found = [self._judged(self._run(part, self._examples)) for part in _parts(programs)]
+        return np.concatenate([np.zeros(0), *found])
+
+    def _run(self, programs: Sequence[Program], examples: Examples) -> Ran:
+        task, memory = self._task, self._memory
+        sets = len(examples.train_y)
+        interpreter = Interpreter(programs, memory, sets, task.features, RANDOM)
+        return interpreter.run(examples, squash=task.two_classes)
+
+    @cached_property
+    def _memory(self) -> Memory:
+        return self._space.program_memory
+
+    def _judged(self, ran: Ran, examples: Examples | None = None) -> Floats:
+        """``(P,)`` means over the data sets; 0 of programs that failed."""
+        labels = (examples or self._examples).valid_y
+        if self._task.two_classes:
+            right = (ran.valid > HALF) == (labels > HALF)
+            score = 100.0 * right.mean(axis=-1).mean(axis=-1)
+        else:
+            with np.errstate(all="ignore"):  # of programs that failed
+                error = np.sqrt(((ran.valid - labels) ** 2).mean(axis=-1))
+            score = (1.0 - 2.0 / np.pi * np.arctan(error)).mean(axis=-1)
+        return np.where(ran.failed, 0.0, score)
+
+    def final_metric(self, task: Task) -> Metric:
+        """As in the search."""
+        return self._require(task).metric
+
+    def check_final(self, task: Task) -> None:
+        """Refuse a final task of other vectors."""
+        if self._require(task).features != self._task.features:
+            raise UnsupportedError(
+                f"retrain.tasks names {task.name}, whose vectors are not as long as those of "
+                f"task={self._task.name}: leave it out"
+            )
+
+    def score(self, archs: Archs, task: Task) -> Scored:
+        """Scores on the data sets of the search and on others; ranks are not known."""
+        own = self._require(task)
+        programs = self._space.programs(archs)
+        figures = list[Floats]()
+        for final in (False, True):
+            examples = own.examples(final=final)
+            parts = [self._judged(self._run(p, examples), examples) for p in _parts(programs)]
+            figures.append(np.concatenate(parts))
+        unknown = np.full(len(archs), np.nan)
+        return Scored(*figures, unknown, unknown, unknown, "one pass")
+
+    @property
+    def protocol(self) -> Protocol:
+        """What is learnt from."""
+        task = self._task
+        fidelity = f"one pass over {task.train_images} examples, {task.sets} data sets"
+        return Protocol(task.search_split, fidelity, "-", "none: runs are not timed")
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """Those of the pictures that vectors are made of."""
+        return self._task.files
+
+
+def _parts(programs: Sequence[Program]) -> list[Sequence[Program]]:
+    return [programs[at : at + AT_ONCE] for at in range(0, len(programs), AT_ONCE)]
+
+
+def _keys(ran: Ran, examples: Examples) -> list[bytes]:
+    """By program a digest of all its answers; empty if it has failed."""
+    answers = np.concatenate([ran.train, ran.valid], axis=2) + 0.0  # no negative zero
+    failed = ran.failed.tolist()
+    return [
+        b"" if bad else blake2b(own.tobytes(), digest_size=16).digest()
+        for own, bad in zip(answers, failed, strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""Learning algorithms as programs: instructions, programs as texts, and their interpreter."""

@@ -1,0 +1,106 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from toys import TASK, Rewarding
+
+from nasrun.algorithms.eas import EAS
+from nasrun.errors import ConfigError
+from nasrun.experiment import problem_of
+from nasrun.hardware.none import NoHardware
+from nasrun.nets.eas_controller import EASController
+from nasrun.spaces.net2net import Net2Net
+from nasrun.spec import Phase
+from nasrun.streams import Streams
+
+SPACE = Net2Net(blocks=2, depth=3, filters=[16, 32, 48, 64], units=[32, 64])
+
+
+def width(archs):
+    """A share of the widest there is, in per cent."""
+    chains = map(SPACE.chain, archs)
+    sums = [sum(own.units for block in chain.blocks for own in block) for chain in chains]
+    return 100 * np.array(sums) / (6 * 64)
+
+
+class Noting(Rewarding):
+    def __init__(self):
+        super().__init__(width)
+        self.asked = []
+
+    def evaluate(self, archs, *, epochs, streams, parents=None):
+        self.asked.append((archs, parents))
+        return super().evaluate(archs, epochs=epochs, streams=streams)
+
+
+def played(steps, seed=0, **settings):
+    measuring, streams, algorithm = Noting(), Streams([seed]), EAS(**settings)
+    problem = problem_of(SPACE, TASK, measuring, NoHardware().opened(SPACE, TASK), streams)
+    algorithm.start(problem, streams, Phase.SEARCH)
+    rewards = [float(algorithm.step().reward[0]) for _ in range(steps)]
+    return algorithm, measuring.asked, rewards
+
+
+def test_episodes_begin_with_the_first_network_and_its_weights():
+    _, asked, _ = played(12)
+    (first, none), *rest = asked
+    assert (first == SPACE.first).all()
+    assert none is None
+    for archs, parents in rest:
+        assert (parents == SPACE.first).all()
+        assert SPACE.exists(archs).all()
+        assert sum(map(len, SPACE.chain(archs[0]).blocks)) == 6  # two layers, and room for four
+    assert len({archs.tobytes() for archs, _ in rest}) > 6
+
+
+def test_it_learns_to_widen_where_width_is_rewarded():
+    *_, rewards = played(121, learning_rate=0.02, wider=1, deeper=1, batch=5)
+    assert np.mean(rewards[-30:]) > np.mean(rewards[1:31]) + 3
+
+
+def test_what_is_maximised_is_a_tangent_and_the_baseline_follows_the_newest():
+    algorithm, *_ = played(1, batch=2)
+    assert algorithm.worth(50.0) == pytest.approx(1.0)
+    assert algorithm.worth(100.0) == pytest.approx(math.tan(0.999 * math.pi / 2))
+    *_, rewards = played(5, batch=2)
+    algorithm, *_ = played(5, batch=2)
+    worth = [algorithm.worth(reward) for reward in rewards]
+    first, second = (worth[1] + worth[2]) / 2, (worth[3] + worth[4]) / 2
+    assert algorithm._baseline == pytest.approx(0.05 * first + 0.95 * second)
+
+
+def test_drawn_choices_have_the_probability_that_they_are_judged_by():
+    torch.manual_seed(0)
+    controller, draws = EASController(9, (2, 3, 2)), torch.Generator().manual_seed(1)
+    tokens, can = torch.tensor([1, 8, 4]), torch.tensor([True, False, True])
+    drawn = controller.widen(tokens, can, draws)
+    assert not drawn.choices[1]
+    ways = [[a, False, b] for a in (False, True) for b in (False, True)]
+    judged = [controller.widen(tokens, can, None, way).log_p.exp().item() for way in ways]
+    assert sum(judged) == pytest.approx(1.0, rel=1e-5)
+    assert drawn.log_p.exp().item() == pytest.approx(judged[ways.index(drawn.choices)])
+    entropy = -sum(p * math.log(p) for p in judged)
+    assert drawn.entropy.item() == pytest.approx(entropy, rel=1e-5)
+    legal = torch.tensor([[[1, 1], [0, 1], [0, 0]], [[0, 0], [0, 0], [1, 0]]], dtype=torch.bool)
+    drawn = controller.deepen(tokens, legal, draws)
+    ways = legal.nonzero().tolist()
+    judged = [controller.deepen(tokens, legal, None, way).log_p.exp().item() for way in ways]
+    assert sum(judged) == pytest.approx(1.0, rel=1e-5)
+    assert drawn.log_p.exp().item() == pytest.approx(judged[ways.index(drawn.choices)])
+
+
+def test_layers_that_a_skip_joins_get_wider_together():
+    arch = SPACE.parse("[C(3,16), C(1,16)+] [C(5,64)] [FC(32)]")
+    assert SPACE.can_widen(arch).tolist() == [True, True, False, False, True]
+    wider = SPACE.widened(arch, np.array([False, True, False, False, True]))
+    assert SPACE.text(wider) == "[C(3,32), C(1,32)+] [C(5,64)] [FC(64)]"
+    assert len(np.unique(SPACE.tokens(arch))) == 5
+    assert SPACE.tokens(arch).max() < SPACE.vocabulary
+    deeper = SPACE.deepened(arch, 2, 0, 0)
+    assert SPACE.text(deeper) == "[C(3,16), C(1,16)+] [C(5,64)] [FC(32), FC(32)]"
+
+
+def test_bad_settings_are_refused():
+    with pytest.raises(ConfigError, match=r"algorithm\.renewal"):
+        EAS(renewal=0.0)

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import torch
+from toys import TASK, Rewarding
+
+from nasrun.algorithms.path_level import PathLevel
+from nasrun.errors import ConfigError
+from nasrun.experiment import problem_of
+from nasrun.hardware.none import NoHardware
+from nasrun.nets.tree_controller import TreeController, chosen, replaced
+from nasrun.nets.trees import MERGES, OPERATIONS, Edge, Node, opened
+from nasrun.spaces.path_tree import PathTree
+from nasrun.spec import Phase
+from nasrun.streams import Streams
+
+SPACE = PathTree(depth=2)
+CONV = OPERATIONS.index("conv_1x1")
+SMALL = {"hidden": 16, "head": 16}
+
+
+def convolutions(archs):
+    """The share of three branches that have a 1x1 convolution, in per cent."""
+    ops = archs.reshape(len(archs), -1, 4)[:, :, 1:]
+    return 100 * (ops == CONV).sum(axis=(1, 2)) / 3
+
+
+class Noting(Rewarding):
+    def __init__(self):
+        super().__init__(convolutions)
+        self.asked = []
+
+    def evaluate(self, archs, *, epochs, streams, parents=None):
+        self.asked.append((archs, parents))
+        return super().evaluate(archs, epochs=epochs, streams=streams)
+
+
+def played(steps, space=SPACE, **settings):
+    measuring, streams, algorithm = Noting(), Streams([0]), PathLevel(**SMALL, **settings)
+    problem = problem_of(space, TASK, measuring, NoHardware().opened(space, TASK), streams)
+    algorithm.start(problem, streams, Phase.SEARCH)
+    rewards = [float(algorithm.step().reward[0]) for _ in range(steps)]
+    return measuring.asked, rewards
+
+
+def test_episodes_begin_with_the_first_cell_and_its_weights():
+    (first, none), *rest = played(8)[0]
+    assert (first == SPACE.first).all()
+    assert none is None
+    for archs, parents in rest:
+        assert (parents == SPACE.first).all()
+        assert SPACE.exists(archs).all()
+    assert len({archs.tobytes() for archs, _ in rest}) > 4
+
+
+def test_it_learns_which_operation_is_rewarded():
+    _, rewards = played(121, PathTree(depth=1), learning_rate=0.02, entropy=0.0)
+    assert np.mean(rewards[-30:]) > np.mean(rewards[1:31]) + 10
+
+
+def test_states_tell_branches_and_merges_apart():
+    torch.manual_seed(0)
+    controller = TreeController(7, 7, hidden=8, head=8)
+    joined, added = (opened(MERGES.index(name)) for name in ("concat2", "add2"))
+    for tree, same in ((joined, False), (added, True)):
+        tree = replaced(tree, (0,), Edge(CONV, joined))
+        other = replaced(replaced(tree, (0,), Edge()), (1,), Edge(CONV, joined))
+        one, two = controller.merge_logits(tree, ()), controller.merge_logits(other, ())
+        assert torch.allclose(one, two) == same  # the order of what is joined matters
+        below = controller.operation_logits(tree, (0, 1))
+        deeper = replaced(tree, (1,), Edge(CONV))  # is heard of on the way back
+        assert torch.allclose(below, controller.operation_logits(tree, (0, 1)))
+        assert not torch.allclose(below, controller.operation_logits(deeper, (0, 1)))
+
+
+def test_choices_by_hand():
+    draws = torch.Generator().manual_seed(0)
+    logits, legal = torch.tensor([0.0, 5.0, 1.0, 9.0]), torch.tensor([True, False, True])
+    p = torch.tensor([1.0, np.e]) / (1 + np.e)
+    option, log_p, entropy = chosen(logits, legal, draws)
+    assert option in (0, 2)
+    assert log_p.exp().item() == pytest.approx(p[option // 2].item())
+    assert entropy.item() == pytest.approx(-(p * p.log()).sum().item())
+    assert {chosen(logits, legal, draws)[0] for _ in range(40)} == {0, 2}
+
+
+def test_a_branch_is_replaced_in_its_place():
+    tree = Node(1, (Edge(), Edge(2, opened(1))))
+    assert replaced(tree, (1, 0), Edge(3)) == Node(1, (Edge(), Edge(2, Node(1, (Edge(3), Edge())))))
+
+
+def test_bad_settings_are_refused():
+    with pytest.raises(ConfigError, match=r"algorithm\.head must be at least 1"):
+        PathLevel(head=0)

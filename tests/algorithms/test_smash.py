@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from composed import CONF, composed
+from toys import ToyEvaluator
+
+from nasrun.algorithms.smash import SMASH
+from nasrun.config import check
+from nasrun.errors import ConfigError
+from nasrun.pipeline import search
+
+SMALL = (
+    "algorithm=smash", "space=memory_bank", "task=synthetic_images", "scale.channels=4",
+    "scale.train_images=64", "scale.valid_images=64", "scale.epochs=2", "scale.candidates=5",
+    "space.blocks=2", "space.slots=2", "space.banks=3", "space.hidden=16",
+)  # fmt: skip
+
+
+@pytest.fixture
+def made():
+    made = check(composed(*SMALL), [CONF / "task"])
+    made.algorithm.perturbations, made.algorithm.climbs = 300, 200
+    return made
+
+
+def test_it_searches_memory_banks_with_written_weights(made):
+    """Random ones first, then changes of the best, then single changes that are better."""
+    algorithm = made.algorithm
+    from dataclasses import replace
+
+    outcome, history = search(
+        replace(made, evaluator=ToyEvaluator()).opened(), np.array([0]), None, None
+    )
+    space = algorithm.problem.space
+    assert space.exists(outcome.archs).all()
+    assert len(history._measured) == 2
+    good = space.parse("[op(0, 4, 7, 2, 0+1)] [op(0, 4, 7, 2, 0+1)]")
+    asked = []
+
+    def accuracy(arch, batches):
+        asked.append(arch)
+        return -float(np.abs(arch - good).sum())
+
+    algorithm.accuracy = accuracy
+    found = algorithm.derive()
+    assert len(asked) == 5 + (1 + 3) + 2  # in the proportion of 5 of 500 candidates
+    scores = [accuracy(arch, None) for arch in asked]
+    assert accuracy(found, None) == max(scores)
+    best = asked[int(np.argmax(scores[:5]))]
+    assert (asked[5] == best).all()
+
+
+def test_the_best_is_climbed_to():
+    algorithm = SMASH()
+    assert algorithm.candidates == 500
+    with pytest.raises(ConfigError, match=r"algorithm\.change must be in"):
+        SMASH(change=0.0)
