@@ -74,11 +74,11 @@ def targets(*rows):
 
 
 def test_a_place_belongs_to_the_smallest_box_near_whose_centre_it_is():
-    own = places((20, 20, 4), (25, 20, 4), (27, 20, 4), (20, 29, 4), (60, 60, 4), (1, 1, 64))
+    own = places((20, 20, 4), (25, 20, 4), (26.2, 20, 4), (20, 29, 4), (60, 60, 4), (1, 1, 64))
     big, small = (10, 10, 30, 30, 0, 0), (18, 18, 22, 22, 1, 0)
     padding = (0, 0, 100, 100, NO_BOX, 0)
     owner, ignored = owners(own, targets(padding, big, small))
-    # Both; the big one's centre is 5, then 7 and 9 away, of which 6 are near.
+    # Both; the big one's centre is 5, then 6.2 and 9 away, of which 6 are near.
     assert owner.tolist() == [[2, 1, -1, -1, -1, -1]]
     assert not ignored.any()
 
