@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -28,7 +29,7 @@ from nasrun.spec import (
 )
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor, device, nn
 
 
 @dataclass
@@ -144,14 +145,16 @@ class ZeroCostSession(Session):
             images, dtype=torch.int64, device=place
         )
 
-    def _network(self, arch: Archs) -> "nn.Module":
+    def _network(self, arch: Archs, place: "device | None" = None) -> "nn.Module":
         from nasrun.nets.building import built
 
-        with self._device.seeded(self._settings.seed):
+        place = place or self._device.processor
+        drawn = place if place.type == "meta" else nullcontext()
+        with self._device.seeded(self._settings.seed), drawn:
             network: Any = built(self._space, arch, self._task, self._scale)
         if hasattr(network, "auxiliary"):
             network.auxiliary = None  # a second head serves training alone
-        return network.to(self._device.processor)
+        return network.to(place)
 
     @property
     def fidelities(self) -> tuple[int, ...]:
@@ -180,11 +183,15 @@ class ZeroCostSession(Session):
 
         Those that need images need these to have been read, so ``proxy`` must be one of these.
         """
-        from nasrun.nets.zero_cost import PROXIES, proxies
+        import torch
+
+        from nasrun.nets.zero_cost import PROXIES, SIZES, proxies
 
         names = list(PROXIES) if names is None else names
+        # A network on no device computes nothing, and has its shapes all the same.
+        place = torch.device("meta") if set(names) <= SIZES else self._device.processor
         with self._device.computing():
-            networks = (self._network(self._represent(arch)) for arch in archs)
+            networks = (self._network(self._represent(arch), place) for arch in archs)
             rows = [
                 proxies(network, *self._batch, names, self._settings.seed) for network in networks
             ]

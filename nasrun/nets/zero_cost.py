@@ -24,6 +24,7 @@ PROXIES = (
 )  # fmt: skip
 LOSSES = {"snip", "grasp", "fisher", "grad_norm", "plain"}
 TRAINED = LOSSES | {"jacov", "nwot", "epe_nas"}  # those that need images and labels
+SIZES = {"params", "flops"}  # those that need a network's shapes alone
 JACOV_K = 1e-5  # Mellor et al., section 3
 MANY = 100  # classes, from which on epe_nas compares them in pairs
 
@@ -73,7 +74,7 @@ def proxies(
         found["l2"] = float(sum(weight.detach().norm() for weight in weights))
     if "zen" in names:
         found["zen"] = zen(network, x, seed)
-    if {"params", "flops"} & set(names):
+    if SIZES & set(names):
         sizes = footprint(network, x.shape[-1], x.shape[1])
         found |= dict(zip(("params", "flops"), sizes, strict=True))
     return {name: found[name] for name in names}

@@ -94,3 +94,12 @@ def test_it_is_refused_as_a_scorer():
     made = replace(toy_experiment(RandomSearch()), scorer=ZeroCost())
     with pytest.raises(ConfigError, match="scorer=zero_cost gives no final figures"):
         made.opened()
+
+
+@pytest.mark.parametrize("proxy", ["params", "flops"])
+def test_sizes_are_those_of_a_network_that_computes(proxy):
+    """Which the evaluator does not make for them."""
+    found = score(started(proxy=proxy), archs(9000, 3)).score
+    names = list(PROXIES)
+    expected = started(proxy="jacov").features(archs(9000, 3))[:, names.index(proxy)]
+    np.testing.assert_array_equal(found, expected)
