@@ -33,7 +33,7 @@ class NextToken(SummedObjective):
             UnsupportedError: always.
         """
         raise UnsupportedError(
-            "a text has no pictures for this space's networks: use space=rnn_cell or space=rnn_tree"
+            "a text has no pictures for this space's networks: set space=rnn_cell or space=rnn_tree"
         )
 
     def loss(self, output: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
