@@ -25,6 +25,7 @@ class Images:
     Classes ``(n,)``, numbered from 0; masks ``(n, H, W)`` of a class for each pixel, or
     ``IGNORED``; boxes ``(n, M, 5 or more)`` with ``BOX_COLUMNS`` in floating point, of which those
     of class ``NO_BOX`` are padding; or ``(n, k)`` numbers. The task's objective knows which.
+    Of a text, ``pixels (n, T)`` are numbers of tokens, and so are ``labels (n, T)``.
     """
 
     pixels: Pixels

@@ -11,6 +11,7 @@ from nasrun.algorithms.enas import ENAS
 from nasrun.errors import UnsupportedError
 from nasrun.nets.controller import Controller
 from nasrun.nets.language import NextToken
+from nasrun.nets.language_supernet import SharedLanguageNetwork
 from nasrun.spec import Archs, Task
 
 GOOD = 80.0  # the perplexity whose reward is 1
@@ -35,8 +36,17 @@ class ENASRNN(ENAS):
     name: str = "enas_rnn"
 
     def made_controller(self) -> nn.Module:
-        """The policy with attention over earlier nodes."""
-        space = self.problem.space
+        """The policy with attention over earlier nodes.
+
+        Raises:
+            UnsupportedError: a space of other networks.
+        """
+        space, network = self.problem.space, self.network
+        if not isinstance(network, SharedLanguageNetwork):
+            raise UnsupportedError(
+                f"algorithm={self.name} shares the weights of recurrent cells, got "
+                f"space={space.name}: set space=rnn_cell"
+            )
         return Controller(
             space.arity.tolist(),
             self.hidden,

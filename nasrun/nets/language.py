@@ -1,15 +1,15 @@
 """Language models: what they are trained for, and the network around a recurrent cell."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nasrun.errors import UnsupportedError
+from nasrun.nets.recurrent import Cell
 from nasrun.spec import Metric, SummedObjective, Task, metric_named
 
 SPREAD = 0.05  # of embeddings, uniform; enas_lm of Pham et al.
@@ -33,7 +33,7 @@ class NextToken(SummedObjective):
             UnsupportedError: always.
         """
         raise UnsupportedError(
-            "a text has no pictures for this space's networks: use space=rnn_cell or space=rnn_tree"
+            "a text has no pictures for this space's networks: set space=rnn_cell or space=rnn_tree"
         )
 
     def loss(self, output: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -66,16 +66,6 @@ def vocabulary_of(task: Task, space: str) -> int:
     )
 
 
-class Cell(Protocol):
-    """A recurrent cell (a ``torch.nn.Module``): the state has ``parts`` vectors, h the first."""
-
-    parts: int
-
-    def __call__(self, x: Tensor, state: Sequence[Tensor]) -> Sequence[Tensor]:
-        """The next state, ``parts`` times ``(B, hidden)``, of input ``x (B, hidden)``."""
-        ...
-
-
 class LanguageNetwork(nn.Module):
     """Embeddings, a recurrent cell, and logits by the same embeddings.
 
@@ -87,9 +77,9 @@ class LanguageNetwork(nn.Module):
         vocabulary: number of tokens.
     """
 
-    def __init__(self, cell: nn.Module, hidden: int, vocabulary: int) -> None:
+    def __init__(self, cell: Cell, hidden: int, vocabulary: int) -> None:
         super().__init__()
-        self.cell, self._hidden = cell, hidden
+        self.cell, self._hidden, self._parts = cell, hidden, cell.parts
         self.embedding = nn.Embedding(vocabulary, hidden)
         self.decoder = nn.Linear(hidden, vocabulary)
         self.decoder.weight = self.embedding.weight
@@ -98,7 +88,7 @@ class LanguageNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, vocabulary, T)`` logits of the tokens after each of ``x (B, T)``."""
-        state = [self.embedding.weight.new_zeros(len(x), self._hidden)] * int(self.cell.parts)
+        state = [self.embedding.weight.new_zeros(len(x), self._hidden)] * self._parts
         outputs: list[Tensor] = []
         for token in self.embedding(x).unbind(dim=1):
             state = self.cell(token, state)

@@ -37,7 +37,9 @@ class SharedLanguageNetwork(LanguageNetwork):
         super().__init__(cell, hidden, vocabulary)
         self.rows, self._choose = rows, cell.choose
 
-    def forward(self, x: Tensor, mixing: Sequence[Tensor]) -> Tensor:
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]: a supernet's
+        self, x: Tensor, mixing: Sequence[Tensor]
+    ) -> Tensor:
         """``(B, vocabulary, T)`` logits of ``x (B, T)``; each row of ``mixing`` has one option.
 
         Raises:

@@ -1,6 +1,7 @@
 """Recurrent cells: NAS-RL's trees and ENAS's graphs, whose weights may be shared."""
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,15 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda x: x,
 }
 COMBINATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"add": torch.add, "mul": torch.mul}
+
+
+class Cell(nn.Module):
+    """A recurrent cell: ``forward(x, state)`` gives the next state.
+
+    ``x (B, hidden)`` is an input; a state has ``parts`` vectors ``(B, hidden)``, h the first.
+    """
+
+    parts: ClassVar[int] = 1
 
 
 class Highway(nn.Module):
@@ -32,7 +42,7 @@ class Highway(nn.Module):
         return s + torch.sigmoid(t) * (ACTIVATIONS[activation](h) - s)
 
 
-class GraphCell(nn.Module):
+class GraphCell(Cell):
     """ENAS's cell: nodes that each read an earlier one, and the mean of all but the first.
 
     Pham et al., "Efficient Neural Architecture Search via Parameter Sharing" (ICML 2018), section
@@ -43,8 +53,6 @@ class GraphCell(nn.Module):
         nodes: which earlier node each reads, and its activation.
         hidden: units.
     """
-
-    parts = 1
 
     def __init__(self, nodes: Sequence[tuple[int, str]], hidden: int) -> None:
         super().__init__()
@@ -71,7 +79,7 @@ def walked(
     return torch.stack(made[1:]).mean(dim=0)
 
 
-class SharedGraphCell(nn.Module):
+class SharedGraphCell(Cell):
     """All cells of so many nodes: weights for every node, node that it reads, and activation.
 
     Args:
@@ -79,8 +87,6 @@ class SharedGraphCell(nn.Module):
         activations: by their numbers.
         hidden: units.
     """
-
-    parts = 1
 
     def __init__(self, nodes: int, activations: Sequence[str], hidden: int) -> None:
         super().__init__()
@@ -111,7 +117,7 @@ class SharedGraphCell(nn.Module):
         return [walked(x, state[0], self.first, chosen, nodes)]
 
 
-class TreeCell(nn.Module):
+class TreeCell(Cell):
     """NAS-RL's cell: a tree whose leaves read input and state, with a memory beside it.
 
     Zoph and Le, "Neural Architecture Search with Reinforcement Learning" (ICLR 2017), section 3.4.
@@ -124,7 +130,7 @@ class TreeCell(nn.Module):
         hidden: units.
     """
 
-    parts = 2
+    parts: ClassVar[int] = 2
 
     def __init__(
         self,

@@ -33,7 +33,6 @@ OWN = {
         "task.valid_images=40",
         "task.test_images=4",
         "space=rnn_cell",
-        "space.nodes=2",
         "scale.cells=null",
         "algorithm.updates=4",
         "algorithm.samples=2",
@@ -160,7 +159,11 @@ def test_cells_of_the_darts_space_are_searched_too(name):
         "scale.cells=2", "scale.epochs=2", "scale.channels=4", "scale.train_images=16",
     )  # fmt: skip
     kinds = {"setn": ["darts_unas"], "unas": ["darts_unas"], "pc_darts": ["darts"]}
-    kinds |= {"proxylessnas_rl": ["darts_unas"], "enas_macro": ["enas_macro"]}
+    kinds |= {
+        "proxylessnas_rl": ["darts_unas"],
+        "enas_macro": ["enas_macro"],
+        "enas_rnn": ["rnn_cell"],
+    }
     kinds = next((kinds[key] for key in kinds if name.startswith(key)), ["darts", "darts_unas"])
     for kind in ("darts", "darts_unas"):
         run = lambda kind=kind: searched(name, f"space={kind}", *tiny)  # noqa: E731
