@@ -5,16 +5,15 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from nasrun.algorithms.enas import ENAS
+from nasrun.algorithms.controlled_weights import ControlledWeights
 from nasrun.errors import UnsupportedError
 from nasrun.nets.anchor_controller import AnchorController, AnchorsDrawn
 from nasrun.nets.controller import Drawn
 from nasrun.ranges import require_not_negative, require_within
-from nasrun.spaces.enas_macro import ENASMacro
 
 
 @dataclass
-class ENASMacroSearch(ENAS):
+class ENASMacroSearch(ControlledWeights):
     """Weights learn on the controller's architectures, the controller on their accuracies.
 
     Pham et al., "Efficient Neural Architecture Search via Parameter Sharing" (ICML 2018), sections
@@ -56,14 +55,15 @@ class ENASMacroSearch(ENAS):
             UnsupportedError: another space.
         """
         space = self.problem.space
-        if not isinstance(space, ENASMacro):
+        layers, operations = _layers(space.arity.tolist())
+        if not layers:
             raise UnsupportedError(
                 f"algorithm={self.name} has a controller of macro networks, got "
                 f"space={space.name}: set space=enas_macro, or algorithm=enas"
             )
         return AnchorController(
-            space.layers,
-            len(space.operations),
+            layers,
+            operations,
             self.hidden,
             self.tanh_constant,
             self.temperature,
@@ -82,3 +82,13 @@ class ENASMacroSearch(ENAS):
             begun, length = begun + length, 2 * length
         done = (self.progress - begun) / length
         return last + (first - last) * (1.0 + math.cos(math.pi * done)) / 2.0
+
+
+def _layers(arity: list[int]) -> tuple[int, int]:
+    """Layers and operations of a macro network: an operation, then a skip from each layer before.
+
+    No layers, if these are the options of something else.
+    """
+    layers = (math.isqrt(1 + 8 * len(arity)) - 1) // 2
+    macro = [options for layer in range(layers) for options in (arity[0], *[2] * layer)]
+    return (layers, arity[0]) if arity == macro else (0, 0)

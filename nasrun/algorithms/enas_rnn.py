@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nasrun.algorithms.enas import ENAS
+from nasrun.algorithms.controlled_weights import ControlledWeights
 from nasrun.errors import UnsupportedError
 from nasrun.nets.controller import Controller
 from nasrun.nets.language import NextToken
@@ -19,7 +19,7 @@ NEARNESS = 1.0 / 6.0  # times the squared distance of two nodes, is taken from a
 
 
 @dataclass
-class ENASRNN(ENAS):
+class ENASRNN(ControlledWeights):
     """ENAS on a text: the controller's reward is 80 over the perplexity of a validation batch.
 
     Pham et al., "Efficient Neural Architecture Search via Parameter Sharing" (ICML 2018), section

@@ -5,6 +5,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -65,9 +66,12 @@ class Gated(Mixture):
     def gates(self, paths: int | None) -> Gates:
         """Gates drawn by the logits; see ``draw_gates``."""
         drawn = draw_gates(self.by_row(self.logits), paths, self.noise)
-        place = self.processor.processor
-        active, competing = drawn.active, drawn.competing
-        return Gates([row.to(place) for row in active], [row.to(place) for row in competing])
+        return Gates(self._placed(drawn.active), self._placed(drawn.competing))
+
+    def _placed(self, rows: Sequence[Tensor]) -> list[Tensor]:
+        """The rows on the device, in one copy that nobody waits for."""
+        flat = torch.cat(list(rows)).to(self.processor.processor, non_blocking=True)
+        return list(flat.split([len(row) for row in rows]))
 
     def losses(self, x: Tensor, y: Tensor, mixing: Sequence[Tensor]) -> Tensor:
         """``(B,)`` cross-entropies with smoothed labels."""

@@ -33,7 +33,8 @@ def draw_gates(logits: Rows, paths: int | None, generator: Generator) -> Gates:
         paths: how many compete; None, and where a row has fewer: all.
         generator: of the CPU.
     """
-    rows = [row.detach().cpu() for row in logits]
+    flat = torch.cat([row.detach() for row in logits]).cpu()  # one wait for a GPU
+    rows = flat.split([len(row) for row in logits])
     competing, active = list[Tensor](), list[Tensor]()
     for row in rows:
         count = len(row) if paths is None else min(paths, len(row))

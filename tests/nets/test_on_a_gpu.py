@@ -49,7 +49,15 @@ TINY = (
     "task=synthetic_images", "algorithm.batch=16", "scale.channels=4", "scale.cells=1",
     "scale.train_images=16", "scale.valid_images=16", "scale.candidates=2", "scale.epochs=2",
 )  # fmt: skip
-OWN = {"enas": ("algorithm.updates=32", "algorithm.samples=2", "algorithm.hidden=4")}
+CONTROLLED = ("algorithm.updates=32", "algorithm.samples=2", "algorithm.hidden=4")
+OWN = {
+    "enas": CONTROLLED,
+    "enas_macro": (*CONTROLLED, "space=enas_macro", "scale.cells=null"),
+    "enas_rnn": (
+        *CONTROLLED, "space=rnn_cell", "scale.cells=null", "task=text", "task.classes=20",
+        "task.steps=4", "task.train_images=40", "task.valid_images=40", "task.test_images=4",
+    ),
+}  # fmt: skip
 MOST_WAITS = 6  # of an update: one for each forward pass, and what a method draws on the host
 
 
@@ -71,8 +79,8 @@ def darts_network():
 
 def one_shot_search(name, *more):
     """The algorithm after two epochs."""
-    overrides = (f"algorithm={name}", *TINY, *OWN.get(name, ()), *more)
-    made = check(composed(*overrides), [CONF / "task"])
+    said = {word.partition("=")[0]: word for word in (*TINY, *OWN.get(name, ()), *more)}
+    made = check(composed(f"algorithm={name}", *said.values()), [CONF / "task"])
     # A search by shared weights never asks the evaluator.
     opened = replace(made, evaluator=ToyEvaluator()).opened()
     outcome, _ = search(opened, np.array([3]), None)
