@@ -30,8 +30,8 @@ class Training(Evaluator):
 
     Up to ``together`` networks that are asked for at once and have one shape (of NAS-Bench-201, all
     cells that join input and output) train as one, each as if it were alone save for rounding;
-    ``deterministic`` trains one by one. It is meant for GPUs, on which nobody has run it yet:
-    ``scripts/gpu.sh`` compares it with single trainings there, in figures and in time.
+    ``deterministic`` trains one by one. It is meant for GPUs, where NAS-Bench-201's cells have
+    kernels of their own; ``scripts/README.md`` says what was measured there and what was not.
 
     The cost of a query is the seconds of its epochs plus one validation pass, measured when the
     network was trained, whoever trained it.
