@@ -14,11 +14,11 @@ ROOT = Path(nasrun.__file__).parent
 LAYERS = (
     {"errors", "streams", "progress", "screen", "drafts", "locks"},
     {"ranges", "files", "measurements", "input_files", "images", "keys", "names", "targets"},
-    {"machine", "composition"},
+    {"machine", "composition", "programs"},
     {"spec", "budget"},
     {"draws", "csv_input"},
     {"report"},
-    {"nets", "benchmarks", "programs"},
+    {"nets", "benchmarks"},
     {"spaces", "tasks", "hardware", "evaluators", "algorithms", "meta", "features", "predictors"},
     {"record"},
     {"meter"},
