@@ -36,20 +36,26 @@ def composed(*overrides, hydra=False):
         return compose("config", overrides=list(overrides), return_hydra_config=hydra)
 
 
-def shares_weights(path):
-    """Whether the file, or the one that it builds on, has the scale of a one-shot method."""
+def described(path):
+    """The node that names the class of a file: its own, or that of the file it builds on."""
     node = OmegaConf.load(path)
     if "_target_" in node:
-        return "scale" in node
+        return node
     parent = next(entry for entry in node.defaults if isinstance(entry, str) and entry != "_self_")
-    return shares_weights(path.with_name(f"{parent}.yaml"))
+    return described(path.with_name(f"{parent}.yaml"))
+
+
+def shares_weights(path):
+    """Whether the file, or the one that it builds on, has the scale of a one-shot method."""
+    return "scale" in described(path)
 
 
 def of_generations(path):
     """Whether the class of a file, or of the one that it builds on, measures many at once."""
-    node = composed(f"algorithm={path.stem}").algorithm
-    module, _, name = node._target_.rpartition(".")
-    return issubclass(getattr(import_module(module), name), Generational)
+    module, _, name = described(path)._target_.rpartition(".")
+    return module.startswith("nasrun.") and issubclass(
+        getattr(import_module(module), name), Generational
+    )
 
 
 # One-shot methods train a supernet, which a toy does not have.

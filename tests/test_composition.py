@@ -9,7 +9,7 @@ from hydra._internal.config_repository import CachingConfigRepository
 from hydra._internal.utils import create_config_search_path
 from omegaconf import OmegaConf
 
-from nasrun.__main__ import WITHOUT_TABLE
+from nasrun.__main__ import CONTROLLED, VECTORS, WITHOUT_TABLE
 from nasrun.composition import NAMES, CheckedLoader, known_keys
 from nasrun.errors import ConfigError
 
@@ -157,6 +157,8 @@ def test_the_options_of_all_groups_are_listed_from_one_copy_of_the_sources(monke
 
 def test_networks_are_trained_by_default_where_no_table_knows_the_pictures():
     assert {composed(f"task={name}").evaluator.name for name in WITHOUT_TABLE} == {"training"}
+    assert {composed(f"task={name}").evaluator.name for name in CONTROLLED} == {"control"}
+    assert {composed(f"task={name}").evaluator.name for name in VECTORS} == {"programs"}
     others = ["task=cifar100"], ["task=svhn", "evaluator=tabular"], ["+experiment=catch_table1"]
     assert {composed(*each).evaluator.name for each in others} == {"tabular"}
     source = composed("algorithm=metad2a", "+task@meta.source=image_folder")

@@ -193,7 +193,8 @@ class ProgramsSession(Session):
             parts = [self._judged(self._run(p, examples), examples) for p in _parts(programs)]
             figures.append(np.concatenate(parts))
         unknown = np.full(len(archs), np.nan)
-        return Scored(*figures, unknown, unknown, unknown, "one pass")
+        valid, test = figures
+        return Scored(valid, test, unknown, unknown, unknown, "one pass")
 
     @property
     def protocol(self) -> Protocol:

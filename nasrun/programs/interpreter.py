@@ -101,7 +101,8 @@ class Interpreter:
             valid = self._pass(examples.valid_x, examples.valid_y, squash, learn=False)
             sound = np.abs(train - examples.train_y) <= MOST_ERROR  # False where it is no number
             right = np.abs(valid - examples.valid_y) <= MOST_ERROR
-        return Ran(train, valid, ~(sound.all(axis=(1, 2)) & right.all(axis=(1, 2))))
+        both = np.concatenate([sound, right], axis=2)
+        return Ran(train, valid, ~np.logical_and.reduce(both, axis=(1, 2)))
 
     def _pass(self, x: Floats, y: Floats, squash: bool, *, learn: bool) -> Floats:
         answers = np.empty((len(self._scalars), self._tasks, x.shape[1]))

@@ -9,7 +9,7 @@ from nasrun.errors import ConfigError
 from nasrun.programs.instructions import INSTRUCTIONS, PLACE, SPREAD, VALUE
 from nasrun.programs.interpreter import Memory
 from nasrun.programs.program import FUNCTIONS, Line, Misread, Program, read
-from nasrun.ranges import require_at_least, require_not_negative
+from nasrun.ranges import require_at_least
 from nasrun.spaces.base import misplaced
 from nasrun.spaces.genome import GenomeSpace, Uniforms
 from nasrun.spec import Archs
@@ -66,8 +66,8 @@ class Programs(GenomeSpace):
 
     def __post_init__(self) -> None:
         require_at_least(self, "space", 2, "scalars", "vectors")
-        require_at_least(self, "space", 1, "matrices", "most")
-        require_not_negative(self, "space", "least")
+        require_at_least(self, "space", 1, "matrices")
+        require_at_least(self, "space", 0, "least", "most")
         for key, known in (("setup", EVERY), ("predict", EVERY), ("learn", EVERY),
                            ("mutable", FUNCTIONS)):  # fmt: skip
             if unknown := [name for name in getattr(self, key) if name not in known]:

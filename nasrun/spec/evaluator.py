@@ -91,12 +91,13 @@ class Measured:
         rank = np.where(np.isnan(self.reward), -np.inf, self.reward)
         solved: Mask | None = None
         if self.solved is not None:
-            solved = np.logical_or.reduce(self.solved, axis=1)
-            among = self.solved | ~solved.reshape(trials, 1)
-            rank = np.where(among, rank, -np.inf)
-        rows, best = np.arange(trials), rank.argmax(axis=1)
-        archs, epochs, score = (part[rows, best] for part in (self.archs, self.epochs, self.score))
-        latency_ms, reward = self.latency_ms[rows, best], self.reward[rows, best]
+            solved = np.array([own.any() for own in self.solved], np.bool_)
+            rank = np.where(self.solved | ~solved[:, None], rank, -np.inf)
+        rows: Ints = np.arange(trials, dtype=np.int64)
+        best: Ints = rank.argmax(axis=1).astype(np.int64)
+        archs, epochs = self.archs[rows, best], self.epochs[rows, best]
+        score, latency_ms = self.score[rows, best], self.latency_ms[rows, best]
+        reward = self.reward[rows, best]
         count, cost_s = np.full(trials, members, np.int64), self.cost_s.sum(axis=1)
         return Measured(archs, epochs, score, cost_s, latency_ms, reward, count, solved=solved)
 

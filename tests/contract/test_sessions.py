@@ -42,10 +42,16 @@ STOPPED = [
 ]
 INHERITING = ["space=net2net", "space.blocks=2",
               *(text for text in TRAINING if "cells=" not in text)]  # fmt: skip
+CONTROL = ["space=genome", "task=xor"]
+PROGRAMS = [
+    "space=program", "task=vectors", "task.train_images=9", "task.valid_images=9", "task.sets=2",
+    "task.final_sets=2",
+]  # fmt: skip
 # What keeps each file's work small; a file that is not named here is taken as it is.
 SMALLER = {"tabular": OF_THE_TABLE, "training": TRAINING, "zero_cost": ZERO_COST,
            "screened": SCREENED, "few_shot": FEW_SHOT, "curve_stopped": STOPPED,
-           "inheriting": INHERITING}  # fmt: skip
+           "inheriting": INHERITING,
+           "control": CONTROL, "programs": PROGRAMS}  # fmt: skip
 ONE_TASK = ("surrogate",)  # whose models are of one task: tests/evaluators/test_surrogate.py
 # Devices that need a file that is nowhere at hand, or another space: tests/hardware.
 OF_ONE_SPACE = ("hw_nas_bench", "fbnet_latency", "ofa_latency")
@@ -70,6 +76,9 @@ def tasks(evaluator_name, cache_dir):
     """Two tasks that the evaluator can serve."""
     if evaluator_name in ("training", "zero_cost", "curve_stopped", "inheriting"):
         return images("one", 0), images("other", 1)
+    if evaluator_name in ("control", "programs"):
+        one = experiment(cache_dir, *SMALLER[evaluator_name]).task
+        return one, replace(one, search_split="others")
     if evaluator_name == "few_shot":
         maker = FewShotMaker(ways=2, queries=2, parts=[0.4, 0.3, 0.3])
         one, other = (replace(images(*own), classes=8) for own in (("one", 0), ("other", 1)))

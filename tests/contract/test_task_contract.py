@@ -17,7 +17,7 @@ TASKS = sorted(path.stem for path in (CONF / "task").glob("*.yaml"))
 # Made of what the user names.
 OWN = {
     "coco_folder", "few_shot", "image_folder", "subset", "rotation", "jigsaw_puzzle",
-    "colourisation", "segmentation_folder",
+    "colourisation", "segmentation_folder", "vectors_cifar10",
 }  # fmt: skip
 
 
