@@ -44,7 +44,7 @@ class NextToken(SummedObjective):
     def sums(self, output: Tensor, target: Tensor) -> Tensor:
         """``(2,)`` summed losses and number of tokens."""
         loss = F.cross_entropy(output, target, reduction="sum")
-        return torch.stack([loss.double(), loss.new_tensor(target.numel()).double()])
+        return torch.stack([loss.double(), loss.new_full((), target.numel(), dtype=torch.float64)])
 
     def score(self, sums: Tensor, images: int) -> float:
         """``exp`` of the mean loss; NaN without tokens, or where it is beyond all numbers."""

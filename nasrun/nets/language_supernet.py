@@ -45,12 +45,7 @@ class SharedLanguageNetwork(LanguageNetwork):
         Raises:
             UnsupportedError: rows that mix several options.
         """
-        found = [row.detach().cpu().numpy() for row in mixing]
-        if any(row.ndim > 1 or np.count_nonzero(row) != 1 for row in found):
-            raise UnsupportedError(
-                "a recurrent supernet computes one cell at a time: use algorithm=enas_rnn"
-            )
-        self._choose([int(row.argmax()) for row in found])
+        self._choose(_options(mixing))
         return super().forward(x)
 
     def rows_of(self, arch: Archs) -> Ints:
@@ -60,3 +55,15 @@ class SharedLanguageNetwork(LanguageNetwork):
     def derive(self, scores: Sequence[Floats]) -> Archs:
         """``(L,)`` the highest of each row."""
         return np.array([int(np.argmax(row)) for row in scores], np.int64)
+
+
+def _options(mixing: Sequence[Tensor]) -> list[int]:
+    """The one option of each row, by one copy from a GPU."""
+    rows = [row.detach() for row in mixing]
+    if not any(row.dim() > 1 for row in rows):
+        found = torch.cat(rows).cpu().split([len(row) for row in rows])
+        if all(int(row.count_nonzero()) == 1 for row in found):
+            return [int(row.argmax()) for row in found]
+    raise UnsupportedError(
+        "a recurrent supernet computes one cell at a time: use algorithm=enas_rnn"
+    )
