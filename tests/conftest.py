@@ -1,6 +1,7 @@
 """Fixtures shared by all tests, and the rule that tests of real data skip where it is missing."""
 
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,12 @@ settings.register_profile("any machine", suppress_health_check=SLOW, deadline=No
 settings.load_profile("any machine")
 
 
+# Contracts of whole searches, one for each algorithm.
+LONG = {"test_algorithm_contract", "test_algorithms_in_spaces", "test_one_shot_contract"}
+# Their trees and twelve layers take minutes; shorter tests of their own guard them by default.
+DEAR = {"path_level", "enas_macro"}
+
+
 def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden")
 
@@ -22,10 +29,31 @@ def pytest_collection_modifyitems(config, items):
     skip_slow = pytest.mark.skip(reason="slow: run with -m slow")
     chosen = "slow" in (config.getoption("-m") or "")
     for item in items:
+        if is_long(item):
+            item.add_marker(pytest.mark.slow)
         if "data" in item.keywords and not (DATA and Path(DATA).is_dir()):
             item.add_marker(skip_data)
         if "slow" in item.keywords and not chosen:
             item.add_marker(skip_slow)
+
+
+def is_long(item):
+    """Whether a contract's test waits for ``-m slow``: dear ones, and those of mere variants.
+
+    A variant's file changes nothing but settings of another algorithm, which keeps the contract.
+    """
+    called = getattr(item, "callspec", None)
+    if called is None or item.path.stem not in LONG:
+        return False
+    names = {value for value in called.params.values() if isinstance(value, str)}
+    return bool(names & (DEAR | variants()))
+
+
+@cache
+def variants():
+    """Algorithms whose files build on that of another one."""
+    files = (Path(__file__).parents[1] / "conf" / "algorithm").glob("*.yaml")
+    return {path.stem for path in files if "\n_target_:" not in "\n" + path.read_text()}
 
 
 @pytest.fixture(scope="session")

@@ -111,6 +111,7 @@ def test_a_long_search_does_not_keep_all_that_it_met(name):
     assert kept < 0.6 * len(made.space._texts)
 
 
+@pytest.mark.slow  # starts processes
 def test_a_search_is_the_same_in_every_process(name):
     code = "import json, sys; from test_generational_contract import played;"
     code += "print(json.dumps(played(sys.argv[1])))"

@@ -29,6 +29,7 @@ if interprets:
 interpreted = pytest.mark.skipif(not interprets, reason="the test below runs it")
 
 
+@pytest.mark.slow  # the interpreter takes most of a minute
 @pytest.mark.skipif(interprets, reason="this is that process")
 @pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 def test_kernels_as_triton_interprets_them():
