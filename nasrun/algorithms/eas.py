@@ -127,7 +127,7 @@ class EAS(Episodic):
     def prepare(self, problem: Problem, streams: Streams) -> Archs:
         """``(L,)`` the first network."""
         space = problem.space
-        self._space: Layered = (
+        self._space: Layered = (  # pyright: ignore[reportAttributeAccessIssue]: a conditional property
             space if isinstance(space, Layered) else _Decisions(space, space.sample(streams)[0])
         )
         return self._space.first
