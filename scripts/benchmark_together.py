@@ -2,12 +2,11 @@
 
 Usage: ``python scripts/benchmark_together.py [--px N] [--networks N] [--alone N] [--out FILE]``.
 Random cells of NAS-Bench-201, on the same made-up pictures: by ``evaluator.together``'s trainer;
-one by one by the single one; and one by one by the way of cohorts, as a single network is trained
-on a GPU. One by one are ``--alone`` of the cells, every so many in the order of their operations,
-because most of that time is set-up. A network-step is one update of one network; set-up (recording,
-choice and compilation of kernels) stands apart. The roofline distance is the rate of useful
-operations (three passes of two for each multiplication of the convolutions) over that of a large
-matrix product in the same number format.
+one by one by the single one; and one by one by the way of cohorts. One by one are ``--alone`` of
+the cells, every so many in the order of their operations, because most of that time is set-up. A
+network-step is one update of one network; set-up (recording, choice and compilation of kernels)
+stands apart. The roofline distance is the rate of useful operations (three passes of two for each
+multiplication of the convolutions) over that of a large matrix product in the same number format.
 """
 
 import argparse

@@ -19,7 +19,7 @@ NOTHING, SKIP, POOL, NARROW, WIDE, BIAS = range(6)  # NARROW is the 1x1 convolut
 SKIP_, POOL_, NARROW_, WIDE_, BIAS_ = map(tl.constexpr, (SKIP, POOL, NARROW, WIDE, BIAS))
 
 # Sizes that differ from cohort to cohort need no kernels of their own.
-_SIZES = ("pixels", "height", "width", "blocks", "rate", "epsilon", "share")
+_SIZES = ("pixels", "height", "width", "blocks", "rate", "epsilon")
 
 
 @triton.jit(do_not_specialize=_SIZES)

@@ -185,28 +185,42 @@ def kernels_agree(channels: int, dtype: torch.dtype, where: torch.device) -> boo
     """Whether kernels compute there what PyTorch's operators do; said aloud if they do not.
 
     Asked once of each width and number format in a process, as compilers and GPUs differ: three
-    cells with all operations, forward and backward. Both round, by different orders of sums.
+    cells with all operations, forward and backward. bfloat16 alone moves gradients by up to 9 %
+    (PyTorch's operators on a CPU), so the kernels may be three times as far from float32 as
+    PyTorch's operators are in the same format.
     """
     with torch.random.fork_rng([where] if where.type == "cuda" else []):
         torch.manual_seed(0)
         cells = [Cell(edges, channels, channels).to(where) for edges in CHECKED]
-        fused = cast(FusedCell, Fuser(cells).network.to(where).train())
+        fused = cast(FusedCell, Fuser(cells).network.train())
         shape = 4, len(cells) * channels, 7, 7
-        x, gradient = (torch.randn(shape, device=where).to(dtype) for _ in range(2))
-    found = [_of_both(fused, way, x, gradient) for way in (fused.by_kernels, fused.plainly)]
-    close = 1e-3 if dtype is torch.float32 else 5e-2
-    worst = max(
-        float((ours - theirs).norm() / theirs.norm().clamp(min=1e-6))
-        for ours, theirs in zip(*found, strict=True)
-    )
-    agree = worst <= close  # not of NaN
+        given = [torch.randn(shape, device=where).to(dtype) for _ in range(2)]
+    try:
+        ours = _of_both(fused, fused.by_kernels, *given)
+    except Exception as error:  # compilers fail in ways of their own, such as for want of one
+        reason = (str(error).splitlines() or [repr(error)])[0]
+        log.warning("this GPU's kernels cannot be made (%s): networks train without them", reason)
+        return False
+    theirs = _of_both(fused, fused.plainly, *given)
+    wanted = _of_both(fused, fused.plainly, *(one.float() for one in given))
+    slack = 1e-3 if dtype is torch.float32 else 1e-2
+    errors = [
+        (_distance(one, right), 3.0 * _distance(other, right) + slack)
+        for one, other, right in zip(ours, theirs, wanted, strict=True)
+    ]
+    agree = all(found <= most for found, most in errors)  # NaN is not
     if not agree:
         log.warning(
-            "the kernels of cells with %d channels are %.2g off PyTorch's results in %s on this "
-            "GPU: networks train together without them",
-            channels, worst, str(dtype).removeprefix("torch."),
+            "the kernels of cells with %d channels are %.2g off float32 in %s on this GPU: "
+            "networks train together without them",
+            channels, max(found for found, _ in errors), str(dtype).removeprefix("torch."),
         )  # fmt: skip
     return agree
+
+
+def _distance(one: Tensor, right: Tensor) -> float:
+    """The norm of the difference over that of ``right``."""
+    return float((one - right).norm() / right.norm().clamp(min=1e-6))
 
 
 def _of_both(
@@ -240,7 +254,8 @@ def link(network: nn.Module) -> None:
 def _kernels(cells: Sequence[Cell]) -> KernelCell | None:
     """A GPU's own way to compute the cells; None where they or the processor have none."""
     first = cells[0]
-    where = next((one.device for one in first.parameters()), torch.device("cpu"))
+    weights = (weight for cell in cells for weight in cell.parameters())
+    where = next((weight.device for weight in weights), torch.device("cpu"))
     plain = first.stride == 1 and first.c_in == first.c_out
     if not (plain and supports(first.nodes, first.c_out) and available(where)):
         return None

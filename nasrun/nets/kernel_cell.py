@@ -19,6 +19,7 @@ WARPS = 4  # of a program
 MANY = 8192  # numbers of blocks' statistics that are read at once
 PROGRAMS = 4224  # that a GPU has use for: thirty-two on each of 132 processors
 MOST = 2**31  # numbers that 32 bits can count
+MOST_BLOCKS = 2**16 - 1  # programs along a grid's second axis
 CHANNELS = (16, 32, 64, 128)  # of a network: tensor cores want 16 at least, kernels powers of two
 ENDS = 3  # nodes after the input; the kernels' pointers are as many
 
@@ -100,9 +101,11 @@ class KernelCell(nn.Module):
                 self.register_buffer(f"{name}_from_{at}", out_of, False)
 
     def takes(self, x: Tensor) -> bool:
-        """Whether the kernels can count the numbers of these maps in 32 bits."""
-        most = ENDS * x.numel()
-        return x.dtype in (torch.float32, torch.bfloat16) and most < MOST
+        """Whether the kernels can count the numbers and blocks of these maps."""
+        numbers = ENDS * x.numel()
+        blocks = x.numel() // (self.count * self.channels) // _rows(self.channels)
+        known = x.dtype in (torch.float32, torch.bfloat16)
+        return known and numbers < MOST and blocks < MOST_BLOCKS
 
     def forward(self, x: Tensor, modules: nn.ModuleDict, biases: Sequence[Tensor]) -> Tensor:
         """The output node of the input ``x``, both ``(K, B, H, W, C)``.
@@ -224,7 +227,7 @@ class _Way:
         self._weights = [parameters[at : at + 3] for at in range(0, 3 * len(modules), 3)]
         self._biases = dict(zip(cell.bias_rows, parameters[3 * len(modules) :], strict=True))
         self._pixels, self._sides = x.shape[1:4].numel(), x.shape[2:4]
-        rows = max(ROWS, NUMBERS // cell.channels)
+        rows = _rows(cell.channels)
         self._blocks = -(-self._pixels // rows)
         self._sizes = {"C": cell.channels, "ROWS": rows, "num_warps": WARPS}
         self._many = {
@@ -360,6 +363,11 @@ class _Way:
         """Uninitialised float32 tensors of one shape."""
         made = self._x.new_empty(how_many, *shape, dtype=torch.float32)
         return made.unbind()
+
+
+def _rows(channels: int) -> int:
+    """Pixels that a program handles."""
+    return max(ROWS, NUMBERS // channels)
 
 
 def _blocks_each(blocks: int, programs: int) -> int:

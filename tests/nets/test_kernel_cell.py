@@ -37,7 +37,7 @@ def test_kernels_as_triton_interprets_them():
     environment = {**os.environ, "TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
-    assert "11 passed" in done.stdout, done.stdout[-400:]
+    assert "13 passed" in done.stdout, done.stdout[-400:]
 
 
 @pytest.fixture
@@ -84,10 +84,13 @@ def test_operations_without_a_kernel_are_known():
 
 
 def test_maps_too_large_for_32_bits_go_another_way():
-    kernels = kernel_cell.KernelCell("0123", 2, 16)
+    kernels = kernel_cell.KernelCell("0123", 4, 16)  # each within the most programs of a grid
     assert kernels.takes(torch.empty(1, device="meta").expand(2**29))
     assert not kernels.takes(torch.empty(1, device="meta").expand(2**30))
     assert not kernels.takes(torch.empty(1, device="meta", dtype=torch.float16))
+    few = kernel_cell.KernelCell("0123", 1, 16)
+    assert few.takes(torch.empty(1, device="meta").expand(2**28 - 2**16))
+    assert not few.takes(torch.empty(1, device="meta").expand(2**28))
 
 
 @pytest.mark.parametrize(
@@ -115,6 +118,29 @@ def test_kernels_that_compute_something_else_are_not_used(monkeypatch, caplog):
     monkeypatch.setattr(cell_kernels, kernel, Wrong())
     assert not fused_cell.kernels_agree.__wrapped__(*where, cpu)
     assert "the kernels of cells with 16 channels are" in caplog.text
+
+
+@interpreted
+def test_kernels_that_cannot_be_made_are_not_used(monkeypatch, caplog):
+    class Broken:
+        def __getitem__(self, grid):
+            raise RuntimeError("no C compiler was found\nand more")
+
+    monkeypatch.setattr(cell_kernels, "sum_terms", Broken())
+    assert not fused_cell.kernels_agree.__wrapped__(16, torch.float32, torch.device("cpu"))
+    assert "cannot be made (no C compiler was found): networks" in caplog.text
+
+
+@interpreted
+def test_a_cohort_whose_first_cell_has_no_weights_has_kernels(monkeypatch):
+    """The processor is known by the weights of any of them."""
+    seen = []
+    monkeypatch.setattr(fused_cell, "available", lambda where: seen.append(where.type) or True)
+    skips = [(*ends, "skip_connect") for ends in fused_cell.EDGES]
+    wide = [(*ends, "nor_conv_3x3") for ends in fused_cell.EDGES]
+    fused = Fuser([Cell(skips, 16, 16).to("meta"), Cell(wide, 16, 16).to("meta")]).network
+    assert fused.kernels is not None
+    assert seen == ["meta"]
 
 
 @interpreted
