@@ -107,8 +107,10 @@ class OneShotBender(OneShot):
 
     def best_trained(self, ranked: list[Archs]) -> Archs:
         """``(L,)`` of the first ``finalists`` networks the one with the best reward."""
-        different = {self.problem.space.canonical(arch): arch for arch in reversed(ranked)}
-        chosen = list(islice(reversed(different.values()), self.finalists))
+        different = dict[str, Archs]()
+        for arch in ranked:
+            different.setdefault(self.problem.space.canonical(arch), arch)
+        chosen = list(islice(different.values(), self.finalists))
         if len(chosen) == 1:
             return chosen[0]
         rewards = [float(self.problem.evaluate(arch[None]).reward[0]) for arch in chosen]

@@ -127,6 +127,13 @@ def test_in_the_end_the_best_are_trained_and_the_best_of_these_is_derived():
     assert [arch[0] for arch in method._trained] == [3, 3, 3, 2]
 
 
+def test_a_network_that_is_found_twice_keeps_its_better_place():
+    method = judged(2, lambda arch: float(arch[0]), finalists=2)
+    ranked = [np.array(arch) for arch in ([3, 0], [2, 0], [1, 0], [3, 0])]
+    assert method.best_trained(ranked).tolist() == [3, 0]
+    assert method._trained == [[3, 0], [2, 0]]
+
+
 def test_a_training_that_fails_is_passed_over():
     method = judged(2, lambda arch: math.nan if arch[1] == 1 else float(arch[1]), finalists=3)
     assert method.derive().tolist() == [3, 2]
