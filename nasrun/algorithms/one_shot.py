@@ -284,6 +284,10 @@ class OneShot(Algorithm):
         self._last_loss = loss.detach()
         self.weight_optimizer.zero_grad()
         loss.backward(inputs=self.weights)
+        self.move_weights()
+
+    def move_weights(self) -> None:
+        """Let the shared weights follow the gradients that they have."""
         if self.max_gradient is not None:
             nn.utils.clip_grad_norm_(self.weights, self.max_gradient)
         self.decay()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from nasrun.algorithms.one_shot import OneShot
@@ -52,9 +52,7 @@ class Sandwich(OneShot):
         target = self._learnt(x, y, self.largest)
         for arch in (self.smallest, *(self.random_arch() for _ in range(self.randoms))):
             self._learnt(x, target if self.distil else y, arch)
-        if self.max_gradient is not None:
-            nn.utils.clip_grad_norm_(self.weights, self.max_gradient)
-        self.weight_optimizer.step()
+        self.move_weights()
 
     def _learnt(self, x: Tensor, target: Tensor, arch: Archs) -> Tensor:
         """Add a network's gradient; returns the probabilities ``(B, classes)`` that it gave.
