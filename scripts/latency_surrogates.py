@@ -61,8 +61,7 @@ def boosted(hardware: RidgeLatency, space: SearchSpace, task: Task) -> Fit:
     assert isinstance(device, KnownDevice)
     archs = device.archs
     known = device.latency_ms(archs)
-    order = np.random.default_rng(hardware.seed).permutation(len(archs))
-    held, fitted = np.split(order, [round(hardware.held_out * len(archs))])
+    held, fitted = hardware.shares(len(archs))
     features = space.encode(archs, "layers_by_area")
     trees = LGBMRegressor(**TREES).fit(features[fitted], np.log(known[fitted]))
     predicted = np.exp(np.asarray(trees.predict(features[held])))

@@ -9,7 +9,7 @@ import numpy as np
 from nasrun.errors import UnsupportedError
 from nasrun.hardware.base import KnownDevice, Weighing, WeighingDevice
 from nasrun.ranges import require_at_least, require_not_negative, require_positive, require_within
-from nasrun.spec import Archs, Device, Floats, Hardware, SearchSpace, Task
+from nasrun.spec import Archs, Device, Floats, Hardware, Ints, SearchSpace, Task
 from nasrun.streams import Streams
 
 LEAST = 10  # networks, below which nothing is fitted
@@ -25,8 +25,8 @@ class RidgeLatency(Weighing):
     networks are measured. A share of them is held out, and the column ``device`` of every row says
     how far off the predictions were there.
 
-    Departures: the bias has no penalty (the authors': the same); what would be predicted below the
-    least latency that was fitted to is that one.
+    Departures: the bias has no penalty (the authors' has that of the weights); what would be
+    predicted below the least latency that was fitted to is that one.
 
     Raises:
         ConfigError: fewer than 10 samples, a share outside (0, 1), a penalty that is not positive;
@@ -66,6 +66,12 @@ class RidgeLatency(Weighing):
                 "choose another hardware@hardware.source"
             )
         return RidgeDevice(self, space, device, archs[known], latencies_ms[known])
+
+    def shares(self, count: int) -> tuple[Ints, Ints]:
+        """Which of ``count`` networks are held out, and which are fitted to; at least 2 of each."""
+        order = np.random.default_rng(self.seed).permutation(count)
+        held, fitted = np.split(order, [min(max(2, round(self.held_out * count)), count - 2)])
+        return held, fitted
 
     def _archs(self, space: SearchSpace, device: Device) -> Archs:
         if isinstance(device, KnownDevice):
@@ -112,8 +118,7 @@ class RidgeDevice(WeighingDevice):
         super().__init__(settings)
         self._space, self._source = space, source
         self._encoding = settings.encoding or space.cost_encoding
-        order = np.random.default_rng(settings.seed).permutation(len(archs))
-        held, fitted = np.split(order, [max(1, round(settings.held_out * len(archs)))])
+        held, fitted = settings.shares(len(archs))
         features = space.encode(archs, self._encoding)
         self._least_ms = float(latencies_ms[fitted].min())
         self._line = ridge(features[fitted], latencies_ms[fitted], settings.penalty)

@@ -124,6 +124,14 @@ def test_bad_settings_are_refused(settings):
         RidgeLatency(source=Listing(), **settings)
 
 
+@pytest.mark.parametrize("held_out", [0.01, 0.99])
+def test_extreme_shares_leave_networks_to_fit_and_to_judge(held_out):
+    fit = RidgeLatency(source=Listing(count=10), held_out=held_out).opened(SPACE, TASK).fit
+    assert {fit.fitted, fit.held_out} == {2, 8}
+    assert np.isfinite(fit.error_pct)
+    assert np.isfinite(fit.rank_correlation)
+
+
 def test_a_space_without_an_encoding_of_its_own_has_one_hot_options():
     assert NB201().cost_encoding == "onehot"
 
