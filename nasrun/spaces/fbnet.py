@@ -1,7 +1,6 @@
 """FBNet's space: a block or a skip for each of 22 layers (9^22, about 1e21 strings)."""
 
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -19,7 +18,7 @@ from nasrun.nets.mobile_blocks import (
 )
 from nasrun.spaces.base import CategoricalSpace
 from nasrun.spaces.dags import line_graph
-from nasrun.spaces.mobile_skeleton import last_side, layer_costs
+from nasrun.spaces.mobile_skeleton import last_side, layer_costs, skips_behind
 from nasrun.spaces.notation import Scanner
 from nasrun.spaces.skeleton import conv, in_millions
 from nasrun.spec import Archs, Dag, Edges, Floats, Scale, Task
@@ -78,17 +77,8 @@ class FBNet(CategoricalSpace):
 
     def canonical(self, arch: Archs) -> str:
         """The text with skips that are no layer at all behind the blocks of the same shape."""
-        shapes = places(fbnet_skeleton(0).stages, WIDTH)  # which layers change is alike in both
-        parts = list[int]()
-        layers = zip(arch.tolist(), shapes, strict=True)
-        for _, same in groupby(layers, key=lambda layer: layer[1]):
-            run = list(same)
-            options = [option for option, _ in run]
-            if not run[0][1].changes:
-                kept = [option for option in options if option != SKIP]
-                options = kept + [SKIP] * (len(options) - len(kept))
-            parts += options
-        return self.text(np.array(parts))
+        layers = places(fbnet_skeleton(0).stages, WIDTH)  # which ones change is alike in both
+        return self.text(skips_behind(arch, layers, SKIP))
 
     @property
     def dag_operations(self) -> tuple[str, ...]:

@@ -1,12 +1,14 @@
-"""What networks of inverted residual blocks cost."""
+"""What networks of inverted residual blocks cost, and which of them are the same."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 
 from nasrun.nets.mobile_blocks import Block, Ends, Kind, Place, Stage, block_or_skip, places
 from nasrun.spaces.skeleton import conv
-from nasrun.spec import Ints
+from nasrun.spec import Archs, Ints
 
 
 def layer_costs(kinds: Sequence[Kind], stages: Sequence[Stage], width: int, px: int) -> Ints:
@@ -31,6 +33,18 @@ def last_side(stages: Sequence[Stage], px: int) -> int:
     for stage in stages:
         px = -(-px // stage.stride)
     return px
+
+
+def skips_behind(arch: Archs, layers: Iterable[Place], skip: int) -> Archs:
+    """``(L,)`` the same network as ``arch (L,)``, its skips behind the blocks of the same shape.
+
+    A skip that changes the shape is a layer, and stays. ``skip`` is its option in every layer.
+    """
+    found = list[int]()
+    for place, same in groupby(zip(layers, arch.tolist(), strict=True), key=itemgetter(0)):
+        options = [option for _, option in same]
+        found += options if place.changes else sorted(options, key=skip.__eq__)
+    return np.array(found)
 
 
 def block_cost(block: Block, px: int) -> Ints:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import groupby
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ from nasrun.errors import UnsupportedError
 from nasrun.nets.mobile_blocks import Block, Ends, Kind, Place, Stage, places
 from nasrun.spaces.base import CategoricalSpace
 from nasrun.spaces.dags import line_graph
-from nasrun.spaces.mobile_skeleton import block_cost, ends_cost, last_side
+from nasrun.spaces.mobile_skeleton import block_cost, ends_cost, last_side, skips_behind
 from nasrun.spaces.notation import Scanner
 from nasrun.spaces.skeleton import in_millions
 from nasrun.spec import Archs, Dag, Edges, Floats, Scale, Supernet, Task
@@ -144,13 +143,9 @@ class Proxyless(CategoricalSpace):
 
     def canonical(self, arch: Archs) -> str:
         """The text with skips behind the other layers of their stage."""
-        shapes = places(_stages(WIDTHS[self.variant], large=True), WIDTHS[self.variant].first)
-        layers, parts = zip(arch.tolist(), shapes, strict=True), list[int]()
-        for _, same in groupby(layers, key=lambda layer: layer[1]):
-            options = [option for option, _ in same]
-            kept = [option for option in options if OPTIONS[option] != SKIP]
-            parts += kept + [OPTIONS.index(SKIP)] * (len(options) - len(kept))
-        return self.text(np.array(parts))
+        widths = WIDTHS[self.variant]
+        layers = places(_stages(widths, large=True), widths.first)
+        return self.text(skips_behind(arch, layers, OPTIONS.index(SKIP)))
 
     @property
     def dag_operations(self) -> tuple[str, ...]:
