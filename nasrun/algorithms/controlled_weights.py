@@ -18,9 +18,8 @@ class ControlledWeights(OneShot):
     """Weights learn on a controller's architectures, the controller on their accuracies.
 
     Pham et al., "Efficient Neural Architecture Search via Parameter Sharing" (ICML 2018), section
-    2.
-    Subclasses make the controller (``made_controller``) and say what its loss has besides the
-    rewards (``penalty``). Defaults and departures are those of ``ENAS``.
+    2. Subclasses may make another controller (``made_controller``) and add to its loss
+    (``penalty``). Defaults and departures are those of ``ENAS``.
     """
 
     updates: int = 50

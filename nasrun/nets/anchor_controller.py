@@ -30,6 +30,10 @@ class AnchorController(nn.Module):
     divided by one more than their number. All logits are ``tanh_constant`` times a tanh of what
     they would be, divided by ``temperature``.
 
+    ``Controller`` with ``anchors`` does the same in other spaces, but not as [EN] has it: there a
+    skip has the logits ``0, q``, options of each decision have embeddings of their own, the input
+    is a layer with a state, and skips have no prior.
+
     ``skip_kl`` is the mean over layers of the sum of ``s log(s / prior)`` over both logits of each
     skip, ``s`` their sigmoids: the authors' penalty, which is not quite a divergence.
 
