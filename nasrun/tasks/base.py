@@ -4,9 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +16,7 @@ from nasrun.streams import Ints
 from nasrun.tasks.class_subset import ClassSubset
 from nasrun.tasks.downloads import SPLIT_LISTS, fetch_archives
 from nasrun.tasks.index_lists import read_index_lists
+from nasrun.tasks.kept_images import KeptImages
 from nasrun.tasks.parts import Part, Published, channel_moments, in_colour
 from nasrun.tasks.places import Places
 from nasrun.tasks.resize import resized
@@ -34,7 +33,7 @@ LISTS = {ValidFrom.train: ("train", "valid"), ValidFrom.test: ("xvalid", "xtest"
 
 
 @dataclass
-class ImageTask(Task):
+class ImageTask(KeptImages):
     """A task with images. Subclasses say how its published parts are read.
 
     One published part is cut in two: the training part (then the final training sees both pieces)
@@ -108,19 +107,6 @@ class ImageTask(Task):
         """Where the files may be."""
         return Places(self.name, self.data_dir, self.cache_dir, self.folders, self.download)
 
-    def load(self) -> Splits:
-        """The images, read once and kept.
-
-        Raises:
-            DataError: files that are missing or damaged, or another data set than the task's.
-        """
-        return self._loaded
-
-    @property
-    def loaded(self) -> Splits | None:
-        """The images, if ``load`` has read them."""
-        return self._loaded if "_loaded" in self.__dict__ else None
-
     def subset(self, classes: Sequence[int]) -> Task:
         """The same images, of these classes alone, numbered anew in the order given.
 
@@ -132,12 +118,7 @@ class ImageTask(Task):
             raise UnsupportedError(f"task={self.name} has no classes of pictures to choose from")
         return ClassSubset.of(self, classes)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Copies and worker processes read the images themselves."""
-        return {key: value for key, value in self.__dict__.items() if key != "_loaded"}
-
-    @cached_property
-    def _loaded(self) -> Splits:
+    def _splits(self) -> Splits:
         published = self.read()
         of_train = self.valid_from is ValidFrom.train
         cut, other = (

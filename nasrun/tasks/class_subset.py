@@ -1,22 +1,20 @@
 """A task made of some classes of another one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from nasrun.errors import ConfigError, DataError
 from nasrun.images import Images, Splits
 from nasrun.spec import Task
+from nasrun.tasks.kept_images import DerivedTask
 
 
 @dataclass
-class ClassSubset(Task):
+class ClassSubset(DerivedTask):
     """A task made of another one's classes; its counts suppose classes of equal size."""
 
-    source: Task
     chosen: tuple[int, ...]  # classes of the source, in the order of the new labels
 
     @classmethod
@@ -41,30 +39,7 @@ class ClassSubset(Task):
             chosen=tuple(classes),
         )
 
-    def load(self) -> Splits:
-        """The source's pictures of these classes, in the parts that they have there.
-
-        Raises:
-            DataError: the source cannot be read, or a part has no picture of a class.
-        """
-        return self._loaded
-
-    @property
-    def files(self) -> Mapping[str, str]:
-        """Those of the source."""
-        return self.source.files
-
-    @property
-    def loaded(self) -> Splits | None:
-        """The pictures, if ``load`` has taken them."""
-        return self._loaded if "_loaded" in self.__dict__ else None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Copies and worker processes take the pictures themselves."""
-        return {key: value for key, value in self.__dict__.items() if key != "_loaded"}
-
-    @cached_property
-    def _loaded(self) -> Splits:
+    def _splits(self) -> Splits:
         whole = self.source.load()
         return replace(
             whole,

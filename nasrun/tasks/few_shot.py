@@ -1,8 +1,6 @@
 """New classes to be told apart by a few pictures of each: a data set, parted by class."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +12,7 @@ from nasrun.spec import NamedTask, Task, TaskMaker
 from nasrun.streams import Streams
 from nasrun.tasks.base import ImageTask
 from nasrun.tasks.class_subset import check_classes
+from nasrun.tasks.kept_images import DerivedTask
 
 if TYPE_CHECKING:
     from nasrun.nets.few_shot import FewShot
@@ -103,14 +102,13 @@ class FewShotMaker(TaskMaker):
 
 
 @dataclass
-class FewShotTask(Task):
+class FewShotTask(DerivedTask):
     """A task whose parts have different classes; in each they are numbered from 0.
 
     A search sees the pictures of the training and the validation classes, never those of the test
     classes. Its counts suppose classes of equal size.
     """
 
-    source: Task
     parts: Parts
     words: str
     ways: int
@@ -124,30 +122,7 @@ class FewShotTask(Task):
 
         return FewShot(self.ways, self.shots, self.queries)
 
-    def load(self) -> Splits:
-        """The source's pictures, parted by class.
-
-        Raises:
-            DataError: the source cannot be read.
-        """
-        return self._loaded
-
-    @property
-    def files(self) -> Mapping[str, str]:
-        """Those of the source."""
-        return self.source.files
-
-    @property
-    def loaded(self) -> Splits | None:
-        """The pictures, if ``load`` has taken them."""
-        return self._loaded if "_loaded" in self.__dict__ else None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Copies and worker processes take the pictures themselves."""
-        return {key: value for key, value in self.__dict__.items() if key != "_loaded"}
-
-    @cached_property
-    def _loaded(self) -> Splits:
+    def _splits(self) -> Splits:
         for part in self.parts:
             check_classes(self.source, part)
         whole = self.source.load()

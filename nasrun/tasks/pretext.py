@@ -1,14 +1,13 @@
 """Tasks whose labels come from the pictures themselves."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 from nasrun.errors import ConfigError
 from nasrun.images import Images, Splits
 from nasrun.spec import NamedTask, Objective, Task, TaskMaker
+from nasrun.tasks.kept_images import DerivedTask
 from nasrun.tasks.parts import channel_moments
 
 
@@ -93,10 +92,9 @@ PARTS = ("search_train", "search_valid", "final_train", "final_test")
 
 
 @dataclass
-class PretextTask(Task):
+class PretextTask(DerivedTask):
     """What a pretext makes of the task ``source``."""
 
-    source: Task
     pretext: Pretext
 
     @property
@@ -104,30 +102,7 @@ class PretextTask(Task):
         """The pretext's."""
         return self.pretext.objective(self.image_px)
 
-    def load(self) -> Splits:
-        """The pretext's pictures and labels, in the parts that the source has.
-
-        Raises:
-            DataError: the source cannot be read.
-        """
-        return self._loaded
-
-    @property
-    def files(self) -> Mapping[str, str]:
-        """Those of the source."""
-        return self.source.files
-
-    @property
-    def loaded(self) -> Splits | None:
-        """The pictures, if ``load`` has made them."""
-        return self._loaded if "_loaded" in self.__dict__ else None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Copies and worker processes make the pictures themselves."""
-        return {key: value for key, value in self.__dict__.items() if key != "_loaded"}
-
-    @cached_property
-    def _loaded(self) -> Splits:
+    def _splits(self) -> Splits:
         whole = self.source.load()
         made = {part: self.pretext.relabelled(getattr(whole, part), part) for part in PARTS}
         mean, std = channel_moments(made["search_train"].pixels)

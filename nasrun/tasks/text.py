@@ -4,19 +4,18 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nasrun.errors import ConfigError, DataError
 from nasrun.images import Images, Splits
 from nasrun.ranges import require_at_least
-from nasrun.spec import Task
 from nasrun.streams import Ints
+from nasrun.tasks.kept_images import KeptImages
 
 if TYPE_CHECKING:
     from nasrun.spec import Objective
@@ -29,7 +28,7 @@ LEVELS = ("word", "character")
 
 
 @dataclass
-class Text(Task):
+class Text(KeptImages):
     """Language modelling on a text, cut into windows of ``steps`` words or characters.
 
     The vocabulary is the ``classes`` - 1 most frequent words, or characters, of the training part,
@@ -65,25 +64,12 @@ class Text(Task):
 
         return NextToken(self.classes)
 
-    def load(self) -> Splits:
+    def _splits(self) -> Splits:
         """The windows: ``pixels (n, steps)`` tokens, ``labels (n, steps)`` those that follow.
 
         Raises:
             DataError: a file that cannot be read, or too short a text.
         """
-        return self._loaded
-
-    @property
-    def loaded(self) -> Splits | None:
-        """The windows, if ``load`` has made them."""
-        return self._loaded if "_loaded" in self.__dict__ else None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Copies and worker processes read the text themselves."""
-        return {key: value for key, value in self.__dict__.items() if key != "_loaded"}
-
-    @cached_property
-    def _loaded(self) -> Splits:
         text, name = self._text()
         counts = (self.train_images, self.valid_images, self.test_images)
         tokens = self._tokens(text)
