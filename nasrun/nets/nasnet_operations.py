@@ -18,7 +18,7 @@ from nasrun.nets.pooling import average_pool
 class Thinned(nn.Module):
     """Every ``stride``-th pixel: what a 1x1 convolution of that stride reads.
 
-    Such a convolution of few channels must not have the stride itself; see ``HalvedSkip``.
+    Such a convolution of few channels must not have the stride; see ``operations.pointwise``.
     """
 
     def __init__(self, stride: int) -> None:

@@ -16,6 +16,34 @@ def beside(*maps: Tensor, networks: int = 1) -> Tensor:
     return torch.cat([m.unflatten(1, (networks, -1)) for m in maps], dim=2).flatten(1, 2)
 
 
+class _Thinned(nn.Conv2d):
+    """A 1x1 convolution of every ``step``-th pixel, the others being left out beforehand."""
+
+    def __init__(self, c_in: int, c_out: int, step: int, bias: bool) -> None:
+        super().__init__(c_in, c_out, 1, bias=bias)
+        self.step = step
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``(B, c_out, ceil(H / step), ceil(W / step))`` of ``input (B, c_in, H, W)``."""
+        return super().forward(input[:, :, :: self.step, :: self.step])
+
+    def extra_repr(self) -> str:
+        """Networks of other steps are of another shape."""
+        return f"{super().extra_repr()}, step={self.step}"
+
+
+def pointwise(c_in: int, c_out: int, stride: int, bias: bool = False) -> nn.Conv2d:
+    """A 1x1 convolution of ``stride``.
+
+    With fewer than ``FEW`` input channels the pixels are left out beforehand, which is the same:
+    for a stride of 2, torch 2.13 writes the gradient of so narrow a weight past its end on the CPU
+    if channels come last, and the process aborts.
+    """
+    if stride > 1 and c_in < FEW:
+        return _Thinned(c_in, c_out, stride, bias)
+    return nn.Conv2d(c_in, c_out, 1, stride, bias=bias)
+
+
 class ReLUConvNorm(nn.Module):
     """ReLU, a convolution, batch normalisation; ``of_positive`` is the part after the ReLU.
 
@@ -36,7 +64,11 @@ class ReLUConvNorm(nn.Module):
         self, kernel: int, c_in: int, c_out: int, stride: int, affine: bool, track: bool
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=not affine)
+        self.conv = (
+            pointwise(c_in, c_out, stride, bias=not affine)
+            if kernel == 1
+            else nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=not affine)
+        )
         self.norm = nn.BatchNorm2d(c_out, affine=affine, track_running_stats=track)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,12 +115,7 @@ class Widen(nn.Module):
 
 
 class HalvedSkip(nn.Module):
-    """A skip at stride 2: two 1x1 convolutions on every other pixel, one of them shifted by one.
-
-    With fewer than ``FEW`` input channels the pixels are left out beforehand, which is the same:
-    for a stride of 2, torch 2.13 writes the gradient of so narrow a weight past its end on the CPU
-    if channels come last, and the process aborts.
-    """
+    """A skip at stride 2: two 1x1 convolutions on every other pixel, one of them shifted by one."""
 
     per_channel = True
     networks = 1  # whose channels are side by side
@@ -96,17 +123,14 @@ class HalvedSkip(nn.Module):
     def __init__(self, c_in: int, c_out: int, affine: bool, track: bool) -> None:
         super().__init__()
         parts = (c_out // 2, c_out - c_out // 2)
-        self._step = 2 if c_in < FEW else 1
-        stride = 2 // self._step
-        self.convs = nn.ModuleList(nn.Conv2d(c_in, c, 1, stride, bias=not affine) for c in parts)
+        self.convs = nn.ModuleList(pointwise(c_in, c, 2, bias=not affine) for c in parts)
         self.norm = nn.BatchNorm2d(c_out, affine=affine, track_running_stats=track)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, c_out, ceil(H / 2), ceil(W / 2))`` of ``x (B, c_in, H, W)``."""
         x = F.relu(x)
-        shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1 :: self._step, 1 :: self._step]
-        first = self.convs[0](x[:, :, :: self._step, :: self._step])
-        return self.norm(beside(first, self.convs[1](shifted), networks=self.networks))
+        shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]
+        return self.norm(beside(self.convs[0](x), self.convs[1](shifted), networks=self.networks))
 
 
 class Zero(nn.Module):

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nasrun.nets.resnet import Block
+from nasrun.nets.headed import head_on
+from nasrun.nets.resnet import Block, shortcut
 from nasrun.spec import Objective
 
 
@@ -32,11 +33,7 @@ class Bottleneck(nn.Module):
         self.norm = nn.BatchNorm2d(width)
         self.expand = nn.Conv2d(width, c_out, 1, bias=False)
         self.expand_norm = nn.BatchNorm2d(c_out)
-        self.shortcut = (
-            nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
-            if stride > 1 or c_in != c_out
-            else nn.Identity()
-        )
+        self.shortcut = shortcut(c_in, c_out, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, 4 width, H / stride, W / stride)`` of ``x (B, c_in, H, W)``."""
@@ -107,9 +104,7 @@ class ResidualNetwork(nn.Module):
         for part in self.modules():
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
-        dense = objective.dense_head(self.widths, self.strides)
-        self.reads_all = dense is not None
-        self.classifier = objective.head(widths[-1]) if dense is None else dense
+        self.classifier = head_on(objective, self.widths, self.strides)
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """``S`` maps ``(B, widths[i], H / strides[i], W / strides[i])`` of ``x (B, 3, H, W)``."""
@@ -121,5 +116,4 @@ class ResidualNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The head's output for ``x (B, 3, H, W)``."""
-        maps = self.maps(x)
-        return self.classifier(maps, x) if self.reads_all else self.classifier(maps[-1])
+        return self.classifier(self.maps(x), x)

@@ -3,6 +3,15 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nasrun.nets.operations import pointwise
+
+
+def shortcut(c_in: int, c_out: int, stride: int) -> nn.Module:
+    """Nothing, or a 1x1 convolution and normalisation if shapes change."""
+    if stride == 1 and c_in == c_out:
+        return nn.Identity()
+    return nn.Sequential(pointwise(c_in, c_out, stride), nn.BatchNorm2d(c_out))
+
 
 class Block(nn.Module):
     """Two 3x3 convolutions beside a shortcut; the shortcut is a 1x1 convolution if shapes change.
@@ -21,12 +30,7 @@ class Block(nn.Module):
         self.first_norm = nn.BatchNorm2d(c_out)
         self.second = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
         self.second_norm = nn.BatchNorm2d(c_out)
-        projects = stride > 1 or c_in != c_out
-        self.shortcut = (
-            nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
-            if projects
-            else nn.Identity()
-        )
+        self.shortcut = shortcut(c_in, c_out, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, c_out, H', W')`` of ``x (B, c_in, H, W)``."""

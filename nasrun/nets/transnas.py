@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from nasrun.nets.operations import ReLUConvNorm
+from nasrun.nets.operations import ReLUConvNorm, pointwise
 from nasrun.spec import Objective
 
 CellFactory = Callable[[int, int, int], nn.Module]  # of channels in and out, and a stride
@@ -38,7 +38,7 @@ class Block(nn.Module):
         self.second = ReLUConvNorm(3, c_out, c_out, 1, affine=True, track=True)
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or c_in != c_out:
-            fit = nn.Conv2d(c_in, c_out, 1, stride, bias=False)
+            fit = pointwise(c_in, c_out, stride)
             self.shortcut = nn.Sequential(fit, nn.BatchNorm2d(c_out))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ class Residual(ConditionalSpace):
 
     Raises:
         ConfigError: a list that is empty or holds a number twice; a count or width out of range; a
-            depth that has no block for each stage and width; an odd width with ``stem=convs``.
+            depth that has no block for each stage and width.
     """
 
     name: str = "residual"
@@ -63,7 +63,8 @@ class Residual(ConditionalSpace):
     stem_stride: int = 4
 
     def __post_init__(self) -> None:
-        require_at_least(self, "space", 1, "base_channels", "depths", "stages")
+        require_at_least(self, "space", 2, "base_channels")  # the stem begins with half of them
+        require_at_least(self, "space", 1, "depths", "stages")
         require_not_negative(self, "space", "doublings")
         for key in ("base_channels", "depths", "stages"):
             values: list[int] = getattr(self, key)
@@ -76,11 +77,6 @@ class Residual(ConditionalSpace):
             )
         if self.stem_stride not in (1, 2, 4):
             raise ConfigError(f"space.stem_stride must be 1, 2 or 4, got {self.stem_stride}")
-        if min(self.base_channels) < 2:
-            raise ConfigError(
-                f"space.base_channels must be at least 2, half of which the stem's first "
-                f"convolution has, got {min(self.base_channels)}"
-            )
 
     @property
     def decisions(self) -> tuple[tuple[str, ...], ...]:

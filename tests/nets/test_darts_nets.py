@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from nasrun.nets.darts_supernet import DARTSSupernet
 from nasrun.nets.footprint import footprint
-from nasrun.nets.operations import HalvedSkip
+from nasrun.nets.operations import HalvedSkip, pointwise
 from nasrun.spaces.darts import DARTS, Kind
 from nasrun.spec import Scale, Task
 
@@ -261,3 +262,18 @@ def test_a_skip_at_stride_2_by_hand_however_narrow(channels):
     torch.testing.assert_close(found, (expected - mean) / (spread + skip.norm.eps).sqrt())
     found.square().mul(torch.arange(found.numel()).view_as(found) % 7).sum().backward()
     assert all(conv.weight.grad.isfinite().all() for conv in skip.convs)
+
+
+@pytest.mark.parametrize("channels", [4, 8])
+def test_a_pointwise_convolution_is_the_strided_one_and_trains_with_channels_last(channels):
+    torch.manual_seed(0)
+    plain, own = nn.Conv2d(channels, 16, 1, 2, bias=False), pointwise(channels, 16, 2)
+    own.load_state_dict(plain.state_dict())
+    own.to(memory_format=torch.channels_last)
+    x = torch.randn(8, channels, 9, 6)
+    weights = torch.arange(8 * 16 * 5 * 3).view(8, 16, 5, 3) % 7
+    (plain(x) * weights).sum().backward()
+    found = own(x.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(found, plain(x))
+    (found * weights).sum().backward()
+    torch.testing.assert_close(own.weight.grad, plain.weight.grad)

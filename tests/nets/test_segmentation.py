@@ -8,13 +8,12 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from toy_backbone import ToyBackbone
+from toy_backbone import HeadedNetwork, ToyBackbone
 
 from nasrun.errors import UnsupportedError
 from nasrun.images import IGNORED, Images
 from nasrun.nets.device import Device
 from nasrun.nets.footprint import footprint
-from nasrun.nets.headed import HeadedNetwork
 from nasrun.nets.loader import Augmentation, load_batches
 from nasrun.nets.recipe import Optimizer, Precision, Recipe
 from nasrun.nets.segmentation import Segmentation

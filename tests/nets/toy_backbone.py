@@ -1,6 +1,8 @@
-"""A small backbone with maps at strides 2, 4 and 8, until a test takes one of a space."""
+"""A small backbone with maps at strides 2, 4 and 8, and a network of any backbone and a head."""
 
 from torch import nn
+
+from nasrun.nets.headed import head_on
 
 
 def stage(c_in, c_out):
@@ -20,3 +22,13 @@ class ToyBackbone(nn.Module):
         for each in self.stages:
             found.append(x := each(x))
         return found
+
+
+class HeadedNetwork(nn.Module):
+    def __init__(self, backbone, objective):
+        super().__init__()
+        self.backbone = backbone
+        self.head = head_on(objective, backbone.widths, backbone.strides)
+
+    def forward(self, x):
+        return self.head(self.backbone.maps(x), x)

@@ -109,7 +109,7 @@ def test_maps_have_the_widths_and_strides_that_the_network_reports():
     sizes = zip(network.widths, network.strides, strict=True)
     shapes = [(2, width, 64 // stride, 128 // stride) for width, stride in sizes]
     assert [tuple(each.shape) for each in maps] == shapes
-    torch.testing.assert_close(network(x), network.classifier(maps[-1]))
+    torch.testing.assert_close(network(x), network.classifier.head(maps[-1]))
     assert network(x).shape == (2, 10)
 
 
@@ -158,7 +158,7 @@ def test_bad_codes_are_refused_with_the_place(text, words, place):
         ({"depths": [15, 4]}, "a block for each of 5 stages or widths, got 4"),
         ({"depths": [5], "doublings": 5}, "a block for each of 6"),
         ({"stem_stride": 3}, "space.stem_stride must be 1, 2 or 4"),
-        ({"base_channels": [1]}, "space.base_channels must be at least 2"),
+        ({"base_channels": [64, 1]}, "space.base_channels must be at least 2"),
     ],
 )
 def test_bad_settings_are_refused(settings, words):
