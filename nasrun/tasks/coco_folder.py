@@ -171,7 +171,11 @@ class CocoFolder(TaskMaker):
 
 
 def _found(tree: Tree) -> dict[str, str]:
-    """Instances files by part, told by their names."""
+    """Instances files by part, told by their names.
+
+    Raises:
+        DataError: two of one part.
+    """
     names = tree.named(".json", FOLDERS)
     own = [name for name in names if PurePosixPath(name).name.startswith("instances")] or names
     if len(own) == 1:
@@ -179,6 +183,9 @@ def _found(tree: Tree) -> dict[str, str]:
     found = dict[str, str]()
     for name in own:
         parts = [part for part in PARTS if part in PurePosixPath(name).stem]
-        if len(parts) == 1:
-            found.setdefault(parts[0], name)
+        if len(parts) == 1 and (other := found.setdefault(parts[0], name)) != name:
+            raise DataError(
+                f"{shown(tree.root)}: expected one instances file of each part, found {other} and "
+                f"{name}: name the one that is meant with task.{parts[0]}_file"
+            )
     return found

@@ -9,7 +9,7 @@ import numpy as np
 
 from nasrun.benchmarks.ilsvrc import development_kit
 from nasrun.errors import DataError
-from nasrun.input_files import shown
+from nasrun.input_files import MIB, read_bytes, shown
 from nasrun.tasks.base import ImageTask
 from nasrun.tasks.folder_listing import Files
 from nasrun.tasks.parts import Published
@@ -17,6 +17,7 @@ from nasrun.tasks.picture_files import Fit, PictureFiles, is_picture
 
 TRUTH = "ILSVRC2012_validation_ground_truth.txt"  # a number a line, by the names of the pictures
 SOLUTION = "LOC_val_solution.csv"  # "ILSVRC2012_val_00048981,n03995372 85 1 499 272 ..."
+LARGEST = 64 * MIB  # bytes of either; the competition's, which has all boxes, is the larger
 # Where these are, from the folder with train and val.
 TRUTH_AT = (TRUTH, f"ILSVRC2012_devkit_t12/data/{TRUTH}")
 SOLUTION_AT = (SOLUTION, f"../{SOLUTION}", f"../../{SOLUTION}", f"../../../{SOLUTION}")
@@ -144,9 +145,14 @@ def _side_by_side(folder: Path, labels: Path, ids: Sequence[str]) -> Files:
     return Files([paths[row] for row in kept], own)
 
 
+def _text(path: Path) -> str:
+    """A file's text; what is none is in no row that is looked for."""
+    return read_bytes(path, LARGEST).decode("utf-8", "replace")
+
+
 def _by_number(truth: Path, paths: Sequence[Path]) -> list[str]:
     """A line is the number of a class in the development kit, in the order of the pictures."""
-    known, lines = development_kit(), truth.read_text().split()
+    known, lines = development_kit(), _text(truth).split()
     sound = all(line.isdigit() and 0 < int(line) <= len(known) for line in lines)
     if len(lines) != len(paths) or not sound:
         raise DataError(
@@ -158,8 +164,8 @@ def _by_number(truth: Path, paths: Sequence[Path]) -> list[str]:
 
 def _by_name(solution: Path, paths: Sequence[Path]) -> list[str]:
     """A row is the name of a picture, and its class in front of a box."""
-    with solution.open(newline="") as stream:
-        rows = {row[0]: row[1].partition(" ")[0] for row in csv.reader(stream) if len(row) > 1}
+    lines = csv.reader(_text(solution).splitlines())
+    rows = {row[0]: row[1].partition(" ")[0] for row in lines if len(row) > 1}
     missing = [path for path in paths if path.stem not in rows]
     if missing:
         raise DataError(f"{shown(solution)}: expected a row for {missing[0].name}, found none")

@@ -91,6 +91,14 @@ def test_annotations_may_have_any_name_and_pictures_any_usual_place(tmp_path):
         made(tmp_path / "set", tmp_path, train_file="a.json")
 
 
+def test_two_files_of_one_part_are_not_chosen_from(tmp_path):
+    root = write_folder(tmp_path / "set", data_set({"train2014": 4, "train2017": 4, "val": 2}))
+    with pytest.raises(
+        DataError, match=r"train2014\.json and .*train2017\.json: .*task\.train_file"
+    ):
+        made(root, tmp_path)
+
+
 def test_a_name_may_not_lead_out_of_the_folder(tmp_path):
     files = data_set({"train": 2})
     path = "annotations/instances_train.json"

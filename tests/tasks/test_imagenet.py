@@ -97,6 +97,7 @@ def test_fewer_classes_are_the_first_ones(tmp_path):
         (lambda root: (root / TRUTH).unlink(), "expected a folder for each class, or ILSVRC2012"),
         (lambda root: (root / TRUTH).write_text("1\n2\n"), "for each of 6 pictures, found 2 lines"),
         (lambda root: (root / TRUTH).write_text("0\n" * 6), "not all of them numbers"),
+        (lambda root: (root / TRUTH).write_bytes(b"\xff\xfe\n" * 6), "not all of them numbers"),
         (lambda root: shutil.rmtree(root / "train" / IDS[0]), "set task.classes=2"),
         (
             lambda root: (root / "val" / IDS[0]).mkdir(),
