@@ -115,7 +115,7 @@ class CocoFolder(TaskMaker):
         if test is None:
             train, test = self._test_drawn(train)
             origin += f"; test pictures drawn by seed {self.seed}"
-        drawn = round(self.valid_share * len(train)) if valid is None else 0
+        drawn = max(round(self.valid_share * len(train)), 1) if valid is None else 0
         tested, cut = len(test), None
         if valid is not None:
             cut = np.arange(len(valid)), len(valid) + np.arange(tested)
@@ -165,7 +165,7 @@ class CocoFolder(TaskMaker):
 
     def _test_drawn(self, train: Annotated) -> tuple[Annotated, Annotated]:
         """Training pictures in two: those that stay, and those that test."""
-        count = round(self.test_share * len(train))
+        count = max(round(self.test_share * len(train)), 1)
         chosen = draw(np.zeros(len(train)), count, self.seed, "coco_folder/test")
         return train.some(np.setdiff1d(np.arange(len(train)), chosen)), train.some(chosen)
 
