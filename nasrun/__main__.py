@@ -37,7 +37,8 @@ from nasrun.sweepers.register import plugin_name, register_sweepers
 INTERRUPTED = 130
 WITHOUT_TABLE = (
     "image_folder", "svhn", "mnist", "mnist_part", "fashion_mnist", "aircraft", "pets",
-    "coco", "coco_folder",
+    "coco", "coco_folder", "cityscapes", "segmentation_folder", "nuclei", "imagenet",
+    "rotation", "jigsaw_puzzle", "colourisation", "text",
 )  # fmt: skip
 CONTROLLED = ("xor", "double_pole", "double_pole_positions")
 VECTORS = ("vectors", "vectors_cifar10")

@@ -20,7 +20,7 @@ from nasrun.experiment import problem_of
 from nasrun.hardware.none import NoHardware
 from nasrun.nets.recipe import Recipe
 from nasrun.spaces.memory_bank import MemoryBank
-from nasrun.spec import Phase
+from nasrun.spec import Archs, Measuring, Phase, Task
 from nasrun.streams import Streams
 from nasrun.tasks.synthetic_images import SyntheticImages
 
@@ -64,7 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _written(space, task, training, options, archs) -> list[float]:  # noqa: ANN001
+def _written(
+    space: MemoryBank,
+    task: Task,
+    training: Measuring,
+    options: argparse.Namespace,
+    archs: Archs,
+) -> list[float]:
     """Accuracies with written weights, after their training."""
     algorithm = SMASH(
         epochs=options.epochs,

@@ -5,7 +5,7 @@ Cells of NAS-Bench-201, drawn uniformly by a seed, are trained on the pictures o
 rotation, jigsaw puzzles, colours and for their labels; it prints Spearman's rank correlations of
 the four validation figures, with 95% bootstrap intervals over cells, and where the table at hand
 knows the task, those with the table's validation accuracy (Liu et al., "Are Labels Necessary for
-Neural Architecture Search?", ECCV 2020, section 4). At a small scale, minutes on a CPU:
+Neural Architecture Search?", ECCV 2020, section 4). At a small scale, for a CPU:
 ``--of cifar10 --px 16 --train 5000 --valid 2000 evaluator.channels=8 evaluator.cells=1
 evaluator.epochs=4 evaluator.recipe.batch=64``. Every training sees as many pictures: rotation turns
 a quarter of them.
@@ -62,6 +62,12 @@ def interval(a: Floats, b: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def correlation(a: Floats, b: Floats) -> str:
+    """As a table prints it, with its interval."""
+    low, high = interval(a, b)
+    return f"{rank_correlation(a, b):.2f} [{low:.2f}, {high:.2f}]"
+
+
 def main(argv: Sequence[str]) -> int:
     """Train, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -103,11 +109,7 @@ def main(argv: Sequence[str]) -> int:
     shown = Table("pretext", *(f"with {name}" for name in scores if name not in PRETEXTS))
     for name in (*PRETEXTS, *(["supervised"] if "table" in scores else [])):
         cells = [
-            ""
-            if other == name
-            else f"{rank_correlation(scores[name], scores[other]):.2f} [{{:.2f}}, {{:.2f}}]".format(
-                *interval(scores[name], scores[other])
-            )
+            "" if other == name else correlation(scores[name], scores[other])
             for other in scores
             if other not in PRETEXTS
         ]

@@ -1,5 +1,6 @@
 """ENAS for recurrent cells: shared weights of language models, and a controller with attention."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -87,5 +88,6 @@ class ENASRNN(ControlledWeights):
         return archs[int(np.argmin(np.nan_to_num(found, nan=np.inf)))]
 
     def _reward(self, arch: Archs) -> float:
-        """80 over the perplexity of a validation batch."""
-        return GOOD / self.accuracy(arch, iter([self.valid_batch()]))
+        """80 over the perplexity of a validation batch; 0 where that is beyond all numbers."""
+        perplexity = self.accuracy(arch, iter([self.valid_batch()]))
+        return 0.0 if math.isnan(perplexity) else GOOD / perplexity

@@ -13,6 +13,7 @@ import numpy as np
 
 from nasrun.errors import ConfigError, DataError
 from nasrun.images import Images, Splits
+from nasrun.input_files import UNPACKED, read_bytes
 from nasrun.ranges import require_at_least
 from nasrun.streams import Ints
 from nasrun.tasks.kept_images import KeptImages
@@ -25,6 +26,7 @@ WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
 NUMBER = "N"  # stands for every number, as in the Penn Treebank's usual form
 UNKNOWN = "<unk>"  # stands for what is not in the vocabulary; its number is 0
 LEVELS = ("word", "character")
+LARGEST = UNPACKED  # bytes of a text, whose words take more memory still
 
 
 @dataclass
@@ -116,8 +118,8 @@ class Text(KeptImages):
             return "\n".join(topics[key] for key in sorted(topics)), OWN
         path = Path(self.path).expanduser()
         try:
-            return path.read_text(encoding="utf-8"), path.name
-        except (OSError, UnicodeDecodeError) as error:
+            return read_bytes(path, LARGEST).decode("utf-8"), path.name
+        except (DataError, UnicodeDecodeError) as error:
             raise DataError(
                 f"task.path={path} is no text in UTF-8 that can be read: {error}"
             ) from None

@@ -1,9 +1,13 @@
 """ENAS on a text: below the perplexity of single words."""
 
+import math
+
 import numpy as np
+import pytest
 from composed import composed
 
 from nasrun.__main__ import CONF
+from nasrun.algorithms.enas_rnn import ENASRNN
 from nasrun.config import check
 from nasrun.pipeline import search
 
@@ -25,3 +29,11 @@ def test_shared_weights_learn_a_text(tmp_path):
     perplexities = [float(each.score[0]) for each in history._measured]
     assert perplexities[-1] < 5.0
     assert history._measured[-1].reward[0] == -perplexities[-1]
+
+
+@pytest.mark.parametrize(("perplexity", "reward"), [(40.0, 2.0), (math.nan, 0.0)])
+def test_a_reward_is_80_over_the_perplexity_and_always_a_number(monkeypatch, perplexity, reward):
+    """A perplexity is NaN beyond all numbers; as a reward it would undo the controller."""
+    monkeypatch.setattr(ENASRNN, "accuracy", lambda *_: perplexity)
+    monkeypatch.setattr(ENASRNN, "valid_batch", lambda _: None)
+    assert ENASRNN()._reward(np.zeros(4, np.int64)) == reward

@@ -129,7 +129,10 @@ BETWEEN = {"nb1shot1_2"}  # of `nb1shot1_1` to `nb1shot1_3`
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_the_table_of_options_names_every_file_of_a_group(group):
-    options = README.partition("\n## Options\n")[2].partition("\n## ")[0]
+    options = (CONF / "README.md").read_text(encoding="utf-8")
     [row] = [line for line in options.splitlines() if line.startswith(f"| `{group}` |")]
+    named = re.findall(r"`[^`]+`", re.sub(r"extra `[^`]+`", "", row))
+    assert row.count(" | ") == 1
+    assert {name for name in named if named.count(name) > 1} == set()
     files = {path.stem for path in (CONF / group).glob("*.yaml")} - BETWEEN
     assert {name for name in files if f"`{name}`" not in row} == set()
