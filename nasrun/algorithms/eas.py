@@ -101,12 +101,8 @@ class EAS(Episodic):
     Args:
         wider: steps of an episode in which layers get wider.
         deeper: steps of an episode in which a layer is added.
-        batch: episodes from which the controller learns at once.
         embedding: width of a layer's embedding.
         hidden: units of the encoder in each direction.
-        learning_rate: of Adam.
-        entropy: its weight in what is maximised.
-        renewal: weight of the newest rewards in the baseline.
 
     Raises:
         ConfigError: a value out of its range.

@@ -28,6 +28,15 @@ class Episodic(SampleBased):
     the policy learns from the episodes that it drew, whatever architecture an evaluator answers
     with; the best network measured is recommended. Not in lock step: an LSTM's last bits depend on
     how many are computed side by side.
+
+    Args:
+        batch: episodes from which the controller learns at once.
+        learning_rate: of Adam.
+        entropy: its weight in what is maximised.
+        renewal: weight of the newest rewards in the baseline.
+
+    Raises:
+        ConfigError: a value out of its range.
     """
 
     batch: int = 10

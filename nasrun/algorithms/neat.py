@@ -44,7 +44,7 @@ class NEAT(Generational):
         generations: after which a search ends, if the task is not solved before.
         unmatched: c1 = c2.
         weight: c3.
-        threshold: distance up to which genomes are of one species.
+        threshold: distance below which genomes are of one species.
         small: genes below which N counts as 1.
         survivors: share of a species, the best of it, that breeds.
         champion: members from which on a species' best one goes on unchanged.
@@ -108,8 +108,9 @@ class NEAT(Generational):
     @property
     def living(self) -> Archs:
         """``(..., L)`` the population, and representatives of its species."""
-        chosen = [one.representative for trial in self._trials for one in trial.species]
-        return np.concatenate([self._archs.reshape(-1, self._best.shape[1]), np.stack(chosen)])
+        species = [one for trial in self._trials for one in trial.species]
+        members = self._archs.reshape(-1, self._best.shape[1])
+        return np.concatenate([members, *[one.representative[None] for one in species]])
 
     def ask(self) -> Archs:
         """``(T, N, L)`` random genomes at first, then the offspring of the last generation."""

@@ -74,13 +74,9 @@ class PathLevel(Episodic):
     from a random architecture on; and those of ``Episodic`` and of ``TreeController``.
 
     Args:
-        batch: episodes from which the controller learns at once.
         embedding: width of the embedding of an operation or a merge.
         hidden: units of the tree LSTM in each direction.
         head: units of the actors' layer.
-        learning_rate: of Adam.
-        entropy: its weight in what is maximised.
-        renewal: weight of the newest rewards in the baseline.
 
     Raises:
         ConfigError: a value out of its range.

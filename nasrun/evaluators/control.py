@@ -86,11 +86,8 @@ class ControlSession(Session):
         self, archs: Archs, *, epochs: Ints, streams: Streams, parents: Archs | None = None
     ) -> Measured:
         """Fitness of ``archs (T, L)``."""
-        found = self.evaluate_generation(archs[:, None], epochs=epochs, streams=streams)
-        score, solved = found.score[:, 0], found.solved
-        assert solved is not None
-        cost_s = np.full(len(archs), np.nan)
-        return Measured.scored(archs, epochs, score, cost_s, solved=solved[:, 0])
+        alone = self.evaluate_generation(archs[:, None], epochs=epochs, streams=streams)
+        return alone.best_of_generation()
 
     def evaluate_generation(self, archs: Archs, *, epochs: Ints, streams: Streams) -> Measured:
         """Fitness of ``archs (T, N, L)``; equal ones of a generation are tried once."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from itertools import islice
 from typing import ClassVar
 from weakref import WeakKeyDictionary
 
@@ -107,8 +108,8 @@ class ProgramsSession(Session):
         self, archs: Archs, *, epochs: Ints, streams: Streams, parents: Archs | None = None
     ) -> Measured:
         """Scores of ``archs (T, L)``."""
-        found = self.evaluate_generation(archs[:, None], epochs=epochs, streams=streams)
-        return Measured.scored(archs, epochs, found.score[:, 0], found.cost_s[:, 0])
+        alone = self.evaluate_generation(archs[:, None], epochs=epochs, streams=streams)
+        return alone.best_of_generation()
 
     def evaluate_generation(self, archs: Archs, *, epochs: Ints, streams: Streams) -> Measured:
         """Scores of ``archs (T, N, L)``."""
@@ -139,14 +140,17 @@ class ProgramsSession(Session):
             known[seed][key] = score
         found = [cache[key] if key else 0.0 for cache, key in zip(own, keys, strict=True)]
         for cache in known.values():
-            for key in list(cache)[: max(0, len(cache) - self._settings.kept)]:
+            for key in list(islice(cache, max(0, len(cache) - self._settings.kept))):
                 del cache[key]
         return np.array(found)
 
     def _scores(self, programs: Sequence[Program]) -> Floats:
         """``(n,)`` scores of programs that are run on all examples."""
         self.counts["run"] += len(programs)
-        found = [self._judged(self._run(part, self._examples)) for part in _parts(programs)]
+        return self._scores_on(self._examples, programs)
+
+    def _scores_on(self, examples: Examples, programs: Sequence[Program]) -> Floats:
+        found = [self._judged(self._run(part, examples), examples) for part in _parts(programs)]
         return np.concatenate([np.zeros(0), *found])
 
     def _run(self, programs: Sequence[Program], examples: Examples) -> Ran:
@@ -159,9 +163,9 @@ class ProgramsSession(Session):
     def _memory(self) -> Memory:
         return self._space.program_memory
 
-    def _judged(self, ran: Ran, examples: Examples | None = None) -> Floats:
+    def _judged(self, ran: Ran, examples: Examples) -> Floats:
         """``(P,)`` means over the data sets; 0 of programs that failed."""
-        labels = (examples or self._examples).valid_y
+        labels = examples.valid_y
         if self._task.two_classes:
             right = (ran.valid > HALF) == (labels > HALF)
             score = 100.0 * right.mean(axis=-1).mean(axis=-1)
@@ -187,13 +191,10 @@ class ProgramsSession(Session):
         """Scores on the data sets of the search and on others; ranks are not known."""
         own = self._require(task)
         programs = self._space.programs(archs)
-        figures = list[Floats]()
-        for final in (False, True):
-            examples = own.examples(final=final)
-            parts = [self._judged(self._run(p, examples), examples) for p in _parts(programs)]
-            figures.append(np.concatenate(parts))
+        valid, test = (
+            self._scores_on(own.examples(final=final), programs) for final in (False, True)
+        )
         unknown = np.full(len(archs), np.nan)
-        valid, test = figures
         return Scored(valid, test, unknown, unknown, unknown, "one pass")
 
     @property

@@ -75,7 +75,7 @@ class Evolved:
     def single(self, row: int) -> Single:
         """The first output of one network, pass by pass, on plain numbers.
 
-        The same to the bit, and ten times as fast where few networks go on for long.
+        The same to the bit, without the cost of arrays, where few networks go on for long.
         """
         weights, values = self._weights[:, :, row], self._values[:, row].tolist()
         units = range(len(values))

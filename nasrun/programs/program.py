@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from nasrun.programs.instructions import INSTRUCTIONS, NOTHING
+from nasrun.programs.instructions import INSTRUCTIONS, NOTHING, PLACE
 
 FUNCTIONS = ("setup", "predict", "learn")
 NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]\d+)?"
@@ -106,4 +106,7 @@ def _line(found: re.Match[str], addresses: Mapping[str, int]) -> Line:
         raise Misread(found.start(), f"{to} is given and may not be written")
     inputs = tuple(int(one[1:]) for one in given[: len(kind.inputs)])
     constants = tuple(float(one) for one in given[len(kind.inputs) :])
+    for what, constant in zip(kind.constants, constants, strict=True):
+        if what == PLACE and not 0.0 <= constant < 1.0:
+            raise Misread(found.start(), f"expected a place in [0, 1), got {constant:g}")
     return Line(name, int(to[1:] or 0), inputs, constants)

@@ -18,11 +18,12 @@ Link = tuple[str, str]  # source, target
 Gene = tuple[float, bool]  # weight, whether the link is enabled
 Genes = Mapping[Link, Gene]
 DECIMALS = 4  # of a weight, in the text and in the network alike
+NUMBER = r"(?:0|[1-9]\d{0,2})(?!\d)"  # of an input or output
 # A gene as text: source, > or / (disabled), target, weight, and what ends it.
 TOKENS = (
-    ("an input, an output or a hidden unit", re.compile(r"[io]\d{1,3}|h[0-9a-f]{10}")),
+    ("an input, an output or a hidden unit", re.compile(rf"[io]{NUMBER}|h[0-9a-f]{{10}}")),
     ("> or, of a disabled link, /", re.compile(r"[>/]")),
-    ("an output or a hidden unit", re.compile(r"o\d{1,3}|h[0-9a-f]{10}")),
+    ("an output or a hidden unit", re.compile(rf"o{NUMBER}|h[0-9a-f]{{10}}")),
     (":", re.compile(r":")),
     ("a weight such as -0.5", re.compile(r"-?\d{1,6}\.\d{1,4}")),
     (", or ;", re.compile(r"[,;]")),
@@ -81,7 +82,9 @@ class NeatGenomes(GenomeSpace):
         require_at_least(self, "space", 1, "inputs", "outputs")
         shares = ("recurrent", "add_unit", "add_link", "replaced", "disabled")
         require_within(self, "space", "[0, 1]", *shares)
-        require_positive(self, "space", "power", "cap", "start")
+        require_positive(self, "space", "start")
+        # Less than a decimal changes no weight, and more has no text.
+        require_within(self, "space", f"[{10.0**-DECIMALS}, 999999]", "power", "cap")
 
     @property
     def minimal(self) -> str:

@@ -19,7 +19,7 @@ from nasrun.nets.trees import (
     Node,
     opened,
 )
-from nasrun.ranges import require_at_least, require_not_negative
+from nasrun.ranges import require_at_least, require_not_negative, require_within
 from nasrun.spaces.conditional import ConditionalSpace
 from nasrun.spaces.notation import Scanner
 from nasrun.spec import Archs, Edges, Mask, Scale, Task
@@ -59,6 +59,7 @@ class PathTree(ConditionalSpace):
 
     def __post_init__(self) -> None:
         require_at_least(self, "space", 1, "depth", "channels", "cells")
+        require_within(self, "space", "[1, 4]", "depth")  # three times the nodes with each level
         require_not_negative(self, "space", "noise")
 
     @property
@@ -100,13 +101,11 @@ class PathTree(ConditionalSpace):
         waiting = [(0, tree)]
         while waiting:
             at, node = waiting.pop()
-            if node.merge:
-                rows[at, 0] = node.merge
+            rows[at, 0] = node.merge
             for branch, edge in enumerate(node.branches):
                 rows[at, 1 + branch] = edge.op
-                waiting.append((MOST * at + 1 + branch, edge.node))
-                if waiting[-1][0] >= self._nodes:
-                    waiting.pop()
+                if edge.node.merge:
+                    waiting.append((MOST * at + 1 + branch, edge.node))
         return rows.ravel()
 
     @property

@@ -49,7 +49,8 @@ class Programs(GenomeSpace):
         start: text of the program whose mutants are the first ones; empty: random ones.
 
     Raises:
-        ConfigError: an unknown name, sizes that do not fit, or a start that is no program.
+        ConfigError: an unknown name, sizes that do not fit, a start that is no program, or no
+            function that a mutation can change.
     """
 
     name: str = "program"
@@ -82,8 +83,26 @@ class Programs(GenomeSpace):
             )
         if not self.mutable:
             raise ConfigError("space.mutable must name a function, got []")
-        if self.start:
-            self.read(self.start)
+        if not any(self._can_change(FUNCTIONS.index(name)) for name in self.mutable):
+            raise ConfigError(
+                f"a mutation must have something to change in {' or '.join(self.mutable)}: set "
+                "space.most above space.least, or allow more instructions"
+            )
+        _ = self._start  # refused now, if it is no program
+
+    def _can_change(self, at: int) -> bool:
+        """Whether there is more than one function of some length."""
+        if self.least[at] < self.most[at]:
+            return True
+        return self.most[at] > 0 and sum(map(self._ways, self._allowed[at])) > 1
+
+    def _ways(self, name: str) -> float:
+        """How many different instructions of a name there are."""
+        kind = INSTRUCTIONS[name]
+        if kind.constants:
+            return math.inf
+        outputs = self._sizes[kind.output] - LOWEST[kind.output] if kind.output else 1
+        return outputs * math.prod(self._sizes[one] for one in kind.inputs)
 
     @property
     def program_memory(self) -> Memory:
@@ -93,7 +112,12 @@ class Programs(GenomeSpace):
     @property
     def minimal(self) -> str:
         """The start; or else a program of nothing but its fewest instructions, which do nothing."""
-        return self.start or Program(*[(Line("nothing"),) * count for count in self.least]).text
+        return self._start or Program(*[(Line("nothing"),) * count for count in self.least]).text
+
+    @cached_property
+    def _start(self) -> str:
+        """The start as programs are written here."""
+        return self.read(self.start) if self.start else ""
 
     @cached_property
     def _sizes(self) -> dict[str, int]:
@@ -101,13 +125,8 @@ class Programs(GenomeSpace):
 
     @cached_property
     def _allowed(self) -> list[tuple[str, ...]]:
-        """By function, names of instructions that have where to write to."""
-        writable = {"", *(one for one in "svm" if self._sizes[one] > LOWEST[one])}
-        each = (self.setup, self.predict, self.learn)
-        return [
-            tuple(name for name in own or EVERY if INSTRUCTIONS[name].output in writable)
-            for own in each
-        ]
+        """By function, names of its instructions."""
+        return [tuple(own) or EVERY for own in (self.setup, self.predict, self.learn)]
 
     @cached_property
     def _read(self) -> dict[str, Program]:
@@ -142,8 +161,8 @@ class Programs(GenomeSpace):
 
     def drawn(self, uniforms: Uniforms) -> str:
         """A random program, or a mutant of ``start``."""
-        if self.start:
-            return self.mutated(self.start, uniforms)
+        if self._start:
+            return self.mutated(self._start, uniforms)
         draw = _each(uniforms)
         return self._kept(Program(*[self._function(at, draw) for at in range(len(FUNCTIONS))]))
 
@@ -244,13 +263,20 @@ def _rounded(value: float) -> float:
 
 def _constant(kind: str, draw: Draw) -> float:
     """A fresh one: of a value uniform in [-1, 1], else in [0, 1)."""
+    if kind == PLACE:
+        return _place(draw)
     return _rounded(2 * draw() - 1 if kind == VALUE else draw())
+
+
+def _place(draw: Draw) -> float:
+    """In [0, 1): what rounds up to 1 would lie outside a vector."""
+    return min(_rounded(draw()), 1.0 - 1e-6)
 
 
 def _moved(kind: str, value: float, draw: Draw) -> float:
     """An altered one: its sign turned, or its size times e^N(0, 1); a place is drawn anew."""
     if kind == PLACE:
-        return _rounded(draw())
+        return _place(draw)
     if kind != SPREAD and draw() < FLIPPED:
         return -value
     normal = math.sqrt(-2.0 * math.log1p(-draw())) * math.cos(2.0 * math.pi * draw())

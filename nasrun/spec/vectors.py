@@ -3,9 +3,9 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from nasrun.ranges import require_at_least
+from nasrun.ranges import require_at_least, require_not_negative
 from nasrun.spec.metric import ACCURACY, Metric, metric_named
 from nasrun.spec.task import Task
 
@@ -24,17 +24,20 @@ class VectorTask(Task):
         features: length of a vector.
         sets: data sets of the search.
         final_sets: data sets that final figures come from.
-        two_classes: whether the number is a class, 0 or 1, rather than a value.
+        seed: of the data sets, both those of the search and the final ones.
     """
 
     features: int = 4
     sets: int = 10
     final_sets: int = 10
-    two_classes: bool = False
+    seed: int = 0
+
+    two_classes: ClassVar[bool] = False  # True: the number is a class, 0 or 1, and no value
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least(self, "task", 1, "features", "sets", "final_sets")
+        require_not_negative(self, "task", "seed")
 
     @property
     def metric(self) -> Metric:

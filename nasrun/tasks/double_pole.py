@@ -1,5 +1,6 @@
 """Balance two poles of different lengths on a cart, with and without their velocities."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from itertools import product
 from typing import ClassVar
@@ -26,10 +27,10 @@ class DoublePole(ControlTask):
 
     actions: int
     trial: int
-    starts: int
 
+    @abstractmethod
     def _shown(self, state: State) -> State:
-        raise NotImplementedError
+        """What a controller sees of a state."""
 
     def _run(self, controllers: Controllers, actions: int, kept: int = 0) -> Balanced:
         start = np.zeros((6, len(controllers)))

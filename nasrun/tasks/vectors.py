@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,12 +21,7 @@ class LinearVectors(VectorTask):
     """Regressions y = w x, with x and w drawn from N(0, 1), without noise.
 
     google-research ``automl_zero`` (``task_util.h``, ScalarLinearRegressionTask).
-
-    Args:
-        seed: of the search's data sets; the final ones have the next.
     """
-
-    seed: int = 0
 
     def examples(self, *, final: bool) -> Examples:
         """Made up from the seed."""
@@ -46,13 +41,9 @@ class ProjectedPictures(VectorTask):
 
     Real et al. (2020), section 4.1, and ``automl_zero/generate_datasets.py``: a matrix of N(0, 1)
     for each data set; the search has nine pairs of ten classes, the final score the other 36.
-
-    Args:
-        seed: of the projections.
     """
 
-    seed: int = 0
-    two_classes: bool = True
+    two_classes: ClassVar[bool] = True
 
     pictures: Task | None = None  # whose training and validation parts the examples are
 

@@ -50,7 +50,7 @@ def test_it_searches_memory_banks_with_written_weights(made):
     assert (asked[5] == best).all()
 
 
-def test_the_best_is_climbed_to():
+def test_a_share_of_changes_lies_between_none_and_all():
     algorithm = SMASH()
     assert algorithm.candidates == 500
     with pytest.raises(ConfigError, match=r"algorithm\.change must be in"):

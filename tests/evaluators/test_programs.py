@@ -97,7 +97,7 @@ def pictures():
     images = SyntheticImages("made_up", 10, 6, "a", "b", 300, 300, test_images=300)
     return ProjectedPictures(
         "vectors_cifar10", 1, 1, "a", "b", 20, 40, features=8, sets=3, final_sets=4,
-        two_classes=True, pictures=images,
+        pictures=images,
     )  # fmt: skip
 
 

@@ -169,6 +169,7 @@ def test_drawings_name_what_is_linked():
     ("text", "why"),
     [
         ("i9>o0:0.1000;", "an input, an output or a hidden unit"),
+        ("i00>o0:0.1000;", "an input, an output or a hidden unit"),
         ("i0>i1:0.1000;", "an output or a hidden unit"),
         ("i0>o0:1;", "a weight such as"),
         ("i0>o0:0.1000,i0/o0:0.1000;", "this link stands there twice"),
@@ -177,6 +178,12 @@ def test_drawings_name_what_is_linked():
 def test_bad_genomes_are_refused(text, why):
     with pytest.raises(ConfigError, match=why):
         NeatGenomes().parse(text)
+
+
+@pytest.mark.parametrize("fields", [{"power": 1e-5}, {"cap": 1e-5}, {"cap": 1e7}])
+def test_weights_that_have_no_text_are_refused(fields):
+    with pytest.raises(ConfigError, match=r"must be in \[0.0001, 999999\]"):
+        NeatGenomes(**fields)
 
 
 def test_forgotten_genomes_are_gone_and_met_again_anew():

@@ -136,3 +136,8 @@ def test_too_few_channels_are_refused():
     deep = "concat(identity > concat(identity > concat(identity, identity), identity), identity)"
     with pytest.raises(UnsupportedError, match=r"give more evaluator\.channels"):
         network(SPACE.parse(deep), channels=2)
+
+
+def test_a_cell_has_four_levels_at_most():
+    with pytest.raises(ConfigError, match=r"space\.depth must be in \[1, 4\], got 5"):
+        PathTree(depth=5)

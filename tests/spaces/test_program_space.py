@@ -7,7 +7,7 @@ import pytest
 
 from nasrun.errors import ConfigError
 from nasrun.programs.program import FUNCTIONS
-from nasrun.spaces.programs import Programs
+from nasrun.spaces.programs import Programs, _place
 from nasrun.streams import Streams
 
 SMALL = {"scalars": 4, "vectors": 3, "matrices": 1}
@@ -33,6 +33,8 @@ def test_what_is_read_has_six_digits():
         ("s2=dot(v0,v3);", "there is no v3"),
         ("s0=dot(v0,v1);", "s0 is given and may not be written"),
         ("v0=scale_v(s0,v1);", "v0 is given and may not be written"),
+        ("v2=const_v(1,0.5);", r"expected a place in \[0, 1\), got 1"),
+        ("v2=const_v(-0.5,0.5);", r"expected a place in \[0, 1\), got -0.5"),
         ("s2=nonsense(v0);", "expected one of nothing, const_s"),
     ],
 )
@@ -86,6 +88,17 @@ def test_evolution_can_begin_with_a_program():
     assert len(texts) > 15
 
 
+def test_a_start_is_one_program_however_it_is_written():
+    space = Programs(**SMALL, start=TEXT.replace("0.5", "0.50"))
+    assert space.minimal == TEXT
+    assert space.parse(TEXT).tolist() == [0]
+
+
+def test_a_place_that_would_be_rounded_up_stays_inside():
+    assert _place(lambda: 1 - 1e-9) == 0.999999
+    assert _place(lambda: 0.25) == 0.25
+
+
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
@@ -93,6 +106,21 @@ def test_evolution_can_begin_with_a_program():
         ({"mutable": ["test"]}, "space.mutable names 'test'"),
         ({"mutable": []}, "must name a function"),
         ({"least": [3, 0, 0], "most": [2, 1, 1]}, "none of least above that of most"),
+        ({"most": [0, 0, 0]}, "a mutation must have something to change in setup or predict"),
+        (
+            {"mutable": ["setup"], "setup": ["nothing"], "least": [2, 0, 0], "most": [2, 1, 1]},
+            "something to change in setup: set space.most",
+        ),
+        (
+            {
+                "mutable": ["setup"],
+                "setup": ["transpose"],
+                "least": [1, 0, 0],
+                "most": [1, 1, 1],
+                "matrices": 1,
+            },
+            "something to change in setup",
+        ),
         ({"start": "setup{}"}, "expected predict{ at character 8"),
     ],
 )
