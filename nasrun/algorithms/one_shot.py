@@ -72,6 +72,7 @@ class OneShot(Algorithm):
         require_positive(self, "algorithm", "learning_rate")
         require_not_negative(self, "algorithm", "final_rate", "momentum", "weight_decay")
         self._last_loss: Tensor | None = None  # of a batch, for the progress line
+        self._recorded: RecordedMixture | None = None  # the network's passes, where it mixes all
 
     # What a method says
 
@@ -243,7 +244,8 @@ class OneShot(Algorithm):
         # Channels last pay on a GPU; a CPU is faster without at a supernet's few channels.
         place = self.processor.place if self.processor.on_gpu else lambda net: net
         self.network = cast(SharedNet, place(cast(nn.Module, made)))
-        self._recorded = RecordedMixture(self.network, self.processor) if self.mixes_all else None
+        if self.mixes_all:
+            self._recorded = RecordedMixture(self.network, self.processor)
         self.weights = list(self.network.parameters())
         self.weight_optimizer = self._optimizer()
 
