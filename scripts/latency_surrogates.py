@@ -88,7 +88,7 @@ def rows(overrides: list[str]) -> list[dict[str, object]]:
 
 def main() -> None:
     """Print the table, and write it where asked to."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, help="CSV file")
     parser.add_argument("overrides", nargs="*")
     asked = parser.parse_args()

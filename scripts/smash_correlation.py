@@ -56,10 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         written = _written(space, task, training, options, archs)
     for arch, one, other in zip(archs, written, alone, strict=True):
         print(f"{one:6.2f} {other:6.2f}  {space.text(arch)}")
-    found = spearmanr(written, alone)
+    rho, p = tuple(spearmanr(written, alone))
     print(
         f"{len(archs)} architectures, {options.epochs} epochs of written weights, {options.alone} "
-        f"alone: Spearman {found.statistic:.3f}, p {found.pvalue:.4f}"
+        f"alone: Spearman {rho:.3f}, p {p:.4f}"
     )
     return 0
 

@@ -26,7 +26,7 @@ from nasrun.experiment import Experiment
 from nasrun.nets.classification import objective_of
 from nasrun.nets.device import Device
 from nasrun.nets.recipe import Precision
-from nasrun.spec import Archs, Floats, Scale
+from nasrun.spec import Archs, Floats, Scale, SummedObjective
 from nasrun.streams import Streams
 
 SMALL = (
@@ -61,9 +61,11 @@ def plain(made: Experiment, arch: Archs, seed: int) -> float:
     device = replace(
         Device(evaluator.device, threads=evaluator.threads), precision=Precision.float32
     )
+    objective = objective_of(made.task)
+    assert isinstance(objective, SummedObjective), "the plain loop classifies"
     with device.seeded(seed), device.computing():
         loop = PlainLoop(
-            made.space.graph(arch), objective_of(made.task), splits.search_train,
+            made.space.graph(arch), objective, splits.search_train,
             (splits.mean, splits.std), Scale(evaluator.channels, evaluator.cells), recipe, device,
         )  # fmt: skip
         loop.train(evaluator.epochs)

@@ -77,7 +77,7 @@ def report(method: UNAS, overrides: Sequence[str], count: int, console: Console)
         table.add_column(column)
     for kind, rows in (("one-hot", drawn.hard), ("relaxed", drawn.soft)):
         for name, values in landscape(method, rows).items():
-            rho = float(spearmanr(-values, truth).statistic)
+            rho, _ = tuple(spearmanr(-values, truth))
             cell = derived(archs, values, arity)
             text, accuracy = method.problem.space.text(cell), accuracies(overrides, cell[None])[0]
             figures = f"{values.mean():.3f}", f"{rho:+.2f}", text, f"{accuracy:.1f}"

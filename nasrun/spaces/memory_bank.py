@@ -101,7 +101,7 @@ class MemoryBank(ConditionalSpace):
         """``(n,)`` how many banks are filled before an operation."""
         rows = prefix[:, : number * self._each].reshape(len(prefix), number, self._each)
         own = rows[:, number - number % self.slots :, FIGURES + self.banks :]
-        return np.maximum(1, self._reach(own.any(axis=1)))
+        return np.maximum(1, self._reach(np.asarray(own.any(axis=1))))
 
     @staticmethod
     def _reach(written: Archs | Mask) -> Ints:
@@ -173,18 +173,24 @@ class MemoryBank(ConditionalSpace):
 
     def _read(self, scanner: Scanner) -> Operation:
         scanner.expect("(")
-        reads, figures = self._banks(scanner), list[int]()
-        for key in ("units", "kernels", "dilations"):
-            scanner.expect(",")
-            scanner.blanks()
-            start, values = scanner.place, list[int](getattr(self, key))
-            figures.append(scanner.number(10**6, key))
-            if figures[-1] not in values:
-                raise scanner.bad(f"expected one of {', '.join(map(str, values))}", start)
+        reads = self._banks(scanner)
+        units, kernel, dilation = (
+            self._figure(scanner, key) for key in ("units", "kernels", "dilations")
+        )
         scanner.expect(",")
         writes = self._banks(scanner)
         scanner.expect(")")
-        return Operation(*figures, reads, writes)
+        return Operation(units, kernel, dilation, reads, writes)
+
+    def _figure(self, scanner: Scanner, key: str) -> int:
+        """One of the numbers that the space has for ``key``."""
+        scanner.expect(",")
+        scanner.blanks()
+        start, values = scanner.place, list[int](getattr(self, key))
+        found = scanner.number(10**6, key)
+        if found not in values:
+            raise scanner.bad(f"expected one of {', '.join(map(str, values))}", start)
+        return found
 
     def _banks(self, scanner: Scanner) -> tuple[int, ...]:
         banks = [scanner.number(self.banks, "a bank")]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -141,7 +141,8 @@ def _windows(numbers: Ints, counts: Sequence[int], steps: int) -> list[Images]:
     now = numbers[: count * steps].reshape(count, steps)
     after = numbers[1 : count * steps + 1].reshape(count, steps)
     ends = np.cumsum(counts)
+    tokens: Any = now  # a text's images hold numbers of tokens, see Images
     return [
-        Images(now[end - n : end], after[end - n : end])
+        Images(tokens[end - n : end], after[end - n : end])
         for n, end in zip(counts, ends, strict=True)
     ]

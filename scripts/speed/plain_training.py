@@ -18,7 +18,7 @@ from nasrun.nets.device import Device
 from nasrun.nets.nb201 import Cell, Skeleton, topology_stages
 from nasrun.nets.recipe import Recipe
 from nasrun.nets.vision import load_torchvision
-from nasrun.spec import Edges, Objective, Scale
+from nasrun.spec import Edges, Scale, SummedObjective
 
 Moments = tuple[Sequence[float], Sequence[float]]  # mean and deviation by channel, of 0 to 255
 
@@ -104,7 +104,7 @@ class PlainLoop:
     def __init__(
         self,
         edges: Edges,
-        objective: Objective,
+        objective: SummedObjective,
         images: Images,
         moments: Moments,
         scale: Scale,
