@@ -36,7 +36,7 @@ def test_a_miniature_of_every_step_runs_once(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "no GPU: a miniature of every step runs on the CPU" in done.stdout
     ways = json.loads((tmp_path / "together_16.json").read_text())
-    assert [own["way"] for own in ways] == ["alone", "together"]
+    assert [own["way"] for own in ways] == ["together", "cohorts of one", "alone"]
     assert all(own["step_ms"] > 0 and own["networks"] == 3 for own in ways)
     rows = read_trainings(tmp_path / "trainings" / "trainings.csv")
     assert len({row.training for row in rows}) > 10

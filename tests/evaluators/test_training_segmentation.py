@@ -19,6 +19,7 @@ from nasrun.spaces.residual import Residual
 from nasrun.spaces.residual_skeleton import Block
 from nasrun.spec import Scale
 from nasrun.streams import Streams
+from nasrun.tasks.decoding import Fit
 from nasrun.tasks.nuclei import Nuclei
 from nasrun.tasks.segmentation_folder import SegmentationFolder
 from nasrun.tasks.segmentation_task import Head
@@ -103,7 +104,7 @@ def test_a_segmenter_learns_to_find_nuclei(data_dir, tmp_path):
         pytest.skip("nuclei.zip is not at hand")
     task = Nuclei(
         "nuclei", 2, 128, "v", "t", 53, 211, test_images=66, data_dir=str(data_dir),
-        cache_dir=str(tmp_path), folders=["dense"], fit="squash", head_width=16,
+        cache_dir=str(tmp_path), folders=["dense"], fit=Fit.squash, head_width=16,
     )  # fmt: skip
     space = small_space(16, 5)
     recipe = Recipe(learning_rate=0.004, batch=16, optimizer=Optimizer.adamw, weight_decay=1e-4)

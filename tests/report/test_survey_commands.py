@@ -7,6 +7,7 @@ from importlib.resources import files
 import pytest
 from composed import CONF, composed
 
+from nasrun.algorithms.one_shot import OneShot
 from nasrun.config import check
 
 TEXT = (files("nasrun.report") / "published/overviews/README.md").read_text(encoding="utf-8")
@@ -28,4 +29,5 @@ def test_every_system_has_a_command():
 def test_a_command_composes_and_its_evaluator_opens(command):
     made = check(composed(*shlex.split(command)), [CONF / "task"])
     made.evaluator.opened(made.space, made.task)
-    made.algorithm.check_task(made.task)
+    if isinstance(made.algorithm, OneShot):  # others learn of their task as they search
+        made.algorithm.check_task(made.task)
