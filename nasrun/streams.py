@@ -15,6 +15,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 BLOCK = 256  # uniforms a trial's generator makes at a time; a trial's numbers do not depend on it
+MOST = 2048  # the same of trials that draw much: it doubles after every ``REFILLS`` of all trials
+REFILLS = 8
 
 
 class Streams:
@@ -38,6 +40,7 @@ class Streams:
         self._generators: list[np.random.Generator] | None = None
         self._buffer: Floats = np.empty((len(self.seeds), block))
         self._used: Ints = np.full(len(self.seeds), block)
+        self._refills = 0
 
     def __len__(self) -> int:
         """Number of trials, T."""
@@ -84,10 +87,14 @@ class Streams:
         return np.argsort(self.uniform(n, rows), axis=1, kind="stable")[:, :size]
 
     def _refill(self, rows: Ints, size: int) -> None:
-        if size > self._buffer.shape[1]:
-            self._widen(size)
         width = self._buffer.shape[1]
-        for row in rows[self._used[rows] + size > width]:
+        if size > width or (self._refills >= REFILLS and width < MOST):
+            self._widen(size)
+            width, self._refills = self._buffer.shape[1], 0
+        empty = rows[self._used[rows] + size > width]
+        if len(empty) == len(self):
+            self._refills += 1
+        for row in empty:
             rest = self._buffer[row, self._used[row] :].copy()
             self._buffer[row, : len(rest)] = rest
             self._buffer[row, len(rest) :] = self._generator(row).random(width - len(rest))

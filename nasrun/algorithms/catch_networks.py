@@ -185,8 +185,8 @@ class Controller:
         """
         (trials, candidates, length), rows = archs.shape, together(len(archs))
         width = self._one_hot.width
-        blank = torch.zeros(len(z), candidates, padded(width + z.shape[1]))
-        told = _beside(blank, z, width)
+        told = torch.zeros(len(z), candidates, padded(width + z.shape[1]))
+        told[..., width : width + z.shape[1]] = z[:, None]
         archs, uniforms = archs.reshape(-1, length), uniforms.reshape(-1, length)
         log_chance, theirs = np.zeros(archs.shape), np.tile(given, trials)
         for place in range(length):
@@ -208,8 +208,8 @@ class Controller:
     def loss(self, actions: Actions, z: Tensor) -> Tensor:
         """``(R,)`` L_c: PPO's clipped surrogate with an entropy bonus, to be minimised."""
         log_policy = self._log_policy(actions, z)
-        policy = log_policy.exp().masked_fill(actions.barred, 0.0)
-        entropy = -(policy * log_policy).sum(dim=-1)
+        policy = log_policy.exp()
+        entropy = -(policy * log_policy.masked_fill(actions.barred, 0.0)).sum(dim=-1)
         picked = policy.gather(-1, actions.column)[..., 0]
         chance = (1.0 - self._smoothing) * picked + self._smoothing * actions.even
         ratio = torch.exp(chance.clamp(min=TINY).log() - actions.log_chance)
@@ -225,10 +225,9 @@ class Controller:
         return -(actions.weight * picked).sum(dim=1)
 
     def _log_policy(self, actions: Actions, z: Tensor) -> Tensor:
-        """``(R, W * L, P)`` log-probabilities of the options, without smoothing; 0 if illegal."""
-        head = self._net(_beside(actions.taken, z, self._one_hot.width))
-        log_policy = torch.log_softmax(head.masked_fill(actions.barred, -torch.inf), dim=-1)
-        return log_policy.masked_fill(actions.barred, 0.0)
+        """``(R, W * L, P)`` log-probabilities of the options, without smoothing."""
+        head = self._net(actions.taken, z, self._one_hot.width)
+        return torch.log_softmax(head.masked_fill(actions.barred, -torch.inf), dim=-1)
 
 
 class Evaluator:
@@ -241,8 +240,8 @@ class Evaluator:
     def predict(self, archs: Archs, z: Tensor) -> Floats:
         """``(T, M)`` predicted scores of ``archs (T, M, L)``, given ``z (R, latent)``."""
         networks = _widened(self._one_hot(archs)[together(len(archs))], z.shape[1])
-        told = _beside(networks, z, self._one_hot.width)
-        return self._net(told)[: len(archs), :, 0].double().numpy()
+        scores = self._net(networks, z, self._one_hot.width)[: len(archs), :, 0]
+        return scores.double().numpy()
 
     def loss(self, pairs: Pairs, weight: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """``(R,)`` L_e: the mean Huber loss of the pairs drawn; and ``(R, N)`` errors of all.
@@ -250,8 +249,7 @@ class Evaluator:
         ``weight (R, N)`` are their importance weights, 0 where not drawn; ``z (R, latent)``, or
         ``(R, N, latent)`` where pairs are of different contexts.
         """
-        told = _beside(pairs.networks, z, self._one_hot.width)
-        error = self._net(told)[..., 0] - pairs.reward
+        error = self._net(pairs.networks, z, self._one_hot.width)[..., 0] - pairs.reward
         drawn = (weight > 0).sum(dim=1).clamp(min=1)
         return (weight * huber(error)).sum(dim=1) / drawn, error.detach()
 
@@ -273,18 +271,8 @@ def tensor(array: Floats | Mask) -> Tensor:
 
 
 def _widened(features: Floats, more: int) -> Tensor:
-    """``(R, n, P)`` inputs of a network with room for ``more`` columns; the surplus is zero."""
+    """``(R, n, P)`` inputs of a network with ``more`` columns for z; these and the surplus are zero."""
     rows, n, width = features.shape
     wide = np.zeros((rows, n, padded(width + more)), np.float32)
     wide[..., :width] = features
     return torch.from_numpy(wide)
-
-
-def _beside(features: Tensor, z: Tensor, width: int) -> Tensor:
-    """Inputs of controller and evaluator: ``width`` columns of decisions, beside them z.
-
-    ``z (R, latent)`` of all rows of ``features (R, n, P)``, or ``(R, n, latent)`` of each.
-    """
-    surplus = features.shape[2] - width - z.shape[-1]
-    wide = torch.nn.functional.pad(z, (width, surplus))
-    return features + (wide if wide.dim() == 3 else wide[:, None])

@@ -63,18 +63,25 @@ def normalised(rewards: Floats, how: Normalisation) -> Floats:
     values = np.where(known, rewards, 0.0)
     if how is Normalisation.rank:
         # What failed comes behind all others.
-        ranks = np.array([_ranks(row) for row in np.where(known, rewards, np.inf)])
-        values = np.where(known, ranks, 0.0)
+        values = np.where(known, _ranks(np.where(known, rewards, np.inf)), 0.0)
     centred = np.where(known, values - values.sum(axis=1, keepdims=True) / count, 0.0)
     std = np.sqrt((centred**2).sum(axis=1, keepdims=True) / count)
     return np.where(std > STD_FLOOR, centred / np.maximum(std, STD_FLOOR), 0.0)
 
 
 def _ranks(figures: Floats) -> Floats:
-    """How many of ``(N,)`` figures are less than each, and half of those that equal it."""
-    ordered = np.sort(figures)
-    less, not_more = (np.searchsorted(ordered, figures, side) for side in ("left", "right"))
-    return (less + not_more) / 2
+    """``(T, N)`` how many figures of a row are less than each, and half of those that equal it."""
+    order = np.argsort(figures, axis=1, kind="stable")
+    ordered = np.take_along_axis(figures, order, axis=1)
+    place, edge = np.arange(figures.shape[1]), np.ones((len(figures), 1), np.bool_)
+    differs = ordered[:, 1:] != ordered[:, :-1]
+    begins, ends = np.hstack([edge, differs]), np.hstack([differs, edge])
+    less = np.maximum.accumulate(np.where(begins, place, 0), axis=1)
+    behind = np.where(ends, place + 1, figures.shape[1])[:, ::-1]
+    not_more = np.minimum.accumulate(behind, axis=1)[:, ::-1]
+    ranks = np.empty(figures.shape)
+    np.put_along_axis(ranks, order, (less + not_more) / 2, axis=1)
+    return ranks
 
 
 class Replay:

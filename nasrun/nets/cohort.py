@@ -79,14 +79,19 @@ class Workspace(threading.local):
 
     def __init__(self) -> None:
         self._held: dict[tuple[str, int, torch.dtype], Tensor] = {}
+        self._taken: dict[tuple[str, int, torch.dtype], Tensor] = {}
 
     def take(self, use: str, number: int, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """An array that holds anything, until somebody takes the one of this use and number."""
-        size, key = math.prod(shape), (use, number, dtype)
-        held = self._held.get(key)
-        if held is None or len(held) < size:  # with room for a history that grows
+        key = (use, number, dtype)
+        last = self._taken.get(key)
+        if last is not None and last.shape == shape:  # most steps are like the one before
+            return last
+        size, held = math.prod(shape), self._held.get(key)
+        if held is None or held.numel() < size:  # with room for a history that grows
             held = self._held[key] = torch.empty(size + size // 4, dtype=dtype)
-        return held[:size].view(*shape)
+        taken = self._taken[key] = held[:size].view(*shape)
+        return taken
 
 
 workspace = Workspace()
@@ -101,7 +106,8 @@ class CohortMLP:
     layer are contiguous over the trials: PyTorch multiplies other matrices one at a time.
 
     Args:
-        parameters: weights ``(T, in, out)`` and biases ``(T, 1, out)`` in turn, widths padded.
+        parameters: weights ``(T, in, out)`` and biases ``(T, 1, out)`` in turn, widths padded;
+            the attribute of this name holds views of ``flat``.
         name: networks whose gradients are taken together need different ones.
         tanh: between the layers, in place of rectified linear units.
     """
@@ -110,14 +116,16 @@ class CohortMLP:
         parts = list(parameters)
         self.tanh = tanh
         self._shapes = [part.shape for part in parts]
-        self.flat = torch.cat([part.flatten() for part in parts]).requires_grad_()
         self.name = name
-        self._gradient: Tensor | None = None
+        self.uses = f"{name} hidden", f"{name} gradient"  # of the workspace
+        self.hold(torch.cat([part.flatten() for part in parts]))
 
-    @property
-    def parameters(self) -> list[Tensor]:
-        """Weights ``(T, in, out)`` and biases ``(T, 1, out)`` in turn: views of ``flat``."""
-        return self.parts_of(self.flat)
+    def hold(self, flat: Tensor) -> None:
+        """Have these weights and biases from now on, in the precision of ``flat (P,)``."""
+        self.flat = flat.detach().requires_grad_()
+        self.parameters = self.parts_of(self.flat)
+        self._gradient: Tensor | None = None
+        self._gradients: list[Tensor] = []
 
     def parts_of(self, flat: Tensor) -> list[Tensor]:
         """Weights and biases in turn, or what is to them as ``flat`` is to the network's."""
@@ -165,13 +173,21 @@ class CohortMLP:
         picked = [state[f"{prefix}.{at}"][rows][together(len(rows))] for at in range(count)]
         return cls(map(torch.from_numpy, picked), prefix)
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, z: Tensor | None = None, column: int = 0) -> Tensor:
         """``(T, n, outputs)`` for ``x (T, n, inputs)``.
 
         Gradients must be taken before the next call of a network of this name in this thread;
         PyTorch refuses them afterwards.
+
+        Args:
+            x: what the networks read.
+            z: ``(T, k)`` of all rows of a trial, or ``(T, n, k)`` of each: written into ``x``, from
+                ``column`` on. The gradient is then taken of ``z``, and not of ``x``.
+            column: see ``z``.
         """
-        return _Layers.apply(self, x, self.flat)
+        if z is None:
+            return _Layers.apply(self, x, self.flat)
+        return _Layers.apply(self, x, self.flat, z, column)
 
     @torch.no_grad()
     def hidden(self, x: Tensor) -> Tensor:
@@ -188,12 +204,24 @@ class CohortMLP:
         It is valid until the next ``backward``, unless that is to add to it.
         """
         self._gradient = torch.empty_like(self.flat, requires_grad=False)
+        self._gradients = self.parts_of(self._gradient)
 
-    def room_for_gradient(self) -> Tensor:
-        """An array like ``flat``."""
+    def room_for_gradient(self) -> tuple[Tensor, list[Tensor]]:
+        """An array like ``flat``, and its parts like ``parameters``."""
         if self._gradient is None or self.flat.grad is not None:
-            return torch.empty_like(self.flat, requires_grad=False)
-        return self._gradient.view(self.flat.shape)  # a view can become flat.grad without a copy
+            room = torch.empty_like(self.flat, requires_grad=False)
+            return room, self.parts_of(room)
+        # A view can become flat.grad without a copy.
+        return self._gradient.view(self.flat.shape), self._gradients
+
+    def gradients(self) -> list[Tensor]:
+        """Those of ``parameters``: views of ``flat.grad``; none if there is none."""
+        found = self.flat.grad
+        if found is None:
+            return []
+        if self._gradient is not None and found.data_ptr() == self._gradient.data_ptr():
+            return self._gradients
+        return self.parts_of(found)
 
     def state(self, trials: int, prefix: str) -> dict[str, NDArray[np.float32]]:
         """Arrays of the first ``trials`` networks, trials first, by ``prefix.number``."""
@@ -203,18 +231,18 @@ class CohortMLP:
 
 def clip_per_trial(net: CohortMLP, max_norm: float) -> None:
     """Scale each trial's gradient to a norm of ``max_norm``, if it is larger."""
-    if net.flat.grad is None:
+    parts = net.gradients()
+    if not parts:
         return
-    parts = net.parts_of(net.flat.grad)
     # Added one after the other: a sum over stacked rows changes its order with their length, and a
     # trial's last bits would depend on the size of its cohort.
     total = torch.zeros(len(parts[0]), dtype=net.flat.dtype)
     for part in parts:
         room = workspace.take("square", 0, part.shape, part.dtype)
         total += torch.mul(part, part, out=room).sum(dim=(1, 2))
-    scale = (max_norm / total.sqrt().clamp(min=1e-12)).clamp(max=1.0)
+    scale = (max_norm / total.sqrt_().clamp_(min=1e-12)).clamp_(max=1.0)[:, None, None]
     for part in parts:
-        part.mul_(scale[:, None, None])
+        part.mul_(scale)
 
 
 class _Layers(torch.autograd.Function):
@@ -224,32 +252,40 @@ class _Layers(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, net: CohortMLP, x: Tensor, flat: Tensor) -> Tensor:
-        parts = net.parts_of(flat)
-        *hidden_layers, (weight, bias) = zip(parts[::2], parts[1::2], strict=True)
-        inputs = [x]
-        for at, (w, b) in enumerate(hidden_layers):
-            shape = (*x.shape[:2], w.shape[2])
-            room = workspace.take(f"{net.name} hidden", at, shape, x.dtype)
-            activated = torch.baddbmm(b, inputs[-1], w, out=room)
+    def forward(
+        ctx: Any,
+        net: CohortMLP,
+        x: Tensor,
+        flat: Tensor,
+        z: Tensor | None = None,
+        column: int = 0,
+    ) -> Tensor:
+        if z is not None:
+            x[..., column : column + z.shape[-1]] = z if z.dim() == 3 else z[:, None]
+        parts, shared = net.parameters, x.shape[:2]
+        last, inputs = len(parts) - 2, [x]
+        for at in range(0, last, 2):
+            weight, bias = parts[at], parts[at + 1]
+            room = workspace.take(net.uses[0], at, (*shared, weight.shape[2]), x.dtype)
+            activated = torch.baddbmm(bias, inputs[-1], weight, out=room)
             inputs.append(activated.tanh_() if net.tanh else activated.relu_())
-        ctx.net = net
+        ctx.net, ctx.column, ctx.shape = net, column, None if z is None else z.shape
         ctx.save_for_backward(flat, *inputs)
-        return torch.baddbmm(bias, inputs[-1], weight)
+        return torch.baddbmm(parts[last + 1], inputs[-1], parts[last])
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         net: CohortMLP = ctx.net
         (gradient,) = grad_outputs
-        flat, *inputs = ctx.saved_tensors
-        wanted, found = ctx.needs_input_grad[1], net.room_for_gradient()
-        weights, d_parts = net.parts_of(flat)[::2], net.parts_of(found)
+        _, *inputs = ctx.saved_tensors
+        of_x, of_z = ctx.needs_input_grad[1], ctx.shape is not None and ctx.needs_input_grad[3]
+        weights, (found, d_parts) = net.parameters[::2], net.room_for_gradient()
         for layer in reversed(range(len(weights))):
             x = inputs[layer]
             torch.bmm(x.transpose(1, 2), gradient, out=d_parts[2 * layer])
             torch.sum(gradient, dim=1, keepdim=True, out=d_parts[2 * layer + 1])
-            if layer or wanted:
-                use = "gradient" if layer else f"{net.name} gradient"
+            if layer or of_x or of_z:
+                use = "gradient" if layer else net.uses[1]
                 room = workspace.take(use, layer % 2, x.shape, x.dtype)
                 gradient = torch.bmm(gradient, weights[layer].transpose(1, 2), out=room)
             if layer and net.tanh:
@@ -257,4 +293,10 @@ class _Layers(torch.autograd.Function):
             elif layer:
                 threshold = torch.ops.aten.threshold_backward.grad_input
                 threshold(gradient, x, 0, grad_input=gradient)
-        return None, gradient if wanted else None, found
+        if ctx.shape is None:
+            return None, gradient if of_x else None, found
+        if not of_z:
+            return None, None, found, None, None
+        if len(ctx.shape) == 2:
+            gradient = gradient.sum(dim=1)
+        return None, None, found, gradient[..., ctx.column : ctx.column + ctx.shape[-1]], None

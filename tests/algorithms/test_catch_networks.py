@@ -197,7 +197,7 @@ def test_each_term_reaches_its_own_networks(term):
 def in_double_precision(made, *lessons):
     """Make derivatives by finite differences exact enough to be compared."""
     for net in made._nets.values():
-        net.flat = net.flat.detach().double().requires_grad_()
+        net.hold(net.flat.double())
         net.reuse_gradient()
     for lesson in lessons:
         for name, value in vars(lesson).items():
