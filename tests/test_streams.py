@@ -15,6 +15,12 @@ def test_numbers_do_not_depend_on_the_block_size(sizes, block):
         np.testing.assert_array_equal(small.uniform(size), large.uniform(size))
 
 
+def test_blocks_that_grow_with_many_draws_change_no_number():
+    streams, generated = Streams([3, 5], block=16), Streams([3, 5], block=6000).uniform(6000)
+    draws = [streams.uniform(15) for _ in range(390)]
+    assert np.array_equal(np.concatenate(draws, axis=1), generated[:, : 390 * 15])
+
+
 @given(sizes=SIZES, others=st.lists(st.integers(0, 99), max_size=5))
 def test_a_trial_draws_the_same_in_any_cohort(sizes, others):
     alone, together = Streams([7]), Streams([*others, 7])

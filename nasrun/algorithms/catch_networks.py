@@ -271,7 +271,7 @@ def tensor(array: Floats | Mask) -> Tensor:
 
 
 def _widened(features: Floats, more: int) -> Tensor:
-    """``(R, n, P)`` inputs of a network with ``more`` columns for z; these and the surplus are zero."""
+    """``(R, n, P)`` inputs of a network, and ``more`` columns for z, which are zero as yet."""
     rows, n, width = features.shape
     wide = np.zeros((rows, n, padded(width + more)), np.float32)
     wide[..., :width] = features

@@ -103,6 +103,16 @@ def test_ranks_by_hand():
     assert scores.tolist() == (centred / np.sqrt((centred**2).sum() / 4)).tolist()
 
 
+def test_ranks_are_counts_in_each_row():
+    rewards = Streams(range(6)).integers(7, 40).astype(float)  # ties everywhere
+    rewards[1, ::3], rewards[2] = np.nan, np.nan
+    for row, score in zip(rewards, normalised(rewards, Normalisation.rank), strict=True):
+        own = row[~np.isnan(row)]
+        counts = [((own < one).sum() + (own <= one).sum()) / 2 for one in own]
+        wanted = (counts - np.mean(counts)) / np.std(counts) if len(own) else []
+        np.testing.assert_allclose(score[~np.isnan(row)], wanted, rtol=1e-12, atol=1e-12)
+
+
 def test_ranks_are_blind_to_outliers():
     rewards = np.array([[10.0, 91.0, 90.0, 92.0]])
     further = np.array([[-1e9, 91.0, 90.0, 92.0]])

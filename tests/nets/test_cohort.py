@@ -150,6 +150,25 @@ def test_layers_have_the_bits_of_pytorchs_own(reuses):
         net.flat.grad = None
 
 
+@pytest.mark.parametrize("shape", [(5, 10), (5, 4, 10)])
+def test_what_stands_beside_the_inputs_gets_the_gradient_of_its_columns(shape):
+    net = CohortMLP.drawn([40, 64, 20], Streams(range(5)))
+    generator = torch.Generator().manual_seed(0)
+    x = torch.zeros(5, 4, 48)
+    x[..., :30] = torch.randn(5, 4, 30, generator=generator)
+    z = torch.randn(shape, generator=generator).requires_grad_()
+    whole = x.clone()
+    whole[..., 30:40] = z.detach() if len(shape) == 3 else z.detach()[:, None]
+    wanted, gradients = by_autograd(net, whole)
+    found = net(x, z, 30)
+    found.sin().sum().backward()
+    assert torch.equal(found, wanted)
+    of_z = gradients[0] if len(shape) == 3 else gradients[0].sum(dim=1)
+    own = [z.grad, *net.gradients()]
+    expected = [of_z[..., 30:40], *gradients[1:]]
+    assert all(torch.equal(a, b) for a, b in zip(own, expected, strict=True))
+
+
 @pytest.mark.parametrize("reuses", [False, True])
 def test_gradients_add_up(reuses):
     net, x = CohortMLP.drawn([31, 64, 20], Streams(range(2))), torch.ones(2, 3, 32)
@@ -159,6 +178,7 @@ def test_gradients_add_up(reuses):
     once = net.flat.grad.clone()
     (2.0 * net(x)).sum().backward()
     assert torch.allclose(net.flat.grad, 3.0 * once)
+    assert torch.equal(torch.cat([part.flatten() for part in net.gradients()]), net.flat.grad)
 
 
 def test_gradients_come_too_late_after_the_next_call():
