@@ -10,11 +10,9 @@ from torch import Tensor
 
 from nasrun.algorithms.base import SampleBased
 from nasrun.draws import TRIES
-from nasrun.nets.controller import Controller
+from nasrun.nets.controller import Controller, policy_of
 from nasrun.ranges import require_at_least, require_positive, require_within
 from nasrun.spec import Archs, Floats, Measured, Phase, Policy, Problem, Streams
-
-POLICY_DRAWS = 200  # from which the record says what the controller has become
 
 
 @dataclass
@@ -99,11 +97,8 @@ class Controlled(SampleBased):
         return found.log_p, found.entropy
 
     def policy(self) -> Policy:
-        """How often the controller chooses each option; from random numbers of its own."""
-        generator = torch.Generator().manual_seed(0)
-        with torch.no_grad():
-            drawn = self._controller(POLICY_DRAWS, generator, self.problem.space.legal)
-        return Policy.of_draws(self.problem.space.decisions, drawn.archs.numpy()[None])
+        """How often the controller chooses each option."""
+        return policy_of(self._controller, self.problem.space)
 
     def _learn(self, archs: Archs, rewards: Floats) -> None:
         if np.isnan(self._baseline):

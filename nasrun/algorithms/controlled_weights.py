@@ -6,11 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from nasrun.algorithms.one_shot import OneShot
-from nasrun.nets.controller import Controller, Drawn
+from nasrun.nets.controller import Controller, Drawn, policy_of
 from nasrun.ranges import require_at_least, require_positive
 from nasrun.spec import Archs, Policy
-
-POLICY_DRAWS = 200  # from which the record says what the controller has become
 
 
 @dataclass
@@ -84,11 +82,8 @@ class ControlledWeights(OneShot):
         return self.best_of(list(self._drawn(self.scale.candidates or self.candidates)))
 
     def policy(self) -> Policy:
-        """How often the controller chooses each option; from random numbers of its own."""
-        draws = torch.Generator().manual_seed(0)
-        with torch.no_grad():
-            drawn = self.controller(POLICY_DRAWS, draws, self.problem.space.legal).archs.numpy()
-        return Policy.of_draws(self.problem.space.decisions, drawn[None])
+        """How often the controller chooses each option."""
+        return policy_of(self.controller, self.problem.space)
 
     def _drawn(self, count: int) -> Archs:
         with torch.no_grad():

@@ -7,8 +7,9 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from nasrun.spec import Anchors, Archs, Mask
+from nasrun.spec import Anchors, Archs, Mask, Policy, SearchSpace
 
+POLICY_DRAWS = 200  # from which the record says what a controller has become
 Legal = Callable[[Archs], Mask]  # ``(n, options)`` what may follow ``(n, l)`` decisions
 
 
@@ -211,6 +212,14 @@ class _Layers:
             self._states.append(self._own)
             self._own = None
         return x
+
+
+def policy_of(controller: nn.Module, space: SearchSpace) -> Policy:
+    """How often a controller chooses each option; from random numbers of its own."""
+    generator = Generator().manual_seed(0)
+    with torch.no_grad():
+        drawn: Drawn = controller(POLICY_DRAWS, generator, space.legal)
+    return Policy.of_draws(space.decisions, drawn.archs.numpy()[None])
 
 
 def clipped_surrogate(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:

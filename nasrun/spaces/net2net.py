@@ -141,19 +141,20 @@ class Net2Net(ConditionalSpace):
 
     def _wider(self, chain: Chain) -> list[Chain]:
         """Layers that skips join get wider together."""
-        layers = _flat(chain)
-        starts = [at for at, layer in enumerate(layers) if not layer.skip]
-        runs = zip(starts, [*starts[1:], len(layers)], strict=True)
-        found = [
-            _with(chain, {at: layers[at]._replace(units=more) for at in range(start, end)})
-            for start, end in runs
-            if (more := _next(self.filters, layers[start].units)) is not None
-        ]
-        for at, layer in enumerate(chain.full):
-            if (more := _next(self.units, layer.units)) is not None:
-                full = [*chain.full[:at], layer._replace(units=more), *chain.full[at + 1 :]]
-                found.append(chain._replace(full=full))
-        return found
+        grown = [self._grown(chain, {group}) for group in np.unique(_groups(chain)).tolist()]
+        return [each for each in grown if each != chain]
+
+    def _grown(self, chain: Chain, groups: set[int]) -> Chain:
+        """With the layers of some groups a step wider, as far as the lists of widths go."""
+        layers, convs = [*_flat(chain), *chain.full], len(_flat(chain))
+        widths = [self.filters] * convs + [self.units] * len(chain.full)
+        wider = {
+            at: layer._replace(units=_next(widths[at], layer.units) or layer.units)
+            for at, (layer, group) in enumerate(zip(layers, _groups(chain), strict=True))
+            if group in groups
+        }
+        full = [wider.get(convs + at, layer) for at, layer in enumerate(chain.full)]
+        return _with(chain, wider)._replace(full=full)
 
     def _deeper(self, chain: Chain) -> list[Chain]:
         found = [
@@ -209,17 +210,8 @@ class Net2Net(ConditionalSpace):
         """``(L,)`` with the ``chosen (n,)`` tokens, and what skips join to them, a step wider."""
         chain = self.chain(arch)
         is_layer = self.tokens(arch) < self.vocabulary - 1
-        marks, layers = chosen[is_layer], [*_flat(chain), *chain.full]
-        convs = len(layers) - len(chain.full)
-        groups = np.cumsum([not layer.skip for layer in layers])
-        grown = set(groups[marks].tolist())
-        wider = {
-            at: layer._replace(units=_next(self.filters if at < convs else self.units, layer.units))
-            for at, layer in enumerate(layers)
-            if groups[at] in grown
-        }
-        full = [wider.get(convs + at, layer) for at, layer in enumerate(chain.full)]
-        return self.of_chain(_with(chain, wider)._replace(full=full))
+        grown = _groups(chain)[chosen[is_layer]]
+        return self.of_chain(self._grown(chain, set(grown.tolist())))
 
     def can_deepen(self, arch: Archs) -> Mask:
         """Behind which layers a new one may come, by block, layer and kernel."""
@@ -350,6 +342,11 @@ def _next(values: list[int], value: int) -> int | None:
 
 def _flat(chain: Chain) -> list[Layer]:
     return [layer for block in chain.blocks for layer in block]
+
+
+def _groups(chain: Chain) -> Ints:
+    """``(n,)`` by layer, fully connected ones last, the number of those that skips join."""
+    return np.cumsum([not layer.skip for layer in [*_flat(chain), *chain.full]])
 
 
 def _with(chain: Chain, layers: Mapping[int, Layer]) -> Chain:

@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 from scipy.stats import spearmanr
 from toys import ToySpace, number, toy_problem
 
+from nasrun.algorithms import pnas
 from nasrun.algorithms.pnas import PNAS
 from nasrun.config import build
 from nasrun.errors import ConfigError
@@ -63,9 +64,9 @@ def test_all_cells_of_one_block_then_the_beam_of_each_size():
 
 def test_candidates_are_40800_at_first(monkeypatch):
     seen = []
-    monkeypatch.setattr(PNAS, "ranked", lambda self, archs: seen.append(len(archs)) or archs)
+    monkeypatch.setattr(pnas, "ranked", lambda _, pools: seen.extend(map(len, pools)) or pools)
     algorithm = started(SPACE, additive(SPACE), epochs=1)
-    measured(algorithm, 136)
+    measured(algorithm, 137)
     assert seen == [40_800]
 
 
@@ -109,7 +110,10 @@ def test_the_ensemble_ranks_cells_with_one_block_more():
     algorithm = started(SPACE, score, beam=20, epochs=100)
     archs = measured(algorithm, 136 + 20)
     some = SPACE.extensions(SPACE.extended())[::400]
-    [predicted] = algorithm._model.predict(Inputs(some[None])).mean
+    model = predictor("pnas_mlp", epochs=100).opened(SPACE, Streams([0]))
+    ones = archs[None, :136]
+    model.fit(Inputs(ones), score(ones[0])[None], np.ones((1, 136), np.bool_))
+    [predicted] = model.predict(Inputs(some[None])).mean
     assert spearmanr(predicted, score(some)).statistic > 0.5
     assert score(archs[136:]).mean() > score(some).mean() + 2 * score(some).std()
 
@@ -120,6 +124,19 @@ def test_elsewhere_neighbours_stand_for_extensions():
     archs = measured(algorithm, 12)
     assert len(np.unique(archs, axis=0)) == 12
     assert all((np.abs(archs[:6] != arch).sum(axis=1) == 1).any() for arch in archs[6:])
+
+
+def test_trials_of_one_cohort_grow_when_their_own_cells_are_measured():
+    """Of a space of eight, where one has less left than others; and as if each were alone."""
+    space = ToySpace((2, 2, 2))
+    algorithm, alone = (PNAS(predictor=predictor("oracle"), beam=3) for _ in range(2))
+    problem = toy_problem(lambda archs: number(space, archs), 4, space)
+    algorithm.start(problem, Streams(range(4)), Phase.SEARCH)
+    together = np.stack([algorithm.step().archs for _ in range(12)], axis=1)
+    for seed, own in enumerate(together):
+        single = toy_problem(lambda archs: number(space, archs), 1, space)
+        alone.start(single, Streams([seed]), Phase.SEARCH)
+        np.testing.assert_array_equal(measured(alone, 12), own)
 
 
 def test_a_search_needs_a_predictor():

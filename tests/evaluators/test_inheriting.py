@@ -122,7 +122,8 @@ def test_the_rows_say_so(tmp_path):
 def test_inherited_weights_beat_training_from_scratch_at_equal_epochs(tmp_path):
     """The mean over the children of a search, of eight searches: one-sided, at a level of 1 %.
 
-    Searches, not children, are compared, since children of one parent are alike.
+    Searches, not children, are compared, since children of one parent are alike. Of the first
+    generation alone it is not true: its children were 4.4 points worse than from scratch.
     """
     space = Net2Net(blocks=3, depth=4, filters=[16, 32, 64, 96], full=1)
     hard = replace(task(noise=1.5), train_images=512, valid_images=512)
