@@ -1,12 +1,14 @@
 """MetaD2A's Figures 4 and 5: codes of data sets, and how good the generated cells are.
 
-Usage: ``python scripts/metad2a_figures.py [--out DIR] [--tasks NAME ...] [key=value ...]``. Figure
-4: the generator's codes of 30 draws of pictures from each data set, along the two directions in
-which all codes differ most. Principal components, where the paper has t-SNE: distances stay what
-they are, and the share of their variance can be said. Beside it stands how many held-out draws lie
-nearest to their own data set's mean, in all 56 dimensions. Figure 5: validation accuracies of 2,000
-cells that the generator writes for a data set and of 2,000 uniform ones, where a table knows them.
-Writes ``metad2a_figures.png`` and ``.svg``, with ``_codes.csv`` and ``_cells.csv``.
+Usage: ``python scripts/metad2a_figures.py [--out DIR] [--tsne] [--tasks NAME ...] [key=value
+...]``. Figure 4: the generator's codes of 30 draws of pictures from each data set, along the two
+directions in which all codes differ most: distances stay what they are, and the share of their
+variance can be said. ``--tsne`` draws them by t-SNE, as the paper does (scikit-learn, the extra
+``predictors``); what is near stays near, and distances between groups say nothing. Beside it
+stands how many held-out draws lie nearest to their own data set's mean, in all 56 dimensions.
+Figure 5: validation accuracies of 2,000 cells that the generator writes for a data set and of 2,000
+uniform ones, where a table knows them. Writes ``metad2a_figures.png`` and ``.svg``, with
+``_codes.csv`` and ``_cells.csv``.
 """
 
 import argparse
@@ -23,7 +25,7 @@ from hydra import compose, initialize_config_dir
 from nasrun.__main__ import CONF
 from nasrun.algorithms.metad2a import MetaD2A
 from nasrun.config import check
-from nasrun.errors import NasrunError
+from nasrun.errors import ConfigError, NasrunError
 from nasrun.experiment import Opened, problem_of
 from nasrun.files import write_bytes, write_csv
 from nasrun.meta_training import adapt
@@ -38,7 +40,8 @@ DRAWS = 30  # of pictures from each data set
 CELLS = 2_000  # written for a data set; the paper's number
 BINS = 60
 NAME = "metad2a_figures"
-CODE_COLUMNS = ("task", "draw", "pc1", "pc2")
+PERPLEXITY = 30.0  # of t-SNE; scikit-learn's own
+CODE_COLUMNS = ("task", "draw", "x", "y")
 CELL_COLUMNS = ("task", "cells", "arch", "val_score")
 PANEL_IN = (3.6, 3.0)
 
@@ -49,6 +52,14 @@ class Cells:
 
     archs: Archs
     score: Floats
+
+
+@dataclass(frozen=True)
+class Placed:
+    """``(draws, 2)`` places of codes by data set, and what the two axes are called."""
+
+    points: Mapping[str, Floats]
+    axes: tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -63,15 +74,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or that of the refusal."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, default=Path(), help="folder to write to")
+    parser.add_argument("--tsne", action="store_true", help="codes by t-SNE, as in the paper")
     parser.add_argument("--tasks", nargs="+", default=TASKS, help="the first one has a table")
     parser.add_argument("overrides", nargs="*", help="of the config, such as features=pixels")
     options = parser.parse_args(arguments)
     try:
+        layout = by_tsne if options.tsne else by_components
         shown = look(options.tasks, options.overrides)
+        placed = layout(shown.codes)
     except NasrunError as error:
         print(f"{NAME}: {error}", file=sys.stderr)
         return error.exit_code
-    write(options.out, shown)
+    write(options.out, shown, placed)
     print(
         f"{100 * told_apart(shown.codes):.0f}% of held-out draws lie nearest to their own data set"
     )
@@ -163,6 +177,35 @@ def components(codes: Mapping[str, Floats]) -> tuple[dict[str, Floats], float]:
     return {task: (own - centre) @ axes[:2].T for task, own in codes.items()}, share
 
 
+def by_components(codes: Mapping[str, Floats]) -> Placed:
+    """Along the directions in which the codes differ most."""
+    points, share = components(codes)
+    first = f"first component ({100 * share:.1f}% of the variance in both)"
+    return Placed(points, (first, "second component"))
+
+
+def by_tsne(codes: Mapping[str, Floats]) -> Placed:
+    """By t-SNE (van der Maaten and Hinton, 2008), which keeps neighbours together.
+
+    Raises:
+        ConfigError: scikit-learn is missing, or there are fewer than four codes.
+    """
+    try:
+        from sklearn.manifold import TSNE
+    except ImportError as error:
+        raise ConfigError(
+            "--tsne needs scikit-learn, which is not installed: pip install 'nasrun[predictors]'"
+        ) from error
+    together = np.concatenate(list(codes.values()))
+    if len(together) < 4:
+        raise ConfigError(f"--tsne needs four codes at least, got {len(together)}: give more tasks")
+    nearest = min(PERPLEXITY, (len(together) - 1) / 3)
+    found = TSNE(perplexity=nearest, init="pca", random_state=0).fit_transform(together)
+    ends = np.cumsum([len(own) for own in codes.values()])[:-1]
+    points = dict(zip(codes, np.split(found.astype(np.float64), ends), strict=True))
+    return Placed(points, (f"t-SNE, perplexity {nearest:g}", ""))
+
+
 def told_apart(codes: Mapping[str, Floats]) -> float:
     """Share of the second halves of the draws that lie nearest to their own first half's mean."""
     halves = [np.array_split(own, 2) for own in codes.values()]
@@ -174,16 +217,16 @@ def told_apart(codes: Mapping[str, Floats]) -> float:
     return float(np.concatenate(right).mean())
 
 
-def write(folder: Path, shown: Shown) -> None:
+def write(folder: Path, shown: Shown, placed: Placed) -> None:
     """Write the figure and both CSV files."""
-    write_csv(folder / f"{NAME}_codes.csv", CODE_COLUMNS, _code_rows(shown.codes))
+    write_csv(folder / f"{NAME}_codes.csv", CODE_COLUMNS, _code_rows(placed))
     write_csv(folder / f"{NAME}_cells.csv", CELL_COLUMNS, _cell_rows(shown.cells))
-    for kind, data in draw(shown).items():
+    for kind, data in draw(shown, placed).items():
         write_bytes(folder / f"{NAME}.{kind}", data)
 
 
-def _code_rows(codes: Mapping[str, Floats]) -> Iterator[tuple[Any, ...]]:
-    for task, points in components(codes)[0].items():
+def _code_rows(placed: Placed) -> Iterator[tuple[Any, ...]]:
+    for task, points in placed.points.items():
         for at, point in enumerate(points.round(5).tolist()):
             yield (task, at, *point)
 
@@ -195,7 +238,7 @@ def _cell_rows(cells: Mapping[str, Mapping[str, Cells]]) -> Iterator[tuple[Any, 
                 yield (task, origin, "".join(map(str, arch)), score)
 
 
-def draw(shown: Shown) -> dict[str, bytes]:
+def draw(shown: Shown, placed: Placed) -> dict[str, bytes]:
     """Both figures side by side, as PNG and SVG bytes."""
     import matplotlib
 
@@ -205,21 +248,19 @@ def draw(shown: Shown) -> dict[str, bytes]:
         size = (PANEL_IN[0] * (1 + len(shown.cells)), PANEL_IN[1] + 0.5)
         figure = Figure(figsize=size, layout="constrained")
         first, *others = figure.subplots(1, 1 + len(shown.cells), squeeze=False)[0]
-        _draw_codes(first, shown.codes)
+        _draw_codes(first, placed)
         for panel, (task, by_origin) in zip(others, shown.cells.items(), strict=True):
             _draw_cells(panel, task, by_origin)
         legend_below(figure, [first, *others], size[0])
         return dict(pictures(figure))
 
 
-def _draw_codes(panel: "Axes", codes: Mapping[str, Floats]) -> None:
-    points, share = components(codes)
-    for place, (task, own) in enumerate(points.items()):
+def _draw_codes(panel: "Axes", placed: Placed) -> None:
+    for place, (task, own) in enumerate(placed.points.items()):
         look = {"marker": MARKERS[place % len(MARKERS)], "color": line_style(place)["color"]}
         panel.scatter(*own.T, s=18, alpha=0.7, lw=0, label=task, **look)
     panel.set_title("Codes of data sets", fontweight="bold", fontsize=10)
-    panel.set_xlabel(f"first component ({100 * share:.1f}% of the variance in both)")
-    panel.set_ylabel("second component")
+    panel.set(xlabel=placed.axes[0], ylabel=placed.axes[1])
 
 
 def _draw_cells(panel: "Axes", task: str, by_origin: Mapping[str, Cells]) -> None:

@@ -1,10 +1,13 @@
 import csv
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conditioned import QUICK, table
+
+from nasrun.errors import ConfigError
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "metad2a_figures.py"
 
@@ -64,8 +67,31 @@ def test_both_kinds_of_cells_are_drawn(script):
         for origin, low in (("generated", 80.0), ("random", 40.0))
     }
     shown = script.Shown({"a": np.eye(4), "b": -np.eye(4)}, {"a": cells})
-    assert set(script.draw(shown)) == {"png", "svg"}
-    assert b"of random further left" in script.draw(shown)["svg"]
+    drawn = script.draw(shown, script.by_components(shown.codes))
+    assert set(drawn) == {"png", "svg"}
+    assert b"of random further left" in drawn["svg"]
+
+
+def test_tsne_keeps_neighbours_together(script):
+    """Two clouds, 30 standard deviations apart, of unequal size: nearest neighbours stay within."""
+    pytest.importorskip("sklearn")
+    draws = np.random.default_rng(0)
+    codes = {"a": draws.normal(size=(12, 5)), "b": draws.normal(size=(8, 5)) + 30.0}
+    placed = script.by_tsne(codes)
+    assert {task: own.shape for task, own in placed.points.items()} == {"a": (12, 2), "b": (8, 2)}
+    together = np.concatenate(list(placed.points.values()))
+    apart = np.linalg.norm(together[:, None] - together, axis=2)
+    np.fill_diagonal(apart, np.inf)
+    assert ((apart.argmin(1) < 12) == (np.arange(20) < 12)).all()
+    assert placed.axes[0] == "t-SNE, perplexity 6.33333"
+
+
+def test_tsne_without_its_package_or_codes_is_refused(script, monkeypatch):
+    with pytest.raises(ConfigError, match="four codes"):
+        script.by_tsne({"a": np.eye(3)})
+    monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
+    with pytest.raises(ConfigError, match=r"nasrun\[predictors\]"):
+        script.by_tsne({"a": np.eye(5)})
 
 
 def test_a_refusal_is_one_sentence(script, capsys):

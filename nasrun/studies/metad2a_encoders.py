@@ -17,7 +17,7 @@ from nasrun.nets.set_encoders import Outline, SetEncoding
 from nasrun.ranges import require_at_least
 from nasrun.report.compare import read_published
 from nasrun.report.studied import Finding
-from nasrun.spec import Floats, Library, Records, SearchSpace, Task, Vectors
+from nasrun.spec import Floats, Ints, Library, Mask, Records, SearchSpace, Task, Vectors
 from nasrun.studies.base import Study
 
 TASK = "imagenet_subsets"
@@ -42,6 +42,10 @@ class SetEncoders(Study):
     on what the data set's ``Outline`` says, and beside r stands what a search needs, the share of
     pairs of one data set, at least one of them held out, that are in the right order.
 
+    With ``folds``, the same share follows of the pairs of all data sets with two records or more:
+    the data sets are parted, by their numbers, and each part is judged by a predictor that has
+    learnt from the others.
+
     With ``trainings``, a ``trainings.csv`` on subsets of the classes of ``source``, Spearman's
     correlation within a data set follows: of predictors learnt from the other data sets of that
     table (for ``epochs``), and of the one that the algorithm searches with.
@@ -59,9 +63,10 @@ class SetEncoders(Study):
     source: Any = field(default=None)  # a Task of any class
     pictures: int = 20
     epochs: int = 300
+    folds: int | None = None
 
     def __post_init__(self) -> None:
-        require_at_least(self, "study", 2, "pictures")
+        require_at_least(self, "study", 2, "pictures", "folds")
         require_at_least(self, "study", 1, "epochs")
         if self.trainings is not None and not isinstance(self.source, Task):
             raise ConfigError(
@@ -86,6 +91,8 @@ class SetEncoders(Study):
             right, count = pairs_in_order(predicted, records)
             share = right / count if count else nan
             found.append(Finding(TASK, name, "pairs_in_order", count, share))
+        if self.folds is not None:
+            found += self._folded(recipes, records, space, self.folds)
         if self.trainings is not None:
             found += self._within(opened, recipes, algorithm)
         return found
@@ -97,6 +104,17 @@ class SetEncoders(Study):
             for encoding in self.encodings
         }
         return {**papers, OURS: own}
+
+    def _folded(
+        self, recipes: Mapping[str, Predictor], records: Records, space: SearchSpace, folds: int
+    ) -> Iterator[Finding]:
+        """Pairs in order of all data sets, by predictors that have seen none of their records."""
+        unseen = replace(records, held_out=np.ones(len(records.archs), np.bool_))
+        where = f"{TASK}: pairs of all data sets, in {folds} parts"
+        for name, recipe in recipes.items():
+            predicted = _left_out(recipe, records, space, records.dataset % folds)
+            right, count = pairs_in_order(predicted, unseen)
+            yield Finding(where, name, "pairs_in_order", count, right / count if count else nan)
 
     def _within(
         self, opened: Opened, recipes: Mapping[str, Predictor], algorithm: MetaD2A
@@ -110,7 +128,9 @@ class SetEncoders(Study):
         records = pool.opened(space, opened.experiment.task, opened.experiment.evaluator).records()
         where = f"{self.source.name}: rank correlation within a data set"
         ranked = {
-            f"{name}, left out": self._left_out(replace(recipe, epochs=self.epochs), records, space)
+            f"{name}, left out": _left_out(
+                replace(recipe, epochs=self.epochs), records, space, records.dataset
+            )
             for name, recipe in recipes.items()
         }
         learnt = {
@@ -123,15 +143,6 @@ class SetEncoders(Study):
         for name, predicted in ranked.items():
             yield from _rank_correlations(where, name, predicted, records)
 
-    def _left_out(self, recipe: Predictor, records: Records, space: SearchSpace) -> Floats:
-        """``(n,)`` scores by predictors that have seen the other data sets alone."""
-        found = np.empty(len(records.archs))
-        for own in np.unique(records.dataset):
-            out = records.dataset == own
-            learnt = recipe.learn(replace(records, held_out=out), space)
-            found[out] = scores(Ranker(recipe, space, learnt.arrays), records)[out]
-        return found
-
 
 def _means(records: Records) -> Vectors:
     """``(C, 1, d)`` the mean picture of each class, at length 1."""
@@ -139,11 +150,23 @@ def _means(records: Records) -> Vectors:
     return means / np.linalg.norm(means, axis=-1, keepdims=True).clip(1e-12)
 
 
-def scores(ranker: Ranker, records: Records) -> Floats:
-    """``(n,)`` of all records."""
+def _left_out(recipe: Predictor, records: Records, space: SearchSpace, part: Ints) -> Floats:
+    """``(n,)`` scores by predictors that have seen the records of other parts ``(n,)`` alone."""
     found = np.empty(len(records.archs))
-    for own in np.unique(records.dataset):
-        rows, classes = records.dataset == own, list(records.datasets[own])
+    for own in np.unique(part):
+        out = part == own
+        learnt = recipe.learn(replace(records, held_out=out), space)
+        found[out] = scores(Ranker(recipe, space, learnt.arrays), records, out)[out]
+    return found
+
+
+def scores(ranker: Ranker, records: Records, asked: Mask | None = None) -> Floats:
+    """``(n,)`` of all records, or of those that are ``asked`` for; NaN elsewhere."""
+    asked = np.ones(len(records.archs), np.bool_) if asked is None else asked
+    found = np.full(len(asked), np.nan)
+    for own in np.unique(records.dataset[asked]):
+        rows = asked & (records.dataset == own)
+        classes = list(records.datasets[own])
         features = torch.from_numpy(records.features[classes])
         found[rows] = ranker.score(records.archs[rows], features, torch.arange(len(classes))[None])
     return found

@@ -7,6 +7,7 @@ from conditioned import experiment
 from scipy.stats import spearmanr
 from toys import ToyEvaluator
 
+from nasrun.algorithms.metad2a_predictor import Ranker
 from nasrun.errors import ConfigError
 from nasrun.meta_training import adapt
 from nasrun.nets.set_encoders import Outline, SetEncoding
@@ -17,8 +18,10 @@ from nasrun.studies.metad2a_encoders import (
     PENALTIES,
     SetEncoders,
     _left_one_out,
+    _left_out,
     pairs_in_order,
     ridge,
+    scores,
 )
 
 
@@ -131,9 +134,28 @@ def test_what_is_left_out_was_not_learnt_from(tmp_path):
     own = known.dataset == 2
     other = replace(known, score=np.where(own, -known.score, known.score))
     space = made.experiment.space
-    first, second = (SetEncoders()._left_out(recipe, each, space) for each in (known, other))
+    first, second = (_left_out(recipe, each, space, each.dataset) for each in (known, other))
     assert first[own].tolist() == second[own].tolist()
     assert spearmanr(first[~own], second[~own]).statistic < 1
+
+
+def test_pairs_of_all_data_sets_by_what_has_not_seen_them(tmp_path):
+    """Each record once, by the predictor of the other parts; every pair of a data set counts."""
+    made = opened(tmp_path)
+    found = SetEncoders(encodings=QUICK, folds=2).measured(made)
+    folded = [each for each in found if "2 parts" in each.task]
+    assert [each.method for each in folded] == ["graph_encoder", OURS]
+    known = made.pool.records()
+    recipe = replace(made.experiment.algorithm.predictor, encoding=SetEncoding.none, direct=False)
+    space, part = made.experiment.space, known.dataset % 2
+    own = np.empty(len(known.archs))
+    for out in (part == 0, part == 1):
+        arrays = recipe.learn(replace(known, held_out=out), space).arrays
+        own[out] = scores(Ranker(recipe, space, arrays), known)[out]
+    right, count = pairs_in_order(own, replace(known, held_out=np.ones(len(own), bool)))
+    assert (folded[0].n, folded[0].value) == (count, pytest.approx(right / count))
+    apart = known.score[:, None] != known.score
+    assert count == (apart & (known.dataset[:, None] == known.dataset)).sum() // 2
 
 
 def test_bad_settings_are_refused(tmp_path):
@@ -141,3 +163,5 @@ def test_bad_settings_are_refused(tmp_path):
         SetEncoders(trainings="x.csv")
     with pytest.raises(ConfigError, match=r"study\.epochs must be at least 1"):
         SetEncoders(epochs=0)
+    with pytest.raises(ConfigError, match=r"study\.folds must be at least 2"):
+        SetEncoders(folds=1)
