@@ -51,7 +51,7 @@ class GaussianProcess(Predictor):
         require_positive(self, "predictor", "variance", "length", "noise")
         require_at_least(self, "predictor", 0, "steps")
 
-    def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "Process":
+    def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> Model:
         """A process a trial."""
         return Process(self, Encoded(space, self.encodings))
 

@@ -49,7 +49,7 @@ class SparseGaussianProcess(GaussianProcess):
         super().__post_init__()
         require_at_least(self, "predictor", 1, "inducing")
 
-    def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "Sparse":
+    def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> Model:
         """A process a trial."""
         return Sparse(self, Encoded(space, self.encodings))
 
@@ -90,7 +90,8 @@ class Sparse(Model):
         self._points = np.take_along_axis(features, points[:, :, None], axis=1)
         surplus = -y.shape[1] % MULTIPLE
         longer = np.pad(features, ((0, 0), (0, surplus), (0, 0)))
-        z, mask = (np.pad(part, ((0, 0), (0, surplus))) for part in (z, mask))
+        z = np.pad(z, ((0, 0), (0, surplus)))
+        mask = np.pad(mask, ((0, 0), (0, surplus)))
         among = distances(self._points, self._points, own.kernel)
         across = distances(self._points, longer, own.kernel)
         known = _Known(*(filled(torch.from_numpy(p)) for p in (among, across, z, mask, used)))
