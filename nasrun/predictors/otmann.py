@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from nasrun.predictors.graphs import INPUT, Graphs, Pruned, Pruning
-from nasrun.spec import Archs, Floats, Ints, SearchSpace
+from nasrun.spec import Archs, Floats, Mask, SearchSpace
 
 END_SHARE = 0.1  # mass of the inputs, and of the outputs, by that of the operations
 POOL_APART = 0.5  # cost of one kind of pooling for another
@@ -35,7 +35,7 @@ def _kernel(name: str) -> int:
     return int(found.group()) if found else 1
 
 
-def path_lengths(edges: Ints) -> Floats:
+def path_lengths(edges: Mask) -> Floats:
     """``(V, 3)`` layers on the shortest, the longest and a random way that leads to each vertex.
 
     Edges ``(V, V)`` lead to later vertices. A random walk goes back to each predecessor at even
