@@ -36,7 +36,7 @@ class PredictorBased(SampleBased):
 
     - ``bananas``: White et al. (AAAI 2021), settings of naszilla;
     - ``npenas``: Wei et al., "NPENAS" (2020), mutants of the predicted best;
-    - ``gp_bo``, ``nasbot``, ``nasbowl``, ``dngo``, ``predictor_guided``.
+    - ``gp_bo``, ``nasbot``, ``nasbowl``, ``dngo``, ``bohamiann``, ``predictor_guided``.
 
     A predictor of learning curves (``sotl``, ``lcsvr``, ...) chooses among candidates that were
     trained for a while: each is measured, counted and charged at the first epoch from

@@ -5,11 +5,14 @@ matrix of 4-byte numbers starts on a cache line of 64 bytes: what a trial comput
 on the others (see ``nets/cohort.py``).
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from nasrun.spec import Floats
+from nasrun.spec import Floats, Streams
 
 MULTIPLE = 4
 
@@ -48,3 +51,22 @@ def filled(part: Tensor) -> Tensor:
     """``(R, ...)`` with the first row again up to a multiple of networks, so never one alone."""
     surplus = -len(part) % MULTIPLE
     return torch.cat([part, part[:1].expand(surplus, *part.shape[1:])]) if surplus else part
+
+
+def glorot(streams: Streams, members: int, sizes: Sequence[int]) -> list[Tensor]:
+    """First weights of ``members`` perceptrons a trial, uniform after Glorot; biases of zero.
+
+    Weights ``(T, members, in, out)`` and biases ``(T, members, 1, out)`` in turn, for layers of
+    ``sizes`` (inputs, hidden units, outputs), with rows and columns of zeros up to whole lines.
+    """
+    trials = len(streams)
+    parts: list[Tensor] = []
+    for fan_in, fan_out in pairwise(sizes):
+        draws = 2.0 * streams.uniform(members * fan_in * fan_out) - 1.0
+        draws = draws.reshape(trials, members, fan_in, fan_out)
+        rows, columns = fan_in + -fan_in % MULTIPLE, fan_out + -fan_out % MULTIPLE
+        weight = torch.zeros(trials, members, rows, columns)
+        limit = np.sqrt(6.0 / (fan_in + fan_out))
+        weight[:, :, :fan_in, :fan_out] = torch.from_numpy(limit * draws)
+        parts += [weight, torch.zeros(trials, members, 1, columns)]
+    return parts

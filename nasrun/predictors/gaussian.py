@@ -55,3 +55,12 @@ def posterior(kernel: Floats, noise: Floats, y: Floats, mask: Mask) -> Posterior
     half = np.asarray(np.linalg.solve(lower, y[:, :, None]), np.float64)
     weights = np.asarray(np.linalg.solve(lower.transpose(0, 2, 1), half), np.float64)
     return Posterior(lower, half[..., 0], weights[..., 0], mask)
+
+
+def chosen(better: Mask, new: Posterior, old: Posterior | None) -> Posterior:
+    """Trial by trial, the new posterior where it is ``better (T,)``."""
+    if old is None:
+        return new
+    pairs = zip(vars(new).values(), vars(old).values(), strict=True)
+    parts = [np.where(better.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs]
+    return Posterior(*parts)

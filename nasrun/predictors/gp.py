@@ -51,7 +51,7 @@ class GaussianProcess(Predictor):
         require_positive(self, "predictor", "variance", "length", "noise")
         require_at_least(self, "predictor", 0, "steps")
 
-    def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "Process":
+    def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> Model:
         """A process a trial."""
         return Process(self, Encoded(space, self.encodings))
 
@@ -67,12 +67,12 @@ class Process(Model):
         own = self._settings
         z, self._scale = scaled(y, mask, own.targets)
         self._known = self._encode(inputs)
-        distances = _distances(self._known, self._known, own.kernel)
+        apart = distances(self._known, self._known, own.kernel)
         start = np.log([own.variance, own.length, own.noise])
         self.logs: Floats = np.repeat(start[None], len(y), axis=0)
         if own.steps:
-            self._climb(distances, z, mask)
-        self._posterior = self._of(distances, z, mask)
+            self._climb(apart, z, mask)
+        self._posterior = self._of(apart, z, mask)
 
     def _climb(self, distances: Floats, z: Floats, mask: Mask) -> None:
         """Adam's steps up the logarithm of the parameters' posterior density."""
@@ -120,13 +120,13 @@ class Process(Model):
     def predict(self, inputs: Inputs) -> Prediction:
         """Mean and standard deviation of the function."""
         asked = self._encode(inputs)
-        between = self._kernel(_distances(self._known, asked, self._settings.kernel))
+        between = self._kernel(distances(self._known, asked, self._settings.kernel))
         own = np.repeat(np.exp(self.logs[:, [0]]), asked.shape[1], axis=1)
         mean, sd = self._posterior.predict(between, own)
         return Prediction(self._scale.restored(mean), sd * self._scale.spread, self._scale.best)
 
 
-def _distances(a: Floats, b: Floats, kernel: Kernel) -> Floats:
+def distances(a: Floats, b: Floats, kernel: Kernel) -> Floats:
     """``(T, N, M)`` squared (``rbf``) or absolute differences, summed over features."""
     total = np.zeros((len(a), a.shape[1], b.shape[1]))
     for column in range(a.shape[2]):  # one array of (T, N, M, F) would be F times as large

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 from nasrun.errors import ConfigError
 from nasrun.nets.cohort import CohortMLP, side_by_side
 from nasrun.predictors.base import HUNDRED_PCT, Encoded, Scale, Targets, scaled
-from nasrun.predictors.batches import MULTIPLE, filled, of_members, padded, taken, with_records
+from nasrun.predictors.batches import filled, glorot, of_members, padded, taken, with_records
 from nasrun.ranges import require_at_least, require_not_negative, require_positive, require_within
 from nasrun.spec import (
     Floats,
@@ -104,7 +103,8 @@ class Ensemble(Model):
         own = self._settings
         goal, self._scale = self._goals(y, mask)
         coded = self._encode(inputs)
-        weights, features = self._first_weights(coded.shape[2]), padded(coded)
+        sizes = [coded.shape[2], *[own.width] * own.layers, 1]
+        weights, features = glorot(self._streams, own.members, sizes), padded(coded)
         trials, records = y.shape
         draws = self._streams.uniform(own.epochs * records).reshape(trials, own.epochs, records)
         order = np.argsort(draws, axis=2, kind="stable")
@@ -148,21 +148,6 @@ class Ensemble(Model):
         if self._settings.targets is Targets.plain:
             return HUNDRED_PCT - out
         return out * self._scale.spread[:, None] + self._scale.centre[:, None]
-
-    def _first_weights(self, inputs: int) -> list[Tensor]:
-        """Weights ``(T, members, in, out)`` and biases ``(T, members, 1, out)`` in turn."""
-        own, trials = self._settings, len(self._streams)
-        sizes = [inputs, *[own.width] * own.layers, 1]
-        parts: list[Tensor] = []
-        for fan_in, fan_out in pairwise(sizes):
-            draws = 2.0 * self._streams.uniform(own.members * fan_in * fan_out) - 1.0
-            draws = draws.reshape(trials, own.members, fan_in, fan_out)
-            rows, columns = fan_in + -fan_in % MULTIPLE, fan_out + -fan_out % MULTIPLE
-            weight = torch.zeros(trials, own.members, rows, columns)
-            limit = np.sqrt(6.0 / (fan_in + fan_out))
-            weight[:, :, :fan_in, :fan_out] = torch.from_numpy(limit * draws)
-            parts += [weight, torch.zeros(trials, own.members, 1, columns)]
-        return parts
 
     def _trained(
         self, weights: list[Tensor], x: Tensor, goal: Floats, mask: Mask, order: Ints

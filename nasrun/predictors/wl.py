@@ -6,7 +6,7 @@ from enum import Enum
 import numpy as np
 
 from nasrun.predictors.base import Targets, scaled
-from nasrun.predictors.gaussian import Posterior, posterior
+from nasrun.predictors.gaussian import Posterior, chosen, posterior
 from nasrun.predictors.graphs import Graphs, Pruned, Pruning
 from nasrun.ranges import require_at_least, require_positive
 from nasrun.spec import (
@@ -162,7 +162,7 @@ class Kernelised(Model):
                 better = found.log_likelihood > highest
                 highest = np.where(better, found.log_likelihood, highest)
                 self._rounds = np.where(better, rounds, self._rounds)
-                self._posterior = _chosen(better, found, self._posterior)
+                self._posterior = chosen(better, found, self._posterior)
 
     def predict(self, inputs: Inputs) -> Prediction:
         """Mean and standard deviation of the function."""
@@ -174,12 +174,3 @@ class Kernelised(Model):
         between = both / np.sqrt(known[:, :, None] * sizes[:, None, :])
         mean, sd = self._posterior.predict(between, np.ones(sizes.shape))
         return Prediction(self._scale.restored(mean), sd * self._scale.spread, self._scale.best)
-
-
-def _chosen(better: Mask, new: Posterior, old: Posterior | None) -> Posterior:
-    """Trial by trial, the new posterior where it is ``better (T,)``."""
-    if old is None:
-        return new
-    pairs = zip(vars(new).values(), vars(old).values(), strict=True)
-    parts = [np.where(better.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs]
-    return Posterior(*parts)

@@ -13,7 +13,7 @@ from scipy.stats import kendalltau
 from toys import ToySpace
 
 from nasrun.config import build
-from nasrun.predictors import graph_cohort, mlp
+from nasrun.predictors import graph_cohort, mlp, sampled_networks
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Inputs, Predictor
 from nasrun.streams import Streams
@@ -101,6 +101,7 @@ def test_blocks_of_trials_on_several_threads_change_nothing(name, monkeypatch):
     together = predicted(name, SPACES["nb201"])
     monkeypatch.setattr(mlp, "NETWORKS", 2)
     monkeypatch.setattr(graph_cohort, "AT_ONCE", 2)
+    monkeypatch.setattr(sampled_networks, "AT_ONCE", 2)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
@@ -151,7 +152,7 @@ ENOUGH = {
     "lce": {"walk": 5, "fits": 5},
 }
 # Networks that saw nothing predict what their first weights say.
-NETWORKS = {"mlp", "gcn", "gin", "gin_normal"}
+NETWORKS = {"mlp", "gcn", "gin", "gin_normal", "bohamiann"}
 
 
 def test_a_fit_forgets_the_one_before(name):

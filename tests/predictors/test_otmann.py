@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from scipy.optimize import linprog
+
+from nasrun.predictors.graphs import Graphs, Pruned, Pruning
+from nasrun.predictors.otmann import Layers, distance, mislabel, path_lengths
+from nasrun.spaces.nb201 import NB201
+from nasrun.streams import Streams
+
+NAMES = ("input", "output", "conv3x3", "conv1x1", "maxpool", "avgpool")
+
+
+def graph(labels, *edges):
+    adjacency = np.zeros((len(labels), len(labels)), bool)
+    adjacency[tuple(zip(*edges, strict=True))] = True
+    return Layers.of(Pruned(adjacency, np.array([NAMES.index(name) for name in labels])), NAMES)
+
+
+def test_labels_differ_as_in_the_paper():
+    assert mislabel("conv3x3", "conv3x3") == 0
+    assert mislabel("conv3x3", "conv1x1") == pytest.approx(0.2)  # √2/10 · √2
+    assert mislabel("conv3x3", "conv5x5") == mislabel("conv3x3", "conv1x1")
+    assert mislabel("maxpool", "avgpool") == 0.5
+    assert mislabel("conv3x3", "maxpool") == np.inf
+
+
+def test_lengths_of_shortest_longest_and_random_ways():
+    edges = np.zeros((4, 4), bool)  # 0 -> 1 -> 2 -> 3, 0 -> 3
+    edges[[0, 1, 2, 0], [1, 2, 3, 3]] = True
+    assert path_lengths(edges).tolist() == [[0, 0, 0], [1, 1, 1], [2, 2, 2], [1, 3, 2]]
+
+
+def test_distances_that_are_computed_by_hand():
+    one = graph(["input", "conv3x3", "output"], (0, 1), (1, 2))
+    assert one.masses.tolist() == [0.1, 1.0, 0.1]
+    assert one.lengths.tolist() == [[0] * 3 + [2] * 3, [1] * 6, [2] * 3 + [0] * 3]
+    assert distance(one, one, 0.5) == pytest.approx(0.0)
+    other = graph(["input", "conv1x1", "output"], (0, 1), (1, 2))
+    assert distance(one, other, 0.5) == pytest.approx(0.2)
+    # A pooling has nothing to do with a convolution: both are left out.
+    pool = graph(["input", "maxpool", "output"], (0, 1), (1, 2))
+    assert distance(one, pool, 0.5) == pytest.approx(2.0)
+    # A second convolution in line: 1 is left out. The other is one layer farther from one end
+    # (half a layer on average), and both ends, of which 0.1 remains over, from each other.
+    two = graph(["input", "conv3x3", "conv3x3", "output"], (0, 1), (1, 2), (2, 3))
+    moved = 0.5 * 0.5
+    assert distance(one, two, 0.5) == pytest.approx(moved + 1.0 + 2 * (0.1 * moved + 0.1))
+
+
+def test_it_is_the_optimum_of_the_linear_programme():
+    space = NB201()
+    graphs = Graphs(space)
+    archs = space.sample(Streams(range(12), "cells"))
+    layers = [
+        Layers.of(Pruning(graphs.names)(*pair), graphs.names)
+        for pair in zip(*graphs(archs), strict=True)
+    ]
+    for a, b in zip(layers[::2], layers[1::2], strict=True):
+        label = np.array([[min(mislabel(i, j), 1e3) for j in b.names] for i in a.names])
+        cost = label + 0.61 * np.abs(a.lengths[:, None] - b.lengths[None]).mean(axis=2)
+        cost = np.pad(cost, ((0, 1), (0, 1)), constant_values=1.0)
+        cost[-1, -1] = 0.0
+        supply, demand = np.append(a.masses, b.masses.sum()), np.append(b.masses, a.masses.sum())
+        n, m = cost.shape
+        equal = np.concatenate([np.kron(np.eye(n), np.ones(m)), np.kron(np.ones(n), np.eye(m))])
+        wanted = linprog(cost.ravel(), A_eq=equal, b_eq=np.append(supply, demand)).fun
+        assert distance(a, b, 0.61) == pytest.approx(wanted, abs=1e-8)
+        assert distance(b, a, 0.61) == pytest.approx(wanted, abs=1e-8)
