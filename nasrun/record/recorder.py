@@ -91,7 +91,9 @@ def is_whole(folder: Path, status: Mapping[str, Any]) -> bool:
         return status["state"] == "complete"
     name = rows_of(status)
     trials = folder / name
-    return (name == TRIALS and _is_foreign(trials)) or seeds_on_record(trials).issuperset(request.seeds)
+    return (name == TRIALS and _is_foreign(trials)) or seeds_on_record(trials).issuperset(
+        request.seeds
+    )
 
 
 def rows_of(status: Mapping[str, Any]) -> str:

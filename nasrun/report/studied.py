@@ -36,14 +36,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class StudyReport:
-    """What a study found, to be written as files or shown; ``drawings`` by file name."""
+    """What a study found, to be written as files or shown; ``more`` files by name."""
 
     name: str
     title: str
     figures: Sequence[Finding]
     notes: Sequence[str]
     decimals: int
-    drawings: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    more: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
     def sheets(self) -> list[Sheet]:
         """One for each task, in the order of the figures."""
@@ -73,14 +73,14 @@ class StudyReport:
         return [value, number(figure.published, self.decimals)] if printed else [value]
 
     def files(self) -> Mapping[str, bytes]:
-        """``NAME.csv``, ``NAME.md``, ``NAME.tex``, the page and the drawings by name."""
+        """``NAME.csv``, ``NAME.md``, ``NAME.tex``, the page and ``more`` by name."""
         tables, count = self.sheets(), f"{len(self.figures)} figures"
         return {
             f"{self.name}.csv": self._csv(),
             f"{self.name}.md": markdown_of(self.title, tables, self.notes).encode(),
             f"{self.name}.tex": latex_of(self.name, self.title, tables, self.notes).encode(),
             PAGE: plain_page(self.title, count, tables, self.notes).encode(),
-            **self.drawings,
+            **self.more,
         }
 
     def _csv(self) -> bytes:

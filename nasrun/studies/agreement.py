@@ -1,5 +1,7 @@
 """How well predictions agree with the truth: a row for each trial, and means of them."""
 
+import csv
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
@@ -106,6 +108,20 @@ def _mean(rows: Sequence[Agreement]) -> Mean:
     taus = [row.kendall for row in rows]
     error = float(np.std(taus, ddof=1) / np.sqrt(len(taus))) if len(taus) > 1 else np.nan
     return Mean(rows[0], len(rows), values, error)
+
+
+def as_csv(found: Sequence[Mean]) -> bytes:
+    """A line for each group: what it is, ``trials``, means of all figures, and tau's error."""
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    names = [field.name for field in fields(Agreement) if field.type is float]
+    group = ("space", "task", "predictor", "train", "epochs")
+    writer.writerow([*group, "trials", *names, "kendall_error"])
+    for own in found:
+        figures = [*(own.values[name] for name in names), own.error]
+        texts = ["" if np.isnan(figure) else f"{figure:.6g}" for figure in figures]
+        writer.writerow([*own.first.group, own.n, *texts])
+    return stream.getvalue().encode()
 
 
 def agreement(predicted: Floats, truth: Floats) -> dict[str, float]:

@@ -58,8 +58,8 @@ class TrialStudy(Study):
     def findings(self, rows: Sequence[Mapping[str, str]]) -> list[Finding]:
         """What rows come to, of any number of jobs."""
 
-    def drawings(self, rows: Sequence[Mapping[str, str]]) -> Mapping[str, bytes]:
-        """Drawings of the rows by file name; none by default."""
+    def files(self, rows: Sequence[Mapping[str, str]]) -> Mapping[str, bytes]:
+        """Drawings and further tables of the rows by file name; none by default."""
         return {}
 
     def measured(self, opened: Opened) -> list[Finding]:
@@ -70,5 +70,5 @@ class TrialStudy(Study):
 
     def reported(self, rows: Sequence[Mapping[str, str]]) -> StudyReport:
         """The report of rows."""
-        found, drawn = self.findings(rows), self.drawings(rows)
-        return StudyReport(self.name, self.title, found, self.notes, self.decimals, drawn)
+        found, more = self.findings(rows), self.files(rows)
+        return StudyReport(self.name, self.title, found, self.notes, self.decimals, more)

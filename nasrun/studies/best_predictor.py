@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import isnan
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,9 +10,12 @@ from nasrun.report.style import PALETTE, STYLE, empty, pictures
 from nasrun.spec import Floats, Ints
 from nasrun.studies.agreement import Mean
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 CELLS = 120  # of each axis
 PANEL_IN = 3.6
-LEAST = 1e-6  # seconds, or trainings: zero has no place on a logarithmic axis
+LEAST = 1e-6  # seconds, or trainings, where all times are zero
 FAINT = 0.15  # how opaque a cell is where tau is 0
 
 
@@ -66,15 +70,15 @@ def best_predictor(found: Sequence[Mean], name: str) -> Mapping[str, bytes]:
         return {f"{name}_best.{kind}": data for kind, data in pictures(figure).items()}
 
 
-def _panel(axes, found: Sequence[Mean], colour: Mapping[str, str]) -> None:
+def _panel(axes: "Axes", found: Sequence[Mean], colour: Mapping[str, str]) -> None:
     from matplotlib.colors import to_rgb
+    from matplotlib.ticker import NullFormatter
 
     seconds = not any(isnan(time) for own in found for time in own.times_s)
     times = [own.times_s if seconds else own.times_trainings for own in found]
-    times = [(max(first, LEAST), max(then, LEAST)) for first, then in times]
-    begin, ask = (
-        np.geomspace(min(axis) / 2, max(axis) * 2, CELLS) for axis in zip(*times, strict=True)
-    )
+    axis_of = [_shown([own[place] for own in times]) for place in (0, 1)]
+    times = list(zip(*axis_of, strict=True))
+    begin, ask = (np.geomspace(min(own) / 2, max(own) * 2, CELLS) for own in axis_of)
     best, tau = winners(times, [own.values["kendall"] for own in found], begin, ask)
     picture = np.zeros((*best.shape, 4))
     for place, own in enumerate(found):
@@ -82,5 +86,14 @@ def _panel(axes, found: Sequence[Mean], colour: Mapping[str, str]) -> None:
     picture[..., 3] = np.where(best < 0, 0.0, np.clip(tau, FAINT, 1.0))
     axes.pcolormesh(begin, ask, picture, shading="nearest", rasterized=True)
     axes.set(xscale="log", yscale="log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:g}")  # formulas are not parsed here
+        axis.set_minor_formatter(NullFormatter())  # labels of a narrow range would push it out
     unit = "s" if seconds else "trainings"
     axes.set(xlabel=f"initialisation ({unit})", ylabel=f"query ({unit})")
+
+
+def _shown(times: Sequence[float]) -> list[float]:
+    """Times of an axis: zero has no place on a logarithmic one, so it stands at the least other."""
+    least = min((time for time in times if time > 0), default=LEAST)
+    return [max(time, least) for time in times]

@@ -84,7 +84,7 @@ def _of_trainings(table: CsvInput, task: str | None) -> CurveLogs:
     if task not in different and (task is not None or len(different) > 1):
         raise ConfigError(
             f"{path} holds trainings of {len(different)} tasks: choose one of them with "
-            f"study.log_task, by its name or its place, 1 to {len(different)}"
+            f"study.log_task: {different[0]}, ..."
         )
     own = np.array([task in (None, each) for each in tasks])
     scores = "val_score" if "val_score" in table.header else "valid_acc_pct"

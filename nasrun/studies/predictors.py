@@ -15,7 +15,7 @@ from nasrun.progress import tell
 from nasrun.ranges import require_at_least
 from nasrun.report.studied import Finding
 from nasrun.spec import Archs, Floats, Inputs, Ints, Predictor, SearchSpace, Streams, no_curve
-from nasrun.studies.agreement import COLUMNS, Agreement, agreement, means
+from nasrun.studies.agreement import COLUMNS, Agreement, agreement, as_csv, means
 from nasrun.studies.base import TrialStudy
 from nasrun.studies.best_predictor import best_predictor
 from nasrun.studies.curve_logs import read_logs
@@ -149,9 +149,10 @@ class PredictorBenchmark(TrialStudy):
             for own in means(map(Agreement.of, rows))
         ]  # fmt: skip
 
-    def drawings(self, rows: Sequence[Mapping[str, str]]) -> Mapping[str, bytes]:
-        """The best predictor by initialisation and query time."""
-        return best_predictor(means(map(Agreement.of, rows)), self.name)
+    def files(self, rows: Sequence[Mapping[str, str]]) -> Mapping[str, bytes]:
+        """Means of all figures, and a drawing of the best predictor by both times."""
+        found = means(map(Agreement.of, rows))
+        return {f"{self.name}_means.csv": as_csv(found), **best_predictor(found, self.name)}
 
 
 def _place(row: Agreement) -> str:
