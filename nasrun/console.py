@@ -66,6 +66,17 @@ def show_job(folder: Path, job: Job) -> None:
     print(fitted(", ".join(filter(None, said))), flush=True)
 
 
+def show_study_job(label: str, task: str, trials: range, job: Job) -> None:
+    """Print one line on a finished job of a study's sweep."""
+    left_s = job.ended()
+    said = [
+        f"{job.text}: {label} on {task}",
+        _seeds({"seed": trials.start, "trials": len(trials)}),
+        f"{duration_text(left_s)} left" if left_s else "",
+    ]
+    print(fitted(", ".join(filter(None, said))), flush=True)
+
+
 def _seeds(request: Mapping[str, Any]) -> str:
     """Such as ``seeds 0-99``."""
     first, trials = request["seed"], request["trials"]
@@ -121,7 +132,7 @@ def _costs(folder: Path) -> list[tuple[str, str]]:
 def show_sweep(folder: Path, collected: Collected, tables: Sequence[Any]) -> None:
     """Print the joined table of a sweep, its report, and what is missing."""
     console = Console()
-    if collected.rows and not tables:
+    if (folder / "summary.csv").exists() and not tables:
         console.print(_sweep_table(read_csv(folder / "summary.csv")))
     for table in tables:
         console.print(table)

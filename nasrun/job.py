@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nasrun import config as configs
 from nasrun import traces
-from nasrun.console import show_job, show_run, show_study
+from nasrun.console import show_job, show_run, show_study, show_study_job
 from nasrun.errors import ConfigError, DataError, NasrunError
 from nasrun.files import atomic, csv_rows, write_json
 from nasrun.jobs import Job, this_job
@@ -33,6 +33,7 @@ from nasrun.record.request import Request, composed_hash, conf_hash
 from nasrun.report.studied import PAGE
 from nasrun.resume import RUN
 from nasrun.screen import prepare
+from nasrun.studies.base import TrialStudy
 from nasrun.studies.play import play_study
 from nasrun.unused import say, unused
 
@@ -78,7 +79,7 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
     sources = [source for source in settings.runtime.config_sources if source.schema == "file"]
     experiment = configs.check(config, [Path(source.path) / "task" for source in sources])
     study = configs.study_of(config)
-    if study is not None and sweep:
+    if study is not None and sweep and not isinstance(study, TrialStudy):
         raise ConfigError(f"study={study.name} is a run by itself, no job of a sweep: leave -m out")
     job = _job_of(settings) if sweep else None
     for sentence in unused(config, experiment, settings.overrides.task, sweep):
@@ -91,14 +92,20 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
     request = _request(whole, settings)
     save = partial(_save_config, folder, config, settings)
     if study is not None:
-        with Recorder(folder, identity, prepare=save) as recorder:
+        trials = isinstance(study, TrialStudy)
+        kept = {"request": request, "wait": sweep, "rows": study.file} if trials else {}
+        with Recorder(folder, identity, prepare=save, **kept) as recorder:
             if not recorder.complete:
-                with live(experiment, 0, metric=opened.metric):
+                with live(experiment, 0, job=job, metric=opened.metric):
                     found = play_study(
                         study, opened, recorder, lambda: provenance(identity, opened.files)
                     )
-                show_study(found)
-        print(f"report: {folder / PAGE}")
+                if not sweep:
+                    show_study(found)
+        if job is not None:
+            show_study_job(study.label, experiment.task.name, experiment.seeds, job)
+        else:
+            print(f"report: {folder / PAGE}")
         return math.nan
     with Recorder(folder, identity, request, wait=sweep, prepare=save) as recorder:
         if not recorder.complete:

@@ -22,6 +22,7 @@ from nasrun.resume import command_for, shown
 
 if TYPE_CHECKING:
     from nasrun.report.experiment import Written
+    from nasrun.studies.base import TrialStudy
 
 # Where our sweepers are, for Hydra 1.3 and 1.4. A plug-in has an OptunaSweeper, too, so that the
 # name of a class would not tell.
@@ -41,6 +42,7 @@ class _Sweep:
     folder: Path
     report: dict[str, Any] | None
     ours: bool
+    study: "TrialStudy | None" = None  # that its jobs share
     jobs: set[tuple[str, ...]] = field(default_factory=set[tuple[str, ...]])
     refused: set[tuple[str, ...]] = field(default_factory=set[tuple[str, ...]])
 
@@ -67,11 +69,11 @@ class SweepCallback(Callback):
         try:
             if (refusal := _ignored_split(config)) is not None:
                 raise refusal
-            report = _report_node(config)
+            report, study = _report_node(config), _study(config)
         except ConfigError as error:  # before the first job, not after the last
             print(f"nasrun: {error}", file=sys.stderr)
             sys.exit(error.exit_code)
-        _current.append(_Sweep(Path(config.hydra.sweep.dir), report, _is_by_ours(config)))
+        _current.append(_Sweep(Path(config.hydra.sweep.dir), report, _is_by_ours(config), study))
 
 
 def _report_node(config: DictConfig) -> dict[str, Any] | None:
@@ -94,6 +96,17 @@ def _report_node(config: DictConfig) -> dict[str, Any] | None:
     found = {str(key): value for key, value in dict(content or {}).items()}  # pyright: ignore[reportArgumentType, reportCallIssue]
     parse_report(found)
     return found
+
+
+def _study(config: DictConfig) -> "TrialStudy | None":
+    """The study that all jobs share; None where they search."""
+    if not config.get("study"):
+        return None
+    from nasrun.config import study_of
+    from nasrun.studies.base import TrialStudy
+
+    study = study_of(config)
+    return study if isinstance(study, TrialStudy) else None
 
 
 def _ignored_split(config: DictConfig) -> ConfigError | None:
@@ -170,7 +183,10 @@ def _close(sweep: _Sweep) -> int:
 
     folder = sweep.folder
     collected = collect(folder)
-    written = _reported(folder, sweep.report, collected.rows) if collected.rows else None
+    if sweep.study is not None and collected.rows:
+        _report_study(folder, sweep.study)
+    trials = collected.rows and sweep.study is None
+    written = _reported(folder, sweep.report, collected.rows) if trials else None
     # A report that somebody asked for is the table to show; else the sweep's own says more.
     asked = written is not None and sweep.report is not None and sweep.report.get("title")
     show_sweep(folder, collected, [written.table] if written and asked else [])
@@ -186,6 +202,19 @@ def _close(sweep: _Sweep) -> int:
     if failed and failed <= collected.mistakes and not collected.complete:
         return ConfigError.exit_code
     return NasrunError.exit_code if failed or left else 0
+
+
+def _report_study(folder: Path, study: "TrialStudy") -> None:
+    """Write and print the report of all jobs' rows."""
+    from nasrun.console import show_study
+    from nasrun.files import read_csv
+    from nasrun.report.studied import PAGE
+    from nasrun.studies.play import write_study
+
+    found = study.reported(read_csv(folder / study.file, study.columns))
+    write_study(found, folder)
+    show_study(found)
+    print(f"report: {folder / PAGE}")
 
 
 def _reported(folder: Path, node: dict[str, Any] | None, rows: int) -> "Written | None":

@@ -42,6 +42,11 @@ class LCE(OfCurves):
         require_positive(self, "predictor", "unit", "step")
 
     @property
+    def learns(self) -> bool:
+        """A curve is all that is looked at."""
+        return False
+
+    @property
     def in_figures(self) -> bool:
         """It goes on with the curve."""
         return self.figure is Figure.val_score

@@ -60,6 +60,11 @@ class CurveReading(OfCurves):
         require_within(self, "predictor", "(0, 1]", "weight")
 
     @property
+    def learns(self) -> bool:
+        """A curve is all that is looked at."""
+        return False
+
+    @property
     def in_figures(self) -> bool:
         """The last score is one of them; a sum is not."""
         return self.figure is Figure.val_score and self.reading is Reading.last

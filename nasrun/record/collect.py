@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import filelock
@@ -12,7 +13,7 @@ from nasrun.errors import ConfigError, DataError
 from nasrun.files import TUNING, read_csv, unwritable, write_csv
 from nasrun.locks import file_lock
 from nasrun.record.labels import JobRows, told_apart
-from nasrun.record.recorder import PARTS, STATUS, is_whole, read_status
+from nasrun.record.recorder import PARTS, STATUS, TRIALS, is_whole, read_status, rows_of
 from nasrun.record.request import Request, asked_for, request_of
 from nasrun.record.rows import PARETO_COLUMNS, TRIAL_COLUMNS
 from nasrun.record.summary import PROTOCOL, Row, write_summary
@@ -74,7 +75,9 @@ def _collect(folder: Path) -> Collected:
             shutil.rmtree(job / PARTS, ignore_errors=True)
     requests = {job: request for job in complete if (request := request_of(jobs[job]))}
     _refuse_mixed_data(requests)
-    rows, fronts = _joined(complete)
+    studies = {job: rows_of(jobs[job]) for job in complete}
+    rows, fronts = _joined([job for job, name in studies.items() if name == TRIALS])
+    studied = _join_studies(folder, studies)
     if rows:
         _write_rows(folder / "trials.csv", TRIAL_COLUMNS, rows)
         write_summary(folder / "summary.csv", rows, fronts)
@@ -84,7 +87,7 @@ def _collect(folder: Path) -> Collected:
         (folder / "pareto.csv").unlink(missing_ok=True)
     _write_failed(folder, failed)
     return Collected(
-        rows=len(rows),
+        rows=len(rows) + studied,
         complete=len(complete),
         failed=failed,
         unfinished=unfinished,
@@ -94,6 +97,39 @@ def _collect(folder: Path) -> Collected:
         asked={job: asked for job, status in failures.items() if (asked := asked_for(status))},
         requests=frozenset(requests.values()),
     )
+
+
+def _join_studies(folder: Path, files: Mapping[Path, str]) -> int:
+    """Write the rows of all jobs of each study into one file; returns how many there are.
+
+    They stand in the order of the cells in front of their seed, and of the seed.
+
+    Raises:
+        DataError: two jobs hold the same trial; files of different versions.
+    """
+    total = 0
+    for name in sorted(set(files.values()) - {TRIALS}):
+        places = [job / name for job, own in files.items() if own == name]
+        rows = [row for place in places for row in read_csv(place)]
+        if not rows:
+            continue
+        columns = list(rows[0])
+        if any(list(row) != columns for row in rows):
+            raise DataError(f"{folder}: {name} of its jobs have different columns: play them anew")
+        told = columns[: columns.index("seed") + 1]
+        rows.sort(key=lambda row: [_sorting(row[key]) for key in told])
+        for one, other in pairwise(rows):
+            if all(one[key] == other[key] for key in told):
+                trial = ", ".join(f"{key} {one[key]}" for key in told)
+                raise DataError(f"{folder}: two jobs hold {trial} in {name}: delete one of them")
+        _write_rows(folder / name, columns, rows)
+        total += len(rows)
+    return total
+
+
+def _sorting(cell: str) -> tuple[int, str]:
+    """Numbers by their value, in front of texts."""
+    return (int(cell), "") if cell.isdecimal() else (-1, cell)
 
 
 def job_folders(folder: Path) -> Iterator[Path]:

@@ -20,11 +20,12 @@ trials advance in lock step and none has finished before all are nearly there:
 
 import csv
 import logging
+import math
 import os
 import shutil
 import tempfile
 import traceback
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -62,6 +63,7 @@ log = logging.getLogger(__name__)
 STATUS = "status.json"
 LOCK = ".lock"
 PARTS = "unfinished"
+TRIALS = "trials.csv"
 POLICY = "policy.csv"
 
 
@@ -80,15 +82,23 @@ def seeds_on_record(trials: Path) -> set[int]:
 
 
 def is_whole(folder: Path, status: Mapping[str, Any]) -> bool:
-    """Whether a run is complete, and ``trials.csv`` has every trial that was asked for.
+    """Whether a run is complete, and its rows have every trial that was asked for.
 
     A file with the columns of another version counts as whole: whoever reads it will refuse it.
     """
     request = request_of(status)
     if status["state"] != "complete" or request is None:
         return status["state"] == "complete"
-    trials = folder / "trials.csv"
-    return _is_foreign(trials) or seeds_on_record(trials).issuperset(request.seeds)
+    name = rows_of(status)
+    trials = folder / name
+    return (name == TRIALS and _is_foreign(trials)) or seeds_on_record(trials).issuperset(
+        request.seeds
+    )
+
+
+def rows_of(status: Mapping[str, Any]) -> str:
+    """The file with a run's trials: ``trials.csv``, or what its study has in its place."""
+    return str(status.get("rows", TRIALS))
 
 
 def _is_foreign(trials: Path) -> bool:
@@ -107,8 +117,9 @@ def progress(folder: Path) -> tuple[int, int, bool]:
     Raises:
         DataError: its status cannot be read.
     """
-    request, parts = request_of(read_status(folder)), folder / PARTS
-    kept = sum(len(seeds_on_record(part / "trials.csv")) for part in parts.glob("[0-9]*"))
+    status, parts = read_status(folder), folder / PARTS
+    request, name = request_of(status), rows_of(status)
+    kept = sum(len(seeds_on_record(part / name)) for part in parts.glob("[0-9]*"))
     resting = any(any(work.iterdir()) for work in parts.glob("work-*"))
     return kept, kept if request is None else request.trials, resting
 
@@ -152,6 +163,7 @@ class Recorder:
             or to refuse it.
         prepare: called once the folder is known to be free for this run, before anything says that
             the run has begun.
+        rows: the file with the trials, where a study has another.
     """
 
     def __init__(
@@ -161,8 +173,10 @@ class Recorder:
         request: Request | None = None,
         wait: bool = False,
         prepare: Callable[[], None] = lambda: None,
+        rows: str = TRIALS,
     ) -> None:
         self.folder = folder
+        self._rows = rows
         self._hash = config_hash
         self._request = request
         self._wait = wait
@@ -248,11 +262,12 @@ class Recorder:
         write_json(self.folder / STATUS, {**head, **self._asked(), **more})
 
     def _asked(self) -> dict[str, Any]:
-        return {} if self._request is None else {"request": self._request.as_status()}
+        rows = {} if self._rows == TRIALS else {"rows": self._rows}
+        return rows if self._request is None else {"request": self._request.as_status(), **rows}
 
     def finished(self) -> set[int]:
         """Seeds whose rows are already on disk."""
-        return {seed for part in self._parts() for seed in seeds_on_record(part / "trials.csv")}
+        return {seed for part in self._parts() for seed in seeds_on_record(part / self._rows)}
 
     def _parts(self) -> list[Path]:
         """Finished parts by first seed."""
@@ -264,6 +279,34 @@ class Recorder:
 
     def keep(self, part: "Part") -> None:
         """Put the rows of finished trials on disk, in one rename."""
+
+        def write(draft: Path) -> None:
+            write_csv(draft / TRIALS, TRIAL_COLUMNS, by_column(part.trials, TRIAL_COLUMNS))
+            write_evaluations(draft, part.measured, part.kept)
+            if part.front:
+                write_csv(draft / "pareto.csv", PARETO_COLUMNS, map(values, part.front))
+            if part.policy is not None:
+                write_csv(draft / POLICY, part.policy.columns, part.policy.rows)
+
+        self._keep(part.first_seed, write)
+
+    def keep_rows(
+        self, first_seed: int, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+    ) -> None:
+        """Put a study's rows of finished trials on disk, in one rename."""
+        done = [["" if _is_nan(cell) else cell for cell in row] for row in rows]
+        self._keep(first_seed, lambda draft: write_csv(draft / self._rows, columns, done))
+
+    def join_rows(self, seeds: Collection[int]) -> None:
+        """Join the parts of a study's rows into one file.
+
+        Raises:
+            DataError: not all of ``seeds`` are on record; the file cannot be written.
+        """
+        self._require(seeds)
+        join_csv([part / self._rows for part in self._parts()], self.folder / self._rows)
+
+    def _keep(self, first_seed: int, write: Callable[[Path], None]) -> None:
         parts = self.folder / PARTS
         try:
             parts.mkdir(exist_ok=True)
@@ -271,14 +314,9 @@ class Recorder:
         except OSError as error:
             raise unwritable(parts, error) from error
         try:
-            write_csv(draft / "trials.csv", TRIAL_COLUMNS, by_column(part.trials, TRIAL_COLUMNS))
-            write_evaluations(draft, part.measured, part.kept)
-            if part.front:
-                write_csv(draft / "pareto.csv", PARETO_COLUMNS, map(values, part.front))
-            if part.policy is not None:
-                write_csv(draft / POLICY, part.policy.columns, part.policy.rows)
-            os.replace(draft, parts / str(part.first_seed))
-            shutil.rmtree(self.work_folder(part.first_seed), ignore_errors=True)
+            write(draft)
+            os.replace(draft, parts / str(first_seed))
+            shutil.rmtree(self.work_folder(first_seed), ignore_errors=True)
         except OSError as error:
             raise unwritable(parts, error) from error
         finally:
@@ -303,7 +341,6 @@ class Recorder:
         write_summary(self.folder / "summary.csv", trials(), pareto)
         write_best(self.folder / "best.json", trials)
         self.conclude(provenance, wall_s)
-        shutil.rmtree(self.folder / PARTS, ignore_errors=True)
 
     def conclude(self, provenance: Mapping[str, Any], wall_s: float) -> None:
         """Say where the files come from, and mark the run complete.
@@ -313,6 +350,7 @@ class Recorder:
         """
         write_json(self.folder / "provenance.json", provenance)
         self._status("complete", wall_s=round(wall_s, 3))
+        shutil.rmtree(self.folder / PARTS, ignore_errors=True)
         self.complete = True
 
     def _require(self, seeds: Collection[int]) -> None:
@@ -323,3 +361,7 @@ class Recorder:
                 f"{len(seeds) - len(missing)} (seed {missing[0]} is missing), so something has "
                 f"removed them meanwhile: start nasrun resume={self.folder} to play them again"
             )
+
+
+def _is_nan(cell: Any) -> bool:
+    return isinstance(cell, float) and math.isnan(cell)

@@ -3,16 +3,16 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import nan
 
 import numpy as np
 
 from nasrun.report.formats import latex_of, markdown_of
 from nasrun.report.page import plain_page
-from nasrun.report.sheet import Sheet, number
+from nasrun.report.sheet import Sheet, number, spread
 
-COLUMNS = ("task", "method", "figure", "n", "value", "published", "difference")
+COLUMNS = ("task", "method", "figure", "n", "value", "published", "difference", "error")
 PAGE = "report.html"
 DIGITS = 6  # significant ones in the CSV file
 
@@ -21,7 +21,8 @@ DIGITS = 6  # significant ones in the CSV file
 class Finding:
     """One figure of a study: ``value`` of ``method`` on ``task``, from ``n`` samples.
 
-    ``published`` is what the paper has for it, NaN where it has nothing.
+    ``published`` is what the paper has for it, NaN where it has nothing; ``error`` is the standard
+    error of a mean, NaN where it is none.
     """
 
     task: str
@@ -30,17 +31,19 @@ class Finding:
     n: int
     value: float
     published: float = nan
+    error: float = nan
 
 
 @dataclass(frozen=True)
 class StudyReport:
-    """What a study found, to be written as files or shown."""
+    """What a study found, to be written as files or shown; ``more`` files by name."""
 
     name: str
     title: str
     figures: Sequence[Finding]
     notes: Sequence[str]
     decimals: int
+    more: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
     def sheets(self) -> list[Sheet]:
         """One for each task, in the order of the figures."""
@@ -66,17 +69,18 @@ class StudyReport:
     def _cells(self, figure: Finding | None, printed: bool) -> list[str]:
         if figure is None:
             return [""] * (2 if printed else 1)
-        value = number(figure.value, self.decimals)
+        value = spread(figure.value, figure.error, self.decimals)
         return [value, number(figure.published, self.decimals)] if printed else [value]
 
     def files(self) -> Mapping[str, bytes]:
-        """``NAME.csv``, ``NAME.md``, ``NAME.tex`` and the page by name."""
+        """``NAME.csv``, ``NAME.md``, ``NAME.tex``, the page and ``more`` by name."""
         tables, count = self.sheets(), f"{len(self.figures)} figures"
         return {
             f"{self.name}.csv": self._csv(),
             f"{self.name}.md": markdown_of(self.title, tables, self.notes).encode(),
             f"{self.name}.tex": latex_of(self.name, self.title, tables, self.notes).encode(),
             PAGE: plain_page(self.title, count, tables, self.notes).encode(),
+            **self.more,
         }
 
     def _csv(self) -> bytes:
@@ -84,7 +88,7 @@ class StudyReport:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(COLUMNS)
         for each in self.figures:
-            figures = (each.value, each.published, each.value - each.published)
+            figures = (each.value, each.published, each.value - each.published, each.error)
             cells = ["" if np.isnan(one) else f"{one:.{DIGITS}g}" for one in figures]
             writer.writerow([each.task, each.method, each.figure, each.n, *cells])
         return stream.getvalue().encode()

@@ -71,6 +71,11 @@ class Predictor(ABC):
         return None
 
     @property
+    def learns(self) -> bool:
+        """Whether it learns from others' figures: one that looks at a single curve does not."""
+        return True
+
+    @property
     def in_figures(self) -> bool:
         """Whether its predictions are in the unit of the figures, and not on a scale of its own."""
         return False

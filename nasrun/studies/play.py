@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from nasrun.experiment import Opened
-from nasrun.files import write_bytes
+from nasrun.files import read_csv, write_bytes
 from nasrun.meta_training import adapt
 from nasrun.progress import stage
 from nasrun.record.recorder import Recorder
 from nasrun.report.studied import StudyReport
-from nasrun.studies.base import Study
+from nasrun.studies.base import Study, TrialStudy
 
 
 def play_study(
@@ -24,11 +25,30 @@ def play_study(
     began = time.perf_counter()
     learnt = adapt(opened)
     with stage(study.name):
-        figures = study.measured(opened)
-    notes = [f"meta: {opened.meta_label}", *study.notes]
-    found = StudyReport(study.name, study.title, figures, notes, study.decimals)
-    for name, data in found.files().items():
-        write_bytes(recorder.folder / name, data)
+        if isinstance(study, TrialStudy):
+            found = _played(study, opened, recorder)
+        else:
+            notes = [f"meta: {opened.meta_label}", *study.notes]
+            figures = study.measured(opened)
+            found = StudyReport(study.name, study.title, figures, notes, study.decimals)
+    write_study(found, recorder.folder)
     about = {"meta": learnt or None, "images": opened.images or None}
     recorder.conclude({**provenance(), **about}, time.perf_counter() - began)
     return found
+
+
+def write_study(found: StudyReport, folder: Path) -> None:
+    """Write the files of a study's report."""
+    for name, data in found.files().items():
+        write_bytes(folder / name, data)
+
+
+def _played(study: TrialStudy, opened: Opened, recorder: Recorder) -> StudyReport:
+    """Play the trials that are not on record; the report of all of them."""
+    seeds, kept = opened.experiment.seeds, recorder.finished()
+    for start in range(seeds.start, seeds.stop, study.at_once):
+        own = range(start, min(start + study.at_once, seeds.stop))
+        if not kept.issuperset(own):
+            recorder.keep_rows(start, study.columns, study.rows(opened, own))
+    recorder.join_rows(seeds)
+    return study.reported(read_csv(recorder.folder / study.file, study.columns))
