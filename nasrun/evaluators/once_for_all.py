@@ -1,7 +1,6 @@
 """Networks that begin with a once-for-all network's weights, as an evaluator."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nasrun.errors import ConfigError
@@ -68,13 +67,14 @@ class OnceForAllWeights(Training):
                 f"evaluator.left_out must name some of the {self.source.classes} classes of "
                 f"{self.source.name}, counted from 0, got {self.left_out}"
             )
-
-    @cached_property
-    def begins_with(self) -> Task:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """What the supernet is trained on: the source without the classes that are left out."""
         out = set(self.left_out)
         kept = [label for label in range(self.source.classes) if label not in out]
-        return self.source.subset(kept) if out else self.source
+        self._shown = self.source.subset(kept) if out else self.source  # its pictures read once
+
+    @property
+    def begins_with(self) -> Task:
+        """What the supernet is trained on: the source without the classes that are left out."""
+        return self._shown
 
     def opened(self, space: SearchSpace, task: Task) -> "OnceForAllSession":
         """The supernet, which is trained now unless it is in the cache, and a task's images.
