@@ -116,12 +116,12 @@ def _parts(value: Any, where: str) -> Any:
     }
     if "_target_" not in value:
         return node
-    kinds = (Evaluator, TaskMaker, Features, Predictor, Hardware)  # what stands below another node
+    kinds = (Algorithm, Evaluator, TaskMaker, Features, Predictor, Hardware)  # below another node
     cls = _class(value["_target_"], object, where)
     if not issubclass(cls, kinds):
         raise ConfigError(
-            f"{where}._target_={value['_target_']} is no evaluator, no task, no features, "
-            "no predictor and no hardware"
+            f"{where}._target_={value['_target_']} is no algorithm, no evaluator, no task, "
+            "no features, no predictor and no hardware"
         )
     return _fill(cls, node, where)
 

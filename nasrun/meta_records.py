@@ -33,13 +33,14 @@ def inputs_of(opened: Opened, library: Library, name: str) -> dict[str, Any]:
     """All that decides what a learner learns, but the code."""
     meta = opened.experiment.meta
     assert meta is not None
-    return {
+    inputs = {
         "learner": name,
         "settings": meta.recipe["algorithm"][name],
         "space": meta.recipe["space"],
         "meta": meta.recipe["meta"],
         "data": dict(sorted(library.files.items())),
     }
+    return inputs | ({"evaluator": meta.recipe["evaluator"]} if library.uses_evaluator else {})
 
 
 def _artifact(

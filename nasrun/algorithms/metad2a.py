@@ -85,6 +85,9 @@ class MetaD2A(Algorithm):
     (``scripts/README.md``). Candidates differ in what they compute (``canonical``), not in their
     texts alone.
 
+    Where there is a limit of ``flops_m``, candidates above it are passed over, as section 4.2 has
+    it in MobileNetV3's space: FLOPs in millions, of the space's own network.
+
     ``ranking=source`` is a control that learns nothing: ``source``, an evaluator such as a table,
     knows the validation scores of all candidates on ``source_task``, and none is charged.
 
@@ -112,6 +115,7 @@ class MetaD2A(Algorithm):
     draws: int = 10
     pictures: int = 20
     pool: int = 40
+    flops_m: float | None = None
 
     def __post_init__(self) -> None:
         self._learnt: Mapping[str, Any] = {}
@@ -120,7 +124,7 @@ class MetaD2A(Algorithm):
             raise ConfigError("algorithm.features must be features: choose some with features=NAME")
         require_at_least(self, "algorithm", 1, "count", "kept", "draws", "pictures")
         require_at_least(self, "algorithm", 2, "pool")
-        require_positive(self, "algorithm", "temperature")
+        require_positive(self, "algorithm", "temperature", "flops_m")
         given = isinstance(self.source, Evaluator) and isinstance(self.source_task, Task)
         if self.ranking is Ranking.source and not given:
             raise ConfigError(
@@ -137,7 +141,9 @@ class MetaD2A(Algorithm):
             for key, usual in controls.items()
             if getattr(self, key) is not usual
         ]
-        return f"{self.name}[{','.join([*said, f'pick={self.pick.value}'])}]"
+        said += [f"pick={self.pick.value}"]
+        said += [] if self.flops_m is None else [f"flops_m={self.flops_m:g}"]
+        return f"{self.name}[{','.join(said)}]"
 
     @property
     def learners(self) -> Mapping[str, Learner]:
@@ -266,23 +272,31 @@ class MetaD2A(Algorithm):
         idle = at = 0
         while len(kept) < self.count and idle < PATIENCE:
             before = len(kept)
-            for arch in self._round(codes, draws, at):
+            for arch in self._within(self._round(codes, draws, at)):
                 kept.setdefault(space.canonical(arch), arch)
             idle = 0 if len(kept) > before else idle + 1
             at += 1
         if not kept:
+            limit = "" if self.flops_m is None else f" within algorithm.flops_m={self.flops_m:g}"
             raise ConfigError(
-                f"the generator wrote no architecture of space={space.name} in {at * AT_ONCE} "
-                "graphs: train it longer (algorithm.generator.epochs)"
+                f"the generator wrote no architecture of space={space.name}{limit} in "
+                f"{at * AT_ONCE} graphs: train it longer (algorithm.generator.epochs)"
+                f"{limit and ', or set a higher limit'}"
             )
         return np.array(list(kept.values())[: self.count])
 
     def _recorded(self, draws: Streams) -> Archs:
         """``(n, L)`` different ones of the best cells on record, the more frequent ones earlier."""
         pairs, kept = self.recorded, dict[str, Archs]()
-        for arch in pairs[draws.uniform(len(pairs))[0].argsort(kind="stable")]:
+        for arch in self._within(pairs[draws.uniform(len(pairs))[0].argsort(kind="stable")]):
             kept.setdefault(self._problem.space.canonical(arch), arch)
         return np.array(list(kept.values())[: self.count])
+
+    def _within(self, archs: Archs) -> Archs:
+        """Those of ``archs (n, L)`` that keep the limit of FLOPs; unknown ones do not."""
+        if self.flops_m is None:
+            return archs
+        return archs[self._problem.space.footprint(archs, self._problem.task)[1] <= self.flops_m]
 
     def _round(self, codes: Tensor, draws: Streams, at: int) -> Archs:
         """``(m, L)`` some more candidates, not all of them new."""

@@ -22,7 +22,17 @@ from nasrun.nets.recipe import Precision
 from nasrun.nets.supernet import SharedNet
 from nasrun.progress import stage, tell
 from nasrun.ranges import require_at_least, require_not_negative, require_positive
-from nasrun.spec import Algorithm, Archs, Measured, Phase, Problem, Scale, Streams, Task
+from nasrun.spec import (
+    Algorithm,
+    Archs,
+    Measured,
+    Phase,
+    Problem,
+    Scale,
+    Streams,
+    Supernet,
+    Task,
+)
 
 CHECKPOINT = "supernet.pt"
 
@@ -109,6 +119,11 @@ class OneShot(Algorithm):
             "run": "own",
             "clock": "measured",
         }
+
+    @property
+    def shared_weights(self) -> Supernet:
+        """The supernet after the epochs so far."""
+        return self.network
 
     def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:
         """Build supernet and data anew; go on from the checkpoint if there is one.

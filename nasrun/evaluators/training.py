@@ -62,10 +62,12 @@ class Training(Evaluator):
     cache_dir: str = ""
 
     clock: ClassVar[Clock] = Clock.MEASURED
+    least_epochs: ClassVar[int] = 1  # of a search's trainings
 
     def __post_init__(self) -> None:
         Scale(self.channels, self.cells)  # refuses counts below 1
-        require_at_least(self, "evaluator", 1, "epochs", "score_epochs", "parallel", "together")
+        require_at_least(self, "evaluator", self.least_epochs, "epochs")
+        require_at_least(self, "evaluator", 1, "score_epochs", "parallel", "together")
         require_not_negative(self, "evaluator", "seed", "score_seeds")
         if not self.score_seeds:
             raise ConfigError("evaluator.score_seeds must hold at least one seed, got none")

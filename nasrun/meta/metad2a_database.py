@@ -12,22 +12,17 @@ from nasrun.benchmarks.checksum import sha256
 from nasrun.benchmarks.ilsvrc import sorted_rows
 from nasrun.benchmarks.trainings import TrainedEpoch, TrainingLog
 from nasrun.errors import ConfigError, DataError, UnsupportedError
-from nasrun.images import of_each_class
 from nasrun.meta.base import source_of
+from nasrun.meta.subset_records import OfSubsets, classes_of, standardised
 from nasrun.ranges import require_at_least, require_not_negative, require_within
 from nasrun.spec import (
     Database,
     Evaluator,
     Features,
-    Floats,
-    Ints,
     Library,
-    Mask,
     Records,
     SearchSpace,
-    Streams,
     Task,
-    Vectors,
     metric_named,
 )
 
@@ -161,8 +156,8 @@ class Published(Library):
         return SHIPPED
 
 
-class OwnTrainings(Library):
-    """A table of trainings on subsets of a source's classes, with pictures of those classes.
+class OwnTrainings(OfSubsets[MetaD2ADatabase]):
+    """A table of trainings on subsets of a source's classes.
 
     Args:
         pool: what the config says.
@@ -170,23 +165,15 @@ class OwnTrainings(Library):
     """
 
     def __init__(self, pool: MetaD2ADatabase, space: SearchSpace) -> None:
-        self._pool, self._space = pool, space
+        super().__init__(pool, space, pool.source)
         self._path = Path(str(pool.path)).expanduser()
 
     def records(self) -> Records:
         """The last epochs of all trainings on subsets of the source."""
         last = self._last_epochs()
-        tasks = list(dict.fromkeys(row.task for row in last))
-        dataset = np.array([tasks.index(row.task) for row in last], np.int64)
         score = metric_named(last[0].metric).oriented(np.array([row.val_score for row in last]))
-        records = Records(
-            archs=np.array([self._space.parse(row.arch) for row in last], np.int64),
-            score=standardised(score, dataset),
-            dataset=dataset,
-            datasets=[classes_of(task) for task in tasks],
-            features=self._features(),
-            held_out=self._held_out(dataset, len(tasks)),
-        )
+        archs = np.array([self._space.parse(row.arch) for row in last], np.int64)
+        records = self.of(archs, score, [classes_of(row.task) for row in last])
         return self._pool.kept(self._space, records)
 
     def _last_epochs(self) -> list[TrainedEpoch]:
@@ -219,20 +206,6 @@ class OwnTrainings(Library):
             )
         return last
 
-    def _features(self) -> Vectors:
-        """``(C, k, d)`` features of as many pictures of each class as all of them have."""
-        images = self._pool.source.load().search_train
-        streams = Streams([self._pool.seed], f"{self._pool.name}/pictures")
-        rows = of_each_class(images.labels, self._pool.pictures, streams)
-        vectors = self._pool.features.of(images.pixels[rows.ravel()])
-        return vectors.reshape(*rows.shape, -1)
-
-    def _held_out(self, dataset: Ints, tasks: int) -> Mask:
-        """Records of a share of the tasks, drawn."""
-        count = round(self._pool.held_out * tasks)
-        streams = Streams([self._pool.seed], f"{self._pool.name}/held out")
-        return np.isin(dataset, streams.subsets(tasks, count)[0])
-
     @property
     def label(self) -> str:
         """Such as ``metad2a_database(trainings.csv, pictures of in16)``."""
@@ -245,18 +218,3 @@ class OwnTrainings(Library):
             self._last_epochs()
         table = sha256(self._path, self._path.with_suffix(".sha256.json"))
         return {f"meta/{self._path.name}": table, **self._pool.source.load().files}
-
-
-def standardised(score: Floats, group: Ints) -> Floats:
-    """``(n,)`` scores less the mean of their group, over its standard deviation."""
-    result = np.zeros(len(score))
-    for own in np.unique(group):
-        members = group == own
-        spread = score[members].std()
-        result[members] = (score[members] - score[members].mean()) / (spread or 1.0)
-    return result
-
-
-def classes_of(task: str) -> tuple[int, ...]:
-    """The classes in the name of a subset, such as ``in16[0,3,7]``."""
-    return tuple(int(number) for number in task.partition("[")[2].rstrip("]").split(","))

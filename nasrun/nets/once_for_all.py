@@ -105,24 +105,38 @@ class OnceForAll(SharedNet):
         rows += [[float(px * px) for px in self._resolutions]] if self._resolutions else []
         return [torch.tensor(row) for row in rows]
 
-    def hand_on(self, network: Network, arch: Archs, batches: Iterable[Tensor]) -> None:
+    def hand_on(
+        self,
+        network: Network,
+        arch: Archs,
+        batches: Iterable[Tensor],
+        classes: Sequence[int] | None = None,
+    ) -> None:
         """Give ``network``, built for ``arch (L,)``, this network's weights.
 
         Args:
             network: as the space has built it at the same scale.
             arch: its architecture.
             batches: images ``(B, 3, H, W)``, from which its normalisation takes statistics.
+            classes: which of this network's classes those of ``network`` are, in their order; None:
+                the same ones. None of them: its classifier keeps the weights that it has.
         """
         state = {
             name: weight
             for name, weight in self.body.state_dict().items()
             if not name.startswith("blocks.") or name.startswith("blocks.0.")
         }
+        kept: tuple[str, ...] = ("running_mean", "running_var", "num_batches_tracked")
+        head = ("classifier.weight", "classifier.bias")
+        if classes:
+            state |= {name: state[name][list(classes)] for name in head}
+        elif classes is not None:
+            state = {name: weight for name, weight in state.items() if name not in head}
+            kept += head
         for place, (layer, kernel, expansion) in enumerate(self._chosen(arch), 1):
             part = layer.part(self._kernels[kernel], expansion)
             state |= {f"blocks.{place}.{name}": weight for name, weight in part.items()}
         missing, unexpected = network.load_state_dict(state, strict=False)
-        kept = ("running_mean", "running_var", "num_batches_tracked")
         if unexpected or any(not name.endswith(kept) for name in missing):
             raise ValueError(f"a network of another architecture or scale lacks {missing}")
         calibrate(network, batches)

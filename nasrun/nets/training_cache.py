@@ -323,6 +323,6 @@ def missing_requests(
         name = request.name(cache.device)
         if cache.known(request):
             cache.forget_weights(request)
-        elif request.until > getattr(longest.get(name), "until", 0):
+        elif request.until > getattr(longest.get(name), "until", -1):
             longest[name] = request
     return list(longest.values())

@@ -47,7 +47,7 @@ from nasrun.spec.space import (
     Mask,
     SearchSpace,
 )
-from nasrun.spec.task import NamedTask, Task, TaskMaker
+from nasrun.spec.task import NamedTask, Task, TaskMaker, drawn_from
 from nasrun.streams import Floats, Ints, Streams
 
 __all__ = [
@@ -106,6 +106,7 @@ __all__ = [
     "TaskMaker",
     "Truth",
     "Vectors",
+    "drawn_from",
     "metric_named",
     "no_curve",
     "require_readable",

@@ -13,6 +13,7 @@ from nasrun.images import SearchImages
 from nasrun.spec.evaluator import Measured, no_curve
 from nasrun.spec.meta import Learner
 from nasrun.spec.metric import Metric
+from nasrun.spec.network import Supernet
 from nasrun.spec.space import Archs, Mask, SearchSpace
 from nasrun.spec.task import Task
 from nasrun.streams import Floats, Ints, Streams
@@ -190,6 +191,11 @@ class Algorithm(ABC):
     def learners(self) -> Mapping[str, Learner]:
         """What is meta-trained from records (a ``Database``), by the field it stands in."""
         return {}
+
+    @property
+    def shared_weights(self) -> Supernet | None:
+        """The supernet that it has trained, as far as it is; None: it trains none."""
+        return None
 
     @property
     def startup_steps(self) -> int:

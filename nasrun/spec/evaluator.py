@@ -245,6 +245,11 @@ class Evaluator(ABC):
     # until they have finished; None: as many as ``cohort`` says.
     at_once: ClassVar[int | None] = None
 
+    @property
+    def begins_with(self) -> Task | None:
+        """The task whose weights all networks begin with; None: weights are drawn, or looked up."""
+        return None
+
     @abstractmethod
     def opened(self, space: SearchSpace, task: Task) -> Session:
         """Load what is needed to judge architectures of ``space`` on ``task``.

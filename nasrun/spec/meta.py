@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from nasrun.spec.evaluator import Evaluator, Measuring
 from nasrun.spec.features import Vectors
@@ -81,6 +81,8 @@ class Records:
 
 class Library(ABC):
     """Records to learn from, opened for a space."""
+
+    uses_evaluator: ClassVar[bool] = False  # whether the search's evaluator decides what they say
 
     @abstractmethod
     def records(self) -> Records:

@@ -88,6 +88,17 @@ class Task(TaskMaker):
         raise UnsupportedError(f"task={self.name} has no images to take classes from")
 
 
+def drawn_from(name: str) -> tuple[str, tuple[int, ...] | None]:
+    """The data set in a task's name, and its classes there; None: all of them.
+
+    ``in16[0,3,7]@32`` is of ``in16`` and of the classes 0, 3 and 7.
+    """
+    source, bracket, rest = name.partition("[")
+    if not bracket:
+        return name, None
+    return source, tuple(int(number) for number in rest.partition("]")[0].split(","))
+
+
 @dataclass
 class TaskInNumbers(Task):
     """A task without its images, which knows what it is judged by and what networks learn."""

@@ -214,3 +214,16 @@ def test_a_run_is_shown_without_hours_of_agents(folder, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "metad2a[pick=predictor]" in shown
     assert "hours an agent" not in shown
+
+
+def test_candidates_keep_the_limit_of_flops(folder):
+    limit = 2.0
+    task = experiment(folder).task
+    made = opened(folder, "algorithm.candidates=uniform", f"algorithm.flops_m={limit}")
+    _, played = rows(made)
+    flops_m = SPACE.footprint(played._ranked, task)[1]
+    assert len(flops_m) > 1
+    assert (flops_m <= limit).all()
+    assert played.label.endswith("pick=predictor,flops_m=2]")
+    with pytest.raises(ConfigError, match=r"within algorithm\.flops_m=0\.1 .* higher limit"):
+        rows(opened(folder, "algorithm.candidates=uniform", "algorithm.flops_m=0.1"))

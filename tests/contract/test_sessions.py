@@ -42,6 +42,13 @@ STOPPED = [
 ]
 INHERITING = ["space=net2net", "space.blocks=2",
               *(text for text in TRAINING if "cells=" not in text)]  # fmt: skip
+ONCE_FOR_ALL = [
+    "space=mobilenet_v3_32px", "space.width=0.25", "space.depths=[1]", "space.kernels=[3]",
+    "task@evaluator.source=synthetic_images", "evaluator.source.name=source",
+    "evaluator.supernet.epochs=1", "evaluator.supernet.candidates=1",
+    "evaluator.supernet.device=cpu",
+    *(text for text in TRAINING if "cells=" not in text and "channels=" not in text),
+]  # fmt: skip
 CONTROL = ["space=genome", "task=xor"]
 PROGRAMS = [
     "space=program", "task=vectors", "task.train_images=9", "task.valid_images=9", "task.sets=2",
@@ -50,7 +57,7 @@ PROGRAMS = [
 # What keeps each file's work small; a file that is not named here is taken as it is.
 SMALLER = {"tabular": OF_THE_TABLE, "training": TRAINING, "zero_cost": ZERO_COST,
            "screened": SCREENED, "few_shot": FEW_SHOT, "curve_stopped": STOPPED,
-           "inheriting": INHERITING,
+           "inheriting": INHERITING, "once_for_all": ONCE_FOR_ALL,
            "control": CONTROL, "programs": PROGRAMS}  # fmt: skip
 ONE_TASK = ("surrogate",)  # whose models are of one task: tests/evaluators/test_surrogate.py
 # Devices that need a file that is nowhere at hand, or another space: tests/hardware.
@@ -74,7 +81,7 @@ def experiment(cache_dir, *overrides):
 
 def tasks(evaluator_name, cache_dir):
     """Two tasks that the evaluator can serve."""
-    if evaluator_name in ("training", "zero_cost", "curve_stopped", "inheriting"):
+    if evaluator_name in ("training", "zero_cost", "curve_stopped", "inheriting", "once_for_all"):
         return images("one", 0), images("other", 1)
     if evaluator_name in ("control", "programs"):
         one = experiment(cache_dir, *SMALLER[evaluator_name]).task

@@ -11,7 +11,8 @@ from nasrun.benchmarks.ilsvrc import development_kit, sorted_rows
 from nasrun.benchmarks.metad2a_records import FILES, read
 from nasrun.config import check
 from nasrun.errors import ConfigError, DataError, UnsupportedError
-from nasrun.meta.metad2a_database import MetaD2ADatabase, classes_of, standardised
+from nasrun.meta.metad2a_database import MetaD2ADatabase
+from nasrun.meta.subset_records import classes_of, standardised
 from nasrun.meta_records import inputs_of, learn_from_records
 from nasrun.record.artifact import Artifact, ship, shipped
 from nasrun.spec import Features
