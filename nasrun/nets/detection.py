@@ -26,7 +26,8 @@ METRICS = {"map": metric_named("map_pct"), "ap50": metric_named("ap50_pct")}
 class Detection(Objective):
     """Boxes with classes, judged by average precision as COCO computes it.
 
-    ``channels``, ``layers``, ``finest`` and ``extra_levels`` are the task's: see DetectionTask.
+    ``channels``, ``layers``, ``finest``, ``extra_levels`` and ``reach`` are the
+    task's: see DetectionTask.
     """
 
     classes: int
@@ -35,6 +36,7 @@ class Detection(Objective):
     finest: int
     extra_levels: int
     judged_by: str
+    reach: float = 8.0
 
     @property
     def metric(self) -> Metric:  # pyright: ignore[reportIncompatibleVariableOverride]

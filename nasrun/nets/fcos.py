@@ -14,7 +14,6 @@ from nasrun.nets.pyramid import Pyramid, branch
 
 RARE = 0.01  # share of places that show a class, as a network expects at first (RetinaNet's pi)
 RADIUS = 1.5  # strides around the centre of a box within which places are its own
-REACH = 4.0, 8.0  # least and largest distance to an edge that a level is for, in its strides
 STEEPEST = 6.0  # logarithm of a distance in strides, beyond which it grows no more
 PLACE = 3  # last columns of an output: x, y and stride of its place
 
@@ -86,7 +85,7 @@ class FCOS(Detection):
         """
         self.refuse(smoothing)
         logits, corners, place = output.split([self.classes, 4, PLACE], dim=2)
-        owner, ignored = owners(place, target)  # (B, N), (B, N)
+        owner, ignored = owners(place, target, self.reach)  # (B, N), (B, N)
         positive = owner >= 0
         owned = target.gather(1, owner.clamp(min=0)[..., None].expand(-1, -1, target.shape[2]))
         truth = F.one_hot(owned[..., 4].long().clamp(min=0), self.classes) * positive[..., None]
@@ -102,7 +101,7 @@ class FCOS(Detection):
         return logits.sigmoid(), corners[:, :, None]
 
 
-def owners(place: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def owners(place: Tensor, target: Tensor, reach: float) -> tuple[Tensor, Tensor]:
     """``(B, N)`` the row of the box that a place belongs to, or -1; and whether to pass it over.
 
     A place belongs to the smallest of the boxes that it lies in, near whose centre it is, and whose
@@ -112,14 +111,16 @@ def owners(place: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         place: ``(B, N, 3)`` x, y and stride.
         target: ``(B, M, 6)`` boxes, as ``Images`` has them.
+        reach: distance to the farthest edge, in strides, up to which a level is for a box, and from
+            half of which on; the finest is for all that is smaller, the coarsest for all beyond.
     """
     x, y, stride = (own[..., None] for own in place.unbind(dim=2))  # (B, N, 1)
     left, top, right, bottom, kind, crowd = (own[:, None] for own in target.unbind(dim=2))
     edges = torch.stack([x - left, y - top, right - x, bottom - y])  # (4, B, N, M)
     near = torch.maximum((2 * x - left - right).abs(), (2 * y - top - bottom).abs()) / 2
     farthest = edges.amax(dim=0)
-    low = torch.where(stride == stride.amin(dim=1, keepdim=True), 0.0, REACH[0] * stride)
-    high = REACH[1] * stride
+    low = torch.where(stride == stride.amin(dim=1, keepdim=True), 0.0, reach / 2 * stride)
+    high = reach * stride
     high = torch.where(stride == stride.amax(dim=1, keepdim=True), torch.inf, high)
     inside = (edges.amin(dim=0) > 0) & (kind >= 0)
     fits = (near < RADIUS * stride) & (farthest > low) & (farthest <= high)

@@ -91,6 +91,7 @@ class CocoFolder(TaskMaker):
     layers: int = 2
     finest: int = 4
     extra_levels: int = 0
+    reach: float = 4.0
 
     def __post_init__(self) -> None:
         require_within(self, "task", "(0, 1)", "valid_share", "test_share")
@@ -141,6 +142,7 @@ class CocoFolder(TaskMaker):
             layers=self.layers,
             finest=self.finest,
             extra_levels=self.extra_levels,
+            reach=self.reach,
             train=train,
             test=test,
             cut=cut,

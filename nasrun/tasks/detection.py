@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from nasrun.ranges import require_at_least, require_not_negative
+from nasrun.ranges import require_at_least, require_not_negative, require_positive
 from nasrun.tasks.base import ImageTask
 from nasrun.tasks.picture_files import Fit, PictureFiles
 
@@ -33,6 +33,7 @@ class DetectionTask(ImageTask):
     ``channels`` are those of the feature pyramid and of the detector's branches, which have
     ``layers`` convolutions each. The pyramid stands on the backbone's maps that are at least
     ``finest`` times smaller than the picture, with ``extra_levels`` coarser ones above them.
+    A level of ``fcos`` is for boxes whose farthest edge is up to ``reach`` of its strides away.
 
     Raises:
         ConfigError: a count below 1, or see ImageTask.
@@ -44,11 +45,13 @@ class DetectionTask(ImageTask):
     layers: int = 4
     finest: int = 8
     extra_levels: int = 2
+    reach: float = 8.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least(self, "task", 1, "channels", "layers", "finest")
         require_not_negative(self, "task", "extra_levels")
+        require_positive(self, "task", "reach")
 
     @property
     def objective(self) -> "Objective":
@@ -62,6 +65,7 @@ class DetectionTask(ImageTask):
             self.finest,
             self.extra_levels,
             self.judged_by.value,
+            self.reach,
         )
 
     @property

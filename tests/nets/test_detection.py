@@ -77,7 +77,7 @@ def test_a_place_belongs_to_the_smallest_box_near_whose_centre_it_is():
     own = places((20, 20, 4), (25, 20, 4), (26.2, 20, 4), (20, 29, 4), (60, 60, 4), (1, 1, 64))
     big, small = (10, 10, 30, 30, 0, 0), (18, 18, 22, 22, 1, 0)
     padding = (0, 0, 100, 100, NO_BOX, 0)
-    owner, ignored = owners(own, targets(padding, big, small))
+    owner, ignored = owners(own, targets(padding, big, small), 8.0)
     # Both; the big one's centre is 5, then 6.2 and 9 away, of which 6 are near.
     assert owner.tolist() == [[2, 1, -1, -1, -1, -1]]
     assert not ignored.any()
@@ -88,13 +88,21 @@ def test_a_level_is_for_boxes_of_its_size():
     own = places(*((100, 100, stride) for stride in (4, 8, 16)))
     for reach, level in ((15, 0), (40, 1), (100, 2)):
         box = (100 - reach, 98, 100 + reach, 102, 0, 0)
-        owner, _ = owners(own, targets(box))
+        owner, _ = owners(own, targets(box), 8.0)
+        assert (owner[0] >= 0).tolist() == [at == level for at in range(3)]
+
+
+def test_with_half_the_reach_levels_are_for_boxes_of_half_the_size():
+    own = places(*((100, 100, stride) for stride in (4, 8, 16)))
+    for reach, level in ((15, 0), (20, 1), (40, 2)):
+        box = (100 - reach, 98, 100 + reach, 102, 0, 0)
+        owner, _ = owners(own, targets(box), 4.0)
         assert (owner[0] >= 0).tolist() == [at == level for at in range(3)]
 
 
 def test_places_in_a_crowd_are_passed_over_unless_a_box_has_them():
     own = places((20, 20, 4), (45, 45, 4), (90, 90, 4))
-    owner, ignored = owners(own, targets((0, 0, 50, 50, 0, 1), (15, 15, 25, 25, 1, 0)))
+    owner, ignored = owners(own, targets((0, 0, 50, 50, 0, 1), (15, 15, 25, 25, 1, 0)), 8.0)
     assert owner.tolist() == [[1, -1, -1]]
     assert ignored.tolist() == [[False, True, False]]
 
