@@ -64,7 +64,7 @@ class Layers:
 
         A space of decisions in a line has neither.
         """
-        own = [names[label] for label in graph.labels]
+        own = [names[int(label)] for label in graph.labels]
         inputs = np.array([name.startswith(INPUT) for name in own], np.bool_)
         outputs = ~graph.adjacency.any(axis=1) & ~inputs & inputs.any()
         inner = ~(inputs | outputs)
