@@ -31,6 +31,9 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if is_long(item):
             item.add_marker(pytest.mark.slow)
+        if item.path.parent.name == "contract" or item.path.stem.endswith("_contract"):
+            # The same lines for every YAML: tracing them nearly triples their time.
+            item.add_marker(pytest.mark.no_cover)
         if "data" in item.keywords and not (DATA and Path(DATA).is_dir()):
             item.add_marker(skip_data)
         if "slow" in item.keywords and not chosen:
