@@ -95,6 +95,14 @@ class Ends(NamedTuple):
     epsilon: float = 1e-5
 
 
+class MobileLayers(NamedTuple):
+    """All layers of a network of inverted residual blocks, and the width of its images."""
+
+    blocks: tuple[Block, ...]
+    ends: Ends
+    px: int
+
+
 def divisible(channels: float, by: int = 8) -> int:
     """The nearest multiple of ``by``, but not below 0.9 of ``channels``: MobileNetV3's rounding."""
     nearest = max(by, int(channels + by / 2) // by * by)

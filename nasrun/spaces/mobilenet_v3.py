@@ -1,12 +1,13 @@
 """Once-for-all's MobileNetV3 space: depths, kernels, expansions, and the images' size."""
 
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nasrun.errors import ConfigError, UnsupportedError
-from nasrun.nets.mobile_blocks import Block, divisible
+from nasrun.nets.mobile_blocks import Block, MobileLayers, divisible
 from nasrun.nets.mobilenet_v3 import STAGES, Body, Layer, body
 from nasrun.ranges import require_at_least, require_positive
 from nasrun.spaces.elastic import ElasticSpace
@@ -116,10 +117,29 @@ class MobileNetV3(ElasticSpace):
         """
         from nasrun.nets.inverted_residual import Network
 
-        objective, body = self._objective(task), self._body(scale)
-        return Network(
-            [body.first, *self.blocks(arch, body)], body.ends, objective, px=self._resized(arch)
-        )
+        objective, (blocks, ends, _) = self._objective(task), self.layers(arch, task, scale)
+        return Network(blocks, ends, objective, px=self._resized(arch))
+
+    def layers(self, arch: Archs, task: Task, scale: Scale) -> MobileLayers:
+        """Those of the network of ``arch (L,)``.
+
+        Raises:
+            UnsupportedError: a number of cells.
+        """
+        body = self._body(scale)
+        px = self._resized(arch) or task.image_px
+        return MobileLayers((body.first, *self.blocks(arch, body)), body.ends, px)
+
+    def covering(self) -> Archs:
+        """``(n, L)`` networks that have every block of the space between them, at all sizes."""
+        layers = STAGES * self.most
+        deepest, sized = [len(self.depths) - 1] * STAGES, bool(self.resolutions)
+        counts = len(self.kernels), len(self.expansions), max(1, len(self.resolutions))
+        rows = [
+            deepest + [kernel] * layers + [expansion] * layers + [size] * sized
+            for kernel, expansion, size in product(*map(range, counts))
+        ]
+        return np.array(rows, np.int64)
 
     def blocks(self, arch: Archs, body: Body) -> list[Block]:
         """Those of the layers that ``arch (L,)`` has."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 
 from nasrun.errors import UnsupportedError
-from nasrun.nets.mobile_blocks import Block, Ends, Kind, Place, Stage, places
+from nasrun.nets.mobile_blocks import Block, Ends, Kind, MobileLayers, Place, Stage, places
 from nasrun.spaces.base import CategoricalSpace
 from nasrun.spaces.dags import line_graph
 from nasrun.spaces.mobile_skeleton import block_cost, ends_cost, last_side, skips_behind
@@ -187,13 +187,26 @@ class Proxyless(CategoricalSpace):
         from nasrun.nets.classification import objective_of
         from nasrun.nets.inverted_residual import Network
 
+        blocks, ends, _ = self.layers(arch, task, scale)
+        return Network(blocks, ends, objective_of(task))
+
+    def layers(self, arch: Archs, task: Task, scale: Scale) -> MobileLayers:
+        """Those of the network of ``arch (21,)``.
+
+        Raises:
+            UnsupportedError: a number of cells.
+        """
         plan = self._plan(task, scale)
-        layers = [
+        blocks = [
             _blocks(place)[option]
             for place, option in zip(plan.layers, arch, strict=True)
             if OPTIONS[option] != SKIP
         ]
-        return Network([plan.first, *layers], plan.ends, objective_of(task))
+        return MobileLayers((plan.first, *blocks), plan.ends, task.image_px)
+
+    def covering(self) -> Archs:
+        """``(6, 21)`` networks that have every block of the space between them."""
+        return np.repeat(np.arange(len(BLOCKS))[:, None], len(self.decisions), axis=1)
 
     def supernet(self, task: Task, scale: Scale, *, share: int = 1, track: bool = True) -> Supernet:
         """A network with every option of every layer; mixing rows are the decisions.

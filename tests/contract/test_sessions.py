@@ -61,7 +61,7 @@ SMALLER = {"tabular": OF_THE_TABLE, "training": TRAINING, "zero_cost": ZERO_COST
            "control": CONTROL, "programs": PROGRAMS}  # fmt: skip
 ONE_TASK = ("surrogate",)  # whose models are of one task: tests/evaluators/test_surrogate.py
 # Devices that need a file that is nowhere at hand, or another space: tests/hardware.
-OF_ONE_SPACE = ("hw_nas_bench", "fbnet_latency", "ofa_latency")
+OF_ONE_SPACE = ("hw_nas_bench", "fbnet_latency", "ofa_latency", "lookup")
 RIDGE = ["hardware@hardware.source=nb201_latency"]
 MEASURED = [f"hardware.{text}" for text in (*SMALL, "runs=1", "warm_up=0", "sample=2")]
 

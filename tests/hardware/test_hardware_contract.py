@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from hw_miniature import official
 from hydra import compose, initialize_config_dir
+from layer_tables import layers_of, written
 
 from nasrun import __main__  # noqa: F401  # registers the config's resolvers
 from nasrun.config import build
 from nasrun.spaces.fbnet import FBNet
 from nasrun.spaces.mobilenet_v3 import MobileNetV3
 from nasrun.spaces.nb201 import NB201
+from nasrun.spaces.proxyless import Proxyless
 from nasrun.spec import ACCURACY, Hardware, Task
 from nasrun.streams import Streams
 
@@ -20,7 +22,7 @@ CONF = Path(__file__).parents[2] / "conf"
 DEVICES = sorted(path.stem for path in (CONF / "hardware").glob("*.yaml"))
 NEEDS_DATA = {"latency_table", "fbnet_latency", "ofa_latency"}
 # Of devices that know another one than nb201.
-SPACES = {"fbnet_latency": FBNet(), "ofa_latency": MobileNetV3()}
+SPACES = {"fbnet_latency": FBNet(), "ofa_latency": MobileNetV3(), "lookup": Proxyless()}
 
 every_device = pytest.mark.parametrize(
     "name",
@@ -38,6 +40,8 @@ def known(name):
         return FBNet().parse("7-8-1-8-4-8-8-8-7-4-1-4-7-3-2-7-3-2-4-2-4-5")
     if name == "ofa_latency":
         return MobileNetV3().parse("75557757573753735353,64466343363336346436,22223,204")
+    if name == "lookup":
+        return Proxyless().covering()[0]
     return NB201().at(np.array(15_000 if name == "hw_nas_bench" else 12_345))
 
 
@@ -45,6 +49,11 @@ def started(name, cache_dir, *overrides):
     if name == "hw_nas_bench":
         path = cache_dir / "HW-NAS-Bench-v1_0.pickle"
         path.write_bytes(pickle.dumps(official()))
+        overrides = (*overrides, f"hardware.path={path}")
+    if name == "lookup":
+        path = cache_dir / "layers.yaml"
+        task = Task("cifar10", 10, 32, "cifar10-valid", "cifar10", 25_000, 25_000)
+        path.write_text(written(dict.fromkeys(layers_of(Proxyless(), task), 0.5)))
         overrides = (*overrides, f"hardware.path={path}")
     if name == "ridge":
         overrides = (*overrides, "hardware@hardware.source=nb201_latency")
