@@ -114,3 +114,27 @@ def test_given_weights_are_used_and_those_of_the_network_stay():
     x = torch.ones(1, 1, 2, 2)
     torch.testing.assert_close(forward(doubled, x), 2 * forward(weights, x))
     torch.testing.assert_close(network[1].weight, before)
+
+
+def test_the_meta_gradient_through_normalisation_is_the_slope_of_the_meta_loss():
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3), nn.Tanh(), nn.Flatten(), nn.Linear(48, 2)
+    ).double()
+    weights, forward = functional(network)
+    picture, label = torch.randn(2, 6, 3, 4, 4).double(), torch.arange(6).repeat(2, 1) % 2
+    episodes = Episodes(picture[:, :2], label[:, :2], picture[:, 2:], label[:, 2:])
+
+    def loss(own):
+        return meta_loss(InnerLoop(2, RATE).logits(forward, own, episodes), label[:, 2:])
+
+    own = {name: each.requires_grad_() for name, each in weights.items()}
+    loss(own).backward()
+    way = {name: torch.randn_like(each) for name, each in own.items()}
+    slope = sum(float((way[name] * each.grad).sum()) for name, each in own.items())
+    with torch.no_grad():
+        ends = [
+            float(loss({name: each + step * way[name] for name, each in own.items()}))
+            for step in (1e-6, -1e-6)
+        ]
+    assert slope == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-6)
