@@ -31,8 +31,9 @@ class LCEM(Extrapolating):
     NASLib's, where an ensemble of 50 walkers has four families.
 
     Departures: 100 walkers, since an ensemble needs two a dimension, and there are 48. A flat prior
-    without bounds is none: the noise is in [1e-4, 1], and the final value is at most ``most`` (None: free).
-    A fit that is not finite is left out; where nothing is possible, the last value stands in.
+    without bounds is none: the noise is in [1e-4, 1], and the final value is at most ``most``
+    (None: free). A fit that is not finite is left out; where nothing is possible, the last
+    value stands in.
 
     Raises:
         ConfigError: a field out of its range.
@@ -105,7 +106,8 @@ class Sums:
     """The posterior of weighted sums of the families, and its start, for ``curves (C, E)``.
 
     A position is ``(D,)``: all parameters, family by family, the weights and the
-    noise's logarithm. ``start (C, D)`` is one, and ``free (C, D)`` tells what belongs to families whose fit is finite.
+    noise's logarithm. ``start (C, D)`` is one, and ``free (C, D)`` tells what belongs to
+    families whose fit is finite.
     """
 
     def __init__(self, curves: Floats, settings: LCEM) -> None:
