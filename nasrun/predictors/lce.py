@@ -5,16 +5,47 @@ from dataclasses import dataclass
 import numpy as np
 
 from nasrun.predictors.curve_families import FAMILIES
-from nasrun.predictors.learning_curves import Figure, OfCurves, curves_of
+from nasrun.predictors.learning_curves import CurveModel, Figure, OfCurves, curves_of
 from nasrun.ranges import require_at_least, require_positive
-from nasrun.spec import Floats, Inputs, Mask, Model, Prediction, SearchSpace, Streams
+from nasrun.spec import Floats, Inputs, Prediction, SearchSpace, Streams
 
 USED = ("log_log_linear", "log_power", "mmf", "hill3")
 LEAST_SD = 1e-4  # of the noise, in units of the curve
 
 
 @dataclass
-class LCE(OfCurves):
+class Extrapolating(OfCurves):
+    """What extrapolations of single curves share.
+
+    Curves are divided by ``unit``, and go on to epoch ``final``; a family's least squares may
+    evaluate it ``fits`` times.
+
+    Raises:
+        ConfigError: a field out of its range.
+    """
+
+    name: str = ""
+    unit: float = 100.0
+    final: int = 200
+    fits: int = 100
+
+    def __post_init__(self) -> None:
+        require_at_least(self, "predictor", 1, "final", "fits")
+        require_positive(self, "predictor", "unit")
+
+    @property
+    def learns(self) -> bool:
+        """A curve is all that is looked at."""
+        return False
+
+    @property
+    def in_figures(self) -> bool:
+        """It goes on with the curve."""
+        return self.figure is Figure.val_score
+
+
+@dataclass
+class LCE(Extrapolating):
     """The final value of a curve, by four families and a walk around their fits.
 
     Domhan et al. (IJCAI 2015) with NASLib's four families and Metropolis walk: each family is
@@ -31,40 +62,24 @@ class LCE(OfCurves):
     """
 
     name: str = "lce"
-    unit: float = 100.0
-    final: int = 200
     walk: int = 300
     step: float = 1e-4
-    fits: int = 100
 
     def __post_init__(self) -> None:
-        require_at_least(self, "predictor", 1, "final", "walk", "fits")
-        require_positive(self, "predictor", "unit", "step")
-
-    @property
-    def learns(self) -> bool:
-        """A curve is all that is looked at."""
-        return False
-
-    @property
-    def in_figures(self) -> bool:
-        """It goes on with the curve."""
-        return self.figure is Figure.val_score
+        super().__post_init__()
+        require_at_least(self, "predictor", 1, "walk")
+        require_positive(self, "predictor", "step")
 
     def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "Extrapolation":
         """One walk a curve."""
         return Extrapolation(self, streams)
 
 
-class Extrapolation(Model):
+class Extrapolation(CurveModel):
     """Extrapolates curves; nothing is learnt from others."""
 
     def __init__(self, settings: LCE, streams: Streams) -> None:
         self._settings, self._streams = settings, streams
-
-    def fit(self, inputs: Inputs, y: Floats, mask: Mask) -> None:
-        """Keep the best figure."""
-        self._best = np.where(mask, y, -np.inf).max(axis=1, initial=-np.inf)
 
     def predict(self, inputs: Inputs) -> Prediction:
         """Mean and standard deviation over the walk."""

@@ -74,15 +74,19 @@ class CurveReading(OfCurves):
         return Reader(self)
 
 
-class Reader(Model):
-    """Reads curves."""
-
-    def __init__(self, settings: CurveReading) -> None:
-        self._settings = settings
+class CurveModel(Model):
+    """Looks at single curves; nothing is learnt from others."""
 
     def fit(self, inputs: Inputs, y: Floats, mask: Mask) -> None:
         """Keep the best figure."""
         self._best = np.where(mask, y, -np.inf).max(axis=1, initial=-np.inf)
+
+
+class Reader(CurveModel):
+    """Reads curves."""
+
+    def __init__(self, settings: CurveReading) -> None:
+        self._settings = settings
 
     def predict(self, inputs: Inputs) -> Prediction:
         """What the curves say."""

@@ -141,7 +141,7 @@ def test_a_trial_without_figures_predicts_a_constant(name):
     assert np.ptp(found.mean[1]) <= np.ptp(found.mean[0]) + 1e-6 or name in NETWORKS
 
 
-LEARN_NOTHING = {"oracle", "early_stop", "sotl", "sotl_e", "sotl_ema", "lce"}
+LEARN_NOTHING = {"oracle", "early_stop", "sotl", "sotl_e", "sotl_ema", "lce", "lce_m"}
 # Sizes with which a predictor learns enough in a second.
 ENOUGH = {
     "gcn": {"hidden": 32, "head": 16, "rate": 1e-2, "epochs": 20},
@@ -150,6 +150,7 @@ ENOUGH = {
     "dngo": {"epochs": 60},
     "ngb": {"rounds": 15, "depth": 3},
     "lce": {"walk": 5, "fits": 5},
+    "lce_m": {"burn_in": 5, "samples": 5, "fits": 5},
 }
 # Networks that saw nothing predict what their first weights say.
 NETWORKS = {"mlp", "gcn", "gin", "gin_normal", "bohamiann"}
