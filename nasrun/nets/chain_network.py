@@ -47,13 +47,18 @@ class ChainNetwork(nn.Module):
                 parts.append(nn.Dropout(rates[at]))
         self.layers = nn.Sequential(*parts)
         self.classifier = objective.head(width * side**2 if self._flat else width)
-        for name, parameter in self.named_parameters():
-            if parameter.ndim > 1:
-                nn.init.xavier_uniform_(parameter)
-            elif name.endswith("bias"):
-                nn.init.zeros_(parameter)
+        start_by_glorot(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """The head's output for ``x (B, 3, H, W)``."""
         x = self.layers(x)
         return self.classifier(torch.flatten(x, 1)[:, :, None, None] if self._flat else x)
+
+
+def start_by_glorot(network: nn.Module) -> None:
+    """Draw weights after Glorot and Bengio, and set biases to zero."""
+    for name, parameter in network.named_parameters():
+        if parameter.ndim > 1:
+            nn.init.xavier_uniform_(parameter)
+        elif name.endswith("bias"):
+            nn.init.zeros_(parameter)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from nasrun.nets.chain_network import start_by_glorot
 from nasrun.spec import Objective
 
 
@@ -30,11 +31,7 @@ class Conv4Network(nn.Module):
             width, side = count, side // 2
         self.layers = nn.Sequential(*parts)
         self.classifier = objective.head(width * side**2)
-        for name, parameter in self.named_parameters():
-            if parameter.ndim > 1:
-                nn.init.xavier_uniform_(parameter)
-            elif name.endswith("bias"):
-                nn.init.zeros_(parameter)
+        start_by_glorot(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """The head's output for ``x (B, 3, H, W)``."""

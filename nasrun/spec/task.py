@@ -1,5 +1,6 @@
 """What a network is found for: a data set with its split, or anything else that gives a score."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -13,6 +14,8 @@ from nasrun.spec.metric import ACCURACY, Metric
 if TYPE_CHECKING:
     from nasrun.spec.objective import Objective
 
+# A name that a task of some classes has; others may have brackets, too.
+DRAWN = re.compile(r"(.+?)\[(\d+(?:,\d+)*)\](?:@\d+)?")
 # Gives the task of a file, by its name and by values that stand in for those of the file.
 NamedTask = Callable[[str, Mapping[str, Any]], "Task"]
 
@@ -93,10 +96,9 @@ def drawn_from(name: str) -> tuple[str, tuple[int, ...] | None]:
 
     ``in16[0,3,7]@32`` is of ``in16`` and of the classes 0, 3 and 7.
     """
-    source, bracket, rest = name.partition("[")
-    if not bracket:
+    if (found := DRAWN.fullmatch(name)) is None:
         return name, None
-    return source, tuple(int(number) for number in rest.partition("]")[0].split(","))
+    return found[1], tuple(map(int, found[2].split(",")))
 
 
 @dataclass

@@ -47,7 +47,7 @@ class TrialStudy(Study):
     at_once: int
 
     @abstractmethod
-    def rows(self, opened: Opened, seeds: range) -> Iterable[Sequence[Any]]:
+    def rows(self, opened: Opened, seeds: Sequence[int]) -> Iterable[Sequence[Any]]:
         """The rows of the trials of ``seeds``.
 
         Raises:

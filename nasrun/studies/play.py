@@ -46,9 +46,9 @@ def write_study(found: StudyReport, folder: Path) -> None:
 def _played(study: TrialStudy, opened: Opened, recorder: Recorder) -> StudyReport:
     """Play the trials that are not on record; the report of all of them."""
     seeds, kept = opened.experiment.seeds, recorder.finished()
-    for start in range(seeds.start, seeds.stop, study.at_once):
-        own = range(start, min(start + study.at_once, seeds.stop))
-        if not kept.issuperset(own):
-            recorder.keep_rows(start, study.columns, study.rows(opened, own))
+    missing = [seed for seed in seeds if seed not in kept]
+    for first in range(0, len(missing), study.at_once):
+        own = missing[first : first + study.at_once]
+        recorder.keep_rows(own[0], study.columns, study.rows(opened, own))
     recorder.join_rows(seeds)
     return study.reported(read_csv(recorder.folder / study.file, study.columns))

@@ -73,7 +73,7 @@ class PredictorBenchmark(TrialStudy):
         """Of the predictor."""
         return GUESSING if self.predictor is None else str(self.predictor.name)
 
-    def rows(self, opened: Opened, seeds: range) -> Iterator[Sequence[Any]]:
+    def rows(self, opened: Opened, seeds: Sequence[int]) -> Iterator[Sequence[Any]]:
         """Rows of the trials of ``seeds``: sizes and fidelities of each."""
         source = _Logs(self, opened) if self.logs else _Table(self, opened)
         streams = Streams(seeds, "predictor benchmark")

@@ -172,3 +172,4 @@ def test_the_evaluator_decides_what_is_learnt(folder):
 def test_a_name_says_where_classes_are_from():
     assert drawn_from("in16") == ("in16", None)
     assert drawn_from("in16[3,17]@8") == ("in16", (3, 17))
+    assert drawn_from("birds[small]") == ("birds[small]", None)

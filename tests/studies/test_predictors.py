@@ -79,8 +79,8 @@ def test_an_interrupted_job_ends_with_the_rows_of_an_unbroken_one(opened, tmp_pa
     for name, begun in (("whole", False), ("broken", True)):
         with Recorder(tmp_path / name, "key", rows=study.file) as recorder:
             if begun:
-                recorder.keep_rows(0, study.columns, study.rows(opened, range(2)))
-                assert recorder.finished() == {0, 1}
+                recorder.keep_rows(0, study.columns, study.rows(opened, range(1)))
+                assert recorder.finished() == {0}
             play_study(study, wanted, recorder, dict)
         found[name] = read_csv(tmp_path / name / study.file, COLUMNS)
     for one, other in zip(found["whole"], found["broken"], strict=True):
