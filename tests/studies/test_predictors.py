@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from composed import nb201_experiment
+from matplotlib.colors import to_hex
 
 from nasrun.errors import ConfigError, DataError
 from nasrun.files import read_csv
@@ -16,7 +17,7 @@ from nasrun.record.collect import collect
 from nasrun.record.recorder import Recorder
 from nasrun.record.request import Request
 from nasrun.studies.agreement import COLUMNS, Agreement, agreement, means
-from nasrun.studies.best_predictor import winners
+from nasrun.studies.best_predictor import colours, winners
 from nasrun.studies.curve_logs import read_logs
 from nasrun.studies.play import play_study
 from nasrun.studies.predictors import PredictorBenchmark
@@ -139,6 +140,12 @@ def test_the_best_within_each_pair_of_times():
     assert tau.tolist() == [[0.1, 0.9], [0.7, 0.9]]
     best, _ = winners([(10.0, 5.0)], [0.5], begin, ask)
     assert best.tolist() == [[-1, -1], [-1, 0]]
+
+
+@pytest.mark.parametrize("count", [3, 30])
+def test_no_two_predictors_have_one_colour(count):
+    found = colours([f"p{at}" for at in range(count)])
+    assert len({to_hex(own) for own in found.values()}) == count
 
 
 def columns_file(tmp_path, count=40, epochs=6):
