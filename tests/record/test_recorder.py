@@ -135,8 +135,8 @@ from nasrun.pipeline import run
 from nasrun.record.recorder import Recorder
 try:
     with Recorder(Path(sys.argv[1]), "one") as recorder:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
-        run(toy_experiment(RandomSearch(), trials=100).opened(), recorder, dict)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (6000, resource.RLIM_INFINITY))  # a status fits
+        run(toy_experiment(RandomSearch(), trials=400).opened(), recorder, dict)
 except DataError as error:
     print(error)
 """
