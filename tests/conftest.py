@@ -19,10 +19,6 @@ LONG = {"test_algorithm_contract", "test_algorithms_in_spaces", "test_one_shot_c
 # Their trees and twelve layers take minutes; shorter tests of their own guard them by default.
 DEAR = {"path_level", "enas_macro"}
 
-# Beside the contracts: whole commands by the dozen, whose parts have tests of their own.
-REPEATING = {"test_sweeps", "test_slurm", "test_experiments", "test_on_a_gpu"}
-
-
 def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden")
 
@@ -34,25 +30,10 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if is_long(item):
             item.add_marker(pytest.mark.slow)
-        if is_repetition(item):
-            item.add_marker(pytest.mark.no_cover)
         if "data" in item.keywords and not (DATA and Path(DATA).is_dir()):
             item.add_marker(skip_data)
         if "slow" in item.keywords and not chosen:
             item.add_marker(skip_slow)
-
-
-def is_repetition(item):
-    """Whether a test runs lines that others run, too: tracing nearly triples their time."""
-    stem = item.path.stem
-    return item.path.parent.name == "contract" or stem.endswith("_contract") or stem in REPEATING
-
-
-@pytest.fixture(autouse=True)
-def untraced_commands(request, monkeypatch):
-    """What coverage hands on to commands that a test starts, taken away where none is wanted."""
-    if "no_cover" in request.keywords:
-        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
 def is_long(item):
