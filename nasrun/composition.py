@@ -42,6 +42,7 @@ class CheckedLoader(ConfigLoaderImpl):
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
         self._listed: dict[tuple[str | None, tuple[str, ...]], CachingConfigRepository] = {}
+        self._first: tuple[str | None, list[str], DictConfig] | None = None
 
     def get_group_options(
         self,
@@ -75,6 +76,43 @@ class CheckedLoader(ConfigLoaderImpl):
             ConfigError: a key that there is not, a file that another hides, a class that no config
                 may name, or a name that is no part of a path.
         """
+        if validate_sweep_overrides:
+            if (composed := self._again(config_name, overrides)) is not None:
+                parsed = OverridesParser.create().parse_overrides(overrides)
+                self.validate_sweep_overrides_legal(parsed, run_mode, from_shell)
+                return composed
+            return self._composed(config_name, overrides, run_mode, from_shell, True)
+        # Missing options, which a sweep may have, fail in this mode: what it composes suits both.
+        config = self._composed(config_name, overrides, RunMode.RUN, from_shell, False)
+        self._first = config_name, list(overrides), config
+        return config
+
+    def _again(self, config_name: str | None, overrides: list[str]) -> DictConfig | None:
+        """The config of the call before this one, if it is asked for again.
+
+        Hydra composes every command twice, the first time for ``hydra.mode`` alone, which it then
+        adds to the overrides if it was null.
+        """
+        first, self._first = self._first, None
+        if first is None or config_name != first[0] or overrides[: len(first[1])] != first[1]:
+            return None
+        _, known, config = first
+        added = overrides[len(known) :]
+        if added not in ([], *([f"hydra.mode={mode.name}"] for mode in RunMode)):
+            return None
+        for text in added:
+            config.hydra.mode = RunMode[text.partition("=")[2]]
+            config.hydra.overrides.hydra.append(text)
+        return config
+
+    def _composed(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool,
+        validate_sweep_overrides: bool,
+    ) -> DictConfig:
         settings = (run_mode, from_shell, validate_sweep_overrides)
         self._require_options(overrides)
         try:
@@ -87,7 +125,7 @@ class CheckedLoader(ConfigLoaderImpl):
             rest = [text for text in overrides if key_path(text) != key]
             if len(rest) == len(overrides):
                 raise
-            config = self.load_configuration(config_name, rest, *settings)
+            config = self._composed(config_name, rest, *settings)
             if run_mode is not RunMode.MULTIRUN or key.startswith("hydra."):
                 raise ConfigError(meant(key, config)) from error
             # The swept options may have the key where the default has not: each job will tell.

@@ -100,7 +100,7 @@ def _fill(cls: type[T], values: Mapping[Any, Any], where: str) -> T:
         own = [field.name for field in fields(cls) if field.init]  # pyright: ignore[reportArgumentType]
         _require_own(values, own, where)
         values = {key: _parts(value, f"{where}.{key}") for key, value in values.items()}
-        return OmegaConf.to_object(OmegaConf.merge(schema, values))  # pyright: ignore[reportReturnType]
+        return OmegaConf.to_object(OmegaConf.unsafe_merge(schema, values))  # pyright: ignore[reportReturnType]
     except OmegaConfBaseException as error:
         reason = " ".join(str(error).partition("\n    full_key")[0].split())
         key = f"{where}.{error.full_key}" if error.full_key else where

@@ -19,6 +19,7 @@ LONG = {"test_algorithm_contract", "test_algorithms_in_spaces", "test_one_shot_c
 # Their trees and twelve layers take minutes; shorter tests of their own guard them by default.
 DEAR = {"path_level", "enas_macro"}
 
+
 def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden")
 

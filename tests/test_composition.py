@@ -7,6 +7,9 @@ import pytest
 from composed import CONF, composed
 from hydra._internal.config_repository import CachingConfigRepository
 from hydra._internal.utils import create_config_search_path
+from hydra.core.utils import JobRuntime
+from hydra.errors import ConfigCompositionException
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from nasrun.__main__ import CONTROLLED, VECTORS, WITHOUT_TABLE
@@ -153,6 +156,57 @@ def test_the_options_of_all_groups_are_listed_from_one_copy_of_the_sources(monke
     assert {"rea", "bohb"} <= set(found["algorithm"])
     assert "launcher" in loader.list_groups("hydra")
     assert len(copies) == 1
+
+
+def asked_and_composed(loader, first, second, mode):
+    loader.load_configuration("config", first, RunMode.MULTIRUN, validate_sweep_overrides=False)
+    return loader.load_configuration("config", second, mode)
+
+
+@pytest.mark.parametrize("mode", list(RunMode))
+def test_what_hydra_composes_for_its_mode_is_not_composed_again(monkeypatch, mode):
+    JobRuntime.instance().set("name", "nasrun")
+    calls = []
+    composing = CheckedLoader._composed
+    monkeypatch.setattr(
+        CheckedLoader,
+        "_composed",
+        lambda self, *arguments: calls.append(arguments) or composing(self, *arguments),
+    )
+    path = create_config_search_path(str(CONF))
+    overrides = ["trials=3", f"hydra.mode={mode.name}"]
+    once = asked_and_composed(CheckedLoader(path), overrides[:1], overrides, mode)
+    assert len(calls) == 1
+    alone = CheckedLoader(path).load_configuration("config", overrides, mode)
+    # Unresolved, because both have a time of day in their folders' names.
+    assert OmegaConf.to_container(once) == OmegaConf.to_container(alone)
+    assert once.hydra.mode is mode
+
+
+@pytest.mark.parametrize(
+    "second", [["trials=4"], ["trials=3", "seed=1"], [], ["trials=3", "seed=1", "hydra.mode=RUN"]]
+)
+def test_another_command_is_composed_by_itself(second):
+    JobRuntime.instance().set("name", "nasrun")
+    loader = CheckedLoader(create_config_search_path(str(CONF)))
+    config = asked_and_composed(loader, ["trials=3"], second, RunMode.RUN)
+    task = [each for each in second if not each.startswith("hydra.")]
+    assert config.hydra.overrides.task == task
+
+
+def test_a_config_is_composed_once_more_for_the_job_after(monkeypatch):
+    JobRuntime.instance().set("name", "nasrun")
+    loader = CheckedLoader(create_config_search_path(str(CONF)))
+    first = asked_and_composed(loader, ["trials=3"], ["trials=3"], RunMode.RUN)
+    first.trials = 5
+    assert loader.load_configuration("config", ["trials=3"], RunMode.RUN).trials == 3
+
+
+def test_values_to_sweep_over_are_refused_in_a_single_run_though_composed_before():
+    JobRuntime.instance().set("name", "nasrun")
+    loader = CheckedLoader(create_config_search_path(str(CONF)))
+    with pytest.raises(ConfigCompositionException, match="To sweep over it"):
+        asked_and_composed(loader, ["seed=1,2"], ["seed=1,2"], RunMode.RUN)
 
 
 def test_networks_are_trained_by_default_where_no_table_knows_the_pictures():
