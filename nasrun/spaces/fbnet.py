@@ -16,12 +16,11 @@ from nasrun.nets.mobile_blocks import (
     fbnet_skeleton,
     places,
 )
-from nasrun.spaces.base import CategoricalSpace
-from nasrun.spaces.dags import line_graph
+from nasrun.spaces.layer_chain import LayerChain
 from nasrun.spaces.mobile_skeleton import last_side, layer_costs, skips_behind
 from nasrun.spaces.notation import Scanner
 from nasrun.spaces.skeleton import conv, in_millions
-from nasrun.spec import Archs, Dag, Edges, Floats, Scale, Task
+from nasrun.spec import Archs, Floats, Scale, Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,7 +30,7 @@ SKIP = OPTIONS.index("skip")
 
 
 @dataclass
-class FBNet(CategoricalSpace):
+class FBNet(LayerChain):
     """The space of Wu et al., "FBNet" (CVPR 2019), Table 1, as HW-NAS-Bench has it.
 
     Li et al., "HW-NAS-Bench" (ICLR 2021), section 3.1: nine options for each of 22 layers, in seven
@@ -41,12 +40,8 @@ class FBNet(CategoricalSpace):
 
     name: str = "fbnet"
 
+    kinds: ClassVar[tuple[str, ...]] = OPTIONS
     _decisions: ClassVar[tuple[tuple[str, ...], ...]] = (OPTIONS,) * sum(LAYERS)
-
-    @property
-    def decisions(self) -> tuple[tuple[str, ...], ...]:
-        """Eight kinds of blocks or a skip, for each of the 22 layers."""
-        return self._decisions
 
     def text(self, arch: Archs) -> str:
         """Numbers of the options, in HW-NAS-Bench's order: ``0-0-8-3-...``."""
@@ -79,20 +74,6 @@ class FBNet(CategoricalSpace):
         """The text with skips that are no layer at all behind the blocks of the same shape."""
         layers = places(fbnet_skeleton(0).stages, WIDTH)  # which ones change is alike in both
         return self.text(skips_behind(arch, layers, SKIP))
-
-    @property
-    def dag_operations(self) -> tuple[str, ...]:
-        """Input, output and the nine kinds of layers."""
-        return ("input", "output", *OPTIONS)
-
-    def dag(self, archs: Archs) -> Dag:
-        """``archs (n, 22)`` as chains of 24 vertices: input, layers, output."""
-        layers = np.arange(len(self.decisions))
-        return line_graph(layers, layers + 1, 2 + archs, outputs=[len(layers)])
-
-    def graph(self, arch: Archs) -> Edges:
-        """The chain of layers."""
-        return [(str(at), str(at + 1), OPTIONS[option]) for at, option in enumerate(arch)]
 
     def footprint(self, archs: Archs, task: Task) -> tuple[Floats, Floats]:
         """``(n,)`` parameters and FLOPs in millions, with a classifier of ``task.classes``.

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from nasrun.errors import ConfigError, UnsupportedError
-from nasrun.spaces.base import CategoricalSpace, misplaced
-from nasrun.spaces.dags import line_graph
+from nasrun.spaces.base import misplaced
+from nasrun.spaces.layer_chain import LayerChain
 from nasrun.spaces.skeleton import conv, head, in_millions, residual
-from nasrun.spec import Archs, Dag, Edges, Floats, Ints, Scale, Task
+from nasrun.spec import Archs, Edges, Floats, Ints, Scale, Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +27,7 @@ CELL = (
 
 
 @dataclass
-class NATSSize(CategoricalSpace):
+class NATSSize(LayerChain):
     """The size space (sss) of NATS-Bench (Dong et al., TPAMI 2021).
 
     A network is a stem, then cell, residual block, cell, residual block, cell; the decisions are
@@ -36,12 +36,8 @@ class NATSSize(CategoricalSpace):
 
     name: str = "nats_size"
 
+    kinds: ClassVar[tuple[str, ...]] = CHANNELS
     _decisions: ClassVar[tuple[tuple[str, ...], ...]] = (CHANNELS,) * 5
-
-    @property
-    def decisions(self) -> tuple[tuple[str, ...], ...]:
-        """8, 16, ... or 64 channels, for each of the five parts."""
-        return self._decisions
 
     def text(self, arch: Archs) -> str:
         """Official string: ``8:16:64:8:32``."""
@@ -98,19 +94,6 @@ class NATSSize(CategoricalSpace):
     def graph(self, arch: Archs) -> Edges:
         """The cell that all networks share."""
         return list(CELL)
-
-    @property
-    def dag_operations(self) -> tuple[str, ...]:
-        """Input, output and the eight numbers of channels."""
-        return ("input", "output", *CHANNELS)
-
-    def dag(self, archs: Archs) -> Dag:
-        """``archs (n, 5)`` as chains of seven vertices: input, the channels of each part, output.
-
-        The cell, which all networks share, is not in it.
-        """
-        parts = np.arange(len(self.decisions))
-        return line_graph(parts, parts + 1, 2 + archs, outputs=[len(parts)])
 
 
 def _cell(c_in: Ints, c_out: Ints, px: int) -> Ints:

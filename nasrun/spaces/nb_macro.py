@@ -7,12 +7,11 @@ import numpy as np
 
 from nasrun.errors import UnsupportedError
 from nasrun.nets.mobile_blocks import KINDS, Ends, Stage, block_or_skip, places
-from nasrun.spaces.base import CategoricalSpace
-from nasrun.spaces.dags import line_graph
+from nasrun.spaces.layer_chain import LayerChain
 from nasrun.spaces.mobile_skeleton import last_side, layer_costs
 from nasrun.spaces.notation import Scanner
 from nasrun.spaces.skeleton import conv, in_millions
-from nasrun.spec import Archs, Dag, Edges, Floats, Scale, Task
+from nasrun.spec import Archs, Floats, Scale, Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +23,7 @@ SKIP = 0
 
 
 @dataclass
-class NBMacro(CategoricalSpace):
+class NBMacro(LayerChain):
     """The space of Su et al., "Prioritized Architecture Sampling with Monto-Carlo Tree Search".
 
     CVPR 2021, section 4.1 (its benchmark is NAS-Bench-Macro). 3^8 = 6,561 strings are 3,969
@@ -34,12 +33,8 @@ class NBMacro(CategoricalSpace):
 
     name: str = "nb_macro"
 
+    kinds: ClassVar[tuple[str, ...]] = OPTIONS
     _decisions: ClassVar[tuple[tuple[str, ...], ...]] = (OPTIONS,) * sum(STAGES)
-
-    @property
-    def decisions(self) -> tuple[tuple[str, ...], ...]:
-        """A skip or a block, for each of the eight layers."""
-        return self._decisions
 
     def text(self, arch: Archs) -> str:
         """Official string, a digit a layer: ``01201201``."""
@@ -67,20 +62,6 @@ class NBMacro(CategoricalSpace):
             parts += map(str, [first, *kept])
             start += layers
         return "".join(parts)
-
-    @property
-    def dag_operations(self) -> tuple[str, ...]:
-        """Input, output and the three kinds of layers."""
-        return ("input", "output", *OPTIONS)
-
-    def dag(self, archs: Archs) -> Dag:
-        """``archs (n, 8)`` as chains of ten vertices: input, layers, output."""
-        layers = np.arange(len(self.decisions))
-        return line_graph(layers, layers + 1, 2 + archs, outputs=[len(layers)])
-
-    def graph(self, arch: Archs) -> Edges:
-        """The chain of layers."""
-        return [(str(at), str(at + 1), OPTIONS[option]) for at, option in enumerate(arch)]
 
     def footprint(self, archs: Archs, task: Task) -> tuple[Floats, Floats]:
         """``(n,)`` parameters and FLOPs in millions, with a classifier of ``task.classes``.

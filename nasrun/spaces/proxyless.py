@@ -9,12 +9,11 @@ import numpy as np
 
 from nasrun.errors import UnsupportedError
 from nasrun.nets.mobile_blocks import Block, Ends, Kind, MobileLayers, Place, Stage, places
-from nasrun.spaces.base import CategoricalSpace
-from nasrun.spaces.dags import line_graph
+from nasrun.spaces.layer_chain import LayerChain
 from nasrun.spaces.mobile_skeleton import block_cost, ends_cost, last_side, skips_behind
 from nasrun.spaces.notation import Scanner
 from nasrun.spaces.skeleton import in_millions
-from nasrun.spec import Archs, Dag, Edges, Floats, Scale, Supernet, Task
+from nasrun.spec import Archs, Floats, Scale, Supernet, Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -62,7 +61,7 @@ class Plan(NamedTuple):
 
 
 @dataclass
-class Proxyless(CategoricalSpace):
+class Proxyless(LayerChain):
     """The space of Cai et al., "ProxylessNAS" (ICLR 2019), and of UNAS's Table 3.
 
     Six kinds of inverted residual blocks (kernel 3, 5, 7; expansion 3, 6) in six stages; the 15
@@ -78,14 +77,10 @@ class Proxyless(CategoricalSpace):
     name: str = "proxyless"
     variant: Variant = Variant.gpu
 
+    kinds: ClassVar[tuple[str, ...]] = OPTIONS
     _decisions: ClassVar[tuple[tuple[str, ...], ...]] = tuple(
         OPTIONS if layer else BLOCKS for layers in LAYERS for layer in range(layers)
     )
-
-    @property
-    def decisions(self) -> tuple[tuple[str, ...], ...]:
-        """Six blocks, and a skip where shapes stay, for each of the 21 layers."""
-        return self._decisions
 
     @property
     def networks(self) -> int:
@@ -146,20 +141,6 @@ class Proxyless(CategoricalSpace):
         widths = WIDTHS[self.variant]
         layers = places(_stages(widths, large=True), widths.first)
         return self.text(skips_behind(arch, layers, OPTIONS.index(SKIP)))
-
-    @property
-    def dag_operations(self) -> tuple[str, ...]:
-        """Input, output and the seven kinds of layers."""
-        return ("input", "output", *OPTIONS)
-
-    def dag(self, archs: Archs) -> Dag:
-        """``archs (n, 21)`` as chains of 23 vertices: input, layers, output."""
-        layers = np.arange(len(self.decisions))
-        return line_graph(layers, layers + 1, 2 + archs, outputs=[len(layers)])
-
-    def graph(self, arch: Archs) -> Edges:
-        """The chain of layers."""
-        return [(str(at), str(at + 1), OPTIONS[option]) for at, option in enumerate(arch)]
 
     def footprint(self, archs: Archs, task: Task) -> tuple[Floats, Floats]:
         """``(n,)`` parameters and FLOPs in millions, with a classifier of ``task.classes``.
