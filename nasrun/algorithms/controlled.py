@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nasrun.algorithms.base import SampleBased
 from nasrun.draws import TRIES
-from nasrun.nets.controller import Controller, policy_of
+from nasrun.nets.controller import Controller, Drawn, policy_of
 from nasrun.ranges import require_at_least, require_positive, require_within
 from nasrun.spec import Archs, Floats, Measured, Phase, Policy, Problem, Streams
 
@@ -58,6 +58,7 @@ class Controlled(SampleBased):
         self._generator = torch.Generator().manual_seed(draws)
         self._optimizer = torch.optim.Adam(self._controller.parameters(), self.learning_rate)
         self._baseline = np.nan
+        self._walked: Drawn | None = None
         self._asked = self._drawn()
         self._measured: list[Measured] = []
 
@@ -93,7 +94,9 @@ class Controlled(SampleBased):
 
     def judge(self, archs: Tensor) -> tuple[Tensor, Tensor]:
         """``(n,)`` log-probabilities of architectures ``(n, L)``, and entropies on their way."""
-        found = self._controller.judge(archs, self.problem.space.legal)
+        found, self._walked = self._walked, None  # of the policy that drew; a step changes it
+        if found is None or not torch.equal(found.archs, archs):
+            found = self._controller.judge(archs, self.problem.space.legal)
         return found.log_p, found.entropy
 
     def policy(self) -> Policy:
@@ -108,15 +111,16 @@ class Controlled(SampleBased):
             self._baseline += (1.0 - self.baseline_decay) * (reward - self._baseline)
         self.improve(torch.from_numpy(archs), advantage)
 
-    @torch.no_grad()
     def _drawn(self) -> Archs:
-        """``(batch, L)`` architectures of the policy."""
+        """``(batch, L)`` architectures of the policy; what it gave them is kept to learn from."""
         space = self.problem.space
-        archs = self._controller(self.batch, self._generator, space.legal).archs.numpy()
+        self._walked = self._controller(self.batch, self._generator, space.legal)
+        archs = self._walked.archs.numpy().copy()
         for _ in range(TRIES):
             missing = np.flatnonzero(~space.exists(archs))
             if not len(missing):
                 break
-            drawn = self._controller(len(missing), self._generator, space.legal)
+            with torch.no_grad():
+                drawn = self._controller(len(missing), self._generator, space.legal)
             archs[missing] = drawn.archs.numpy()
         return archs

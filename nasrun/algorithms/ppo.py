@@ -39,8 +39,9 @@ class PPO(Controlled):
 
     def improve(self, archs: Tensor, advantage: Tensor) -> None:
         """Some steps on the surrogate, whose ratios are to the policy before the first of them."""
-        before = self.judge(archs)[0].detach()
+        before: Tensor | None = None
         for _ in range(self.epochs_a_batch):
             log_p, entropy = self.judge(archs)
+            before = log_p.detach() if before is None else before
             gain = clipped_surrogate((log_p - before).exp(), advantage, self.clip)
             self.step_on(-(gain + self.entropy * entropy).mean())

@@ -126,11 +126,12 @@ class Controller(nn.Module):
                 given = self._logits(self.head(h)[:, :arity])
             else:
                 given = layers.worths(decision, arity, self.attention, h, self._logits)
-            closed = torch.from_numpy(~legal(taken.numpy()))
-            p = F.log_softmax(given.masked_fill(closed, -torch.inf), dim=-1)
+            open_ = legal(taken.numpy())
+            closed = None if open_.all() else torch.from_numpy(~open_)
+            p = F.log_softmax(_filled(given, closed, -torch.inf), dim=-1)
             option = choose(decision, p)
             log_p = log_p + p.gather(1, option)[:, 0]
-            entropy = entropy - (p.exp() * p.masked_fill(closed, 0.0)).sum(dim=-1)
+            entropy = entropy - (p.exp() * _filled(p, closed, 0.0)).sum(dim=-1)
             taken = torch.cat([taken, option], dim=1)
             x = self.taken(option[:, 0] + sum(self._arity[:decision]))
             if layers is not None:
@@ -141,6 +142,10 @@ class Controller(nn.Module):
         if self._tanh is None:
             return given
         return self._tanh * torch.tanh(given / self._temperature)
+
+
+def _filled(x: Tensor, closed: Tensor | None, value: float) -> Tensor:
+    return x if closed is None else x.masked_fill(closed, value)
 
 
 class _Layers:
