@@ -32,6 +32,7 @@ from nasrun.spec import (
     Streams,
     Task,
     Vectors,
+    source_of,
 )
 
 Sets = tuple[Tensor, Tensor]  # what a set encoder takes
@@ -182,16 +183,20 @@ class MetaD2A(Algorithm):
                 "algorithm=metad2a searches with networks that were meta-trained: use "
                 "meta=metad2a_database instead of meta=none"
             )
-        if self.ranking is Ranking.source and self.source_task.name == problem.task.name:
-            raise ConfigError(
-                f"algorithm.source_task={self.source_task.name} is the task that is searched: rank "
-                "by another one's table"
-            )
+        if self.ranking is Ranking.source:
+            self._require_another(problem.task)
         self._problem, self._streams = problem, streams
         self._writer = Writer(self.generator, problem.space, self._arrays("generator"))
         self._ranker = Ranker(self.predictor, problem.space, self._arrays("predictor"))
         self._ranked: Archs = np.zeros((0, len(problem.space.decisions)), np.int64)
         self._measured: list[float] = []
+
+    def _require_another(self, target: Task) -> None:
+        if source_of(self.source_task.name) == source_of(target.name):
+            raise ConfigError(
+                f"algorithm.source_task={self.source_task.name} is the data set that is searched: "
+                "rank by another one's table"
+            )
 
     def _arrays(self, learner: str) -> dict[str, Any]:
         prefix = f"{learner}/"

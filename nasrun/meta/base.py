@@ -12,8 +12,3 @@ def require_sizes(pool: MetaPool) -> None:
     """
     require_at_least(pool, "meta", 1, "agents", "epochs", "networks")
     require_not_negative(pool, "meta", "seed")
-
-
-def source_of(task: str) -> str:
-    """Name of the data set that a task is, or takes its classes from: before the bracket."""
-    return task.partition("[")[0]

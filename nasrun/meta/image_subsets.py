@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nasrun.errors import ConfigError, UnsupportedError
-from nasrun.meta.base import require_sizes, source_of
+from nasrun.meta.base import require_sizes
 from nasrun.ranges import require_at_least
 from nasrun.spec import (
     Clock,
@@ -18,6 +18,7 @@ from nasrun.spec import (
     SearchSpace,
     Streams,
     Task,
+    source_of,
 )
 
 

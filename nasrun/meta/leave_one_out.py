@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from nasrun.errors import ConfigError
 from nasrun.meta.base import require_sizes
 from nasrun.ranges import require_at_least
-from nasrun.spec import Evaluator, Measuring, MetaPool, MetaSession, SearchSpace, Task
+from nasrun.spec import Evaluator, Measuring, MetaPool, MetaSession, SearchSpace, Task, source_of
 
 
 @dataclass
@@ -38,7 +38,8 @@ class LeaveOneOut(MetaPool):
         Raises:
             ConfigError: no task is left.
         """
-        names = [name for name in self.tasks if name != target.name][: self.others]
+        own = source_of(target.name)  # whose figures those of a part of it are, too
+        names = [name for name in self.tasks if source_of(name) != own][: self.others]
         if not names:
             raise ConfigError(
                 f"meta=leave_one_out finds no task besides {target.name} in meta.tasks: list "

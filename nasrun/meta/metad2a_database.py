@@ -12,7 +12,6 @@ from nasrun.benchmarks.checksum import sha256
 from nasrun.benchmarks.ilsvrc import sorted_rows
 from nasrun.benchmarks.trainings import TrainedEpoch, TrainingLog
 from nasrun.errors import ConfigError, DataError, UnsupportedError
-from nasrun.meta.base import source_of
 from nasrun.meta.subset_records import OfSubsets, classes_of, standardised
 from nasrun.ranges import require_at_least, require_not_negative, require_within
 from nasrun.spec import (
@@ -24,6 +23,7 @@ from nasrun.spec import (
     SearchSpace,
     Task,
     metric_named,
+    source_of,
 )
 
 SHIPPED = Path(__file__).parent / "shipped"

@@ -7,9 +7,9 @@ from pathlib import Path
 from nasrun.benchmarks.checksum import sha256
 from nasrun.benchmarks.trainings import TrainedEpoch, read_trainings
 from nasrun.errors import DataError
-from nasrun.meta.base import require_sizes, source_of
+from nasrun.meta.base import require_sizes
 from nasrun.meta.nearest import NearestRecorded
-from nasrun.spec import Evaluator, Measuring, MetaPool, MetaSession, SearchSpace, Task
+from nasrun.spec import Evaluator, Measuring, MetaPool, MetaSession, SearchSpace, Task, source_of
 
 
 @dataclass

@@ -297,6 +297,15 @@ class Recorder:
         done = [["" if _is_nan(cell) else cell for cell in row] for row in rows]
         self._keep(first_seed, lambda draft: write_csv(draft / self._rows, columns, done))
 
+    def kept_rows(self, first_seed: int, columns: Sequence[str]) -> list[dict[str, str]] | None:
+        """Rows that ``keep_rows`` has put on disk; None if it has not.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+        path = self.folder / PARTS / str(first_seed) / self._rows
+        return read_csv(path, columns) if path.exists() else None
+
     def join_rows(self, seeds: Collection[int]) -> None:
         """Join the parts of a study's rows into one file.
 

@@ -47,7 +47,7 @@ from nasrun.spec.space import (
     Mask,
     SearchSpace,
 )
-from nasrun.spec.task import NamedTask, Task, TaskMaker, drawn_from
+from nasrun.spec.task import NamedTask, Task, TaskMaker, drawn_from, source_of
 from nasrun.streams import Floats, Ints, Streams
 
 __all__ = [
@@ -110,4 +110,5 @@ __all__ = [
     "metric_named",
     "no_curve",
     "require_readable",
+    "source_of",
 ]

@@ -91,6 +91,14 @@ class Task(TaskMaker):
         raise UnsupportedError(f"task={self.name} has no images to take classes from")
 
 
+def source_of(name: str) -> str:
+    """Name of the data set that a task is, or takes its classes or pictures from.
+
+    That of ``in16[0,3,7]`` is ``in16``, and that of ``cifar100_part`` is ``cifar100``.
+    """
+    return name.partition("[")[0].removesuffix("_part")
+
+
 def drawn_from(name: str) -> tuple[str, tuple[int, ...] | None]:
     """The data set in a task's name, and its classes there; None: all of them.
 

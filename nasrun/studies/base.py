@@ -1,7 +1,7 @@
 """A study: figures of a method that no search gives, beside those of its paper."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from nasrun.experiment import Opened
@@ -32,6 +32,14 @@ class Study(ABC):
             ConfigError: an algorithm, or records, that the study is not about.
             DataError: a file that is missing or cannot be read.
         """
+
+    def parts(self, opened: Opened) -> Sequence[Callable[[], Iterable[Finding]]]:
+        """``measured`` in parts, each of which is kept on disk as soon as it is there.
+
+        Raises:
+            NasrunError: as ``measured``.
+        """
+        return [lambda: self.measured(opened)]
 
 
 class TrialStudy(Study):

@@ -1,8 +1,9 @@
 """MetaD2A's Table 5: what each set encoder adds to the predictor's correlation."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import nan
+from functools import cache, partial
+from math import nan, sqrt
 from typing import Any
 
 import numpy as np
@@ -76,25 +77,27 @@ class SetEncoders(Study):
 
     def measured(self, opened: Opened) -> list[Finding]:
         """A row for each encoder, on the records and then on the trainings."""
+        return [found for part in self.parts(opened) for found in part()]
+
+    def parts(self, opened: Opened) -> Sequence[Callable[[], Iterable[Finding]]]:
+        """The ridge, and then the encoders one by one, table by table."""
         algorithm, library = opened.experiment.algorithm, opened.pool
         if not isinstance(algorithm, MetaD2A) or not isinstance(library, Library):
             raise ConfigError(
                 f"study={self.name} is of algorithm=metad2a and meta=metad2a_database: choose both"
             )
         space, records = opened.experiment.space, library.records()
-        recipes = self._recipes(algorithm.predictor)
-        found = [_correlation(ALONE, ridge(records), records)]
-        for name, recipe in recipes.items():
-            learnt = recipe.learn(records, space)
-            predicted = scores(Ranker(recipe, space, learnt.arrays), records)
-            found.append(_correlation(name, predicted, records))
-            right, count = pairs_in_order(predicted, records)
-            share = right / count if count else nan
-            found.append(Finding(TASK, name, "pairs_in_order", count, share))
+        recipes = self._recipes(algorithm.predictor).items()
+        found: list[Callable[[], Iterable[Finding]]] = [
+            lambda: [_correlation(ALONE, ridge(records), records)]
+        ]
+        found += [partial(_held_out, *own, records, space) for own in recipes]
         if self.folds is not None:
-            found += self._folded(recipes, records, space, self.folds)
+            found += [partial(_folded, *own, records, space, self.folds) for own in recipes]
         if self.trainings is not None:
-            found += self._within(opened, recipes, algorithm)
+            known = cache(partial(self._known, opened, algorithm))
+            found += [partial(self._left_out, *own, known, space) for own in recipes]
+            found += [partial(self._searched_with, algorithm, known, space)]
         return found
 
     def _recipes(self, own: Predictor) -> dict[str, Predictor]:
@@ -105,43 +108,60 @@ class SetEncoders(Study):
         }
         return {**papers, OURS: own}
 
-    def _folded(
-        self, recipes: Mapping[str, Predictor], records: Records, space: SearchSpace, folds: int
-    ) -> Iterator[Finding]:
-        """Pairs in order of all data sets, by predictors that have seen none of their records."""
-        unseen = replace(records, held_out=np.ones(len(records.archs), np.bool_))
-        where = f"{TASK}: pairs of all data sets, in {folds} parts"
-        for name, recipe in recipes.items():
-            predicted = _left_out(recipe, records, space, records.dataset % folds)
-            right, count = pairs_in_order(predicted, unseen)
-            yield Finding(where, name, "pairs_in_order", count, right / count if count else nan)
-
-    def _within(
-        self, opened: Opened, recipes: Mapping[str, Predictor], algorithm: MetaD2A
-    ) -> Iterator[Finding]:
-        """Rank correlations within each data set of the trainings, and their mean."""
-        space = opened.experiment.space
+    def _known(self, opened: Opened, algorithm: MetaD2A) -> Records:
+        """Records of the trainings."""
         pool = MetaD2ADatabase(
             path=self.trainings, source=self.source, features=algorithm.features,
             pictures=self.pictures, held_out=0.0,
         )  # fmt: skip
-        records = pool.opened(space, opened.experiment.task, opened.experiment.evaluator).records()
-        where = f"{self.source.name}: rank correlation within a data set"
-        ranked = {
-            f"{name}, left out": _left_out(
-                replace(recipe, epochs=self.epochs), records, space, records.dataset
-            )
-            for name, recipe in recipes.items()
-        }
+        experiment = opened.experiment
+        return pool.opened(experiment.space, experiment.task, experiment.evaluator).records()
+
+    def _left_out(
+        self, name: str, recipe: Predictor, known: Callable[[], Records], space: SearchSpace
+    ) -> Iterator[Finding]:
+        """Rank correlations within each data set of the trainings, learnt from the others."""
+        records, own = known(), replace(recipe, epochs=self.epochs)
+        predicted = _left_out(own, records, space, records.dataset)
+        yield from _rank_correlations(self._where, f"{name}, left out", predicted, records)
+
+    def _searched_with(
+        self, algorithm: MetaD2A, known: Callable[[], Records], space: SearchSpace
+    ) -> Iterator[Finding]:
+        """The same of the predictor that the algorithm searches with."""
+        records = known()
         learnt = {
             key.removeprefix("predictor/"): array
             for key, array in algorithm.learnt().items()
             if key.startswith("predictor/")
         }
         ranker = Ranker(algorithm.predictor, space, learnt)
-        ranked["learnt from meta"] = scores(ranker, replace(records, features=_means(records)))
-        for name, predicted in ranked.items():
-            yield from _rank_correlations(where, name, predicted, records)
+        predicted = scores(ranker, replace(records, features=_means(records)))
+        yield from _rank_correlations(self._where, "learnt from meta", predicted, records)
+
+    @property
+    def _where(self) -> str:
+        return f"{self.source.name}: rank correlation within a data set"
+
+
+def _held_out(
+    name: str, recipe: Predictor, records: Records, space: SearchSpace
+) -> Iterator[Finding]:
+    """Correlation and pairs in order of what is held out."""
+    learnt = recipe.learn(records, space)
+    predicted = scores(Ranker(recipe, space, learnt.arrays), records)
+    yield _correlation(name, predicted, records)
+    yield _in_order(TASK, name, predicted, records)
+
+
+def _folded(
+    name: str, recipe: Predictor, records: Records, space: SearchSpace, folds: int
+) -> Iterator[Finding]:
+    """Pairs in order of all data sets, by predictors that have seen none of their records."""
+    unseen = replace(records, held_out=np.ones(len(records.archs), np.bool_))
+    where = f"{TASK}: pairs of all data sets, in {folds} parts"
+    predicted = _left_out(recipe, records, space, records.dataset % folds)
+    yield _in_order(where, name, predicted, unseen)
 
 
 def _means(records: Records) -> Vectors:
@@ -204,8 +224,23 @@ def _correlation(name: str, predicted: Floats, records: Records) -> Finding:
     out = records.held_out
     known = read_published("metad2a_table5", "pearson_r").get((name, TASK, TASK))
     varies = out.any() and np.ptp(predicted[out]) > 0 and np.ptp(records.score[out]) > 0
-    r = float(np.corrcoef(predicted[out], records.score[out])[0, 1]) if varies else nan
-    return Finding(TASK, name, "pearson_r", int(out.sum()), r, known.mean if known else nan)
+    n, r = int(out.sum()), nan
+    if varies:
+        r = float(np.corrcoef(predicted[out], records.score[out])[0, 1])
+    error = (1 - r**2) / sqrt(n - 3) if n > 3 else nan  # by Fisher's transformation
+    return Finding(TASK, name, "pearson_r", n, r, known.mean if known else nan, error)
+
+
+def _in_order(where: str, name: str, predicted: Floats, records: Records) -> Finding:
+    """The share of pairs in order, and its standard error if data sets are drawn at random."""
+    right, count = pairs_in_order(predicted, records)
+    pairs, sets = int(count.sum()), np.count_nonzero(count)
+    share = float(right.sum() / pairs) if pairs else nan
+    error = nan
+    if sets > 1:
+        squares = float(((right - share * count) ** 2).sum())
+        error = sqrt(sets / (sets - 1) * squares) / pairs
+    return Finding(where, name, "pairs_in_order", pairs, share, error=error)
 
 
 def _rank_correlations(
@@ -221,22 +256,24 @@ def _rank_correlations(
         found.append(float(np.corrcoef(*ranks)[0, 1]))
         figure = f"data set {place + 1}, {len(records.datasets[own])} classes"
         yield Finding(where, name, figure, int(rows.sum()), found[-1])
-    yield Finding(where, name, "mean", len(predicted), float(np.mean(found)))
+    error = float(np.std(found, ddof=1)) / sqrt(len(found)) if len(found) > 1 else nan
+    yield Finding(where, name, "mean", len(predicted), float(np.mean(found)), error=error)
 
 
-def pairs_in_order(predicted: Floats, records: Records) -> tuple[int, int]:
-    """How many pairs of a data set are in the right order, and how many there are.
+def pairs_in_order(predicted: Floats, records: Records) -> tuple[Ints, Ints]:
+    """How many pairs of each data set are in the right order, and how many it has.
 
     Pairs of one data set and one judgement, of different scores, that are not both learnt from.
     """
     judgement = np.zeros(len(predicted)) if records.judgement is None else records.judgement
-    right = count = 0
+    right, count = np.zeros((2, len(records.datasets)), np.int64)
     for first, second in _pairs(records):
         apart = records.score[first] - records.score[second]
         held_out = records.held_out[first] or records.held_out[second]
         if held_out and apart and judgement[first] == judgement[second]:
-            count += 1
-            right += int((predicted[first] - predicted[second]) * apart > 0)
+            own = records.dataset[first]
+            count[own] += 1
+            right[own] += (predicted[first] - predicted[second]) * apart > 0
     return right, count
 
 

@@ -1,7 +1,8 @@
 """A study from its opened experiment to the files of its report."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from nasrun.files import read_csv, write_bytes
 from nasrun.meta_training import adapt
 from nasrun.progress import stage
 from nasrun.record.recorder import Recorder
-from nasrun.report.studied import StudyReport
+from nasrun.report.studied import Finding, StudyReport
 from nasrun.studies.base import Study, TrialStudy
+
+FIGURES = tuple(field.name for field in fields(Finding))  # columns of what a stopped study keeps
 
 
 def play_study(
@@ -29,7 +32,7 @@ def play_study(
             found = _played(study, opened, recorder)
         else:
             notes = [f"meta: {opened.meta_label}", *study.notes]
-            figures = study.measured(opened)
+            figures = _measured(study, opened, recorder)
             found = StudyReport(study.name, study.title, figures, notes, study.decimals)
     write_study(found, recorder.folder)
     about = {"meta": learnt or None, "images": opened.images or None}
@@ -52,3 +55,21 @@ def _played(study: TrialStudy, opened: Opened, recorder: Recorder) -> StudyRepor
         recorder.keep_rows(own[0], study.columns, study.rows(opened, own))
     recorder.join_rows(seeds)
     return study.reported(read_csv(recorder.folder / study.file, study.columns))
+
+
+def _measured(study: Study, opened: Opened, recorder: Recorder) -> list[Finding]:
+    """The figures of all parts; those of a part that is on disk are not measured again."""
+    found: list[Finding] = []
+    for place, part in enumerate(study.parts(opened)):
+        if (kept := recorder.kept_rows(place, FIGURES)) is None:
+            own = list(part())
+            recorder.keep_rows(place, FIGURES, map(astuple, own))
+        else:
+            own = list(map(_read, kept))
+        found += own
+    return found
+
+
+def _read(row: Mapping[str, str]) -> Finding:
+    numbers = (float(row[name] or "nan") for name in FIGURES[4:])
+    return Finding(row["task"], row["method"], row["figure"], int(row["n"]), *numbers)

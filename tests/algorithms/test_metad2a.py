@@ -138,11 +138,13 @@ def test_a_ranking_by_a_source_is_that_of_its_table(folder):
     assert row.algorithm == "metad2a[candidates=records,ranking=source,pick=predictor]"
 
 
-def test_a_ranking_by_the_target_itself_is_refused(folder):
+@pytest.mark.parametrize("rest", ["", "_part"])
+def test_a_ranking_by_the_target_itself_is_refused(folder, rest):
     made = opened(folder)
+    own = made.experiment.task
     made.experiment.algorithm.ranking = Ranking.source
-    made.experiment.algorithm.source_task = made.experiment.task
-    with pytest.raises(ConfigError, match="is the task that is searched"):
+    made.experiment.algorithm.source_task = replace(own, name=own.name + rest)
+    with pytest.raises(ConfigError, match="is the data set that is searched"):
         rows(made)
 
 

@@ -28,6 +28,12 @@ def test_the_target_is_never_in_the_pool(left_out):
     assert evaluator.task is TASKS[left_out]  # the search's own evaluator is left as it was
 
 
+@pytest.mark.parametrize("target", ["b_part", "b[0,1]"])
+def test_what_the_target_is_a_part_of_is_not_in_the_pool(target):
+    made, _ = pool(replace(TASK, name=target))
+    assert made.label == "leave_one_out(a+c)"
+
+
 def test_every_problem_has_an_evaluator_of_its_own_task():
     made, _ = pool(TASKS["b"])
     for epoch in range(4):

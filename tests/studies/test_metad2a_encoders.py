@@ -5,7 +5,6 @@ import pytest
 import torch
 from conditioned import experiment
 from scipy.stats import spearmanr
-from toys import ToyEvaluator
 
 from nasrun.algorithms.metad2a_predictor import Ranker
 from nasrun.errors import ConfigError
@@ -17,6 +16,8 @@ from nasrun.studies.metad2a_encoders import (
     OURS,
     PENALTIES,
     SetEncoders,
+    _correlation,
+    _in_order,
     _left_one_out,
     _left_out,
     pairs_in_order,
@@ -42,13 +43,39 @@ PREDICTED = np.array([0.0, 1.0, 2.0, 3.0, 4.0, -9.0, 9.0])
 
 def test_pairs_of_a_task_that_are_not_both_learnt_from():
     """Task 0: (0, 1) both learnt from, (0, 2) right, (1, 2) wrong; task 1: equal scores; task 2."""
-    assert pairs_in_order(PREDICTED, records()) == (2, 3)
+    right, count = pairs_in_order(PREDICTED, records())
+    assert right.tolist() == [1, 0, 1]
+    assert count.tolist() == [2, 0, 1]
 
 
 def test_pairs_of_other_judgements_do_not_compare():
     """(0, 2) is one now, and so is task 2's."""
     judgement = np.array([0, 1, 1, 0, 0, 0, 1])
-    assert pairs_in_order(PREDICTED, records(judgement=judgement)) == (0, 1)
+    right, count = pairs_in_order(PREDICTED, records(judgement=judgement))
+    assert right.sum() == 0
+    assert count.tolist() == [1, 0, 0]
+
+
+def test_the_error_of_pairs_is_that_between_data_sets():
+    """1 of 2 and 1 of 1: they stray from 2/3 by a third of a pair each, the one with none by 0."""
+    found = _in_order("here", "toy", PREDICTED, records())
+    assert (found.n, found.value) == (3, pytest.approx(2 / 3))
+    assert found.error == pytest.approx(np.sqrt(2 * 2 / 9) / 3)
+
+
+def test_the_error_of_a_correlation_is_what_draws_have():
+    """Of 400 samples of 30 records with a true correlation of 0.6."""
+    draws = np.random.default_rng(0)
+    found = []
+    for _ in range(400):
+        x = draws.normal(size=30)
+        made = records(
+            archs=np.zeros((30, 1), np.int64), score=0.6 * x + 0.8 * draws.normal(size=30),
+            dataset=np.arange(30), datasets=[(0, 1)] * 30, held_out=np.ones(30, bool),
+        )  # fmt: skip
+        found.append(_correlation("toy", x, made))
+    errors = [each.error for each in found]
+    assert np.mean(errors) == pytest.approx(np.std([each.value for each in found]), rel=0.1)
 
 
 def test_leaving_one_out_is_what_it_says():
@@ -83,6 +110,7 @@ def test_a_ridge_learns_what_is_linear_in_the_outline():
 
 
 QUICK = [SetEncoding.none]
+LEARNERS = "generator", "predictor"
 
 
 class LastHeldOut(Library):
@@ -99,7 +127,7 @@ class LastHeldOut(Library):
 
 
 def opened(folder):
-    made = replace(experiment(folder), evaluator=ToyEvaluator()).opened()
+    made = experiment(folder, *(f"algorithm.{name}.epochs=1" for name in LEARNERS)).opened()
     adapt(made)
     return replace(made, pool=LastHeldOut(made.pool))
 
@@ -153,9 +181,10 @@ def test_pairs_of_all_data_sets_by_what_has_not_seen_them(tmp_path):
         arrays = recipe.learn(replace(known, held_out=out), space).arrays
         own[out] = scores(Ranker(recipe, space, arrays), known)[out]
     right, count = pairs_in_order(own, replace(known, held_out=np.ones(len(own), bool)))
-    assert (folded[0].n, folded[0].value) == (count, pytest.approx(right / count))
+    assert folded[0].n == count.sum()
+    assert folded[0].value == pytest.approx(right.sum() / count.sum())
     apart = known.score[:, None] != known.score
-    assert count == (apart & (known.dataset[:, None] == known.dataset)).sum() // 2
+    assert count.sum() == (apart & (known.dataset[:, None] == known.dataset)).sum() // 2
 
 
 def test_bad_settings_are_refused(tmp_path):
