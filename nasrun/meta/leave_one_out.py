@@ -46,7 +46,8 @@ class LeaveOneOut(MetaPool):
                 "another one there, or use meta=none"
             )
         tasks = [self.tasks[name] for name in names]
-        return OtherTasks(self.name, [(task, evaluator.opened(space, task)) for task in tasks])
+        problems = [(task, evaluator.opened(space, task)) for task in tasks]
+        return OtherTasks(self.name, problems, uses_target=target.name in self.tasks)
 
 
 class OtherTasks(MetaSession):
@@ -55,10 +56,13 @@ class OtherTasks(MetaSession):
     Args:
         name: of the pool.
         problems: each task with what measures on it.
+        uses_target: whether one was left out because it is the target.
     """
 
-    def __init__(self, name: str, problems: Sequence[tuple[Task, Measuring]]) -> None:
-        self._name, self._problems = name, problems
+    def __init__(
+        self, name: str, problems: Sequence[tuple[Task, Measuring]], *, uses_target: bool
+    ) -> None:
+        self._name, self._problems, self.uses_target = name, problems, uses_target
 
     def problem(self, epoch: int) -> tuple[Task, Measuring]:
         """The tasks take turns."""

@@ -50,6 +50,14 @@ def test_the_pool_can_be_a_single_task():
     assert made.label == "leave_one_out(b)"
 
 
+def test_targets_that_are_not_listed_share_what_is_learnt():
+    """Such as segmentation by agents that learn on classification alone."""
+    others = [pool(replace(TASK, name=name))[0] for name in ("d", "e")]
+    assert not any(made.uses_target for made in others)
+    assert len({made.label for made in others}) == 1
+    assert pool(TASKS["a"])[0].uses_target
+
+
 def test_a_target_without_company_is_refused():
     made = LeaveOneOut(tasks={"a": TASKS["a"]})
     with pytest.raises(ConfigError, match=r"no task besides a in meta\.tasks"):
