@@ -25,6 +25,7 @@ SURVEY = (
 )
 LINES: dict[str, Callable[[Size], Iterator[Line]]] = {
     "rea": searches.rea,
+    "tables": searches.tables,
     "reinforce": searches.reinforce,
     "cohorts": searches.cohorts,
     "growth": searches.growth,

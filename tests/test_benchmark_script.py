@@ -26,6 +26,17 @@ def test_a_line_is_measured_and_printed(benchmark, capsys, monkeypatch, cache_di
     assert line["target"] is None  # targets are for the official size
 
 
+def test_each_table_at_hand_is_searched(benchmark, capsys, monkeypatch, cache_dir):
+    monkeypatch.setenv("NASRUN_CACHE", str(cache_dir))
+    monkeypatch.delenv("NASRUN_DATA", raising=False)
+    two = [[f"space={space}", "task=cifar10"] for space in ("nats_size", "nb201")]
+    assert all(point in benchmark.searches.points() for point in two)
+    monkeypatch.setattr(benchmark.searches, "points", lambda: two)
+    assert benchmark.main(["--only", "tables", "--json", *SMALL]) == 0
+    (line,) = json.loads(capsys.readouterr().out)["lines"]  # of what comes with pip
+    assert line["what"] == "rea, 3 trials x 4 evaluations, space=nb201 task=cifar10"
+
+
 def test_the_table_shows_every_line(benchmark, capsys, monkeypatch, cache_dir):
     monkeypatch.setenv("NASRUN_CACHE", str(cache_dir))
     monkeypatch.setattr(benchmark.searches, "COHORTS", (1, 2))

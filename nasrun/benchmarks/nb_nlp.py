@@ -15,7 +15,7 @@ import numpy as np
 from nasrun.benchmarks.curves import Curve
 from nasrun.benchmarks.table import Column, Frame
 from nasrun.errors import DataError
-from nasrun.input_files import BROKEN, read_bytes, read_json_bytes, read_member
+from nasrun.input_files import BROKEN, read_bytes, read_json_bytes, read_member, require_file
 from nasrun.spec import Floats
 
 MIB = 2**20
@@ -55,6 +55,7 @@ def _logs(path: Path) -> Iterator[tuple[str, bytes]]:
         for file in sorted(path.glob("*.json")):
             yield file.name, read_bytes(file, MIB)
         return
+    require_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             for name in sorted(archive.namelist()):

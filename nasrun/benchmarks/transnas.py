@@ -15,6 +15,7 @@ from nasrun.benchmarks.nasbench201 import pickle_in
 from nasrun.benchmarks.table import Column, Frame
 from nasrun.benchmarks.unpickle import RECORDS, load_restricted
 from nasrun.errors import DataError
+from nasrun.input_files import UNPACKED, read_up_to
 from nasrun.spec import Floats
 
 SPACES = {"transnas_micro": "micro", "transnas_macro": "macro"}
@@ -46,7 +47,8 @@ def read(path: Path, space: str) -> Frame:
     if space not in SPACES:
         raise DataError(f"{path}: it holds {', '.join(SPACES)}, not space={space}")
     with pickle_in(path) as (stream, _):
-        content = load_restricted(stream.read(), RECORDS, path)
+        whole = read_up_to(stream, path, max(UNPACKED, path.stat().st_size))
+        content = load_restricted(whole, RECORDS, path)
     try:
         networks: Mapping[str, Mapping[str, Any]] = content["data"][SPACES[space]]
         if not networks:

@@ -46,6 +46,11 @@ class TransNASMacro(ConditionalSpace):
         """Number of modules, then six digits: 1 plain, 2 wider, 3 halved, 4 both."""
         return self._decisions
 
+    @property
+    def networks(self) -> int:
+        """Every encoding that exists is a network of its own: 3,256."""
+        return len(_all())
+
     def legal(self, prefix: Archs) -> Mask:
         """``(n, options)`` what lets the counts of halvings and widenings still end within limits.
 

@@ -6,7 +6,10 @@ import tempfile
 from collections.abc import Iterator
 
 import numpy as np
+from omegaconf import OmegaConf
 
+from nasrun.__main__ import CONF
+from nasrun.errors import ConfigError
 from nasrun.experiment import Opened
 from nasrun.meta_training import adapt, meta_epochs
 from nasrun.pipeline import search
@@ -36,6 +39,26 @@ def rea(size: Size) -> Iterator[Line]:
     """Regularised evolution over a cohort."""
     peers = "AutoDL-Projects 1, Syne Tune 60, NASLib 5,000; bare numpy 0.08"
     return _algorithm_lines("rea", 0.2, peers, size)
+
+
+def points() -> list[list[str]]:
+    """Space and task of each table of ``+experiment=suite``, as overrides."""
+    experiment = OmegaConf.load(CONF / "experiment" / "suite.yaml")
+    return [list(point) for point in experiment.hydra.sweeper.points]
+
+
+def tables(size: Size) -> Iterator[Line]:
+    """Regularised evolution over a cohort on each table of ``+experiment=suite`` at hand."""
+    budget = f"budget.evaluations={size.evaluations}"
+    for point in points():
+        try:
+            made = experiment(["algorithm=rea", *point, budget]).opened()
+        except ConfigError:  # its file is not there
+            continue
+        trials = np.arange(size.trials)
+        seconds = median_s(lambda made=made, own=trials: search(made, own, None), size.repeats)
+        what = f"rea, {size.trials} trials x {size.evaluations} evaluations, {' '.join(point)}"
+        yield Line(what, seconds, "s", 0.1 if size.official else None)
 
 
 def reinforce(size: Size) -> Iterator[Line]:

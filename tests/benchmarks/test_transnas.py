@@ -1,11 +1,17 @@
+import zipfile
+
 import numpy as np
 import pytest
 import torch
+from composed import CONF, composed
 
 from nasrun.benchmarks import transnas
 from nasrun.benchmarks.curves import Curve
 from nasrun.benchmarks.table import Column
+from nasrun.config import check
 from nasrun.errors import DataError
+from nasrun.pipeline import search
+from nasrun.spaces.transnas_macro import TransNASMacro
 
 ARCHS = {"micro": ["64-41414-0_00_000", "64-41414-1_02_333"], "macro": ["64-1234-basic"]}
 EPOCHS = {"class_scene": 3, "room_layout": 2, "segmentsemantic": 2, "normal": 2}
@@ -130,3 +136,36 @@ def test_a_truncated_file_and_a_hostile_one_are_refused(tmp_path):
         with pytest.raises(DataError, match="refused: it asks for"):
             transnas.read(path, "transnas_micro")
     assert not (tmp_path / "made").exists()
+
+
+def test_a_file_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(transnas, "UNPACKED", 2**16)
+    path = tmp_path / "file.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(2**20))
+    with pytest.raises(DataError, match="unpacks to more than"):
+        transnas.read(path, "transnas_micro")
+
+
+def test_a_csv_of_the_macro_networks_is_searched_once_somebody_brings_one(tmp_path, caplog):
+    """All 3,256 of them, as ``data_dir/transnas/transbench101_macro.csv``: nothing else is set."""
+    space = TransNASMacro()
+    every = space.at(np.arange(space.size))
+    texts = [space.text(arch) for arch in every[space.exists(every)]]
+    folder = tmp_path / "transnas"
+    folder.mkdir()
+    tasks = ["class_object", "class_scene", "jigsaw", "segmentsemantic"]
+    tasks += ["autoencoder", "normal", "room_layout"]
+    header = ",".join(["arch", *(f"val_{task}" for task in tasks)])
+    lines = [f"{t},{'50,' * 4}0.5,{row / 1e4},{-row / 1e4}" for row, t in enumerate(texts)]
+    (folder / "transbench101_macro.csv").write_text("\n".join([header, *lines]))
+    config = composed(
+        "space=transnas_macro", "task=room_layout", "algorithm=rea", "budget.evaluations=30",
+        f"data_dir={tmp_path}", f"cache_dir={tmp_path / 'cache'}",
+    )  # fmt: skip
+    opened = check(config, [CONF / "task"]).opened()
+    assert opened.measuring.metric.name == "neg_loss"
+    found, _ = search(opened, np.arange(3), None)
+    best = [texts.index(space.text(arch)) for arch in found.archs]
+    np.testing.assert_allclose(found.reward, -np.array(best) / 1e4, rtol=1e-6)
+    assert not caplog.records  # all networks have figures

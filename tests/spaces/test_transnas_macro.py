@@ -34,7 +34,7 @@ def test_there_are_3256_networks_and_each_is_read_back():
     assert SPACE.exists(archs).all()
     assert [SPACE.text(arch) for arch in archs] == TEXTS
     everything = SPACE.at(np.arange(SPACE.size))
-    assert SPACE.exists(everything).sum() == 3256
+    assert SPACE.exists(everything).sum() == SPACE.networks == 3256
 
 
 def test_samples_are_uniform_over_the_networks():
