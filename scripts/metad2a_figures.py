@@ -114,6 +114,8 @@ def look(tasks: Sequence[str], overrides: Sequence[str]) -> Shown:
 def _opened(task: str, overrides: Sequence[str]) -> Opened:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         given = ["algorithm=metad2a", f"algorithm.draws={DRAWS}", f"task={task}", *overrides]
+        if not any(text.startswith("evaluator=") for text in overrides):
+            given.append("evaluator=tabular")  # thousands of cells would be trained, otherwise
         config = compose("config", overrides=given)
     return check(config, [CONF / "task"]).opened()
 

@@ -61,6 +61,12 @@ def test_figures_and_files_are_written(script, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "metad2a_figures.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_cells_of_a_data_set_without_a_table_are_not_trained(script, monkeypatch):
+    monkeypatch.setattr("nasrun.evaluators.training.Training.opened", pytest.fail)
+    task = script._task("mnist_part", [])
+    assert script._scored(task, {"random": np.zeros((2, 6), np.int64)}, []) is None
+
+
 def test_both_kinds_of_cells_are_drawn(script):
     cells = {
         origin: script.Cells(np.zeros((50, 6), np.int64), np.linspace(low, 90.0, 50))
