@@ -114,6 +114,8 @@ def look(tasks: Sequence[str], overrides: Sequence[str]) -> Shown:
 def _opened(task: str, overrides: Sequence[str]) -> Opened:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         given = ["algorithm=metad2a", f"algorithm.draws={DRAWS}", f"task={task}", *overrides]
+        if not any(text.startswith("evaluator=") for text in overrides):
+            given.append("evaluator=tabular")  # thousands of cells would be trained, otherwise
         config = compose("config", overrides=given)
     return check(config, [CONF / "task"]).opened()
 
@@ -250,7 +252,7 @@ def draw(shown: Shown, placed: Placed) -> dict[str, bytes]:
         first, *others = figure.subplots(1, 1 + len(shown.cells), squeeze=False)[0]
         _draw_codes(first, placed)
         for panel, (task, by_origin) in zip(others, shown.cells.items(), strict=True):
-            _draw_cells(panel, task, by_origin)
+            _draw_cells(panel, task, by_origin, len(shown.codes))
         legend_below(figure, [first, *others], size[0])
         return dict(pictures(figure))
 
@@ -263,19 +265,20 @@ def _draw_codes(panel: "Axes", placed: Placed) -> None:
     panel.set(xlabel=placed.axes[0], ylabel=placed.axes[1])
 
 
-def _draw_cells(panel: "Axes", task: str, by_origin: Mapping[str, Cells]) -> None:
+def _draw_cells(panel: "Axes", task: str, by_origin: Mapping[str, Cells], taken: int) -> None:
+    """Histograms of one data set's cells, in colours after the ``taken`` ones of data sets."""
     low = min(np.quantile(own.score, 0.05) for own in by_origin.values())
     high = max(own.score.max() for own in by_origin.values())
     edges = np.linspace(low, high, BINS + 1)
-    for place, (origin, own) in enumerate(by_origin.items(), start=3):
+    for place, (origin, own) in enumerate(by_origin.items()):
         counts = np.histogram(own.score, edges)[0]
-        colour = line_style(place)["color"]
+        colour = line_style(taken + place)["color"]
         left = 100 * float((own.score < low).mean())
         panel.stairs(100 * counts / len(own.score), edges, fill=True, alpha=0.45, color=colour,
                      label=f"{origin} cells")  # fmt: skip
         if left >= 1:
-            panel.text(0.02, 0.96 - 0.07 * place + 0.21, f"{left:.0f}% of {origin} further left",
-                       transform=panel.transAxes, size=8, color=colour)  # fmt: skip
+            panel.text(0.02, 0.96 - 0.07 * place, f"{left:.0f}% of {origin} further left",
+                       transform=panel.transAxes, size=8)  # fmt: skip
     panel.set_title(f"Cells for {task}", fontweight="bold", fontsize=10)
     panel.set(xlabel="validation accuracy (%)", ylabel="cells, %")
 

@@ -61,15 +61,24 @@ def test_figures_and_files_are_written(script, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "metad2a_figures.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_cells_of_a_data_set_without_a_table_are_not_trained(script, monkeypatch):
+    monkeypatch.setattr("nasrun.evaluators.training.Training.opened", pytest.fail)
+    task = script._task("mnist_part", [])
+    assert script._scored(task, {"random": np.zeros((2, 6), np.int64)}, []) is None
+
+
 def test_both_kinds_of_cells_are_drawn(script):
     cells = {
         origin: script.Cells(np.zeros((50, 6), np.int64), np.linspace(low, 90.0, 50))
         for origin, low in (("generated", 80.0), ("random", 40.0))
     }
-    shown = script.Shown({"a": np.eye(4), "b": -np.eye(4)}, {"a": cells})
+    codes = {task: place * np.eye(4) for place, task in enumerate("abcd")}
+    shown = script.Shown(codes, {"a": cells})
     drawn = script.draw(shown, script.by_components(shown.codes))
     assert set(drawn) == {"png", "svg"}
     assert b"of random further left" in drawn["svg"]
+    for place in range(len(codes) + len(cells)):  # a colour for each entry of the legend
+        assert script.line_style(place)["color"].lower().encode() in drawn["svg"]
 
 
 def test_tsne_keeps_neighbours_together(script):

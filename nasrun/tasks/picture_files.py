@@ -76,15 +76,17 @@ class PictureFiles:
                     out[at] = pixels.transpose(2, 0, 1)
                     changes += own
         for change, count in changes.items():
-            log.warning(f"%d {change.value}", count, shown(_folder(paths[0])))
+            log.warning(f"%d {change.value}", count, shown(_folder(paths)))
 
     def _decode(self, path: TreeFile, size: Size | None) -> tuple[Pixels, Changes]:
         """``(px, px, 3)`` pixels, and what changed on the way."""
         return decoded(path, self.px, self.fit, size)
 
 
-def _folder(file: TreeFile) -> Path:
-    return file.archive if isinstance(file, Member) else file.parent
+def _folder(files: Sequence[TreeFile]) -> Path:
+    """The archive of the files, or the innermost folder that holds all of them."""
+    each = {file.archive if isinstance(file, Member) else file.parent for file in files}
+    return Path(os.path.commonpath(each))
 
 
 def is_picture(path: Path) -> bool:

@@ -69,13 +69,15 @@ def test_many_pixels_stay_on_disk(paths, tmp_path, monkeypatch):
 
 
 def test_grey_pictures_become_colour_and_it_is_said(tmp_path, caplog):
-    colour, grey = tmp_path / "a.png", tmp_path / "b.png"
+    colour, grey = tmp_path / "a" / "a.png", tmp_path / "b" / "b.png"
+    for each in (colour, grey):
+        each.parent.mkdir()
     tiny_files.write_picture(colour)
     array = tiny_files.write_picture(grey, (8, 8), "L")
     with caplog.at_level(logging.WARNING):
         own = pixels([colour, grey], tmp_path)
     assert (own[1] == array).all()
-    assert "1 grey pictures" in caplog.text
+    assert f"1 grey pictures of {tmp_path} become" in caplog.text  # not of one of its folders
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "P", "CMYK", "LA"])
