@@ -82,6 +82,8 @@ def meta_train(opened: Opened) -> Artifact:
         files = {**opened.measuring.files, **files}
     else:  # the same for all targets, so that none of them trains anew
         inputs["task"] = None
+    if not session.uses_evaluator:
+        inputs["evaluator"] = None
     inputs["data"] = dict(sorted(files.items()))
     return fetch(meta.folder, inputs, lambda: _made(opened))
 

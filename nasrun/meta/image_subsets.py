@@ -129,6 +129,7 @@ class Subsets(MetaSession):
 
     def __init__(self, pool: ImageSubsets, space: SearchSpace, evaluator: Evaluator) -> None:
         self._pool, self._space, self._evaluator = pool, space, evaluator
+        self.uses_evaluator = pool.evaluator is None
         self._sources = {px: pool.sized(px) for px in pool.sizes or [None]}  # each is read once
 
     def problem(self, epoch: int) -> tuple[Task, Measuring]:

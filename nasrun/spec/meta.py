@@ -18,6 +18,7 @@ class MetaSession(ABC):
 
     # Whether the target decides what is learnt. What does not is trained once for all targets.
     uses_target: bool = True
+    uses_evaluator: bool = True  # whether the search's evaluator measures on the tasks
 
     @abstractmethod
     def problem(self, epoch: int) -> tuple[Task, Measuring]:

@@ -1,20 +1,19 @@
 """A folder or zip file of one's own pictures with boxes, annotated as COCO is."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from nasrun.errors import ConfigError, DataError
+from nasrun.errors import DataError
 from nasrun.images import draw
 from nasrun.input_files import shown
-from nasrun.ranges import require_at_least, require_not_negative, require_within
-from nasrun.spec import NamedTask, Task, TaskMaker
+from nasrun.spec import NamedTask, Task
 from nasrun.streams import Ints
 from nasrun.tasks.annotated import Annotated, read_annotated
-from nasrun.tasks.base import ValidFrom
 from nasrun.tasks.coco_file import Instances
 from nasrun.tasks.detection import DetectionTask, Detector, JudgedBy
+from nasrun.tasks.folder_maker import FolderMaker
 from nasrun.tasks.parts import Published
 from nasrun.tasks.picture_files import Fit
 from nasrun.tasks.trees import Tree
@@ -59,7 +58,7 @@ class CocoTask(DetectionTask):
 
 
 @dataclass
-class CocoFolder(TaskMaker):
+class CocoFolder(FolderMaker):
     """Pictures with ``annotations/instances_train.json``, and ``…_val``, ``…_test`` beside it.
 
     Names need only hold the part's, such as ``instances_val2017.json``; a single file is that of
@@ -69,22 +68,14 @@ class CocoFolder(TaskMaker):
     them.
 
     Raises:
-        ConfigError: shares outside (0, 1), or a size below 1.
+        ConfigError: see FolderMaker.
     """
 
     name: str = "coco_folder"
-    path: str | None = None
     train_file: str | None = None
     val_file: str | None = None
     test_file: str | None = None
     image_px: int = 256
-    flip: bool = True
-    mean: list[float] = field(default_factory=list[float])
-    std: list[float] = field(default_factory=list[float])
-    valid_share: float = 0.2
-    test_share: float = 0.2
-    seed: int = 0
-    cache_dir: str | None = None
     detector: Detector = Detector.fcos
     judged_by: JudgedBy = JudgedBy.map
     channels: int = 64
@@ -93,11 +84,6 @@ class CocoFolder(TaskMaker):
     extra_levels: int = 0
     reach: float = 4.0
 
-    def __post_init__(self) -> None:
-        require_within(self, "task", "(0, 1)", "valid_share", "test_share")
-        require_at_least(self, "task", 1, "image_px")
-        require_not_negative(self, "task", "seed")
-
     def make(self, named: NamedTask) -> Task:
         """The task, with as many classes and pictures as the files have.
 
@@ -105,37 +91,21 @@ class CocoFolder(TaskMaker):
             ConfigError: ``path`` names neither a folder nor a file.
             DataError: instances files or pictures that are missing or damaged.
         """
-        root = Path(self.path).expanduser() if self.path else None
-        if root is None or not root.exists():
-            raise ConfigError(
-                "task.path must name a folder or a zip file with pictures and an instances file "
-                f"as COCO has them, got {self.path}"
-            )
+        root = self.place(
+            "a folder or a zip file with pictures and an instances file as COCO has them"
+        )
         train, valid, test = self._parts(Tree(root))
         origin = shown(Path(root.name))
         if test is None:
             train, test = self._test_drawn(train)
             origin += f"; test pictures drawn by seed {self.seed}"
-        drawn = max(round(self.valid_share * len(train)), 1) if valid is None else 0
-        tested, cut = len(test), None
+        cut = None
         if valid is not None:
-            cut = np.arange(len(valid)), len(valid) + np.arange(tested)
+            cut = np.arange(len(valid)), len(valid) + np.arange(len(test))
             test = valid + test
         return CocoTask(
-            name=self.name,
+            **self.given(len(train), len(test), cut),
             classes=len((train + test).instances.names),
-            image_px=self.image_px,
-            search_split=self.name,
-            final_split=self.name,
-            valid_images=max(drawn if valid is None else len(valid), 1),
-            train_images=max(len(train) - drawn, 1),
-            test_images=max(tested, 1),
-            cache_dir=self.cache_dir,
-            seed=self.seed,
-            valid_from=ValidFrom.train if valid is None else ValidFrom.test,
-            mean=self.mean,
-            std=self.std,
-            flip=self.flip,
             detector=self.detector,
             judged_by=self.judged_by,
             channels=self.channels,

@@ -1,9 +1,11 @@
 """Arrays made once of files and kept in the cache, mapped into memory if they are large."""
 
+import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -14,6 +16,10 @@ from nasrun.errors import DataError
 MAPPED_BYTES = 256 * 2**20  # what is larger stays on disk and is mapped into memory
 CHUNK = 256  # pictures that are decoded at a time
 BAR_FROM = 1_000  # pictures from which decoding takes long enough to show a bar
+
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 
 def kept_array(
@@ -56,7 +62,14 @@ def _opened(path: Path, shape: tuple[int, ...], kind: DTypeLike) -> NDArray[Any]
     return found if found.shape == shape and found.dtype == kind else None
 
 
-def watched(starts: range, count: int) -> Iterator[int]:
+def each(decode: Callable[[Item], Found], items: Sequence[Item]) -> Iterator[tuple[int, Found]]:
+    """Of each item its place and what ``decode`` makes of it, in order, several at a time."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for first in _watched(range(0, len(items), CHUNK), len(items)):
+            yield from enumerate(pool.map(decode, items[first : first + CHUNK]), first)
+
+
+def _watched(starts: range, count: int) -> Iterator[int]:
     """The starts of the chunks, with a progress bar on the terminal if there are many pictures."""
     if count < BAR_FROM:
         yield from starts

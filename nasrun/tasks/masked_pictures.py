@@ -16,7 +16,7 @@ from nasrun.errors import DataError
 from nasrun.images import Pixels
 from nasrun.streams import Ints
 from nasrun.tasks.decoding import ORIENTATION, Fit, decoded, fitted, opened_picture
-from nasrun.tasks.kept_array import CHUNK, kept_array, watched
+from nasrun.tasks.kept_array import each, kept_array
 from nasrun.tasks.parts import Part
 from nasrun.tasks.trees import TreeFile, file_name, file_state
 
@@ -134,11 +134,8 @@ class MaskedPictures:
             digest.update(b"\n" + file_state(file))
 
         def fill(out: NDArray[Any]) -> None:
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
-                for first in watched(range(0, len(items), CHUNK), len(items)):
-                    chunk = items[first : first + CHUNK]
-                    for at, found in enumerate(pool.map(decode, chunk), first):
-                        out[at] = found
+            for at, found in each(decode, items):
+                out[at] = found
 
         return kept_array(
             self.cache / f"{digest.hexdigest()[:24]}.npy", (len(items), *shape), kind, fill

@@ -2,9 +2,7 @@
 
 import hashlib
 import logging
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from nasrun.images import Pixels, Targets
 from nasrun.input_files import shown
 from nasrun.streams import Ints
 from nasrun.tasks.decoding import Changes, Fit, decoded
-from nasrun.tasks.kept_array import CHUNK, kept_array, watched
+from nasrun.tasks.kept_array import each, kept_array
 from nasrun.tasks.parts import Part
 from nasrun.tasks.trees import Member, TreeFile, file_state
 
@@ -68,18 +66,15 @@ class PictureFiles:
         self, out: Pixels, paths: Sequence[TreeFile], sizes: Sequence[Size | None]
     ) -> None:
         changes = Changes()
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for first in watched(range(0, len(paths), CHUNK), len(paths)):
-                chunk = slice(first, first + CHUNK)
-                found = pool.map(self._decode, paths[chunk], sizes[chunk])
-                for at, (pixels, own) in enumerate(found, first):
-                    out[at] = pixels.transpose(2, 0, 1)
-                    changes += own
+        for at, (pixels, own) in each(self._decode, list(zip(paths, sizes, strict=True))):
+            out[at] = pixels.transpose(2, 0, 1)
+            changes += own
         for change, count in changes.items():
             log.warning(f"%d {change.value}", count, shown(_folder(paths)))
 
-    def _decode(self, path: TreeFile, size: Size | None) -> tuple[Pixels, Changes]:
+    def _decode(self, item: tuple[TreeFile, Size | None]) -> tuple[Pixels, Changes]:
         """``(px, px, 3)`` pixels, and what changed on the way."""
+        path, size = item
         return decoded(path, self.px, self.fit, size)
 
 

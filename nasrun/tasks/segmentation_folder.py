@@ -3,12 +3,11 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nasrun.errors import ConfigError
 from nasrun.images import IGNORED
 from nasrun.input_files import MIB
-from nasrun.ranges import require_at_least, require_not_negative, require_within
-from nasrun.spec import NamedTask, Task, TaskMaker
-from nasrun.tasks.base import ValidFrom
+from nasrun.ranges import require_at_least, require_not_negative
+from nasrun.spec import NamedTask, Task
+from nasrun.tasks.folder_maker import FolderMaker
 from nasrun.tasks.mask_listing import MaskListing, list_masks, places_of
 from nasrun.tasks.masked_pictures import MaskIds, highest_class
 from nasrun.tasks.parts import Published
@@ -62,7 +61,7 @@ class FolderSegmentation(SegmentationTask):
 
 
 @dataclass
-class SegmentationFolder(TaskMaker):
+class SegmentationFolder(FolderMaker):
     """Pictures in ``path/images/`` and their masks, of the same names, in ``path/masks/``.
 
     Both may be parted, as in ``path/train/images/`` or ``path/images/train/``; see
@@ -72,11 +71,10 @@ class SegmentationFolder(TaskMaker):
     and nothing is ignored. A file ``classes.txt`` may name the classes, one a line.
 
     Raises:
-        ConfigError: shares outside (0, 1), or a size below 1.
+        ConfigError: see FolderMaker; fewer than two classes, or a negative number to ignore.
     """
 
     name: str = "segmentation_folder"
-    path: str | None = None
     classes: int | None = None
     images: str = "images"
     masks: str = "masks"
@@ -85,24 +83,16 @@ class SegmentationFolder(TaskMaker):
     image_px: int = 128
     size: list[int] = field(default_factory=list[int])
     fit: Fit = Fit.crop
-    flip: bool = True
-    mean: list[float] = field(default_factory=list[float])
-    std: list[float] = field(default_factory=list[float])
     head: Head = Head.bisenet
     head_width: int = 128
     hard: float | None = None
     scales: list[float] = field(default_factory=lambda: [1.0])
     mirrored: bool = False
-    valid_share: float = 0.2
-    test_share: float = 0.2
-    seed: int = 0
-    cache_dir: str | None = None
 
     def __post_init__(self) -> None:
-        require_within(self, "task", "(0, 1)", "valid_share", "test_share")
-        require_at_least(self, "task", 1, "image_px")
+        super().__post_init__()
         require_at_least(self, "task", 2, "classes")
-        require_not_negative(self, "task", "seed", "ignored")
+        require_not_negative(self, "task", "ignored")
 
     def make(self, named: NamedTask) -> Task:
         """The task, with as many classes and pictures as the folder has.
@@ -111,37 +101,14 @@ class SegmentationFolder(TaskMaker):
             ConfigError: ``path`` names neither folder nor zip.
             DataError: no pictures, one without a mask, or masks of a single class.
         """
-        root = Path(self.path).expanduser() if self.path else None
-        if root is None or not root.exists():
-            raise ConfigError(
-                f"task.path must name a folder (or a zip) with {self.images}/ and {self.masks}/, "
-                f"got {self.path}"
-            )
-        tree = Tree(root)
+        wanted = f"a folder (or a zip) with {self.images}/ and {self.masks}/"
+        tree = Tree(self.place(wanted))
         listing = list_masks(tree, self.images, self.masks, self.test_share, self.seed)
         names = _names(tree)
         classes = self._count(listing, names)
-        if listing.cut is not None:
-            valid, test = (len(rows) for rows in listing.cut)
-            train = len(listing.train)
-        else:
-            valid = max(round(self.valid_share * len(listing.train)), 1)
-            train, test = len(listing.train) - valid, len(listing.test)
         return FolderSegmentation(
-            name=self.name,
+            **self.given(len(listing.train), len(listing.test), listing.cut),
             classes=classes,
-            image_px=self.image_px,
-            search_split=self.name,
-            final_split=self.name,
-            valid_images=valid,
-            train_images=max(train, 1),
-            test_images=max(test, 1),
-            cache_dir=self.cache_dir,
-            seed=self.seed,
-            valid_from=ValidFrom.train if listing.cut is None else ValidFrom.test,
-            mean=self.mean,
-            std=self.std,
-            flip=self.flip,
             size=self.size,
             fit=self.fit,
             head=self.head,

@@ -13,6 +13,7 @@ from nasrun.programs.interpreter import Examples
 from nasrun.spec import Floats, NamedTask, Task, TaskMaker
 from nasrun.spec.vectors import VectorTask
 
+CLASSES = 10  # of pictures that pairs are made of
 SEARCHED = ((0, 5), (0, 9), (1, 8), (2, 9), (3, 5), (3, 6), (3, 8), (4, 6), (8, 9))
 
 
@@ -51,11 +52,16 @@ class ProjectedPictures(VectorTask):
         """Projected from the pictures' training and validation parts; for final figures, test.
 
         Raises:
-            ConfigError: a pair has too few pictures.
+            ConfigError: fewer than ten classes, or a pair with too few pictures.
         """
         assert self.pictures is not None
+        if self.pictures.classes < CLASSES:
+            raise ConfigError(
+                f"task={self.name} needs pairs of {CLASSES} classes, but {self.pictures.name} has "
+                f"{self.pictures.classes}: set task.of to another one"
+            )
         splits = self.pictures.load()
-        pairs = [p for p in combinations(range(10), 2) if (p in SEARCHED) != final]
+        pairs = [p for p in combinations(range(CLASSES), 2) if (p in SEARCHED) != final]
         count = self.final_sets if final else self.sets
         sources = splits.search_train, splits.final_test if final else splits.search_valid
         rng = np.random.default_rng([self.seed, int(final)])
@@ -65,15 +71,15 @@ class ProjectedPictures(VectorTask):
     def _projected(
         self, pair: tuple[int, int], sources: tuple[Images, Images], rng: np.random.Generator
     ) -> list[Floats]:
-        counts = self.train_images, self.valid_images
+        counts = {"train_images": self.train_images, "valid_images": self.valid_images}
         matrix: Floats | None = None
         parts, labels = list[Floats](), list[Floats]()
-        for images, count in zip(sources, counts, strict=True):
+        for images, (key, count) in zip(sources, counts.items(), strict=True):
             places = np.flatnonzero(np.isin(images.labels, pair))
             if len(places) < count:
                 raise ConfigError(
-                    f"task={self.name} needs {count} pictures of classes {pair} in a part and "
-                    f"finds {len(places)}: set task.train_images and task.valid_images lower"
+                    f"task={self.name} needs {count} pictures of classes {pair} for "
+                    f"task.{key} and finds {len(places)}: set it lower"
                 )
             chosen = rng.permutation(places)[:count]
             pixels = images.pixels[chosen].reshape(count, -1).astype(np.float64)

@@ -1,5 +1,7 @@
 """Scores of programs, functional equivalence, and planted faults that evolution repairs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from toys import TASK, ToySpace
@@ -7,7 +9,7 @@ from toys import TASK, ToySpace
 from nasrun.algorithms.automl_zero import AutoMLZero
 from nasrun.algorithms.rea import REA
 from nasrun.budget import Budget
-from nasrun.errors import UnsupportedError
+from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.evaluators.programs import Programs as Evaluator
 from nasrun.experiment import problem_of
 from nasrun.hardware.none import NoHardware
@@ -113,6 +115,16 @@ def test_pairs_of_classes_are_projected_and_standardised():
     space = Programs(**SMALL)
     session = Evaluator().opened(space, task)
     assert scores(session, space, LINEAR)[0] > 60
+
+
+def test_pictures_that_cannot_be_paired_are_refused_with_what_to_set():
+    task = pictures()
+    assert isinstance(task.pictures, SyntheticImages)
+    with pytest.raises(ConfigError, match=r"for task\.valid_images and finds \d+: set it lower"):
+        replace(task, valid_images=200).examples(final=False)
+    few = replace(task, pictures=replace(task.pictures, name="few", classes=4))
+    with pytest.raises(ConfigError, match=r"but few has 4: set task\.of"):
+        few.examples(final=False)
 
 
 def evolved(algorithm, space, seeds, task, evaluations, start=None):

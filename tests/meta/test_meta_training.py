@@ -113,6 +113,21 @@ def test_what_does_not_depend_on_the_target_is_trained_once_for_all_targets(tmp_
     assert keys[0] == keys[1]
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_subsets_with_an_evaluator_of_their_own_are_learnt_from_once_for_all_searches(
+    tmp_path, own
+):
+    evaluator = FakeTraining() if own else None
+    pool = ImageSubsets(source=source(40), evaluator=evaluator, epochs=1, networks=4)
+    keys = list[str]()
+    for epochs in (12, 72):
+        made = toy_experiment(CATCH(), evaluator=FakeTraining())
+        recipe = {"evaluator": {"epochs": epochs}, "meta": {"epochs": 1}}
+        meta = MetaTraining(pool, recipe, tmp_path / "meta")
+        keys.append(adapt(replace(made, meta=meta).opened())["artifact"])
+    assert (keys[0] == keys[1]) is own
+
+
 def test_agents_are_trained_anew_for_another_file_of_latencies(tmp_path):
     """Also where they do not depend on the target; the file's place says nothing about it."""
     keys = []
