@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -87,6 +87,8 @@ class GraphPredictor(Predictor):
     decay: float = 1e-4
     dropout: float = 0.1
 
+    hub: ClassVar[bool] = False  # whether a vertex stands in front that every other one leads to
+
     def __post_init__(self) -> None:
         require_at_least(self, "predictor", 1, "hidden", "layers", "epochs", "batch")
         require_positive(self, "predictor", "rate")
@@ -120,7 +122,7 @@ class GraphCohort(Model):
     def __init__(self, settings: GraphPredictor, graphs: Graphs, streams: Streams) -> None:
         self._settings, self._graphs, self._streams = settings, graphs, streams
         self._fits = 0
-        names = len(graphs.names)
+        names = len(graphs.names) + settings.hub
         self._width = names + -names % MULTIPLE
 
     def fit(self, inputs: Inputs, y: Floats, mask: Mask) -> None:
@@ -167,31 +169,39 @@ class GraphCohort(Model):
         return net
 
     def predict(self, inputs: Inputs) -> Prediction:
-        """What the networks say; graphs are read some at a time."""
+        """What the networks say."""
+        found = self.outputs(inputs)
+        mean, sd = found[..., 0].numpy().astype(np.float64), self._settings.spread(found)
+        spread = sd.numpy().astype(np.float64) * self._scale.spread
+        return Prediction(self._scale.restored(mean), spread, self._scale.best)
+
+    def outputs(self, inputs: Inputs) -> Tensor:
+        """``(T, M, outputs)`` of the trained networks, which read some graphs at a time."""
         read, count = self._read(inputs), inputs.archs.shape[1]
         surplus = -count % MULTIPLE
         if surplus:
             read = Batch(*(_longer(part, surplus) for part in read[:3]), read.whole)
 
         @torch.no_grad()  # which holds for one thread alone
-        def asked(at: int) -> tuple[Floats, Floats]:
-            rows, means, spreads = self._blocks[at], [], []
+        def asked(at: int) -> Tensor:
+            rows, found = self._blocks[at], []
             for start in range(0, count + surplus, PREDICTED):
                 parts = (filled(part[rows, start : start + PREDICTED]) for part in read[:3])
                 out = self._nets[at](Batch(*parts, read.whole), None, lambda x: x)
-                own = out[: rows.stop - rows.start]
-                means.append(own[..., 0].double().numpy())
-                spreads.append(self._settings.spread(own).double().numpy())
-            return np.concatenate(means, axis=1), np.concatenate(spreads, axis=1)
+                found.append(out[: rows.stop - rows.start])
+            return torch.cat(found, dim=1)[:, :count]
 
-        parts = zip(*side_by_side(asked, range(len(self._blocks))), strict=True)
-        mean, sd = (np.concatenate(part)[:, :count] for part in parts)
-        return Prediction(self._scale.restored(mean), sd * self._scale.spread, self._scale.best)
+        return torch.cat(side_by_side(asked, range(len(self._blocks))))
 
     def _read(self, inputs: Inputs) -> Batch:
         """Graphs as tensors, vertices and names up to whole lines."""
         trials, count, length = inputs.archs.shape
         adjacency, operations = self._graphs(inputs.archs.reshape(-1, length))
+        if self._settings.hub:
+            adjacency = np.pad(adjacency, ((0, 0), (1, 0), (1, 0)))
+            adjacency[:, 1:, 0] = operations >= 0
+            own = len(self._graphs.names)
+            operations = np.pad(operations, ((0, 0), (1, 0)), constant_values=own)
         more = -operations.shape[1] % MULTIPLE
         edges = np.pad(adjacency, ((0, 0), (0, more), (0, more)))
         names = np.pad(operations, ((0, 0), (0, more)), constant_values=-1)
@@ -231,12 +241,21 @@ class Linear:
         fan_out: outputs.
         streams: of the trials.
         bias: whether there is one.
+        limit: of first weights, if another one.
     """
 
-    def __init__(self, fan_in: int, fan_out: int, streams: Streams, bias: bool = True) -> None:
+    def __init__(
+        self,
+        fan_in: int,
+        fan_out: int,
+        streams: Streams,
+        bias: bool = True,
+        limit: float | None = None,
+    ) -> None:
         rows, columns = fan_in + -fan_in % MULTIPLE, fan_out + -fan_out % MULTIPLE
         draws = 2.0 * streams.uniform((fan_in + 1) * fan_out) - 1.0
-        draws = draws.reshape(len(streams), fan_in + 1, fan_out) / math.sqrt(fan_in)
+        draws = draws.reshape(len(streams), fan_in + 1, fan_out)
+        draws *= 1.0 / math.sqrt(fan_in) if limit is None else limit
         weight = torch.zeros(len(streams), rows, columns)
         shift = torch.zeros(len(streams), 1, columns)
         weight[:, :fan_in, :fan_out] = torch.from_numpy(draws[:, :-1])
