@@ -37,6 +37,7 @@ LINES: dict[str, Callable[[Size], Iterator[Line]]] = {
     "help": commands.help_page,
     "report": commands.report,
     "sweep": commands.sweep,
+    "predictors": searches.predictors,
     "catch": searches.catch,
     "catch_runs": searches.catch_runs,
     "catch_cohorts": searches.catch_cohorts,

@@ -36,6 +36,7 @@ class PredictorBased(SampleBased):
 
     - ``bananas``: White et al. (AAAI 2021), settings of naszilla;
     - ``npenas``: Wei et al., "NPENAS" (2020), mutants of the predicted best;
+    - ``bonas``: Shi et al. (NeurIPS 2020), random candidates by expected improvement;
     - ``gp_bo``, ``nasbot``, ``nasbowl``, ``dngo``, ``bohamiann``, ``predictor_guided``.
 
     A predictor of learning curves (``sotl``, ``lcsvr``, ...) chooses among candidates that were

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from nasrun.predictors.graph_cohort import Batch, Drop, GraphNetwork, GraphPredictor, Linear
 from nasrun.ranges import require_at_least
@@ -39,6 +38,12 @@ class GCN(GraphPredictor):
         """New networks."""
         return GCNNetwork(self, names, streams)
 
+    def ways(self, edges: Tensor) -> Tensor:
+        """Means along the edges and against them, the vertex itself included."""
+        own = edges + torch.eye(edges.shape[-1])
+        both = torch.stack([own, own.transpose(-1, -2)], dim=-3)
+        return both / both.sum(dim=-1, keepdim=True)
+
     def loss(self, out: Tensor, goal: Tensor) -> Tensor:
         """Squared error."""
         return (out[..., 0] - goal).square()
@@ -67,19 +72,9 @@ class GCNNetwork(GraphNetwork):
 
     def __call__(self, batch: Batch, weight: Tensor | None, drop: Drop) -> Tensor:
         """Outputs of a batch."""
-        places = batch.edges.shape[-1]
-        edges = batch.edges + torch.eye(places)
-        directions = [
-            (each / each.sum(dim=3, keepdim=True)).reshape(-1, places, places)
-            for each in (edges, edges.transpose(2, 3))
-        ]
-        x = batch.x
-        for pair in zip(self._along, self._against, strict=True):
-            flat, shape = x.reshape(-1, places, x.shape[-1]), x.shape[:3]
-            heard = [
-                F.relu(layer(torch.bmm(matrix, flat).view(*shape, -1)))
-                for matrix, layer in zip(directions, pair, strict=True)
-            ]
-            x = drop(0.5 * (heard[0] + heard[1]))
-        pooled = (x * batch.there).sum(dim=2) / batch.there.sum(dim=2).clamp(min=1.0)
-        return self._last(drop(F.relu(self._reduce(pooled))))
+        x = batch.heard
+        for layer, pair in enumerate(zip(self._along, self._against, strict=True)):
+            heard = [batch.hear(x, kind) for kind in range(2)] if layer else x.unbind(dim=2)
+            both = [own(messages, True) for own, messages in zip(pair, heard, strict=True)]
+            x = drop(0.5 * (both[0] + both[1]))
+        return self._last(drop(self._reduce(batch.mean(x), True)))

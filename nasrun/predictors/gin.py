@@ -51,6 +51,10 @@ class GIN(GraphPredictor):
         """New networks."""
         return GINNetwork(self, names, streams)
 
+    def ways(self, edges: Tensor) -> Tensor:
+        """A vertex gets what its predecessors and itself have."""
+        return (edges.transpose(-1, -2) + torch.eye(edges.shape[-1]))[..., None, :, :]
+
     def loss(self, out: Tensor, goal: Tensor) -> Tensor:
         """Squared error, or minus the logarithm of the density without its constant."""
         error = (out[..., 0] - goal).square()
@@ -89,15 +93,9 @@ class GINNetwork(GraphNetwork):
     def __call__(self, batch: Batch, weight: Tensor | None, drop: Drop) -> Tensor:
         """Outputs of a batch."""
         counted = None if weight is None else batch.there * weight[:, :, None, None]
-        # A vertex gets what its predecessors and itself have.
-        shape, places = batch.edges.shape, batch.edges.shape[-1]
-        heard = batch.edges.transpose(2, 3) + torch.eye(places)
-        heard = heard.reshape(-1, places, places)
-        x = batch.x
-        for first, second, norm in zip(self._first, self._second, self._norms, strict=True):
-            summed = torch.bmm(heard, x.reshape(-1, places, x.shape[-1]))
-            x = second(F.relu(first(summed.view(*shape[:3], -1))))
-            x = F.celu(x) if self._smooth else F.relu(x)
-            x = norm(x, counted) * batch.there
-        pooled = x.sum(dim=2) / batch.there.sum(dim=2).clamp(min=1.0)
-        return self._last(drop(F.relu(self._reduce(pooled))))
+        x = batch.heard[:, :, 0]
+        for layer, norm in enumerate(self._norms):
+            heard = batch.hear(x, 0) if layer else x
+            x = self._second[layer](self._first[layer](heard, True), not self._smooth)
+            x = batch.masked(norm(F.celu(x) if self._smooth else x, counted))
+        return self._last(drop(self._reduce(batch.mean(x), True)))

@@ -25,7 +25,7 @@ from nasrun.spec import (
     Streams,
 )
 
-NETWORKS = 640  # that are trained together: fewer wait for Python, more for memory
+NETWORKS = 320  # that are trained together: fewer wait for Python, more for memory
 
 
 class Activation(Enum):

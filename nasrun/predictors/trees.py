@@ -1,6 +1,7 @@
 """What predictors of one trial after the other share: those of libraries that know no cohorts."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
@@ -11,6 +12,7 @@ from nasrun.predictors.base import Encoded, Targets, scaled
 from nasrun.spec import Floats, Inputs, Mask, Model, Prediction, Predictor, SearchSpace, Streams
 
 SEEDS = 2**31 - 1
+Features = Callable[[Inputs], Floats]  # (T, N, F) of what is known
 FEWEST = 2  # records that a library can fit
 
 
@@ -39,7 +41,7 @@ class TreePredictor(Predictor):
 class Forest(Model):
     """A regressor of each trial; None where there are too few records."""
 
-    def __init__(self, settings: TreePredictor, encode: Encoded, streams: Streams) -> None:
+    def __init__(self, settings: TreePredictor, encode: Features, streams: Streams) -> None:
         self._settings, self._encode, self._streams = settings, encode, streams
 
     def fit(self, inputs: Inputs, y: Floats, mask: Mask) -> None:

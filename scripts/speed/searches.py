@@ -112,6 +112,31 @@ def catch(size: Size) -> Iterator[Line]:
     yield Line(what, ratio, "times", 20.0 if size.official else None, more=True)
 
 
+def predictors(size: Size) -> Iterator[Line]:
+    """Searches by predictors over a cohort, and against one trial at a time."""
+    for algorithm, target_s in (
+        ("gp_bo", 90.0),
+        ("nasbowl", 90.0),
+        ("bananas", 60.0),
+        ("npenas", 240.0),
+    ):
+        made = experiment(
+            [f"algorithm={algorithm}", "task=cifar100", f"budget.evaluations={size.evaluations}"]
+        ).opened()
+        singles = [
+            seconds_of(lambda at=at, made=made: search(made, np.array([at]), None))
+            for at in range(1 + SINGLES)
+        ]
+        seconds = seconds_of(lambda made=made: search(made, np.arange(size.trials), None))
+        what = f"{algorithm}, {size.trials} trials x {size.evaluations} evaluations at once"
+        yield Line(what, seconds, "s", target_s if size.official else None)
+        ratio = size.trials * statistics.median(singles[1:]) / seconds
+        what = (
+            f"{algorithm}, {size.trials} searches of one trial ({SINGLES} measured) to one cohort"
+        )
+        yield Line(what, ratio, "times", 10.0 if size.official else None, more=True)
+
+
 def catch_runs(size: Size) -> Iterator[Line]:
     """The same as whole commands, meta-training at hand: trials=500 against 500 of trials=1."""
     with tempfile.TemporaryDirectory() as folder:

@@ -153,7 +153,7 @@ ENOUGH = {
     "lce_m": {"burn_in": 5, "samples": 5, "fits": 5},
 }
 # Networks that saw nothing predict what their first weights say.
-NETWORKS = {"mlp", "gcn", "gin", "gin_normal", "bohamiann"}
+NETWORKS = {"mlp", "gcn", "gin", "gin_normal", "bohamiann", "bonas"}
 
 
 def test_a_fit_forgets_the_one_before(name):

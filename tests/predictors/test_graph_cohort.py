@@ -14,11 +14,12 @@ SPACE, NAMES, GRAPHS = NB201(), 8, 5
 ADJACENCY, OPERATIONS = SPACE.dag(SPACE.sample(Streams(range(GRAPHS))))
 
 
-def batch(trials):
+def batch(trials, recipe):
     """The same graphs for every trial, as tensors."""
     edges = torch.from_numpy(ADJACENCY.astype(np.float32))
     x = F.one_hot(torch.from_numpy(OPERATIONS), NAMES).float()
-    parts = (edges, x, torch.ones(GRAPHS, 8, 1))
+    ways = recipe.ways(edges)
+    parts = (ways, ways @ x[:, None], torch.ones(GRAPHS, 8, 1))
     return Batch(*(part.expand(trials, *part.shape) for part in parts))
 
 
@@ -34,7 +35,7 @@ def layer(linear, trial, inputs, outputs):
 def test_a_graph_isomorphism_network_is_the_one_of_its_paper(head):
     recipe = GIN(hidden=6, layers=2, head=head)
     net = recipe.network(NAMES, Streams([3, 5]))
-    found = net(batch(4), torch.ones(4, GRAPHS), lambda x: x)
+    found = net(batch(4, recipe), torch.ones(4, GRAPHS), lambda x: x)
     squash = F.celu if head is Head.normal else F.relu
     for trial in range(2):
         x = [F.one_hot(torch.from_numpy(own), NAMES).float() for own in OPERATIONS]
@@ -58,8 +59,9 @@ def test_a_graph_isomorphism_network_is_the_one_of_its_paper(head):
 
 
 def test_a_graph_convolution_goes_both_ways():
-    net = GCN(hidden=6, layers=2, head=5).network(NAMES, Streams([3, 5]))
-    found = net(batch(4), None, lambda x: x)
+    recipe = GCN(hidden=6, layers=2, head=5)
+    net = recipe.network(NAMES, Streams([3, 5]))
+    found = net(batch(4, recipe), None, lambda x: x)
     for trial in range(2):
         for number in range(GRAPHS):
             x = F.one_hot(torch.from_numpy(OPERATIONS[number]), NAMES).float()
