@@ -19,8 +19,10 @@ class Inheriting(Training):
     the children (``SearchSpace.morph``). Where a search names none, training begins from scratch.
     The cost of a query is that of the child's own epochs. What is on record is a lineage, not an
     architecture: the same child of another parent, or of the same parent after another training,
-    is another training. All of a search's checkpoints stay in ``cache_dir``, since any of them may
-    be asked for again.
+    is another training. ``seed`` is that of all trials, so that searches which begin with the same
+    network begin with one and the same training of it: to compare searches as independent ones,
+    give each a seed of its own. All of a search's checkpoints stay in ``cache_dir``, since any of
+    them may be asked for again.
 
     Final figures are those of ``evaluator=training``: networks are trained from scratch, so that
     they do not depend on the way that a search took.
