@@ -114,8 +114,8 @@ class Controlled(SampleBased):
     def _drawn(self) -> Archs:
         """``(batch, L)`` architectures of the policy; what it gave them is kept to learn from."""
         space = self.problem.space
-        self._walked = self._controller(self.batch, self._generator, space.legal)
-        archs = self._walked.archs.numpy().copy()
+        walked = self._walked = self._controller(self.batch, self._generator, space.legal)
+        archs = walked.archs.numpy().copy()
         for _ in range(TRIES):
             missing = np.flatnonzero(~space.exists(archs))
             if not len(missing):

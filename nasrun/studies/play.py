@@ -63,7 +63,7 @@ def _measured(study: Study, opened: Opened, recorder: Recorder) -> list[Finding]
     for place, part in enumerate(study.parts(opened)):
         if (kept := recorder.kept_rows(place, FIGURES)) is None:
             own = list(part())
-            recorder.keep_rows(place, FIGURES, map(astuple, own))
+            recorder.keep_rows(place, FIGURES, [astuple(finding) for finding in own])
         else:
             own = list(map(_read, kept))
         found += own
