@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LENGTHS = (4, 5, 6)  # modules
 HALVINGS, WIDENINGS = (1, 4), (1, 3)  # least and most
+LIMITS = ((HALVINGS, skeleton.HALVES), (WIDENINGS, skeleton.WIDENS))
 DIGITS = ("1", "2", "3", "4")
 PREFIX, SUFFIX = "64-", "-basic"
 PLAIN = 0  # the option of digit 1, which is also that of a module that does not exist
@@ -62,7 +63,7 @@ class TransNASMacro(ConditionalSpace):
         module, length = place - 1, np.array(LENGTHS)[prefix[:, 0]]
         left = length - module - 1
         allowed = np.ones((n, len(DIGITS)), np.bool_)
-        for limits, digits in ((HALVINGS, skeleton.HALVES), (WIDENINGS, skeleton.WIDENS)):
+        for limits, digits in LIMITS:
             before = _count(prefix[:, 1:], digits)
             after = before[:, None] + np.isin(np.arange(1, len(DIGITS) + 1), digits)
             allowed &= (after <= limits[1]) & (after + left[:, None] >= limits[0])
@@ -96,7 +97,8 @@ class TransNASMacro(ConditionalSpace):
         scanner.end("string")
         padded = found + [PLAIN] * (LENGTHS[-1] - len(found))
         arch = np.array([LENGTHS.index(len(found)), *padded], np.int64)
-        if not self.exists(arch[None])[0]:
+        fits = [low <= _count(arch[None, 1:], own)[0] <= high for (low, high), own in LIMITS]
+        if not all(fits):
             raise scanner.bad(
                 "expected 1 to 4 halvings (digits 3 and 4) and 1 to 3 widenings (2 and 4)", start
             )
