@@ -51,17 +51,8 @@ def read(path: Path, watch: Watch | None = None) -> Frame:
         if watch is not None:
             watch(min(stream.tell(), total), total)
 
-    try:
-        with pickle_in(path) as (stream, total):
-            _Streaming(stream, take).load()
-    except DataError as error:
-        raise DataError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    except Exception as error:  # the unpickler answers garbage with nearly any error
-        raise DataError(
-            f"{path}: not a complete file of NAS-Bench-201 or NATS-Bench ({error!r}); get it again"
-        ) from None
+    with pickle_in(path, "NAS-Bench-201 or NATS-Bench") as (stream, total):
+        _Streaming(stream, take).load()
     if not len(collector):
         raise DataError(f"{path}: expected NAS-Bench-201's records in arch2infos, found none")
     return collector.frame()
@@ -121,11 +112,29 @@ class _Streaming(_PythonUnpickler):
 
 
 @contextmanager
-def pickle_in(path: Path) -> Iterator[tuple[IO[bytes], int]]:
+def pickle_in(path: Path, what: str) -> Iterator[tuple[IO[bytes], int]]:
     """The pickle inside a file of ``torch.save``, or in a compressed one, and how long it is.
 
     The length, in bytes, is that of the file where the pickle's own is not known.
+
+    Raises:
+        DataError: no complete file of ``what``, whether that is noticed here or by who reads it.
     """
+    try:
+        with _pickle_in(path) as found:
+            yield found
+    except DataError as error:
+        raise DataError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    except Exception as error:  # the unpickler answers garbage with nearly any error
+        raise DataError(
+            f"{path}: not a complete file of {what} ({error!r}); get it again"
+        ) from None
+
+
+@contextmanager
+def _pickle_in(path: Path) -> Iterator[tuple[IO[bytes], int]]:
     size = require_file(path)
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:

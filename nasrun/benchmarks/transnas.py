@@ -46,7 +46,7 @@ def read(path: Path, space: str) -> Frame:
     """
     if space not in SPACES:
         raise DataError(f"{path}: it holds {', '.join(SPACES)}, not space={space}")
-    with pickle_in(path) as (stream, _):
+    with pickle_in(path, "TransNAS-Bench-101") as (stream, _):
         whole = read_up_to(stream, path, max(UNPACKED, path.stat().st_size))
         content = load_restricted(whole, RECORDS, path)
     try:
