@@ -99,3 +99,15 @@ def test_the_authors_example_widens_and_halves_where_it_says():
     x = torch.randn(2, 3, 64, 64)
     assert network.features(x).shape == (2, 32, 4, 4)
     assert network(x).shape == (2, 75)
+
+
+def test_ten_networks_learn():
+    for arch in SPACE.sample(Streams(range(10), "learn")):
+        network = SPACE.build(arch, TASK, Scale(channels=4))
+        x = torch.randn(4, 3, 16, 16)
+        optimizer = torch.optim.SGD(network.parameters(), 0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(network(x), torch.arange(4)).backward()
+            optimizer.step()
+        assert torch.isfinite(network(x)).all()
