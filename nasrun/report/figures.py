@@ -155,20 +155,24 @@ def _fit(panel: "Axes", low: float, high: float) -> None:
 
 
 def _anytime_figure(content: Content) -> "Drawing":
-    """Two rows of panels, one column per searched task: evaluations above, hours below."""
+    """A column of panels per searched task: against evaluations, and below against hours.
+
+    Where no search knows its costs there are no panels below.
+    """
     searched = content.searches()
-    size = (PANEL_IN[0] * len(searched), 2 * PANEL_IN[1] + LEGEND_IN)
+    hours = any(len(both[1].x) for found in searched.values() for both in found.values())
+    size = (PANEL_IN[0] * len(searched), (1 + hours) * PANEL_IN[1] + LEGEND_IN)
     figure = empty(size)
-    panels = figure.subplots(2, len(searched), squeeze=False, sharey="col")
+    panels = figure.subplots(1 + hours, len(searched), squeeze=False, sharey="col")
     reached: list[str] = []
-    for (above, below), (task, found) in zip(panels.T, searched.items(), strict=True):
+    for column, (task, found) in zip(panels.T, searched.items(), strict=True):
         for name, both in found.items():
-            for panel, curve in zip((above, below), both, strict=True):
+            for panel, curve in zip(column, both, strict=False):
                 _curve(panel, curve, content.label(name), content.place(name))
-        _fit(above, *settled([by_evaluations for by_evaluations, _ in found.values()]))
-        above.set_title(task, fontweight="bold", fontsize=10)
-        above.set_xlabel("evaluations")
-        below.set_xlabel(content.clock)
+        _fit(column[0], *settled([by_evaluations for by_evaluations, _ in found.values()]))
+        column[0].set_title(task, fontweight="bold", fontsize=10)
+        for panel, label in zip(column, ("evaluations", content.clock), strict=False):
+            panel.set_xlabel(label)
         reached.append(next((curve.y for curve, _ in found.values()), ""))
     for row in panels:
         _name_once(row, reached)

@@ -67,8 +67,8 @@ class Histories:
     """Measurements of ``n`` trials in order, ``(n, k)``; NaN after a trial's last one.
 
     ``best`` is the highest reward so far among measurements of the longest training, ``clock_h``
-    the hours spent after each. ``reached`` is what a curve shows: the reward, or the metric that it
-    is the negative of.
+    the hours spent after each, NaN where costs are unknown. ``reached`` is what a curve shows: the
+    reward, or the metric that it is the negative of.
     """
 
     best: Floats
@@ -135,8 +135,9 @@ def read_histories(jobs: Sequence[Job]) -> Histories:
     longest = frame["epochs"] == frame["epochs"].max()
     reward[trial, step] = frame["reward"].where(longest).to_numpy(np.float64)
     clock_h[trial, step] = frame["clock_s"].to_numpy(np.float64) / HOUR_S
-    best = np.fmax.accumulate(reward, axis=1)
-    return Histories(np.where(np.isnan(clock_h), np.nan, best), clock_h, _reached(frame))
+    over = np.arange(shape[1]) >= np.bincount(trial)[:, None]
+    best = np.where(over, np.nan, np.fmax.accumulate(reward, axis=1))
+    return Histories(best, clock_h, _reached(frame))
 
 
 def _reached(frame: "DataFrame") -> Metric:
@@ -244,7 +245,7 @@ def by_evaluations(histories: Histories) -> Curve:
     an architecture after the full training.
     """
     best = np.fmax.accumulate(histories.best, axis=1)
-    lengths = (~np.isnan(histories.clock_h)).sum(axis=1)
+    lengths = np.where(np.isnan(histories.best), 0, np.arange(best.shape[1]) + 1).max(axis=1)
     last = int(np.median(lengths))
     return _curve(np.arange(1.0, last + 1), best[:, :last], histories.reached)
 

@@ -1,3 +1,4 @@
+import csv
 import json
 import re
 
@@ -76,6 +77,24 @@ def test_nothing_known_is_an_empty_figure(tmp_path, kind):
     write_trials(tmp_path, [row("rea", 0, "", rank=""), row("rea", 1, "", rank="")])
     write_report(tmp_path, {**REPORT, "figures": [kind.value]})
     assert (tmp_path / "f.png").exists()
+
+
+def test_curves_are_drawn_where_costs_are_unknown(folder):
+    """Against evaluations alone, until the shorter trials end."""
+    for name in ("random", "rea"):
+        path = folder / name / "evaluations.csv"
+        head, *lines = list(csv.reader(path.read_text().splitlines()))
+        for line in lines:
+            line[head.index("clock_s")] = ""
+        path.write_text("\n".join(map(",".join, [head, *lines])))
+    write_report(folder, {**REPORT, "figures": ["anytime"]})
+    drawn = (folder / "f.svg").read_text(encoding="utf-8")
+    assert "evaluations" in drawn
+    assert "simulated GPU hours" not in drawn
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    (charts,) = re.findall(r'id="charts">(.*?)</script>', page)
+    (panel,) = json.loads(charts)[0]["panels"]
+    assert [line["x"] for line in panel["series"]] == [list(range(1, 9))] * 2
 
 
 def test_an_algorithm_whose_jobs_are_gone_has_no_curve(folder):
