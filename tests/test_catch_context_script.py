@@ -1,5 +1,6 @@
 import csv
 import importlib.util
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,15 @@ def test_every_target_epoch_and_task_is_read(script, monkeypatch, tmp_path, cach
     }  # fmt: skip
     assert all(float(r["kl"]) >= 0 and -1 <= float(r["rank_correlation"]) <= 1 for r in epochs)
     assert len(rows(tmp_path / "catch_context_z.csv")) == 3 * 2 * 3 * 4
+    confusion = rows(tmp_path / "catch_context_confusion.csv")
+    for target, task in itertools.product(TASKS, TASKS):
+        shares = {
+            r["told"]: float(r["share"])
+            for r in confusion
+            if (r["target"], r["task"]) == (target, task)
+        }
+        assert set(shares) == set(TASKS)
+        assert abs(sum(shares.values()) - 1) < 1e-3
     assert (tmp_path / "catch_context.png").read_bytes().startswith(b"\x89PNG")
     drawn = (tmp_path / "catch_context.svg").read_text(encoding="utf-8")
     assert "held out" in drawn
