@@ -1,7 +1,7 @@
 """Batches of pictures with masks or boxes: both are moved by the same draw."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -51,7 +51,7 @@ class DenseLoader(Loader):
         return stored.to(self.device, non_blocking=True).permute(0, 2, 3, 1).contiguous()
 
     def _shuffled(self, order: Tensor, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        for rows in order.split(self.batch):
+        for rows in _batches(order, self.batch):
             if not self._augments:
                 yield self._normalised(self._plain(rows)), self._targets(rows)
                 continue
@@ -142,3 +142,14 @@ class DenseLoader(Loader):
         shift = ((1 - contrast) * light).to(self.device) * grey
         altered = torch.baddbmm(shift[:, None, None], raw, colours.mT.to(self.device))
         return altered.clamp_(0, 255).view(pixels.shape)
+
+
+def _batches(order: Tensor, size: int) -> Sequence[Tensor]:
+    """Batches of ``size``; a single picture left over joins the batch before it.
+
+    By itself it has one value a channel where maps are one pixel, which torch does not normalise.
+    """
+    batches = order.split(size)
+    if size == 1 or len(batches) == 1 or len(batches[-1]) > 1:
+        return batches
+    return [*batches[:-2], torch.cat(batches[-2:])]

@@ -183,3 +183,14 @@ def test_masks_of_another_size_are_refused():
     images = Images(masked(4, (8, 8)).pixels, masked(4, (4, 4)).labels)
     with pytest.raises(ConfigError, match="cannot move along"):
         loader(images, True)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "batch", "sizes"),
+    [(9, 4, [4, 5]), (10, 4, [4, 4, 2]), (8, 4, [4, 4]), (3, 1, [1, 1, 1]), (1, 4, [1])],
+)
+def test_no_picture_is_left_over_alone(pictures, batch, sizes):
+    own = loader(masked(pictures), False, 0, batch=batch)
+    batches = list(own.epoch(0, 0))
+    assert [len(x) for x, _ in batches] == sizes
+    assert len({tuple(y.flatten().tolist()) for _, own in batches for y in own}) == pictures
