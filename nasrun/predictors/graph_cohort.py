@@ -136,7 +136,7 @@ class GraphCohort(Model):
 
         def train(rows: slice) -> GraphNetwork:
             streams = self._streams.fork(f"fit {self._fits}", rows)
-            own = Batch(*(part[rows] for part in read[:3]), read.whole)
+            own = Batch(*(part[rows] for part in read[:3]), whole=read.whole)
             return self._trained(own, goals[rows], weight[rows], streams)
 
         self._nets = side_by_side(train, self._blocks)
@@ -160,7 +160,7 @@ class GraphCohort(Model):
                 for group in optimiser.param_groups:
                     group["lr"] = own.rate * 0.5 * (1.0 + math.cos(math.pi * step / steps))
                 kept, goal, *parts = map(filled, taken(batch, weight, goals, *read[:3]))
-                loss = own.loss(net(Batch(*parts, read.whole), kept, drop), goal)
+                loss = own.loss(net(Batch(*parts, whole=read.whole), kept, drop), goal)
                 mean = kept / kept.sum(dim=1, keepdim=True).clamp(min=1.0)
                 (loss * mean).sum().backward()
                 optimiser.step()
@@ -180,14 +180,14 @@ class GraphCohort(Model):
         read, count = self._read(inputs), inputs.archs.shape[1]
         surplus = -count % MULTIPLE
         if surplus:
-            read = Batch(*(_longer(part, surplus) for part in read[:3]), read.whole)
+            read = Batch(*(_longer(part, surplus) for part in read[:3]), whole=read.whole)
 
         @torch.no_grad()  # which holds for one thread alone
         def asked(at: int) -> Tensor:
             rows, found = self._blocks[at], []
             for start in range(0, count + surplus, PREDICTED):
                 parts = (filled(part[rows, start : start + PREDICTED]) for part in read[:3])
-                out = self._nets[at](Batch(*parts, read.whole), None, lambda x: x)
+                out = self._nets[at](Batch(*parts, whole=read.whole), None, lambda x: x)
                 found.append(out[: rows.stop - rows.start])
             return torch.cat(found, dim=1)[:, :count]
 

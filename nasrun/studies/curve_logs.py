@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasrun.benchmarks.nb_nlp import read as read_nlp
 from nasrun.csv_input import CsvInput, read_csv_input
@@ -22,11 +23,13 @@ class CurveLogs:
     """Whole trainings of one task: curves ``(N, E)``, higher for what is better.
 
     ``val_score``: accuracies in percent, or losses and perplexities with their sign changed;
-    ``train_loss`` with its sign changed, None where it was not logged.
+    ``train_loss`` with its sign changed, None where it was not logged; ``archs``: what was trained,
+    None where that was not logged.
     """
 
     val_score: Floats
     train_loss: Floats | None
+    archs: tuple[str, ...] | None = None
 
     @property
     def final(self) -> Floats:
@@ -91,17 +94,21 @@ def _of_trainings(table: CsvInput, task: str | None) -> CurveLogs:
     epochs = table.numbers("epochs")[own]
     own[own] &= epochs == epochs.max()  # shorter trainings are other ones
     names = np.array(table.column("training"))[own]
-    _, row = np.unique(names, return_inverse=True)
+    _, first, row = np.unique(names, return_index=True, return_inverse=True)
     at = row, table.numbers("epoch")[own].astype(np.int64) - 1
     val, train = (np.full((row.max() + 1, int(epochs.max())), np.nan) for _ in range(2))
     val[at], train[at] = table.numbers(scores)[own], -table.numbers("loss")[own]
-    return _whole(val, train, path)
+    archs = np.array(table.column("arch"))[own][first] if "arch" in table.header else None
+    return _whole(val, train, path, archs)
 
 
-def _whole(val: Floats, train: Floats | None, path: Path) -> CurveLogs:
+def _whole(
+    val: Floats, train: Floats | None, path: Path, archs: NDArray[np.str_] | None = None
+) -> CurveLogs:
     kept = np.logical_and.reduce(np.isfinite(val), axis=1)
     if train is not None:
         kept &= np.logical_and.reduce(np.isfinite(train), axis=1)
     if not kept.any():
         raise DataError(f"{path}: no training has a figure after every epoch")
-    return CurveLogs(val[kept], None if train is None else train[kept])
+    texts = None if archs is None else tuple(archs[kept].tolist())
+    return CurveLogs(val[kept], None if train is None else train[kept], texts)

@@ -228,19 +228,22 @@ class _Table:
 
 
 class _Logs:
-    """Trainings of a file, of which nothing but the curves is known."""
+    """Trainings of a file: their curves, and what was trained if the file says it."""
 
     truth = None
 
     def __init__(self, study: PredictorBenchmark, opened: Opened) -> None:
         path = Path(str(study.logs))
-        if study.predictor is not None and study.predictor.reads is None:
+        self._logs = read_logs(path, study.log_task)
+        self.searched: SearchSpace = opened.experiment.space
+        if study.predictor is not None and study.predictor.reads is None and not self._logs.archs:
             raise ConfigError(
                 f"predictor={study.label} reads architectures, which study.logs={path} has not: "
                 "take a predictor of learning curves, such as predictor=sotl_e"
             )
-        self._logs = read_logs(path, study.log_task)
-        self.searched: SearchSpace = opened.experiment.space
+        none = np.zeros((len(self._logs.final), len(self.searched.decisions)), np.int64)
+        archs = self._logs.archs
+        self._archs = none if archs is None else np.stack([self.searched.parse(a) for a in archs])
         self.space, self.task = "logs", study.log_task or path.name.partition(".")[0]
         self.full = self._logs.val_score.shape[1]
 
@@ -250,15 +253,16 @@ class _Logs:
         parts = order[:, :test], order[:, test : test + train]
         asked, known = (
             _Drawn(
-                np.zeros((*part.shape, len(self.searched.decisions)), np.int64),
-                self._logs.final[part], np.full(part.shape, nan), part,
+                self._archs[part], self._logs.final[part], np.full(part.shape, nan), part
             )
             for part in parts
         )  # fmt: skip
         return asked, known
 
     def inputs(self, drawn: _Drawn, predictor: Predictor, after: int) -> Inputs:
-        """The beginnings of the curves."""
+        """The beginnings of the curves, and what was trained."""
+        if predictor.reads is None:
+            return Inputs(drawn.archs)
         curve = self._logs.of(str(predictor.reads))
         if curve is None or drawn.at is None:
             raise no_curve(str(predictor.reads), ["val_score"])

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from nasrun.predictors.gcn import GCN
 from nasrun.predictors.gin import GIN, Head
-from nasrun.predictors.graph_cohort import Batch, BatchNorm
+from nasrun.predictors.graph_cohort import Batch, BatchNorm, _Normalised
 from nasrun.spaces.nb201 import NB201
 from nasrun.streams import Streams
 
@@ -96,3 +96,15 @@ def test_statistics_are_those_of_the_vertices_that_count():
         torch.testing.assert_close(own(x, counted)[0, kept], theirs(x[0, kept]))
     theirs.eval()
     torch.testing.assert_close(own(x, None)[0], theirs(x[0]))
+
+
+def test_normalisation_has_the_slope_of_its_figures():
+    generator = torch.Generator().manual_seed(0)
+    x, scale, shift = (
+        torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True)
+        for shape in ((2, 6, 3), (2, 1, 3), (2, 1, 3))
+    )
+    known = torch.tensor([[1.0, 1, 0, 1, 1, 0], [1.0] * 6], dtype=torch.float64)[..., None]
+    known /= known.sum(dim=1, keepdim=True)
+    inputs = (x, scale, shift)
+    assert torch.autograd.gradcheck(lambda *own: _Normalised.apply(*own, known)[0], inputs)

@@ -16,11 +16,12 @@ from nasrun.predictors.oracle import Oracle
 from nasrun.record.collect import collect
 from nasrun.record.recorder import Recorder
 from nasrun.record.request import Request
+from nasrun.streams import Streams
 from nasrun.studies.agreement import COLUMNS, Agreement, agreement, means
 from nasrun.studies.best_predictor import colours, winners
 from nasrun.studies.curve_logs import read_logs
 from nasrun.studies.play import play_study
-from nasrun.studies.predictors import PredictorBenchmark
+from nasrun.studies.predictors import PredictorBenchmark, _Logs
 
 MEASURED = ("fit_s", "query_s")
 
@@ -184,6 +185,27 @@ def test_trainings_of_several_tasks_want_one(tmp_path):
     own = read_logs(path, "one")
     assert own.val_score.tolist() == [[51, 52], [51, 52]]
     assert own.train_loss.tolist() == [[-1.75, -1.5]] * 2
+
+
+def test_architectures_of_trainings_are_read_with_their_curves(opened, tmp_path):
+    path, space = tmp_path / "trainings.csv", opened.experiment.space
+    archs = space.sample(Streams(range(12)))
+    lines = ["training,task,arch,epoch,epochs,loss,val_score"]
+    lines += [
+        f"{name},one,{space.text(arch)},{epoch},3,1.0,{arch.sum() + epoch}"
+        for name, arch in enumerate(archs)
+        for epoch in (1, 2, 3)
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    source = _Logs(PredictorBenchmark(predictor=BayesianLinear(), logs=str(path)), opened)
+    asked, known = source.drawn(Streams([4]), 5, 7)
+    for drawn in (asked, known):
+        np.testing.assert_array_equal(drawn.score, drawn.archs.sum(axis=2) + 3.0)
+    assert len({space.text(arch) for arch in [*asked.archs[0], *known.archs[0]]}) == 12
+    np.testing.assert_array_equal(source.inputs(asked, BayesianLinear(), 0).archs, asked.archs)
+    settings = {"logs": str(path), "test": 5, "train": [7]}
+    [found] = rows(opened, range(1), BayesianLinear(), **settings)
+    assert (found.train, found.epochs) == (7, 0)
 
 
 def test_other_files_are_refused(tmp_path):
