@@ -1,6 +1,7 @@
 """How well architectures rank by pretexts, whose labels come from the pictures, and by labels.
 
-Usage: ``python scripts/unnas.py [--cells N] [--seed S] [--of TASK] [--out FILE] [key=value ...]``.
+Usage: ``python scripts/unnas.py [--cells N] [--seed S] [--of TASK] [--pretexts NAME ...]
+[--out FILE] [key=value ...]``.
 Cells of NAS-Bench-201, drawn uniformly by a seed, are trained on the pictures of a task for
 rotation, jigsaw puzzles, colours and for their labels; it prints Spearman's rank correlations of
 the four validation figures, with 95% bootstrap intervals over cells, and where the table at hand
@@ -74,6 +75,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--cells", type=int, default=30, choices=range(3, 10_000), metavar="N")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--of", default="cifar10")
+    parser.add_argument("--pretexts", nargs="+", default=PRETEXTS, choices=PRETEXTS)
     parser.add_argument("--px", type=int, default=32)
     parser.add_argument("--train", type=int, default=25_000)
     parser.add_argument("--valid", type=int, default=25_000)
@@ -87,7 +89,7 @@ def main(argv: Sequence[str]) -> int:
         return [f"{prefix}{key}={value}" for key, value in sizes.items()]
 
     asked = {"supervised": [f"task={options.of}", *pictures("task.", 1)]}
-    for name in PRETEXTS:
+    for name in options.pretexts:
         share = 4 if name == "rotation" else 1
         own = pictures("+task.settings.", share)
         asked[name] = [f"task={name}", f"task.of={options.of}", *own]
@@ -104,10 +106,10 @@ def main(argv: Sequence[str]) -> int:
         scores["table"] = table
     except NasrunError as error:
         print(f"unnas: {error}", file=sys.stderr)
-        if "colourisation" not in scores:
+        if len(scores) < len(asked):
             return 2
     shown = Table("pretext", *(f"with {name}" for name in scores if name not in PRETEXTS))
-    for name in (*PRETEXTS, *(["supervised"] if "table" in scores else [])):
+    for name in (*options.pretexts, *(["supervised"] if "table" in scores else [])):
         cells = [
             "" if other == name else correlation(scores[name], scores[other])
             for other in scores

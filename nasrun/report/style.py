@@ -24,6 +24,7 @@ HIDDEN = 0.02  # share of the worst trials that may fall outside the panel of so
 WHISKERS = (5, 95)  # percentiles
 DPI = 160
 LABEL_IN = (0.6, 0.085)  # width of a line and gap in a legend, and of a letter
+LINE_IN = 0.21  # height of a line of a legend
 STYLE: dict[Any, Any] = {
     "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
     "grid.alpha": 0.35, "axes.axisbelow": True, "svg.hashsalt": "nasrun",
@@ -40,13 +41,19 @@ def line_style(place: int) -> dict[str, Any]:
 
 
 def legend_below(figure: "Drawing", panels: Iterable["Axes"], width_in: float) -> None:
-    """Name each label of any panel once, below all panels."""
+    """Name each label of any panel once, below all panels.
+
+    What the names need beyond two lines is added to the figure's height, and not taken from the
+    panels.
+    """
     entries: dict[str, Artist] = {}
     for panel in panels:
         handles, labels = panel.get_legend_handles_labels()
         entries |= dict(zip(labels, handles, strict=True))
     column_in = LABEL_IN[0] + LABEL_IN[1] * max(map(len, entries), default=0)
     columns = max(1, min(len(entries), int(width_in / column_in)))
+    lines = -(-len(entries) // columns)
+    figure.set_figheight(figure.get_figheight() + LINE_IN * max(0, lines - 2))
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
 
 

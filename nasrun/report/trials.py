@@ -309,16 +309,20 @@ def _refuse_ragged(frame: "DataFrame", algorithms: Sequence[str]) -> None:
 
 
 def gaps(frame: "DataFrame", algorithms: Sequence[str]) -> Iterator[str]:
-    """Which algorithm lacks which trials of a problem that others have."""
+    """Which algorithm lacks which trials that others have; of problems alike, in one sentence."""
+    problems: dict[tuple[str, tuple[int, ...], int], list[str]] = {}
     for _, rows in frame.groupby(PROBLEM, sort=False):
         seeds = set(rows["seed"])
         for name in algorithms:
             lacking = sorted(seeds - set(rows.loc[rows["algorithm"] == name, "seed"]))
             if lacking:
-                yield (
-                    f"{name} on {Problem.of(rows.iloc[0])} lacks {len(lacking)} of {len(seeds)} "
-                    f"trials that others have (seeds {_some(lacking)})"
-                )
+                own = problems.setdefault((name, tuple(lacking), len(seeds)), [])
+                own.append(str(Problem.of(rows.iloc[0])))
+    for (name, lacking, count), own in problems.items():
+        yield (
+            f"{name} on {', '.join(own)} lacks {len(lacking)} of {count} trials that others have "
+            f"(seeds {_some(lacking)})"
+        )
 
 
 def protocol(frame: "DataFrame") -> list[str]:

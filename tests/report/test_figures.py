@@ -10,7 +10,7 @@ from nasrun.errors import DataError
 from nasrun.report.experiment import write_report
 from nasrun.report.jobs import Histories, by_evaluations, by_hours
 from nasrun.report.schema import Figure
-from nasrun.report.style import DASHES, PALETTE, line_style
+from nasrun.report.style import DASHES, PALETTE, empty, legend_below, line_style
 
 NAN = np.nan
 REPORT = {
@@ -142,3 +142,16 @@ def test_unknown_costs_have_no_curve_against_hours():
 def test_styles_differ_beyond_the_palette():
     styles = [tuple(map(str, line_style(i).values())) for i in range(len(PALETTE) * len(DASHES))]
     assert len(set(styles)) == len(styles)
+
+
+def test_many_names_leave_a_panel_its_height():
+    heights = []
+    for count in (2, 12):
+        figure = empty((5.2, 3.9))
+        panel = figure.subplots()
+        for number in range(count):
+            panel.plot([0, 1], label=f"{number}, a method that has a long name")
+        legend_below(figure, [panel], 5.2)
+        figure.draw_without_rendering()
+        heights.append(panel.get_position().height * figure.get_figheight())
+    assert abs(heights[1] - heights[0]) < 0.3, heights

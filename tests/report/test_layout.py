@@ -98,12 +98,12 @@ def test_a_single_figure_is_no_table(tmp_path):
 
 
 def test_methods_without_figures_are_dashes_and_are_named(tmp_path):
-    rows = [row("rea", seed, 93.0 + seed, task) for task in ("a", "b") for seed in range(3)]
+    rows = [row("rea", seed, 93.0 + seed, task) for task in "abc" for seed in range(3)]
     write_trials(tmp_path, [*rows, *(row("random", seed, 92.0, "a") for seed in range(2))])
     write_report(tmp_path, DEFAULT)
     assert table(tmp_path)[0]["random"][1] == "–"
     page = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "not complete: random on b lacks 3 of 3 trials" in page
+    assert "not complete: random on b, c lacks 3 of 3 trials" in page
     assert "not complete: random on a lacks 1 of 3 trials that others have (seeds 2)" in page
 
 
