@@ -47,7 +47,7 @@ class LeaveOneOut(MetaPool):
             )
         tasks = [self.tasks[name] for name in names]
         problems = [(task, evaluator.opened(space, task)) for task in tasks]
-        return OtherTasks(self.name, problems, uses_target=target.name in self.tasks)
+        return OtherTasks(self.name, problems, uses_target=own in map(source_of, self.tasks))
 
 
 class OtherTasks(MetaSession):

@@ -32,6 +32,7 @@ def test_the_target_is_never_in_the_pool(left_out):
 def test_what_the_target_is_a_part_of_is_not_in_the_pool(target):
     made, _ = pool(replace(TASK, name=target))
     assert made.label == "leave_one_out(a+c)"
+    assert made.uses_target  # no artifact of a target that has all three in its pool
 
 
 def test_every_problem_has_an_evaluator_of_its_own_task():
