@@ -73,7 +73,7 @@ class SharedData:
         while True:
             # Turns of an epoch lie apart from the epochs themselves: an epoch has few of them.
             batches = self._valid.epoch(self._seed + 1, (epoch << 20) + turn)
-            yield from (pair for pair in batches if len(pair[1]) == least)
+            yield from (pair for pair in batches if len(pair[1]) >= least)
             turn += 1
 
     def judging(self) -> Batches:

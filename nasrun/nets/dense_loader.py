@@ -34,6 +34,10 @@ class DenseLoader(Loader):
     that of the crops.
     """
 
+    def __len__(self) -> int:
+        """Number of batches of an epoch."""
+        return len(_batches(torch.arange(self._count), self.batch))
+
     def _keep(self, pixels: Pixels) -> None:
         crop = self.augmentation.crop
         self._pixels, self._size = pixels, (crop, crop) if crop else pixels.shape[2:]

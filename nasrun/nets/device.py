@@ -21,6 +21,7 @@ DTYPES = {
     Precision.bfloat16: torch.bfloat16,
     Precision.float16: torch.float16,
 }
+ONE_VALUE = "more than 1 value per channel"  # in what torch's batch normalisation says then
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,11 @@ class Device:
 
     @contextmanager
     def computing(self) -> Generator[None]:
-        """Context with the device's threads and kernels; what was set before comes back after."""
+        """Context with the device's threads and kernels; what was set before comes back after.
+
+        Raises:
+            ConfigError: a batch of one picture whose maps of one pixel cannot be normalised.
+        """
         threads, exact = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
         cudnn: Any = torch.backends.cudnn
         matmul = torch.backends.cuda.matmul
@@ -153,6 +158,15 @@ class Device:
         cudnn.allow_tf32 = matmul.allow_tf32 = self.dtype is not torch.float32
         try:
             yield
+        except ValueError as error:
+            if ONE_VALUE not in str(error):
+                raise
+            key = "algorithm.batch" if self.group == "algorithm" else "evaluator.recipe.batch"
+            raise ConfigError(
+                "batch normalisation needs more than one value a channel, but a batch has one "
+                f"picture, whose maps are of one pixel: set {key} so that the number of pictures "
+                "leaves no rest of 1"
+            ) from error
         finally:
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(exact)

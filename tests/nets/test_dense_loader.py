@@ -193,4 +193,5 @@ def test_no_picture_is_left_over_alone(pictures, batch, sizes):
     own = loader(masked(pictures), False, 0, batch=batch)
     batches = list(own.epoch(0, 0))
     assert [len(x) for x, _ in batches] == sizes
+    assert len(own) == len(sizes)  # by which planned steps are counted
     assert len({tuple(y.flatten().tolist()) for _, own in batches for y in own}) == pictures

@@ -206,6 +206,19 @@ def test_halved_batches_learn_what_whole_ones_learn_without_batch_normalisation(
     torch.testing.assert_close(halved.network[1].weight, whole.network[1].weight)
 
 
+@pytest.mark.parametrize(
+    ("group", "key"), [("evaluator", "evaluator.recipe.batch"), ("algorithm", "algorithm.batch")]
+)
+def test_a_single_picture_whose_maps_are_one_pixel_is_refused(group, key):
+    """NAS-Bench-201's networks halve twice: 4 x 4 pixels become one."""
+    x, y = images(5)
+    rest = [(x[:4, :, :4, :4], y[:4]), (x[4:, :, :4, :4], y[4:])]
+    trainer = fresh(device=Device("cpu", Precision.float32, threads=1, group=group))
+    with pytest.raises(ConfigError, match=f"set {key} so that"):
+        trainer.train(lambda epoch: rest, [])
+    assert fresh().train(lambda epoch: rest[:1], [], 1)[0].loss > 0
+
+
 def test_a_second_head_and_dropped_paths_are_served():
     class TwoHeads(torch.nn.Module):
         def __init__(self):
