@@ -94,9 +94,10 @@ class Task(TaskMaker):
 def source_of(name: str) -> str:
     """Name of the data set that a task is, or takes its classes or pictures from.
 
-    That of ``in16[0,3,7]`` is ``in16``, and that of ``cifar100_part`` is ``cifar100``.
+    That of ``in16[0,3,7]`` is ``in16``, that of ``cifar100_part`` is ``cifar100``, and that of
+    ``segmentsemantic_miou`` is ``segmentsemantic``, whose networks it judges by another metric.
     """
-    return name.partition("[")[0].removesuffix("_part")
+    return name.partition("[")[0].removesuffix("_part").removesuffix("_miou")
 
 
 def drawn_from(name: str) -> tuple[str, tuple[int, ...] | None]:

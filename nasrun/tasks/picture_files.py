@@ -81,8 +81,8 @@ class PictureFiles:
 
 def _folder(files: Sequence[TreeFile]) -> Path:
     """The archive of the files, or the innermost folder that holds all of them."""
-    each = {file.archive if isinstance(file, Member) else file.parent for file in files}
-    return Path(os.path.commonpath(each))
+    places = {file.archive if isinstance(file, Member) else file.parent for file in files}
+    return Path(os.path.commonpath(places))
 
 
 def is_picture(path: Path) -> bool:

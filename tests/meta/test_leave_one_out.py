@@ -28,7 +28,7 @@ def test_the_target_is_never_in_the_pool(left_out):
     assert evaluator.task is TASKS[left_out]  # the search's own evaluator is left as it was
 
 
-@pytest.mark.parametrize("target", ["b_part", "b[0,1]"])
+@pytest.mark.parametrize("target", ["b_part", "b[0,1]", "b_miou"])
 def test_what_the_target_is_a_part_of_is_not_in_the_pool(target):
     made, _ = pool(replace(TASK, name=target))
     assert made.label == "leave_one_out(a+c)"
