@@ -82,8 +82,12 @@ class CheckedLoader(ConfigLoaderImpl):
                 self.validate_sweep_overrides_legal(parsed, run_mode, from_shell)
                 return composed
             return self._composed(config_name, overrides, run_mode, from_shell, True)
-        # Missing options, which a sweep may have, fail in this mode: what it composes suits both.
-        config = self._composed(config_name, overrides, RunMode.RUN, from_shell, False)
+        # What a single run accepts suits a sweep, too, but a sweep may have more: keys of swept
+        # options, and options that are still missing.
+        try:
+            config = self._composed(config_name, overrides, RunMode.RUN, from_shell, False)
+        except (ConfigError, ConfigCompositionException):
+            return self._composed(config_name, overrides, run_mode, from_shell, False)
         self._first = config_name, list(overrides), config
         return config
 

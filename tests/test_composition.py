@@ -202,6 +202,17 @@ def test_a_config_is_composed_once_more_for_the_job_after(monkeypatch):
     assert loader.load_configuration("config", ["trials=3"], RunMode.RUN).trials == 3
 
 
+def test_the_mode_of_an_experiment_is_found_though_only_swept_options_have_a_key():
+    """``algorithm.learning_rate`` is REINFORCE's; the experiment's default is another one."""
+    JobRuntime.instance().set("name", "nasrun")
+    loader = CheckedLoader(create_config_search_path(str(CONF)))
+    overrides = ["+experiment=nb201_baselines", "algorithm.learning_rate=0.5"]
+    config = loader.load_configuration(
+        "config", overrides, RunMode.MULTIRUN, validate_sweep_overrides=False
+    )
+    assert config.hydra.mode is RunMode.MULTIRUN
+
+
 def test_values_to_sweep_over_are_refused_in_a_single_run_though_composed_before():
     JobRuntime.instance().set("name", "nasrun")
     loader = CheckedLoader(create_config_search_path(str(CONF)))
