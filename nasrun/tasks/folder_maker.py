@@ -1,5 +1,6 @@
 """What tasks of a folder of one's own pictures share, whatever is known of the pictures."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,14 @@ class FolderMaker(TaskMaker):
         require_at_least(self, "task", 1, "image_px")
         require_not_negative(self, "task", "seed")
 
-    def place(self, wanted: str) -> Path:
+    def place(self, wanted: str, fits: Callable[[Path], bool] = Path.exists) -> Path:
         """Where the pictures are.
 
         Raises:
-            ConfigError: ``path`` names nothing that is there; ``wanted`` says what it must name.
+            ConfigError: ``path`` names nothing that ``fits``; ``wanted`` says what it must name.
         """
         place = Path(self.path).expanduser() if self.path else None
-        if place is None or not place.exists():
+        if place is None or not fits(place):
             raise ConfigError(f"task.path must name {wanted}, got {self.path}")
         return place
 

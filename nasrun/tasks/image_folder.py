@@ -1,8 +1,8 @@
 """A folder of one's own pictures, with a folder for each class."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from nasrun.errors import ConfigError
 from nasrun.spec import NamedTask, Task
 from nasrun.tasks.folder_listing import list_folder
 from nasrun.tasks.folder_maker import FolderMaker
@@ -33,10 +33,7 @@ class ImageFolder(FolderMaker):
             ConfigError: ``path`` names no folder.
             DataError: a class without pictures, or parts with different classes.
         """
-        wanted = "a folder that has a folder of pictures for each class"
-        folder = self.place(wanted)
-        if not folder.is_dir():
-            raise ConfigError(f"task.path must name {wanted}, got {self.path}")
+        folder = self.place("a folder that has a folder of pictures for each class", Path.is_dir)
         listing = list_folder(folder, self.test_share, self.seed)
         return FolderTask(
             **self.given(len(listing.train.labels), len(listing.test.labels), listing.cut),
