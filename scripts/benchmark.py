@@ -73,7 +73,7 @@ def _machine() -> str:
 
 
 def _table(lines: Sequence[Line], size: Size) -> Table:
-    caption = f"{_machine()}; median of {size.repeats}, catch lines once\n{SURVEY}"
+    caption = f"{_machine()}; median of {size.repeats}, catch and predictors once\n{SURVEY}"
     table = Table(title="nasrun: speed and memory", caption=caption, box=box.SIMPLE)
     for name in ("what", "measured", "target", "", "peers"):
         table.add_column(name, justify="right" if name in ("measured", "target") else "left")

@@ -126,8 +126,8 @@ class Controller(nn.Module):
                 given = self._logits(self.head(h)[:, :arity])
             else:
                 given = layers.worths(decision, arity, self.attention, h, self._logits)
-            open_ = legal(taken.numpy())
-            closed = None if open_.all() else torch.from_numpy(~open_)
+            allowed = legal(taken.numpy())
+            closed = None if allowed.all() else torch.from_numpy(~allowed)
             p = F.log_softmax(_filled(given, closed, -torch.inf), dim=-1)
             option = choose(decision, p)
             log_p = log_p + p.gather(1, option)[:, 0]
@@ -145,6 +145,7 @@ class Controller(nn.Module):
 
 
 def _filled(x: Tensor, closed: Tensor | None, value: float) -> Tensor:
+    """``x (n, options)`` with a value where options are ``closed``; None: none is."""
     return x if closed is None else x.masked_fill(closed, value)
 
 

@@ -12,19 +12,19 @@ from nasrun.predictors.base import Targets, scaled
 from nasrun.predictors.blr import Evidence
 from nasrun.predictors.graph_cohort import (
     Batch,
-    BatchNorm,
     Drop,
     GraphCohort,
     GraphNetwork,
     GraphPredictor,
-    Linear,
 )
+from nasrun.predictors.graph_layers import BatchNorm, Linear
 from nasrun.predictors.graphs import Graphs
 from nasrun.ranges import require_at_least, require_positive
 from nasrun.spec import Floats, Inputs, Mask, Prediction, SearchSpace, Streams
 
-FIRST_WEIGHTS = 0.05  # the most; the authors' code
-CHANCE = 1.0  # the predicted standard deviation of a trial without figures, in z-scores
+FIRST_WEIGHTS = 0.05  # drawn uniformly in plus or minus this; the authors' code
+FEWEST = 2  # figures by which the regression's precisions can be set
+PRIOR_SD = 1.0  # predicted of a trial with fewer, in z-scores
 
 
 @dataclass
@@ -76,18 +76,10 @@ class BONAS(GraphPredictor):
         """New networks."""
         return BONASNetwork(self, names, streams)
 
-    def ways(self, edges: Tensor) -> Tensor:
-        """A vertex gets what its predecessors and itself have."""
-        return (edges.transpose(-1, -2) + torch.eye(edges.shape[-1]))[..., None, :, :]
-
     def loss(self, out: Tensor, goal: Tensor) -> Tensor:
         """Squared error between 0 and 1, that of good architectures with more weight."""
         wanted = torch.sigmoid(goal)
         return torch.exp(wanted - 1.0) * (torch.sigmoid(out[..., 0]) - wanted).square()
-
-    def spread(self, out: Tensor) -> Tensor:
-        """None is predicted by the network alone."""
-        return torch.zeros_like(out[..., 0])
 
     def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "Embedded":
         """A network and a regression a trial."""
@@ -95,7 +87,7 @@ class BONAS(GraphPredictor):
 
 
 class BONASNetwork(GraphNetwork):
-    """Convolutions and a head; outputs are the head's and the embedding, behind each other."""
+    """Convolutions and a head; outputs are the head's, followed by the embedding."""
 
     def __init__(self, settings: BONAS, names: int, streams: Streams) -> None:
         width = settings.hidden
@@ -142,7 +134,7 @@ class Embedded(GraphCohort):
     def predict(self, inputs: Inputs) -> Prediction:
         """The regressions' predictive distributions."""
         mean, sd = self._evidence.predict(self._seen(inputs))
-        sd = np.where(self._count[:, None] > 0, sd, CHANCE)
+        sd = np.where(self._count[:, None] >= FEWEST, sd, PRIOR_SD)
         return Prediction(self._scale.restored(mean), sd * self._scale.spread, self._scale.best)
 
     def _seen(self, inputs: Inputs) -> Floats:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nasrun.predictors.graph_cohort import Batch, Drop, GraphNetwork, GraphPredictor, Linear
+from nasrun.predictors.graph_cohort import Batch, Drop, GraphNetwork, GraphPredictor
+from nasrun.predictors.graph_layers import Linear
 from nasrun.ranges import require_at_least
 from nasrun.spec import Streams
 
@@ -47,10 +48,6 @@ class GCN(GraphPredictor):
     def loss(self, out: Tensor, goal: Tensor) -> Tensor:
         """Squared error."""
         return (out[..., 0] - goal).square()
-
-    def spread(self, out: Tensor) -> Tensor:
-        """None is predicted."""
-        return torch.zeros_like(out[..., 0])
 
 
 class GCNNetwork(GraphNetwork):

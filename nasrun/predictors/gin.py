@@ -7,14 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nasrun.predictors.graph_cohort import (
-    Batch,
-    BatchNorm,
-    Drop,
-    GraphNetwork,
-    GraphPredictor,
-    Linear,
-)
+from nasrun.predictors.graph_cohort import Batch, Drop, GraphNetwork, GraphPredictor
+from nasrun.predictors.graph_layers import BatchNorm, Linear
 from nasrun.spec import Streams
 
 
@@ -51,10 +45,6 @@ class GIN(GraphPredictor):
         """New networks."""
         return GINNetwork(self, names, streams)
 
-    def ways(self, edges: Tensor) -> Tensor:
-        """A vertex gets what its predecessors and itself have."""
-        return (edges.transpose(-1, -2) + torch.eye(edges.shape[-1]))[..., None, :, :]
-
     def loss(self, out: Tensor, goal: Tensor) -> Tensor:
         """Squared error, or minus the logarithm of the density without its constant."""
         error = (out[..., 0] - goal).square()
@@ -65,7 +55,7 @@ class GIN(GraphPredictor):
     def spread(self, out: Tensor) -> Tensor:
         """The predicted standard deviation; 0 of a network that predicts none."""
         if self.head is Head.mean:
-            return torch.zeros_like(out[..., 0])
+            return super().spread(out)
         return torch.exp(0.5 * out[..., 1])
 
 

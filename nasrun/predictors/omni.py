@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from nasrun.predictors.base import STD_FLOOR, Encoded
-from nasrun.predictors.learning_curves import Figure, Reading, curves_of, read
+from nasrun.predictors.learning_curves import Figure, OfCurves, Reading, curves_of, read
 from nasrun.predictors.ngb import NGBoost
 from nasrun.predictors.trees import Forest
 from nasrun.spec import Floats, Inputs, Mask, SearchSpace, Streams
 
 
 @dataclass
-class OMNI(NGBoost):
+class OMNI(OfCurves, NGBoost):
     """NGBoost on an encoding, on zero-cost scores, and on the loss of the last epoch.
 
     White, Zela, Ru, Liu and Hutter, "How Powerful are Performance Predictors in Neural Architecture
@@ -33,17 +33,17 @@ class OMNI(NGBoost):
     figure: Figure = Figure.train_loss
 
     @property
-    def reads(self) -> str:
-        """The training loss, as it is by default."""
-        return self.figure.value
+    def reads_architectures(self) -> bool:
+        """Besides their curves."""
+        return True
 
-    def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "Omniscient":
+    def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "JoinedForest":
         """A regressor a trial."""
-        return Omniscient(self, Encoded(space, self.encodings), streams)
+        return JoinedForest(self, Encoded(space, self.encodings), streams)
 
 
-class Omniscient(Forest):
-    """Regressors on all that is known."""
+class JoinedForest(Forest):
+    """Regressors on z-scores of what is measured, and on the encoding beside them."""
 
     def __init__(self, settings: OMNI, encode: Encoded, streams: Streams) -> None:
         super().__init__(settings, self._joined, streams)
@@ -66,5 +66,6 @@ class Omniscient(Forest):
         return last if inputs.extra is None else np.concatenate([last, inputs.extra], axis=2)
 
     def _joined(self, inputs: Inputs) -> Floats:
+        """``(T, N, 1 + E + F)`` features."""
         z = (self._measured(inputs) - self._centre) / self._spread
         return np.concatenate([z, self._coded(Inputs(inputs.archs))], axis=2)

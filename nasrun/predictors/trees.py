@@ -12,8 +12,9 @@ from nasrun.predictors.base import Encoded, Targets, scaled
 from nasrun.spec import Floats, Inputs, Mask, Model, Prediction, Predictor, SearchSpace, Streams
 
 SEEDS = 2**31 - 1
-Features = Callable[[Inputs], Floats]  # (T, N, F) of what is known
 FEWEST = 2  # records that a library can fit
+
+Features = Callable[[Inputs], Floats]  # ``(T, N, F)`` of what is known
 
 
 class TreePredictor(Predictor):

@@ -71,6 +71,11 @@ class Predictor(ABC):
         return None
 
     @property
+    def reads_architectures(self) -> bool:
+        """Whether it looks at architectures: most readers of learning curves do not."""
+        return self.reads is None
+
+    @property
     def learns(self) -> bool:
         """Whether it learns from others' figures: one that looks at a single curve does not."""
         return True

@@ -1,4 +1,4 @@
-"""Logs of trainings without a table: learning curves, and no architectures that a space knows."""
+"""Logs of trainings without a table: learning curves, and what was trained where they say it."""
 
 import re
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class CurveLogs:
 
     ``val_score``: accuracies in percent, or losses and perplexities with their sign changed;
     ``train_loss`` with its sign changed, None where it was not logged; ``archs``: what was trained,
-    None where that was not logged.
+    as texts, None where that was not logged.
     """
 
     val_score: Floats

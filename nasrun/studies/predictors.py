@@ -236,16 +236,34 @@ class _Logs:
         path = Path(str(study.logs))
         self._logs = read_logs(path, study.log_task)
         self.searched: SearchSpace = opened.experiment.space
-        if study.predictor is not None and study.predictor.reads is None and not self._logs.archs:
-            raise ConfigError(
-                f"predictor={study.label} reads architectures, which study.logs={path} has not: "
-                "take a predictor of learning curves, such as predictor=sotl_e"
-            )
-        none = np.zeros((len(self._logs.final), len(self.searched.decisions)), np.int64)
-        archs = self._logs.archs
-        self._archs = none if archs is None else np.stack([self.searched.parse(a) for a in archs])
+        # Of others nothing is parsed: curves may be those of another space's architectures.
+        if study.predictor is not None and study.predictor.reads_architectures:
+            self._archs = self._parsed(study.label, path)
+        else:
+            shape = len(self._logs.final), len(self.searched.decisions)
+            self._archs = np.zeros(shape, np.int64)
         self.space, self.task = "logs", study.log_task or path.name.partition(".")[0]
         self.full = self._logs.val_score.shape[1]
+
+    def _parsed(self, predictor: str, path: Path) -> Archs:
+        """``(N, L)`` what was trained.
+
+        Raises:
+            ConfigError: the file does not say it, or it is of another space.
+        """
+        cure = "take a predictor of learning curves, such as predictor=sotl_e"
+        if self._logs.archs is None:
+            raise ConfigError(
+                f"predictor={predictor} reads architectures, which study.logs={path} has not: "
+                f"{cure}"
+            )
+        try:
+            return np.stack([self.searched.parse(text) for text in self._logs.archs])
+        except ConfigError as error:
+            raise ConfigError(
+                f"predictor={predictor} reads architectures of space={self.searched.name}, and "
+                f"study.logs={path} has others ({error}): set space to theirs, or {cure}"
+            ) from None
 
     def drawn(self, streams: Streams, test: int, train: int) -> tuple[_Drawn, _Drawn]:
         """Different trainings to ask for, and then to learn from."""

@@ -2,8 +2,9 @@
 
 import copy
 import statistics
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from omegaconf import OmegaConf
@@ -13,7 +14,7 @@ from nasrun.errors import ConfigError
 from nasrun.experiment import Opened
 from nasrun.meta_training import adapt, meta_epochs
 from nasrun.pipeline import search
-from nasrun.spec import MetaPool
+from nasrun.spec import Ints, MetaPool
 from speed.stopwatch import Line, Size, experiment, median_s, seconds_of, spawn
 
 SINGLES = 5  # searches of one trial that stand for all of them
@@ -21,17 +22,20 @@ GROWING = 10  # trials of the searches whose evaluations grow
 COHORTS = (1, 10, 100, 500, 2000)
 
 
-def _search_s(algorithm: str, trials: int, size: Size) -> float:
+def _opened(size: Size, algorithm: str, point: Sequence[str] = ("task=cifar100",)) -> Opened:
+    """A search of the table of a ``point`` (space and task, as overrides)."""
+    budget = f"budget.evaluations={size.evaluations}"
+    return experiment([f"algorithm={algorithm}", *point, budget]).opened()
+
+
+def _search_s(made: Opened, trials: int, repeats: int) -> float:
     """Seconds of ``trials`` searches at once, table loaded, nothing written."""
-    made = experiment(
-        [f"algorithm={algorithm}", "task=cifar100", f"budget.evaluations={size.evaluations}"]
-    ).opened()
-    return median_s(lambda: search(made, np.arange(trials), None), size.repeats)
+    return median_s(lambda: search(made, np.arange(trials), None), repeats)
 
 
 def _algorithm_lines(algorithm: str, target_s: float, peers: str, size: Size) -> Iterator[Line]:
     what = f"{algorithm}, {size.trials} trials x {size.evaluations} evaluations at once"
-    seconds = _search_s(algorithm, size.trials, size)
+    seconds = _search_s(_opened(size, algorithm), size.trials, size.repeats)
     yield Line(what, seconds, "s", target_s if size.official else None, peers=peers)
 
 
@@ -43,20 +47,19 @@ def rea(size: Size) -> Iterator[Line]:
 
 def points() -> list[list[str]]:
     """Space and task of each table of ``+experiment=suite``, as overrides."""
-    experiment = OmegaConf.load(CONF / "experiment" / "suite.yaml")
-    return [list(point) for point in experiment.hydra.sweeper.points]
+    suite = OmegaConf.load(CONF / "experiment" / "suite.yaml")
+    return [list(point) for point in suite.hydra.sweeper.points]
 
 
 def tables(size: Size) -> Iterator[Line]:
     """Regularised evolution over a cohort on each table of ``+experiment=suite`` at hand."""
-    budget = f"budget.evaluations={size.evaluations}"
     for point in points():
         try:
-            made = experiment(["algorithm=rea", *point, budget]).opened()
-        except ConfigError:  # its file is not there
+            made = _opened(size, "rea", point)
+        except ConfigError as error:  # its file is not there
+            print(f"benchmark: {' '.join(point)} is left out: {error}", file=sys.stderr)
             continue
-        trials = np.arange(size.trials)
-        seconds = median_s(lambda made=made, own=trials: search(made, own, None), size.repeats)
+        seconds = _search_s(made, size.trials, size.repeats)
         what = f"rea, {size.trials} trials x {size.evaluations} evaluations, {' '.join(point)}"
         yield Line(what, seconds, "s", 0.1 if size.official else None)
 
@@ -69,7 +72,7 @@ def reinforce(size: Size) -> Iterator[Line]:
 def cohorts(size: Size) -> Iterator[Line]:
     """What a trial costs as the cohort grows."""
     for trials in COHORTS:
-        seconds = _search_s("rea", trials, size)
+        seconds = _search_s(_opened(size, "rea"), trials, size.repeats)
         yield Line(f"rea, per trial of {trials} at once", 1e3 * seconds / trials, "ms")
 
 
@@ -78,21 +81,32 @@ def growth(size: Size) -> Iterator[Line]:
     for algorithm, factor in (("random", 20), ("bohb", 20), ("catch_sfs", 5)):
         for doubling in range(4):
             longer = Size(GROWING, factor * size.evaluations << doubling, 1)
-            seconds = _search_s(algorithm, GROWING, longer)
+            seconds = _search_s(_opened(longer, algorithm), GROWING, longer.repeats)
             what = f"{algorithm}, {GROWING} trials x {longer.evaluations} evaluations at once"
             yield Line(what, seconds, "s")
 
 
-def _catch_s(made: Opened, trials: int) -> float:
-    """Seconds of ``trials`` searches at once; once only, for they are long."""
-    return seconds_of(lambda: search(made, np.arange(trials), None))
+def _once_s(made: Opened, trials: Ints) -> float:
+    """Seconds of the ``trials (T,)`` at once; once only, for they are long."""
+    return seconds_of(lambda: search(made, trials, None))
+
+
+def _cohort_lines(
+    made: Opened, name: str, targets: tuple[float, float], size: Size
+) -> Iterator[Line]:
+    """Seconds of a cohort, and how many times as long single trials take; both have a target."""
+    target_s, target_times = targets if size.official else (None, None)
+    single_s = statistics.median(_once_s(made, np.array([at])) for at in range(SINGLES))
+    seconds = _once_s(made, np.arange(size.trials))
+    what = f"{name}, {size.trials} trials x {size.evaluations} evaluations at once"
+    yield Line(what, seconds, "s", target_s)
+    what = f"{name}, {size.trials} searches of one trial ({SINGLES} measured) to one cohort"
+    yield Line(what, size.trials * single_s / seconds, "times", target_times, more=True)
 
 
 def _meta_trained(size: Size) -> Opened:
     """CATCH on the table, ready to adapt, after a small unmeasured search."""
-    made = experiment(
-        ["algorithm=catch", "task=cifar100", f"budget.evaluations={size.evaluations}"]
-    ).opened()
+    made = _opened(size, "catch")
     adapt(made)
     search(made, np.arange(1), None)
     return made
@@ -100,16 +114,7 @@ def _meta_trained(size: Size) -> Opened:
 
 def catch(size: Size) -> Iterator[Line]:
     """CATCH's adaptation and search over a cohort, and against one trial at a time."""
-    made = _meta_trained(size)
-    singles = [
-        seconds_of(lambda at=at: search(made, np.array([at]), None)) for at in range(SINGLES)
-    ]
-    seconds = _catch_s(made, size.trials)
-    what = f"catch, {size.trials} trials x {size.evaluations} evaluations at once"
-    yield Line(what, seconds, "s", 40.0 if size.official else None)
-    ratio = size.trials * statistics.median(singles) / seconds
-    what = f"catch, {size.trials} searches of one trial ({SINGLES} measured) to one cohort"
-    yield Line(what, ratio, "times", 20.0 if size.official else None, more=True)
+    return _cohort_lines(_meta_trained(size), "catch", (40.0, 20.0), size)
 
 
 def predictors(size: Size) -> Iterator[Line]:
@@ -120,21 +125,9 @@ def predictors(size: Size) -> Iterator[Line]:
         ("bananas", 60.0),
         ("npenas", 240.0),
     ):
-        made = experiment(
-            [f"algorithm={algorithm}", "task=cifar100", f"budget.evaluations={size.evaluations}"]
-        ).opened()
-        singles = [
-            seconds_of(lambda at=at, made=made: search(made, np.array([at]), None))
-            for at in range(1 + SINGLES)
-        ]
-        seconds = seconds_of(lambda made=made: search(made, np.arange(size.trials), None))
-        what = f"{algorithm}, {size.trials} trials x {size.evaluations} evaluations at once"
-        yield Line(what, seconds, "s", target_s if size.official else None)
-        ratio = size.trials * statistics.median(singles[1:]) / seconds
-        what = (
-            f"{algorithm}, {size.trials} searches of one trial ({SINGLES} measured) to one cohort"
-        )
-        yield Line(what, ratio, "times", 10.0 if size.official else None, more=True)
+        made = _opened(size, algorithm)
+        search(made, np.arange(1), None)  # imports and first reads, which are not measured
+        yield from _cohort_lines(made, algorithm, (target_s, 10.0), size)
 
 
 def catch_runs(size: Size) -> Iterator[Line]:
@@ -159,7 +152,7 @@ def catch_cohorts(size: Size) -> Iterator[Line]:
     """What a trial of CATCH costs as the cohort grows."""
     made = _meta_trained(size)
     for trials in COHORTS:
-        milliseconds = 1e3 * _catch_s(made, trials) / trials
+        milliseconds = 1e3 * _once_s(made, np.arange(trials)) / trials
         yield Line(f"catch, per trial of {trials} at once", milliseconds, "ms")
 
 

@@ -85,6 +85,17 @@ def test_predictions_are_a_regression_of_logits_on_embeddings():
         assert found.best[trial] == y[trial].max()
 
 
+def test_a_trial_with_too_few_figures_for_a_regression_is_unsure_by_one_deviation():
+    archs, y = drawn()
+    model = BONAS(hidden=8, epochs=1).opened(SPACE, Streams(SEEDS))
+    known = np.arange(12)[None] < np.array([[0], [1], [2], [12]])
+    model.fit(Inputs(archs), y, known)
+    found = model.predict(Inputs(archs))
+    np.testing.assert_array_equal(found.sd[:2], 1.0)
+    np.testing.assert_allclose(found.mean[:2], [[0.0], [y[1, 0]]] * np.ones(12))
+    assert (found.sd[2:] != 1.0).all()
+
+
 def test_targets_without_a_logit_are_refused():
     with pytest.raises(ConfigError, match=r"logistic function of z-scores.*targets=zscore"):
         BONAS(targets=Targets.plain)

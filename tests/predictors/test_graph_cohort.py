@@ -6,7 +6,8 @@ from torch.nn import functional as F
 
 from nasrun.predictors.gcn import GCN
 from nasrun.predictors.gin import GIN, Head
-from nasrun.predictors.graph_cohort import Batch, BatchNorm, _Normalised
+from nasrun.predictors.graph_cohort import Batch
+from nasrun.predictors.graph_layers import BatchNorm, _Normalised
 from nasrun.spaces.nb201 import NB201
 from nasrun.streams import Streams
 

@@ -1,12 +1,15 @@
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from nasrun.errors import UnsupportedError
+from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.predictors.learning_curves import Figure
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Inputs
 from nasrun.streams import Streams
+from nasrun.studies.predictors import PredictorBenchmark, _Logs
 
 pytestmark = pytest.mark.skipif(find_spec("ngboost") is None, reason="needs NGBoost")
 SPACE = NB201()
@@ -60,6 +63,17 @@ def test_each_part_is_used():
         return np.abs(model.predict(parts[1]).mean - figure(asked)).mean()
 
     assert error(drop=False) < 0.8 * error(drop=True)
+
+
+def test_curves_and_architectures_are_needed(tmp_path):
+    from nasrun.predictors.omni import OMNI
+
+    assert (OMNI().reads, OMNI(figure=Figure.val_score).reads) == ("train_loss", "val_score")
+    path = tmp_path / "curves.csv"  # which does not say what was trained
+    path.write_text("acc_1,acc_2,acc_3\n" + "0.1,0.2,0.3\n" * 9)
+    opened = SimpleNamespace(experiment=SimpleNamespace(space=SPACE))
+    with pytest.raises(ConfigError, match=r"predictor=omni reads architectures, which study\.logs"):
+        _Logs(PredictorBenchmark(predictor=OMNI(), logs=str(path)), opened)
 
 
 def test_a_curve_is_needed():

@@ -208,6 +208,18 @@ def test_architectures_of_trainings_are_read_with_their_curves(opened, tmp_path)
     assert (found.train, found.epochs) == (7, 0)
 
 
+def test_trainings_of_another_space_have_curves_alone(opened, tmp_path):
+    path = tmp_path / "trainings.csv"
+    lines = ["training,task,arch,epoch,epochs,loss,val_score"]
+    lines += [f"{at},one,nor|mal,{e},3,{3 - e}.{at},{at + e}" for at in range(9) for e in (1, 2, 3)]
+    path.write_text("\n".join(lines) + "\n")
+    settings = {"logs": str(path), "test": 5, "train": [4], "epochs": [2]}
+    [found] = rows(opened, range(1), CurveReading(), **settings)
+    assert (found.train, found.epochs, found.tested) == (0, 2, 5)
+    with pytest.raises(ConfigError, match=r"has others \(.*set space to theirs, or take a pred"):
+        rows(opened, range(1), BayesianLinear(), **settings)
+
+
 def test_other_files_are_refused(tmp_path):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="expected a column for every epoch"):
