@@ -42,7 +42,7 @@ def test_agents_are_trained_on_sized_subsets_by_a_recipe_of_their_own():
     pool, trained = small.meta.pool, small.meta.pool.evaluator
     assert (pool.source.name, pool.sizes, pool.epochs, pool.networks) == ("in32", [16, 32], 5, 5)
     assert small.evaluator.channels == trained.channels == small.hardware.channels == 12
-    assert (small.evaluator.epochs, trained.epochs) == (4, 3)
+    assert (small.evaluator.epochs, trained.epochs) == (3, 2)
     assert small.evaluator.recipe.optimizer.value == "adamw"
     assert trained.recipe.optimizer.value == "sgd"
 
