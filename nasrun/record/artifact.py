@@ -30,6 +30,7 @@ FORMAT = "nasrun-agents-1"  # to be raised whenever the same inputs would give o
 WEIGHTS = "agents.safetensors"
 # Packages whose change may make other agents.
 LEARNING_CODE = ("nasrun.algorithms", "nasrun.nets", "nasrun.meta", "nasrun.spaces")
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # of statements
 
 
 @dataclass(frozen=True)
@@ -111,12 +112,16 @@ def _source(module: str) -> Path | None:
 
 def _imported(source: bytes) -> Iterator[str]:
     """Names of the modules that a source imports, whether at the top or inside a function."""
-    for node in ast.walk(ast.parse(source)):
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        for name in BLOCKS:  # expressions import nothing, and are most of a tree
+            waiting += getattr(node, name, ())
 
 
 def artifact_key(inputs: Mapping[str, Any]) -> str:

@@ -13,7 +13,14 @@ from nasrun.evaluators.screened import Screened
 from nasrun.evaluators.tabular import Tabular
 from nasrun.evaluators.training import Training
 from nasrun.files import read_csv
-from nasrun.record.artifact import WEIGHTS, Made, artifact_key, code_hash, fetch
+from nasrun.record.artifact import (
+    WEIGHTS,
+    Made,
+    _imported,
+    artifact_key,
+    code_hash,
+    fetch,
+)
 
 INPUTS = {"algorithm": {"name": "x", "rate": 3e-4}, "seed": 1}
 
@@ -119,6 +126,28 @@ def test_the_code_includes_that_of_an_evaluator_within_a_part():
     wrapped = [Screened(then=inner, screen=Tabular()) for inner in (Training(), Tabular())]
     assert len({*map(code_hash, wrapped)}) == 2
     assert code_hash({"a": [wrapped[0]]}) != code_hash({"a": [wrapped[1]]})
+
+
+def test_imports_are_found_wherever_they_stand():
+    source = """
+def f(x):
+    try:
+        import a
+    except A:
+        import b.c
+    else:
+        with x: from d import e
+    finally:
+        for _ in x: import g
+    match x:
+        case 2: import h
+        case _ if (lambda: x): import i
+class C:
+    if x: import j
+    elif y: import k
+"""
+    names = sorted(_imported(source.encode()))
+    assert names == ["a", "b.c", "d", "d.e", "g", "h", "i", "j", "k"]
 
 
 def test_the_code_includes_what_an_algorithm_imports(tmp_path, monkeypatch):
