@@ -156,7 +156,7 @@ class GraphCohort(Model):
         optimiser = torch.optim.Adam(
             net.parameters, own.rate, betas, weight_decay=own.decay, fused=True
         )
-        drop = _dropping(own.dropout, streams.fork("dropout"))
+        drop = dropping(own.dropout, streams.fork("dropout"))
         steps = own.epochs * math.ceil(records / own.batch)
         step = 0
         for _ in range(own.epochs):
@@ -226,7 +226,7 @@ def _longer(part: Tensor, surplus: int) -> Tensor:
     return torch.cat([part, part[:, :1].expand(-1, surplus, *part.shape[2:])], dim=1)
 
 
-def _dropping(share: float, streams: Streams) -> Drop:
+def dropping(share: float, streams: Streams) -> Drop:
     """Sets a share of ``(R, ...)`` numbers to zero; surplus trials do as the first one does."""
 
     def drop(x: Tensor) -> Tensor:
