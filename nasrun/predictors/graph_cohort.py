@@ -155,7 +155,7 @@ class GraphCohort(Model):
         net = own.network(self._width, streams)
         betas = (own.beta1, own.beta2)
         optimiser = FusedAdam(net.parameters, own.rate, betas, decay=own.decay)
-        drop = _dropping(own.dropout, streams.fork("dropout"))
+        drop = dropping(own.dropout, streams.fork("dropout"))
         steps = own.epochs * math.ceil(records / own.batch)
         step = 0
         for _ in range(own.epochs):
@@ -223,7 +223,7 @@ def _longer(part: Tensor, surplus: int) -> Tensor:
     return torch.cat([part, part[:, :1].expand(-1, surplus, *part.shape[2:])], dim=1)
 
 
-def _dropping(share: float, streams: Streams) -> Drop:
+def dropping(share: float, streams: Streams) -> Drop:
     """Sets a share of ``(R, ...)`` numbers to zero; surplus trials do as the first one does."""
 
     def drop(x: Tensor) -> Tensor:
