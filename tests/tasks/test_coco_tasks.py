@@ -90,7 +90,7 @@ def test_the_final_training_may_learn_from_validation_pictures(valid_from, learn
     assert [each.tobytes() for each in own.final_train.pixels] == expected
     assert len(expected) == learnt
     assert own.source == "set; split as published"
-    assert (task.train_images, task.valid_images, task.test_images) == (5, 2, 3)
+    assert (task.train_images, task.valid_images, len(own.final_test)) == (5, 2, 3)
 
 
 def test_annotations_may_have_any_name_and_pictures_any_usual_place(tmp_path):
