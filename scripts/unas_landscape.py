@@ -6,7 +6,9 @@ Usage: ``python scripts/unas_landscape.py [--epochs 1 4 12] [--archs 150] [overr
 and validation images, one-hot (what REBAR and REINFORCE see) and relaxed (what Gumbel-Softmax
 sees). Printed are each objective's rank correlation with the table's accuracy, and the accuracy of
 the cell that takes on every edge the option with the lowest mean objective: what a search without
-noise and with all the steps it wants would derive from these weights.
+noise and with all the steps it wants would derive from these weights. Beside it, and alone where
+there is no table (``space=darts_unas scale=small_darts``): each objective's rank correlation with
+the number of operations without weights (skips, poolings, none), and that number in the cell.
 """
 
 import argparse
@@ -26,18 +28,22 @@ from nasrun.__main__ import CONF
 from nasrun.algorithms.unas import UNAS
 from nasrun.config import check
 from nasrun.errors import NasrunError
-from nasrun.spec import Archs, Floats
+from nasrun.spec import Archs, Clock, Floats, Ints
 
 FIGURES = (
     "L_train", "L_val", "gap by pair", "gap of the batch", "L_gen by pair", "L_gen of the batch",
 )  # fmt: skip
+FREE = ("none", "skip", "pool")  # in names of operations without weights
 
 
 def accuracies(overrides: Sequence[str], archs: Archs) -> Floats:
-    """``(n,)`` test accuracies in the table."""
+    """``(n,)`` test accuracies in the table; NaN where there is none."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=[*ALWAYS, *overrides])
-    opened = check(config, [CONF / "task"]).opened()
+    experiment = check(config, [CONF / "task"])
+    if experiment.evaluator.clock is Clock.MEASURED:  # it would train them
+        return np.full(len(archs), np.nan)
+    opened = experiment.opened()
     return opened.judging.score(archs, opened.experiment.task).test_score
 
 
@@ -67,21 +73,33 @@ def derived(archs: Archs, values: Floats, arity: Sequence[int]) -> Archs:
     return np.array(found, np.int64)
 
 
+def without_weights(archs: Archs, decisions: Sequence[Sequence[str]]) -> Ints:
+    """``(n,)`` how many operations of each are skips, poolings or none."""
+    free = [
+        np.array([any(word in name for word in FREE) for name in options]) for options in decisions
+    ]
+    return np.stack([own[col] for own, col in zip(free, archs.T, strict=True)]).sum(axis=0)
+
+
 def report(method: UNAS, overrides: Sequence[str], count: int, console: Console) -> None:
     """Print the table of one moment of the training."""
     drawn = method._draw(count)
     archs = torch.stack([row.argmax(dim=-1) for row in drawn.hard], dim=1).cpu().numpy()
     truth, arity = accuracies(overrides, archs), method.problem.space.arity.tolist()
     table = Table(title=f"{count} architectures after {method.epoch} epochs of weights alone")
-    for column in ("rows", "figure", "mean", "rank correlation", "derived cell", "its accuracy"):
+    space = method.problem.space
+    free = without_weights(archs, space.decisions)
+    for column in ("rows", "figure", "mean", "rank correlation", "with free", "derived cell",
+                   "its free", "its accuracy"):  # fmt: skip
         table.add_column(column)
     for kind, rows in (("one-hot", drawn.hard), ("relaxed", drawn.soft)):
         for name, values in landscape(method, rows).items():
-            rho, _ = tuple(spearmanr(-values, truth))
+            (rho, _), (cheap, _) = (tuple(spearmanr(-values, own)) for own in (truth, free))
             cell = derived(archs, values, arity)
-            text, accuracy = method.problem.space.text(cell), accuracies(overrides, cell[None])[0]
-            figures = f"{values.mean():.3f}", f"{rho:+.2f}", text, f"{accuracy:.1f}"
-            table.add_row(kind, name, *figures)
+            text, accuracy = space.text(cell), accuracies(overrides, cell[None])[0]
+            own = str(without_weights(cell[None], space.decisions)[0])
+            figures = f"{rho:+.2f}", f"{cheap:+.2f}", text, own, f"{accuracy:.1f}"
+            table.add_row(kind, name, f"{values.mean():.3f}", *figures)
     console.print(table)
 
 

@@ -41,3 +41,9 @@ def test_objectives_and_gaps_are_those_of_the_losses(script):
 def test_the_lowest_mean_of_what_was_drawn_is_derived(script):
     archs = np.array([[0, 2], [0, 1], [1, 2], [1, 1]])
     assert script.derived(archs, np.array([5.0, 1.0, 3.0, 2.0]), [2, 3]).tolist() == [1, 1]
+
+
+def test_operations_without_weights_are_counted(script):
+    decisions = [("0", "1"), ("skip_connect", "sep_conv_3x3"), ("max_pool_3x3", "none")]
+    archs = np.array([[0, 0, 0], [1, 1, 1], [1, 1, 0]])
+    assert script.without_weights(archs, decisions).tolist() == [2, 1, 1]

@@ -1,11 +1,12 @@
 """Once-for-all's MobileNetV3 space: depths, kernels, expansions, and the images' size."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nasrun.benchmarks.accuracy_predictor import INPUTS, size_onehot, tells_apart
 from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.nets.mobile_blocks import Block, MobileLayers, divisible
 from nasrun.nets.mobilenet_v3 import STAGES, Body, Layer, body
@@ -87,6 +88,33 @@ class MobileNetV3(ElasticSpace):
         if not self.resolutions:
             return np.full(len(archs), task.image_px)
         return np.array(self.resolutions)[resolution[:, 0]]
+
+    @property
+    def encodings(self) -> tuple[str, ...]:
+        """Also that of the authors' accuracy predictor, if it knows these networks."""
+        own = (INPUTS,) if self.resolutions and all(map(tells_apart, self.resolutions)) else ()
+        return (*super().encodings, *(own if self._as_published else ()))
+
+    @property
+    def _as_published(self) -> bool:
+        """But for the resolutions."""
+        own = fields(MobileNetV3)
+        names = [each.name for each in own if each.name not in ("name", "resolutions")]
+        default = MobileNetV3(resolutions=[])
+        return all(getattr(self, name) == getattr(default, name) for name in names)
+
+    def encode(self, archs: Archs, encoding: str | None = None) -> Floats:
+        """``(..., features)`` of a named encoding: see ElasticSpace.
+
+        ``once_for_all`` is ``layers`` with the eight sizes of images that the authors' predictor
+        tells apart in the place of the resolutions.
+        """
+        encoding = self.require_encoding(encoding)
+        if encoding != INPUTS:
+            return super().encode(archs, encoding)
+        layers = super().encode(archs, "layers")[..., : -len(self.resolutions)]
+        sizes = size_onehot(np.array(self.resolutions))[archs[..., -1]]
+        return np.concatenate([layers, sizes], axis=-1)
 
     def _costs(self, archs: Archs, body: Body, px: int, classes: int) -> Ints:
         """``(2, n)`` of networks that work on images of ``px`` pixels."""

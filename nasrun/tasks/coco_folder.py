@@ -11,6 +11,7 @@ from nasrun.input_files import shown
 from nasrun.spec import NamedTask, Task
 from nasrun.streams import Ints
 from nasrun.tasks.annotated import Annotated, read_annotated
+from nasrun.tasks.base import ValidFrom
 from nasrun.tasks.coco_file import Instances
 from nasrun.tasks.detection import DetectionTask, Detector, JudgedBy
 from nasrun.tasks.folder_maker import FolderMaker
@@ -33,7 +34,7 @@ class CocoTask(DetectionTask):
 
     train: Annotated = NOTHING
     test: Annotated = NOTHING
-    cut: tuple[Ints, Ints] | None = None  # rows of ``test`` that validate, and that test
+    cut: tuple[Ints, Ints] | None = None  # rows of the part that ``valid_from`` names, in two
     origin: str = ""
 
     def paths(self) -> dict[str, Path]:
@@ -65,7 +66,8 @@ class CocoFolder(FolderMaker):
     the training pictures, and ``train_file``, ``val_file``, ``test_file`` name others. Where there
     is a ``val`` and no ``test``, ``val`` is the test part, as COCO is reported. A part that is not
     there is drawn from the training pictures by ``seed``: ``test_share`` and ``valid_share`` of
-    them.
+    them. Where all three are there, the final training leaves ``val`` out, or with
+    ``valid_from=train`` learns from it, too; drawn validation pictures it always learns from.
 
     Raises:
         ConfigError: see FolderMaker.
@@ -75,6 +77,7 @@ class CocoFolder(FolderMaker):
     train_file: str | None = None
     val_file: str | None = None
     test_file: str | None = None
+    valid_from: ValidFrom = ValidFrom.test
     image_px: int = 256
     detector: Detector = Detector.fcos
     judged_by: JudgedBy = JudgedBy.map
@@ -99,12 +102,16 @@ class CocoFolder(FolderMaker):
         if test is None:
             train, test = self._test_drawn(train)
             origin += f"; test pictures drawn by seed {self.seed}"
-        cut = None
+        given, cut = self.given(len(train), len(test), None), None
         if valid is not None:
-            cut = np.arange(len(valid)), len(valid) + np.arange(len(test))
-            test = valid + test
+            given |= {"train_images": len(train), "valid_images": len(valid)}
+            given["valid_from"] = self.valid_from
+            if self.valid_from is ValidFrom.train:
+                cut, train = _halves(train, valid), train + valid
+            else:
+                cut, test = _halves(valid, test), valid + test
         return CocoTask(
-            **self.given(len(train), len(test), cut),
+            **given,
             classes=len((train + test).instances.names),
             detector=self.detector,
             judged_by=self.judged_by,
@@ -140,6 +147,12 @@ class CocoFolder(FolderMaker):
         count = max(round(self.test_share * len(train)), 1)
         chosen = draw(np.zeros(len(train)), count, self.seed, "coco_folder/test")
         return train.some(np.setdiff1d(np.arange(len(train)), chosen)), train.some(chosen)
+
+
+def _halves(first: Annotated, second: Annotated) -> tuple[Ints, Ints]:
+    """Rows of two parts in the part that both make up."""
+    rows = np.arange(len(first) + len(second))
+    return rows[: len(first)], rows[len(first) :]
 
 
 def _found(tree: Tree) -> dict[str, str]:

@@ -17,6 +17,7 @@ class Detector(Enum):
 
     fcos = "fcos"  # anchor-free, in plain torch
     retinanet = "retinanet"  # torchvision's, of anchors
+    faster_rcnn = "faster_rcnn"  # torchvision's, of proposals that are read again
 
 
 class JudgedBy(Enum):

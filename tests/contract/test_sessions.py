@@ -59,7 +59,7 @@ SMALLER = {"tabular": OF_THE_TABLE, "training": TRAINING, "zero_cost": ZERO_COST
            "screened": SCREENED, "few_shot": FEW_SHOT, "curve_stopped": STOPPED,
            "inheriting": INHERITING, "once_for_all": ONCE_FOR_ALL,
            "control": CONTROL, "programs": PROGRAMS}  # fmt: skip
-ONE_TASK = ("surrogate",)  # whose models are of one task: tests/evaluators/test_surrogate.py
+ONE_TASK = ("surrogate", "accuracy_predictor")  # whose models are of one: tests/evaluators
 # Devices that need a file that is nowhere at hand, or another space: tests/hardware.
 OF_ONE_SPACE = ("hw_nas_bench", "fbnet_latency", "ofa_latency", "lookup")
 RIDGE = ["hardware@hardware.source=nb201_latency"]

@@ -13,6 +13,7 @@ from nasrun.nets.recipe import Optimizer, Precision, Recipe
 from nasrun.spaces.residual import Residual
 from nasrun.spaces.residual_skeleton import Block
 from nasrun.streams import Streams
+from nasrun.tasks.base import ValidFrom
 from nasrun.tasks.coco import COCO
 from nasrun.tasks.coco_folder import CocoFolder
 from nasrun.tasks.detection import JudgedBy
@@ -73,6 +74,23 @@ def test_parts_that_are_not_there_are_drawn(counts, sizes, words, tmp_path):
     pixels = [own.tobytes() for part in parts for own in part.pixels]
     assert len(set(pixels)) == len(pixels) == sum(counts.values())
     assert pickle.loads(pickle.dumps(task)).load().source == splits.source
+
+
+@pytest.mark.parametrize(("valid_from", "learnt"), [("test", 5), ("train", 7)])
+def test_the_final_training_may_learn_from_validation_pictures(valid_from, learnt, tmp_path):
+    """Search and test have the same pictures either way."""
+    root = write_folder(tmp_path / "set", data_set({"train": 5, "val": 2, "test": 3}))
+    task = made(root, tmp_path, valid_from=ValidFrom(valid_from))
+    own, other = task.load(), made(root, tmp_path).load()
+    for name in ("search_train", "search_valid", "final_test"):
+        np.testing.assert_array_equal(getattr(own, name).pixels, getattr(other, name).pixels)
+        np.testing.assert_array_equal(getattr(own, name).labels, getattr(other, name).labels)
+    parts = [own.search_train, own.search_valid][: 1 + (valid_from == "train")]
+    expected = [each.tobytes() for part in parts for each in part.pixels]
+    assert [each.tobytes() for each in own.final_train.pixels] == expected
+    assert len(expected) == learnt
+    assert own.source == "set; split as published"
+    assert (task.train_images, task.valid_images, len(own.final_test)) == (5, 2, 3)
 
 
 def test_annotations_may_have_any_name_and_pictures_any_usual_place(tmp_path):
