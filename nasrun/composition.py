@@ -22,6 +22,7 @@ from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from nasrun.config_files import parse_files_once
 from nasrun.errors import ConfigError
 from nasrun.files import CONF
 from nasrun.keys import among, key_path, meant, near
@@ -158,7 +159,8 @@ class CheckedLoader(ConfigLoaderImpl):
 
 
 def check_what_hydra_composes() -> None:
-    """Make Hydra load configs with ``CheckedLoader``."""
+    """Make Hydra load configs with ``CheckedLoader``, and parse no file twice."""
+    parse_files_once()
     hydra_internals.ConfigLoaderImpl = CheckedLoader  # pyright: ignore[reportPrivateImportUsage]
 
 
