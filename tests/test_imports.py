@@ -13,7 +13,17 @@ ROOT = Path(nasrun.__file__).parent
 # A module may import from its own line and from the lines above; never from one below.
 LAYERS = (
     {"errors", "streams", "progress", "screen", "drafts", "locks"},
-    {"ranges", "files", "measurements", "input_files", "images", "keys", "names", "targets"},
+    {
+        "ranges",
+        "files",
+        "measurements",
+        "input_files",
+        "images",
+        "keys",
+        "names",
+        "targets",
+        "config_files",
+    },
     {"machine", "composition"},
     {"programs"},
     {"spec", "budget"},
