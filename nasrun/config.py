@@ -274,9 +274,11 @@ def identity(config: DictConfig, files: Mapping[str, str]) -> dict[str, Any]:
 
 def _groups(config: DictConfig, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Config groups as plain dicts, without the keys that only say where files lie."""
-    content = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(content, dict)
-    return {name: _without_places(content[name]) for name in names}
+    return {name: _without_places(_plain(config[name])) for name in names}
+
+
+def _plain(node: Any) -> Any:
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
 def _without_places(content: Any) -> Any:

@@ -1,5 +1,6 @@
 """Keys of a config, and which of them a wrong one may have been meant for."""
 
+import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -40,7 +41,8 @@ def _beyond_reference(key: str, config: DictConfig) -> str | None:
         if OmegaConf.is_interpolation(node, part):
             above = ".".join(parts[: place + 1])
             other = str(OmegaConf.to_container(node, resolve=False)[part])  # pyright: ignore
-            there = ".".join([other.strip("${}"), *parts[place + 1 :]])
+            source = re.search(r"\$\{([\w.]+)\}", other)  # itself, or what it is made of
+            there = ".".join([source[1] if source else other, *parts[place + 1 :]])
             return f"{above} is {other}, so {key} cannot be set: set {there}"
         node = node[part]
     return None

@@ -53,7 +53,10 @@ def _artifact(
         found = shipped(library.shipped / f"{name}.safetensors", inputs)
         if found is not None:
             return replace(found, cost={**found.cost, "comes_with": "nasrun"})
-    code = code_hash(type(learner), type(experiment.meta.pool), type(experiment.space))
+    parts: list[object] = [learner, experiment.meta.pool, experiment.space]
+    if library.uses_evaluator:
+        parts.append(experiment.evaluator)
+    code = code_hash(*parts)
     make = partial(_made, opened, library, name, learner)
     return fetch(experiment.meta.folder, {**inputs, "code": code}, make)
 

@@ -73,17 +73,20 @@ def meta_train(opened: Opened) -> Artifact:
     assert isinstance(session, MetaSession)
     meta, pool = experiment.meta, experiment.meta.pool
     assert isinstance(pool, MetaPool)
-    parts = (experiment.algorithm, pool, experiment.evaluator, experiment.space)
+    parts: list[object] = [experiment.algorithm, pool, experiment.space]
     files = {**opened.device.files, **session.files}
     if experiment.algorithm.reads_images:
         files |= _image_files(session, pool.epochs)
-    inputs = {**meta.recipe, "code": code_hash(*(type(part) for part in parts))}
+    inputs = dict(meta.recipe)
     if session.uses_target:
         files = {**opened.measuring.files, **files}
     else:  # the same for all targets, so that none of them trains anew
         inputs["task"] = None
-    if not session.uses_evaluator:
+    if session.uses_evaluator:
+        parts.append(experiment.evaluator)
+    else:
         inputs["evaluator"] = None
+    inputs["code"] = code_hash(*parts)
     inputs["data"] = dict(sorted(files.items()))
     return fetch(meta.folder, inputs, lambda: _made(opened))
 

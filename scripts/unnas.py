@@ -88,8 +88,9 @@ def main(argv: Sequence[str]) -> int:
         sizes["valid_images"] = options.valid // share
         return [f"{prefix}{key}={value}" for key, value in sizes.items()]
 
+    pretexts = tuple(dict.fromkeys(options.pretexts))  # one that is named twice is played once
     asked = {"supervised": [f"task={options.of}", *pictures("task.", 1)]}
-    for name in options.pretexts:
+    for name in pretexts:
         share = 4 if name == "rotation" else 1
         own = pictures("+task.settings.", share)
         asked[name] = [f"task={name}", f"task.of={options.of}", *own]
@@ -109,7 +110,7 @@ def main(argv: Sequence[str]) -> int:
         if len(scores) < len(asked):
             return 2
     shown = Table("pretext", *(f"with {name}" for name in scores if name not in PRETEXTS))
-    for name in (*options.pretexts, *(["supervised"] if "table" in scores else [])):
+    for name in (*pretexts, *(["supervised"] if "table" in scores else [])):
         cells = [
             "" if other == name else correlation(scores[name], scores[other])
             for other in scores

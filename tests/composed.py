@@ -80,7 +80,7 @@ def choice(group, name):
 QUICK = {
     "epochs": 3, "steps": 3, "members": 2, "layers": 2, "trees": 6, "rounds": 6, "walk": 3,
     "fits": 3, "hidden": 8, "head": 8, "initial": 8, "batch": 8, "pool": 8,
-    "beam": 8, "burn_in": 3, "samples": 2, "thin": 2,
+    "beam": 8, "burn_in": 3, "samples": 2, "thin": 2, "pretraining": 2, "repeats": 2,
 }  # fmt: skip
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from nasrun.algorithms.catch_networks import (
@@ -19,6 +18,7 @@ from nasrun.algorithms.catch_networks import (
 from nasrun.algorithms.memory import Replay
 from nasrun.errors import DataError
 from nasrun.nets.cohort import CohortMLP, clip_per_trial, shapes_of, together
+from nasrun.nets.fused_adam import FusedAdam
 from nasrun.spec import Archs, Floats, Ints, Mask, Streams
 
 ADAM_EPSILON = 1e-5  # [B] ppo2
@@ -58,8 +58,9 @@ class CATCHer:
         self._nets, self._beta, self._max_gradient = nets, beta, max_gradient
         for net in nets.values():
             net.reuse_gradient()
-        groups = [{"params": [nets[name].flat], "lr": rates[name]} for name in nets]
-        self._optimiser = torch.optim.Adam(groups, eps=ADAM_EPSILON, fused=True)
+        self._optimisers = [
+            FusedAdam([net.flat], rates[name], epsilon=ADAM_EPSILON) for name, net in nets.items()
+        ]
 
     def begin(self, memory: Replay) -> None:
         """Forget the last task's history; ``memory`` is the evaluator's new one."""
@@ -122,8 +123,8 @@ class CATCHer:
         loss.sum().backward()
         for net in self._nets.values():
             clip_per_trial(net, self._max_gradient)
-        self._optimiser.step()
-        self._optimiser.zero_grad(set_to_none=True)
+        for optimiser in self._optimisers:
+            optimiser.step()
 
     def loss(
         self, pairs: Pairs, actions: Actions | None, weight: Floats, noise: Floats

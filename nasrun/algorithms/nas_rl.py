@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from nasrun.algorithms.controlled import Controlled
+from nasrun.algorithms.controlled import Controlled, Policies
 from nasrun.ranges import require_positive
 from nasrun.spec import Floats
 
@@ -41,9 +41,10 @@ class NASRL(Controlled):
         require_positive(self, "algorithm", "power")
 
     def worth(self, reward: Floats) -> Floats:
-        """``(n,)`` the power of hundredths of a reward, with its sign."""
+        """The power of hundredths of a reward, with its sign."""
         return np.sign(reward) * np.abs(reward / 100.0) ** self.power
 
-    def improve(self, archs: Tensor, advantage: Tensor) -> None:
-        """One step along the policy's gradient (section 3.2)."""
-        self.step_on(-(self.judge(archs)[0] * advantage).mean())
+    def improve(self, policies: Policies, archs: Tensor, advantage: Tensor, share: Tensor) -> None:
+        """One step along the policies' gradients (section 3.2)."""
+        gain = (policies.judge(archs)[0] * advantage * share).sum(dim=1)
+        policies.step_on(-gain, share.any(dim=1))

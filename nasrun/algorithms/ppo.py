@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from nasrun.algorithms.controlled import Controlled
+from nasrun.algorithms.controlled import Controlled, Policies
 from nasrun.nets.controller import clipped_surrogate
 from nasrun.ranges import require_at_least, require_not_negative, require_positive
 
@@ -37,11 +37,12 @@ class PPO(Controlled):
         require_positive(self, "algorithm", "clip")
         require_at_least(self, "algorithm", 1, "epochs_a_batch")
 
-    def improve(self, archs: Tensor, advantage: Tensor) -> None:
+    def improve(self, policies: Policies, archs: Tensor, advantage: Tensor, share: Tensor) -> None:
         """Some steps on the surrogate, whose ratios are to the policy before the first of them."""
         before: Tensor | None = None
         for _ in range(self.epochs_a_batch):
-            log_p, entropy = self.judge(archs)
+            log_p, entropy = policies.judge(archs)
             before = log_p.detach() if before is None else before
             gain = clipped_surrogate((log_p - before).exp(), advantage, self.clip)
-            self.step_on(-(gain + self.entropy * entropy).mean())
+            gain = ((gain + self.entropy * entropy) * share).sum(dim=1)
+            policies.step_on(-gain, share.any(dim=1))

@@ -14,31 +14,37 @@ import numpy as np
 
 from nasrun.benchmarks.curves import Curve
 from nasrun.benchmarks.table import Column, Frame
-from nasrun.errors import DataError
+from nasrun.errors import ConfigError, DataError
 from nasrun.input_files import BROKEN, read_bytes, read_json_bytes, read_member, require_file
-from nasrun.spec import Floats
+from nasrun.spec import Floats, SearchSpace
 
 MIB = 2**20
 FIELDS = {"train_loss": "train_losses", "val_loss": "val_losses"}
 AGAIN = "get logs.zip again, from github.com/fmsnew/nas-bench-nlp-release"
 
 
-def read(path: Path) -> Frame:
+def read(path: Path, space: SearchSpace | None = None) -> Frame:
     """Perplexities and losses of every epoch, and seconds, of each cell.
 
     Of a cell that was trained several times the runs are numbered ``1``, ``2``, ... in the order of
     their files. An epoch that was not reached, or whose loss is not a number, is missing.
 
+    Args:
+        path: of the zip or the folder.
+        space: texts are its own, so that recipes which differ in names are one cell; None: as they
+            stand in the logs.
+
     Raises:
-        DataError: no such logs, or damaged ones.
+        DataError: no such logs, damaged ones, or cells that the space does not hold.
     """
     runs: dict[str, list[Mapping[str, Any]]] = {}
     for name, content in _logs(path):
         try:
             log = read_json_bytes(content)
             recipe = json.dumps(json.loads(log["recepie"]))
+            recipe = recipe if space is None else space.text(space.parse(recipe))
             _check(log)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, ConfigError, KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"{path}: {name} is no log of NAS-Bench-NLP ({type(error).__name__}: {error}); "
                 f"{AGAIN}"

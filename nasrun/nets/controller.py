@@ -42,8 +42,13 @@ class Attention(nn.Module):
         self.nearness = nearness
 
     def forward(self, states: Tensor, h: Tensor) -> Tensor:
-        """``(n, j)`` of ``states (n, j, hidden)`` of all layers before and of ``h (n, hidden)``."""
-        return self.worth(torch.tanh(self.before(states) + self.here(h)[:, None]))[..., 0]
+        """``(..., n, j)`` of all layers before and of the state of this one.
+
+        Args:
+            states: ``(..., n, j, hidden)``.
+            h: ``(..., n, hidden)``.
+        """
+        return self.worth(torch.tanh(self.before(states) + self.here(h)[..., None, :]))[..., 0]
 
 
 class Controller(nn.Module):
@@ -107,13 +112,15 @@ class Controller(nn.Module):
 
     def judge(self, archs: Tensor, legal: Legal) -> Drawn:
         """Log-probabilities and entropies on the way to ``archs (n, L)``."""
-        return self._walk(len(archs), legal, lambda decision, _: archs[:, [decision]])
+        return self._walk(archs.shape[-2], legal, lambda decision, _: archs[..., [decision]])
 
     def _walk(self, count: int, legal: Legal, choose: Choose) -> Drawn:
-        x = self.start.expand(count, -1)
-        states = [(x.new_zeros(count, self._hidden),) * 2 for _ in self.lstm]
-        log_p, entropy = x.new_zeros(count), x.new_zeros(count)
-        taken = torch.zeros((count, 0), dtype=torch.int64)
+        # Axes before the one of the architectures are those of the weights: see CohortController.
+        x = self.start.expand(*self.start.shape[:-2], count, -1)
+        shape = x.shape[:-1]
+        states = [(x.new_zeros(x.shape),) * 2 for _ in self.lstm]
+        log_p, entropy = x.new_zeros(shape), x.new_zeros(shape)
+        taken = torch.zeros((*shape, 0), dtype=torch.int64)
         layers = None if self._anchors is None else _Layers(self._anchors, x)
         h = x
         for decision, arity in enumerate(self._arity):
@@ -123,17 +130,17 @@ class Controller(nn.Module):
                     states[layer] = cell(h, states[layer])
                     h = states[layer][0]
             if layers is None or not layers.points(decision):
-                given = self._logits(self.head(h)[:, :arity])
+                given = self._logits(self.head(h)[..., :arity])
             else:
                 given = layers.worths(decision, arity, self.attention, h, self._logits)
-            allowed = legal(taken.numpy())
-            closed = None if allowed.all() else torch.from_numpy(~allowed)
+            allowed = legal(taken.flatten(end_dim=-2).numpy())
+            closed = None if allowed.all() else torch.from_numpy(~allowed).view(given.shape)
             p = F.log_softmax(_filled(given, closed, -torch.inf), dim=-1)
             option = choose(decision, p)
-            log_p = log_p + p.gather(1, option)[:, 0]
+            log_p = log_p + p.gather(-1, option)[..., 0]
             entropy = entropy - (p.exp() * _filled(p, closed, 0.0)).sum(dim=-1)
-            taken = torch.cat([taken, option], dim=1)
-            x = self.taken(option[:, 0] + sum(self._arity[:decision]))
+            taken = torch.cat([taken, option], dim=-1)
+            x = self.taken(option[..., 0] + sum(self._arity[:decision]))
             if layers is not None:
                 x = layers.passed(decision, option, h, x)
         return Drawn(taken, log_p, entropy)
@@ -168,7 +175,7 @@ class _Layers:
 
     def _forget(self) -> None:
         self._sum = torch.zeros_like(self._states[0])
-        self._number = self._sum.new_zeros(len(self._sum), 1)
+        self._number = self._sum.new_zeros(*self._sum.shape[:-1], 1)
 
     def points(self, decision: int) -> bool:
         """Whether options of the decision mean earlier layers."""
@@ -190,12 +197,12 @@ class _Layers:
         """``(n, arity)`` logits: those of the layers that options mean, 0 for none."""
         options = self._points[decision][:arity]
         layers = [layer for layer in options if layer >= 0]
-        states = torch.stack([self._states[layer] for layer in layers], dim=1)
+        states = torch.stack([self._states[layer] for layer in layers], dim=-2)
         distance = self._layer[decision] - torch.tensor(layers, dtype=h.dtype)
         found = scaled(attention(states, h)) - attention.nearness * distance**2
-        columns = iter(found.unbind(dim=1))
-        none = found.new_zeros(len(found))
-        return torch.stack([next(columns) if layer >= 0 else none for layer in options], dim=1)
+        columns = iter(found.unbind(dim=-1))
+        none = found.new_zeros(found.shape[:-1])
+        return torch.stack([next(columns) if layer >= 0 else none for layer in options], dim=-1)
 
     def passed(self, decision: int, option: Tensor, h: Tensor, x: Tensor) -> Tensor:
         """``(n, hidden)`` what the LSTM reads next, after ``option (n, 1)`` of a decision.

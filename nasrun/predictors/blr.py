@@ -90,6 +90,16 @@ class Evidence:
         return mean, np.sqrt(variance)
 
 
+def require_precisions(settings: object) -> None:
+    """Refuse first precisions and steps of ``Evidence`` that a predictor's fields cannot have.
+
+    Raises:
+        ConfigError: a precision that is not above zero, or fewer than 0 steps.
+    """
+    require_positive(settings, "predictor", "alpha", "beta")
+    require_at_least(settings, "predictor", 0, "steps")
+
+
 @dataclass
 class BayesianLinear(Predictor):
     """A linear function of an encoding, with the uncertainty of its weights.
@@ -109,8 +119,7 @@ class BayesianLinear(Predictor):
     steps: int = 200
 
     def __post_init__(self) -> None:
-        require_positive(self, "predictor", "alpha", "beta")
-        require_at_least(self, "predictor", 0, "steps")
+        require_precisions(self)
 
     def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "Linear":
         """A linear function a trial."""

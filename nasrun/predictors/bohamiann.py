@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from nasrun.nets.cohort import CohortMLP
 from nasrun.predictors.base import Encoded, Targets, scaled
 from nasrun.predictors.sampled_networks import SampledNetwork, SampledNetworks
 from nasrun.spec import Floats, Inputs, Mask, Prediction, SearchSpace, Streams
@@ -42,9 +43,9 @@ class Perceptrons(SampledNetworks):
         super().__init__(settings, 1, streams)
         self._encode, self._targets = encode, settings.targets
 
-    def read(self, out: Tensor, x: Tensor) -> Tensor:
+    def read(self, net: CohortMLP, x: Tensor) -> Tensor:
         """The output itself."""
-        return out[..., 0]
+        return net(x)[..., 0]
 
     def fit(self, inputs: Inputs, y: Floats, mask: Mask) -> None:
         """Draw new networks."""

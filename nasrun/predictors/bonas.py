@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nasrun.errors import ConfigError
 from nasrun.predictors.base import Targets, scaled
-from nasrun.predictors.blr import Evidence
+from nasrun.predictors.blr import Evidence, require_precisions
 from nasrun.predictors.graph_cohort import (
     Batch,
     Drop,
@@ -19,7 +19,6 @@ from nasrun.predictors.graph_cohort import (
 )
 from nasrun.predictors.graph_layers import BatchNorm, Linear
 from nasrun.predictors.graphs import Graphs
-from nasrun.ranges import require_at_least, require_positive
 from nasrun.spec import Floats, Inputs, Mask, Prediction, SearchSpace, Streams
 
 FIRST_WEIGHTS = 0.05  # drawn uniformly in plus or minus this; the authors' code
@@ -64,8 +63,7 @@ class BONAS(GraphPredictor):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_positive(self, "predictor", "alpha", "beta")
-        require_at_least(self, "predictor", 0, "steps")
+        require_precisions(self)
         if self.targets is Targets.plain:
             raise ConfigError(
                 "predictor=bonas learns the logistic function of z-scores, got "

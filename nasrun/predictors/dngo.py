@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nasrun.predictors.base import Encoded, scaled
-from nasrun.predictors.blr import Evidence
+from nasrun.predictors.blr import Evidence, require_precisions
 from nasrun.predictors.mlp import Activation, Ensemble, Loss, MLPEnsemble
-from nasrun.ranges import require_at_least, require_positive
 from nasrun.spec import Floats, Inputs, Mask, Prediction, SearchSpace, Streams
 
 
@@ -42,8 +41,7 @@ class DNGO(MLPEnsemble):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_positive(self, "predictor", "alpha", "beta")
-        require_at_least(self, "predictor", 0, "steps")
+        require_precisions(self)
 
     def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "LastLayer":
         """A network and a regression a trial."""

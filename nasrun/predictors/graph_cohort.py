@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nasrun.nets.cohort import side_by_side
+from nasrun.nets.fused_adam import FusedAdam
 from nasrun.predictors.base import Targets, scaled
 from nasrun.predictors.batches import MULTIPLE, filled, taken
 from nasrun.predictors.graphs import Graphs
@@ -153,23 +154,19 @@ class GraphCohort(Model):
         own, records = self._settings, goals.shape[1]
         net = own.network(self._width, streams)
         betas = (own.beta1, own.beta2)
-        optimiser = torch.optim.Adam(
-            net.parameters, own.rate, betas, weight_decay=own.decay, fused=True
-        )
-        drop = _dropping(own.dropout, streams.fork("dropout"))
+        optimiser = FusedAdam(net.parameters, own.rate, betas, decay=own.decay)
+        drop = dropping(own.dropout, streams.fork("dropout"))
         steps = own.epochs * math.ceil(records / own.batch)
         step = 0
         for _ in range(own.epochs):
             order = torch.from_numpy(np.argsort(streams.uniform(records), axis=1, kind="stable"))
             for batch in order.split(own.batch, dim=1):
-                for group in optimiser.param_groups:
-                    group["lr"] = own.rate * 0.5 * (1.0 + math.cos(math.pi * step / steps))
+                optimiser.rate = own.rate * 0.5 * (1.0 + math.cos(math.pi * step / steps))
                 kept, goal, *parts = map(filled, taken(batch, weight, goals, *read[:3]))
                 loss = own.loss(net(Batch(*parts, whole=read.whole), kept, drop), goal)
                 mean = kept / kept.sum(dim=1, keepdim=True).clamp(min=1.0)
                 (loss * mean).sum().backward()
                 optimiser.step()
-                optimiser.zero_grad(set_to_none=True)
                 step += 1
         return net
 
@@ -226,7 +223,7 @@ def _longer(part: Tensor, surplus: int) -> Tensor:
     return torch.cat([part, part[:, :1].expand(-1, surplus, *part.shape[2:])], dim=1)
 
 
-def _dropping(share: float, streams: Streams) -> Drop:
+def dropping(share: float, streams: Streams) -> Drop:
     """Sets a share of ``(R, ...)`` numbers to zero; surplus trials do as the first one does."""
 
     def drop(x: Tensor) -> Tensor:

@@ -1,12 +1,11 @@
 """Gradient boosted trees, by LightGBM."""
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from nasrun.predictors.base import Targets
 from nasrun.predictors.trees import TreePredictor, require_package
 from nasrun.ranges import require_at_least, require_positive, require_within
 from nasrun.spec import Floats
@@ -24,8 +23,6 @@ class LightGBM(TreePredictor):
     """
 
     name: str = "lgb"
-    encodings: list[str] = field(default_factory=lambda: ["adjacency", "onehot"])
-    targets: Targets = Targets.zscore
     rounds: int = 500
     leaves: int = 31
     rate: float = 0.05

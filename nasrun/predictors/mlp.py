@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nasrun.errors import ConfigError
 from nasrun.nets.cohort import CohortMLP, side_by_side
+from nasrun.nets.fused_adam import FusedAdam
 from nasrun.predictors.base import HUNDRED_PCT, Encoded, Scale, Targets, scaled
 from nasrun.predictors.batches import filled, glorot, of_members, padded, taken, with_records
 from nasrun.ranges import require_at_least, require_not_negative, require_positive, require_within
@@ -158,7 +159,7 @@ class Ensemble(Model):
         net = CohortMLP(parts, tanh=own.activation is Activation.tanh)
         net.reuse_gradient()
         betas = (own.beta1, own.beta2)
-        optimiser = torch.optim.Adam([net.flat], own.rate, betas, eps=1e-7, fused=True)
+        optimiser = FusedAdam([net.flat], own.rate, betas, epsilon=1e-7)
         goals, weight = torch.from_numpy(goal).float(), torch.from_numpy(mask).float()
         for epoch in range(own.epochs):
             for start in range(0, order.shape[2], own.batch):
@@ -166,7 +167,6 @@ class Ensemble(Model):
                 seen = [of_members(part, own.members) for part in taken(batch, weight, x, goals)]
                 self._loss(net, *seen).backward()
                 optimiser.step()
-                optimiser.zero_grad(set_to_none=True)
         return net
 
     def _loss(self, net: CohortMLP, weight: Tensor, x: Tensor, goal: Tensor) -> Tensor:

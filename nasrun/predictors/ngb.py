@@ -1,11 +1,10 @@
 """Natural gradient boosting, by NGBoost."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from nasrun.predictors.base import Targets
 from nasrun.predictors.trees import TreePredictor, require_package
 from nasrun.ranges import require_at_least, require_positive, require_within
 from nasrun.spec import Floats
@@ -23,8 +22,6 @@ class NGBoost(TreePredictor):
     """
 
     name: str = "ngb"
-    encodings: list[str] = field(default_factory=lambda: ["adjacency", "onehot"])
-    targets: Targets = Targets.zscore
     rounds: int = 505
     rate: float = 0.08127053060223186
     minibatch: float = 0.5

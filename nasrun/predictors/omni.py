@@ -1,9 +1,10 @@
 """OMNI: zero-cost scores, the training so far and the architecture in one regressor."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from nasrun.benchmarks.scores import ScoreTable
 from nasrun.predictors.base import STD_FLOOR, Encoded
 from nasrun.predictors.learning_curves import Figure, OfCurves, Reading, curves_of, read
 from nasrun.predictors.ngb import NGBoost
@@ -17,8 +18,8 @@ class OMNI(OfCurves, NGBoost):
 
     White, Zela, Ru, Liu and Hutter, "How Powerful are Performance Predictors in Neural Architecture
     Search?" (NeurIPS 2021), section 4, with NASLib's parts: minus the training loss of the last
-    epoch (SoTL-E), and what ``Inputs.extra`` holds (there the Jacobian covariance), both as
-    z-scores, beside the adjacency matrix. Where there are no zero-cost scores, there are two parts.
+    epoch (SoTL-E), and the Jacobian covariance (``score_columns`` of the table ``scores``), both as
+    z-scores, beside the adjacency matrix. Without a table there are two parts.
 
     Departures: mean and deviation of both z-scores are those of the records that are learnt from,
     where NASLib standardises SoTL-E within what is asked, so that one query alone has none; the
@@ -30,6 +31,7 @@ class OMNI(OfCurves, NGBoost):
     """
 
     name: str = "omni"
+    score_columns: list[str] = field(default_factory=lambda: ["jacov"])
     figure: Figure = Figure.train_loss
 
     @property
@@ -39,19 +41,21 @@ class OMNI(OfCurves, NGBoost):
 
     def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "JoinedForest":
         """A regressor a trial."""
-        return JoinedForest(self, Encoded(space, self.encodings), streams)
+        return JoinedForest(self, Encoded(space, self.encodings), streams, self.table(space))
 
 
 class JoinedForest(Forest):
     """Regressors on z-scores of what is measured, and on the encoding beside them."""
 
-    def __init__(self, settings: OMNI, encode: Encoded, streams: Streams) -> None:
-        super().__init__(settings, self._joined, streams)
+    def __init__(
+        self, settings: OMNI, encode: Encoded, streams: Streams, table: ScoreTable | None
+    ) -> None:
+        super().__init__(settings, self._joined, streams, table)
         self._own, self._coded = settings, encode
 
     def fit(self, inputs: Inputs, y: Floats, mask: Mask) -> None:
         """Standardise by what is known, and grow new trees."""
-        measured = self._measured(inputs)
+        measured = self._measured(self.scored(inputs))
         count = np.maximum(mask.sum(axis=1), 1)[:, None, None]
         known = np.where(mask[:, :, None], measured, 0.0)
         self._centre = known.sum(axis=1, keepdims=True) / count

@@ -1,11 +1,10 @@
 """A random forest, by scikit-learn."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from nasrun.predictors.base import Targets
 from nasrun.predictors.trees import TreePredictor, require_package
 from nasrun.ranges import require_at_least, require_within
 from nasrun.spec import Floats
@@ -24,8 +23,6 @@ class RandomForest(TreePredictor):
     """
 
     name: str = "rf"
-    encodings: list[str] = field(default_factory=lambda: ["adjacency", "onehot"])
-    targets: Targets = Targets.zscore
     trees: int = 116
     features: float = 0.1706
     leaf: int = 2

@@ -5,6 +5,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from nasrun.ranges import require_at_least, require_positive, require_within
 from nasrun.spec import Floats, Mask, Model, Prediction, Predictor, Streams
 
 AT_ONCE = 64  # trials whose chains go side by side
-Read = Callable[[Tensor, Tensor], Tensor]
+Read = Callable[[CohortMLP, Tensor], Tensor]
 
 
 @dataclass
@@ -75,6 +76,13 @@ class Records:
         return Records(x, goal, weight * every / weight.sum(dim=1, keepdim=True).clamp(min=1.0))
 
 
+class Draw(NamedTuple):
+    """Weights and biases in turn, in single precision to save memory, and the noise ``(R,)``."""
+
+    parts: list[Tensor]
+    log_noise: Tensor
+
+
 class SampledNetworks(Model):
     """Weights of the networks of ``T`` trials, drawn from their posterior."""
 
@@ -83,8 +91,8 @@ class SampledNetworks(Model):
         self._fits = 0
 
     @abstractmethod
-    def read(self, out: Tensor, x: Tensor) -> Tensor:
-        """``(R, B)`` what outputs ``(R, B, outputs)`` of networks at ``x (R, B, F)`` predict."""
+    def read(self, net: CohortMLP, x: Tensor) -> Tensor:
+        """``(R, B)`` what networks with ``outputs`` say at ``x (R, B, F)``."""
 
     def sample(self, features: Floats, goal: Floats, mask: Mask) -> None:
         """Draw the weights that ``goal (T, N)`` of ``features (T, N, F)`` leaves likely."""
@@ -95,7 +103,7 @@ class SampledNetworks(Model):
         self._blocks = [slice(a, min(a + AT_ONCE, trials)) for a in range(0, trials, AT_ONCE)]
         self._sizes = [features.shape[2], *[self._own.width] * self._own.layers, self._outputs]
 
-        def draw(rows: slice) -> list[list[Tensor]]:
+        def draw(rows: slice) -> list[Draw]:
             streams = self._streams.fork(f"fit {self._fits}", rows)
             own = Records(*(filled(part[rows]) for part in (x, goals, weight)))
             return _Chain(self._own, self.read, self._sizes, own, streams).draws()
@@ -111,12 +119,21 @@ class SampledNetworks(Model):
             trials = self._blocks[at].stop - self._blocks[at].start
             with torch.no_grad():  # which holds for this thread alone
                 found = [
-                    self.read(CohortMLP([part.double() for part in draw], tanh=True)(own), own)
+                    self.read(CohortMLP([part.double() for part in draw.parts], tanh=True), own)
                     for draw in self._draws[at]
                 ]
             return torch.stack(found, dim=1)[:trials, :, :count].numpy()
 
         return np.concatenate(side_by_side(asked, range(len(self._blocks))))
+
+    @property
+    def noise(self) -> Floats:
+        """``(T, samples)`` variance of the figures in each draw."""
+        found: list[Floats] = []
+        for rows, draws in zip(self._blocks, self._draws, strict=True):
+            logs = torch.stack([draw.log_noise for draw in draws], dim=1)
+            found.append(np.exp(logs[: rows.stop - rows.start].numpy()))
+        return np.concatenate(found)
 
     def prediction(self, features: Floats, scale: Scale) -> Prediction:
         """Mean and standard deviation of the function over the draws."""
@@ -146,13 +163,14 @@ class _Chain:
         own = [self._net.flat.detach(), self._log_noise]
         self._sampler = SGHMC(own, settings.rate, settings.friction, noisy)
 
-    def draws(self) -> list[list[Tensor]]:
-        """``samples`` times weights and biases in turn, in single precision to save memory."""
+    def draws(self) -> list[Draw]:
+        """``samples`` of them."""
         own, kept = self._own, []
         for step in range(own.burn_in + own.samples * own.thin):
             self._step(adapting=step < own.burn_in)
             if step >= own.burn_in and (step - own.burn_in + 1) % own.thin == 0:
-                kept.append([part.float() for part in self._net.parameters])
+                parts = [part.float() for part in self._net.parameters]
+                kept.append(Draw(parts, self._log_noise.clone()))
         return kept
 
     def _step(self, adapting: bool) -> None:
@@ -177,7 +195,7 @@ class _Chain:
         """Of the energy: minus the logarithm of likelihood and priors."""
         own = self._own
         log_noise = self._log_noise.requires_grad_()
-        error = self._read(self._net(seen.x), seen.x) - seen.goal
+        error = self._read(self._net, seen.x) - seen.goal
         spread = log_noise[:, None]
         energy = 0.5 * (seen.weight * (error.square() * torch.exp(-spread) + spread)).sum()
         off = (log_noise - math.log(own.noise)) / own.noise_log_sd

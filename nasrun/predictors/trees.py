@@ -2,11 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nasrun.benchmarks.scores import ScoreTable
 from nasrun.errors import UnsupportedError
 from nasrun.predictors.base import Encoded, Targets, scaled
 from nasrun.spec import Floats, Inputs, Mask, Model, Prediction, Predictor, SearchSpace, Streams
@@ -17,14 +20,19 @@ FEWEST = 2  # records that a library can fit
 Features = Callable[[Inputs], Floats]  # ``(T, N, F)`` of what is known
 
 
+@dataclass
 class TreePredictor(Predictor):
     """Trees of a library, grown on one thread for each trial from its own seed.
 
-    A subclass has the fields ``encodings`` and ``targets``, and says how a regressor is made.
+    Features are an encoding, and beside it the ``score_columns`` (none: all) of ``scores``, a table
+    such as ``scripts/zero_cost_scores.py`` writes. A subclass says how a regressor is made.
     """
 
-    encodings: list[str]
-    targets: Targets
+    name: str = ""
+    encodings: list[str] = field(default_factory=lambda: ["adjacency", "onehot"])
+    targets: Targets = Targets.zscore
+    scores: str | None = None
+    score_columns: list[str] = field(default_factory=list[str])
 
     @abstractmethod
     def regressor(self, seed: int) -> Any:
@@ -36,18 +44,42 @@ class TreePredictor(Predictor):
 
     def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "Forest":
         """A regressor a trial."""
-        return Forest(self, Encoded(space, self.encodings), streams)
+        return Forest(self, Encoded(space, self.encodings), streams, self.table(space))
+
+    def table(self, space: SearchSpace) -> ScoreTable | None:
+        """The scores that are features, if any.
+
+        Raises:
+            DataError: no such table.
+            ConfigError: a table of another space, or without these columns.
+        """
+        if self.scores is None:
+            return None
+        return ScoreTable(Path(self.scores), space, self.score_columns)
 
 
 class Forest(Model):
     """A regressor of each trial; None where there are too few records."""
 
-    def __init__(self, settings: TreePredictor, encode: Features, streams: Streams) -> None:
+    def __init__(
+        self,
+        settings: TreePredictor,
+        encode: Features,
+        streams: Streams,
+        table: ScoreTable | None = None,
+    ) -> None:
         self._settings, self._encode, self._streams = settings, encode, streams
+        self._table = table
+
+    def scored(self, inputs: Inputs) -> Inputs:
+        """With the table's scores, unless others are there already."""
+        if self._table is None or inputs.extra is not None:
+            return inputs
+        return replace(inputs, extra=self._table(inputs.archs))
 
     def fit(self, inputs: Inputs, y: Floats, mask: Mask) -> None:
         """Grow new trees, trial by trial."""
-        features = self._encode(inputs)
+        features = self._encode(self.scored(inputs))
         goal, self._scale = scaled(y, mask, self._settings.targets)
         seeds = self._streams.integers(SEEDS)[:, 0].tolist()
         self._fitted: list[Any] = []
@@ -60,7 +92,7 @@ class Forest(Model):
 
     def predict(self, inputs: Inputs) -> Prediction:
         """What each trial's regressor says; the mean figure where there is none."""
-        features = self._encode(inputs)
+        features = self._encode(self.scored(inputs))
         mean, sd = np.zeros(features.shape[:2]), np.ones(features.shape[:2])
         for trial, fitted in enumerate(self._fitted):
             if fitted is not None:

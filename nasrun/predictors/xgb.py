@@ -1,11 +1,10 @@
 """Gradient boosted trees, by XGBoost."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from nasrun.predictors.base import Targets
 from nasrun.predictors.trees import TreePredictor, require_package
 from nasrun.ranges import require_at_least, require_positive, require_within
 from nasrun.spec import Floats
@@ -23,8 +22,6 @@ class XGBoost(TreePredictor):
     """
 
     name: str = "xgb"
-    encodings: list[str] = field(default_factory=lambda: ["adjacency", "onehot"])
-    targets: Targets = Targets.zscore
     rounds: int = 500
     depth: int = 6
     rate: float = 0.3

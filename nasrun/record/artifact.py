@@ -12,10 +12,10 @@ import json
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ FORMAT = "nasrun-agents-1"  # to be raised whenever the same inputs would give o
 WEIGHTS = "agents.safetensors"
 # Packages whose change may make other agents.
 LEARNING_CODE = ("nasrun.algorithms", "nasrun.nets", "nasrun.meta", "nasrun.spaces")
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # of statements
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,26 @@ class Artifact:
     cost: Mapping[str, Any]
 
 
-def code_hash(*classes: type) -> str:
-    """Twelve hex digits of the code that meta-training runs: these classes and what they import.
+def code_hash(*parts: object) -> str:
+    """Twelve hex digits of the code that meta-training runs: of these parts and what they hold.
 
-    Followed as far as ``LEARNING_CODE`` and the classes' own packages reach, and taken once, so
-    that a file that is edited while a long run is going does not change what it says of itself.
+    That is their classes, those of the dataclasses in their fields, and what these import, as far
+    as ``LEARNING_CODE`` and the classes' own packages reach. Taken once, so that a file that is
+    edited while a long run is going does not change what it says of itself.
     """
-    return _code_hash(tuple(sorted({cls.__module__ for cls in classes})))
+    modules = {type(part).__module__ for part in parts}
+    return _code_hash(tuple(sorted(modules.union(_modules(parts)))))
+
+
+def _modules(values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, Mapping):
+            yield from _modules(cast(Mapping[Any, Any], value).values())
+        elif isinstance(value, list | tuple):
+            yield from _modules(cast(Sequence[Any], value))
+        elif is_dataclass(value) and not isinstance(value, type):
+            yield type(value).__module__
+            yield from _modules(getattr(value, own.name, None) for own in fields(value))
 
 
 @cache
@@ -98,12 +112,16 @@ def _source(module: str) -> Path | None:
 
 def _imported(source: bytes) -> Iterator[str]:
     """Names of the modules that a source imports, whether at the top or inside a function."""
-    for node in ast.walk(ast.parse(source)):
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        for name in BLOCKS:  # expressions import nothing, and are most of a tree
+            waiting += getattr(node, name, ())
 
 
 def artifact_key(inputs: Mapping[str, Any]) -> str:

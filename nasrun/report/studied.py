@@ -8,8 +8,6 @@ from math import nan
 
 import numpy as np
 
-from nasrun.report.formats import latex_of, markdown_of
-from nasrun.report.page import plain_page
 from nasrun.report.sheet import Sheet, number, spread
 
 COLUMNS = ("task", "method", "figure", "n", "value", "published", "difference", "error")
@@ -74,6 +72,10 @@ class StudyReport:
 
     def files(self) -> Mapping[str, bytes]:
         """``NAME.csv``, ``NAME.md``, ``NAME.tex``, the page and ``more`` by name."""
+        # Every run reads this module, and a study alone writes.
+        from nasrun.report.formats import latex_of, markdown_of
+        from nasrun.report.page import plain_page
+
         tables, count = self.sheets(), f"{len(self.figures)} figures"
         return {
             f"{self.name}.csv": self._csv(),

@@ -22,6 +22,8 @@ SHORT_PATHS = 30  # features of the paths of at most two operations, which come 
 WIDTHS = (16, 32, 64)  # channels of the three stages; [A] models/cell_infers/tiny_network.py
 CELLS = 5  # cells per stage
 ZERO = "#"
+# Each edge's options in the official notation: a run writes ten thousand cells.
+TEXTS = [[f"{name}~{source}|" for name in OPERATIONS] for _, source in EDGES]
 
 
 class Mutation(Enum):
@@ -167,7 +169,7 @@ class NB201(CategoricalSpace):
 
     def text(self, arch: Archs) -> str:
         """Official string: ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
-        parts = [f"{OPERATIONS[o]}~{src}|" for o, (_, src) in zip(arch, EDGES, strict=True)]
+        parts = [texts[option] for option, texts in zip(arch.tolist(), TEXTS, strict=True)]
         return f"|{parts[0]}+|{parts[1]}{parts[2]}+|{parts[3]}{parts[4]}{parts[5]}"
 
     def parse(self, text: str) -> Archs:

@@ -108,6 +108,17 @@ class Scanner:
         self.place = found.end()
         return known.index(found[0])
 
+    def word(self) -> str:
+        """Read any word in quotes."""
+        quote = '"' if self.ahead('"') else "'"
+        self.expect(quote)
+        found = NAME.match(self._text, self.place)
+        if found is None:
+            raise self.bad("expected a name")
+        self.place = found.end()
+        self.exactly(quote)
+        return found[0]
+
     def quoted(self, known: Sequence[str]) -> int:
         """Read one of the names in quotes; returns its number."""
         quote = '"' if self.ahead('"') else "'"

@@ -1,7 +1,7 @@
 """The predictor benchmark: how well predictors order architectures that they have not seen."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nasrun.benchmarks.scores import listed
 from nasrun.errors import ConfigError, DataError
 from nasrun.experiment import Opened
 from nasrun.progress import tell
@@ -35,7 +36,8 @@ class PredictorBenchmark(TrialStudy):
     ``epochs`` that is shorter than the full training; those that learn from no others
     (``Predictor.learns``) have one size, 0. Without a predictor, rows are of guesses. The figures
     are the evaluator's, or with ``logs`` those of a file of trainings (``curve_logs``), each drawn
-    once at most.
+    once at most. With ``cells`` the architectures are those that a CSV file lists, each drawn once
+    at most: of others a table of zero-cost scores has none.
 
     Departure: predictors are not tuned by cross-validation, which NASLib does for three of them.
 
@@ -53,6 +55,7 @@ class PredictorBenchmark(TrialStudy):
     epochs: list[int] = field(default_factory=lambda: list(EPOCHS))
     logs: str | None = None
     log_task: str | None = None
+    cells: str | None = None
     at_once: int = 25
 
     file: ClassVar[str] = "agreement.csv"
@@ -185,17 +188,27 @@ class _Table:
         self.space, self.task = self.searched.name, opened.experiment.task.name
         self._session = opened.measuring
         self.full = self._session.fidelities[-1]
+        self._listed = listed(Path(study.cells), self.searched) if study.cells else None
 
     def drawn(self, streams: Streams, test: int, train: int) -> tuple[_Drawn, _Drawn]:
         """Architectures to ask for, and then to learn from."""
-        return self._drawn(streams, test), self._drawn(streams, train)
+        if (cells := self._listed) is None:
+            asked = (self.searched.sample(streams) for _ in range(test))
+            known = (self.searched.sample(streams) for _ in range(train))
+        elif len(cells) <= test:
+            raise DataError(
+                f"study.cells lists {len(cells)} architectures, which leaves none to learn from: "
+                f"lower study.test={test}"
+            )
+        else:
+            order = np.argsort(streams.uniform(len(cells)), axis=1, kind="stable").T
+            asked, known = cells[order[:test]], cells[order[test : test + train]]
+        return self._measured(asked, streams), self._measured(known, streams)
 
-    def _drawn(self, streams: Streams, count: int) -> _Drawn:
+    def _measured(self, columns: Iterable[Archs], streams: Streams) -> _Drawn:
+        """What the evaluator says of ``(T, L)`` architectures, column by column."""
         full = np.full(len(streams), self.full)
-        seen = [
-            self._session.evaluate(self.searched.sample(streams), epochs=full, streams=streams)
-            for _ in range(count)
-        ]
+        seen = [self._session.evaluate(own, epochs=full, streams=streams) for own in columns]
         oriented = self._session.metric.oriented
         parts = [(one.archs, oriented(one.score), one.cost_s) for one in seen]
         archs, score, cost_s = (np.stack(part, axis=1) for part in zip(*parts, strict=True))

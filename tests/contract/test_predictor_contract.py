@@ -13,7 +13,7 @@ from scipy.stats import kendalltau
 from toys import ToySpace
 
 from nasrun.config import build
-from nasrun.predictors import graph_cohort, mlp, sampled_networks
+from nasrun.predictors import graph_cohort, mlp, nao, sampled_networks
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Inputs, Predictor
 from nasrun.streams import Streams
@@ -102,6 +102,7 @@ def test_blocks_of_trials_on_several_threads_change_nothing(name, monkeypatch):
     monkeypatch.setattr(mlp, "NETWORKS", 2)
     monkeypatch.setattr(graph_cohort, "AT_ONCE", 2)
     monkeypatch.setattr(sampled_networks, "AT_ONCE", 2)
+    monkeypatch.setattr(nao, "AT_ONCE", 2)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
@@ -143,17 +144,23 @@ def test_a_trial_without_figures_predicts_a_constant(name):
 
 LEARN_NOTHING = {"oracle", "early_stop", "sotl", "sotl_e", "sotl_ema", "lce", "lce_m"}
 # Sizes with which a predictor learns enough in a second.
+SHORT_TEXTS = {
+    "hidden": 8, "pretraining": 6, "epochs": 6, "repeats": 4, "batch": 20, "rate": 0.03
+}  # fmt: skip
 ENOUGH = {
     "gcn": {"hidden": 32, "head": 16, "rate": 1e-2, "epochs": 20},
     "gin": {"epochs": 30},
     "gin_normal": {"epochs": 40},
     "dngo": {"epochs": 60},
     "ngb": {"rounds": 15, "depth": 3},
+    "nao": SHORT_TEXTS,
+    "seminas": SHORT_TEXTS,
+    "lcnet": {"burn_in": 300, "samples": 10, "thin": 10},
     "lce": {"walk": 5, "fits": 5},
     "lce_m": {"burn_in": 5, "samples": 5, "fits": 5},
 }
 # Networks that saw nothing predict what their first weights say.
-NETWORKS = {"mlp", "gcn", "gin", "gin_normal", "bohamiann", "bonas"}
+NETWORKS = {"mlp", "gcn", "gin", "gin_normal", "bohamiann", "bonas", "nao", "seminas", "lcnet"}
 
 
 def test_a_fit_forgets_the_one_before(name):

@@ -147,8 +147,10 @@ def test_records_are_what_the_evaluator_scores(folder):
 
 
 def test_records_are_not_of_the_targets_classes(folder):
-    with pytest.raises(ConfigError, match=r"name them all in evaluator\.left_out"):
-        pool().opened(SPACE, SOURCE.subset([0, 1]), evaluator(folder))
+    part = replace(SOURCE, name=f"{SOURCE.name}_part")
+    for target in (SOURCE.subset([0, 1]), part):
+        with pytest.raises(ConfigError, match=r"name them all in evaluator\.left_out"):
+            pool().opened(SPACE, target, evaluator(folder))
     with pytest.raises(ConfigError, match="the supernet knows 4"):
         pool(class_counts=[5]).opened(SPACE, SOURCE.subset(LEFT_OUT), evaluator(folder))
     with pytest.raises(UnsupportedError, match="evaluator=once_for_all"):

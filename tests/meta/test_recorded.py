@@ -92,12 +92,18 @@ def test_the_nearest_one_on_record_is_measured_and_named(tmp_path):
     np.testing.assert_array_equal(again.score, seen[0])
 
 
-def test_catch_learns_from_the_record(tmp_path):
+def test_catch_learns_from_the_record_whatever_evaluates_a_search(tmp_path):
     pool = Recorded(path=table(tmp_path), agents=2, epochs=2, networks=4)
-    made = toy_experiment(CATCH(initial=2))
-    made = replace(made, meta=MetaTraining(pool, {}, tmp_path / "meta"))
-    assert adapt(made.opened())["evaluations"] == 16
-    assert len(made.algorithm.learnt()["controller.0"]) == 2
+    keys = set[str]()
+    for epochs in (12, 200):
+        made = toy_experiment(CATCH(initial=2))
+        recipe = {"evaluator": {"epochs": epochs}}
+        made = replace(made, meta=MetaTraining(pool, recipe, tmp_path / "meta"))
+        adapted = adapt(made.opened())
+        keys.add(adapted["artifact"])
+        assert adapted["evaluations"] == 16
+        assert len(made.algorithm.learnt()["controller.0"]) == 2
+    assert len(keys) == 1
 
 
 def test_a_table_without_anything_to_learn_from_is_refused(tmp_path):

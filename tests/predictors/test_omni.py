@@ -65,6 +65,19 @@ def test_each_part_is_used():
     assert error(drop=False) < 0.8 * error(drop=True)
 
 
+def test_scores_come_from_a_table(tmp_path):
+    inputs = known()
+    path = tmp_path / "scores.csv"
+    texts = {SPACE.text(arch): at for at, arch in enumerate(inputs.archs.reshape(-1, 6))}
+    path.write_text("arch,zen,jacov\n" + "".join(f"{text},1,{at}\n" for text, at in texts.items()))
+    model, mask = opened(scores=str(path)), np.ones((2, 30), bool)
+    plain = Inputs(inputs.archs, curve=inputs.curve)
+    model.fit(plain, inputs.curve[..., -1].copy(), mask)
+    jacov = np.array([texts[SPACE.text(arch)] for arch in inputs.archs[0]])
+    found = model._encode(model.scored(plain))[0, :, 1]
+    np.testing.assert_allclose(found, (jacov - jacov.mean()) / jacov.std())
+
+
 def test_curves_and_architectures_are_needed(tmp_path):
     from nasrun.predictors.omni import OMNI
 

@@ -34,3 +34,26 @@ def test_a_forest_predicts_as_scikit_learn_does():
     wanted = fitted.predict(space.encode(archs[0], "adjacency"))
     np.testing.assert_allclose(found.mean[0], y.mean() + y.std() * wanted)
     assert found.sd[0].max() > 0
+
+
+def scored(tmp_path, archs):
+    """A table of these cells, whose score is what is to be predicted and the encoding hides."""
+    space, path = NB201(), tmp_path / "scores.csv"
+    scores = Streams([5], "scores").normal(len(archs))[0]
+    rows = [f"{space.text(arch)},{score:.4f},0" for arch, score in zip(archs, scores, strict=True)]
+    path.write_text("\n".join(["arch,jacov,zen", *rows]))
+    return path, scores
+
+
+@pytest.mark.skipif(find_spec("xgboost") is None, reason="needs XGBoost")
+def test_zero_cost_scores_are_features_beside_the_encoding(tmp_path):
+    space = NB201()
+    archs = space.at(Streams([3], "cells").subsets(space.size, 60)[0])
+    path, y = scored(tmp_path, archs)
+    inputs, asked = Inputs(archs[None, :40]), Inputs(archs[None, 40:])
+    for settings, sure in (({}, False), ({"scores": str(path), "score_columns": ["jacov"]}, True)):
+        model = XGBoost(rounds=40, **settings).opened(space, Streams([3]))
+        model.fit(inputs, y[None, :40], np.ones((1, 40), bool))
+        assert model._fitted[0].n_features_in_ == space.encode(archs, "adjacency").shape[1] + sure
+        error = np.abs(model.predict(asked).mean[0] - y[40:]).mean()
+        assert (error < 0.3) == sure

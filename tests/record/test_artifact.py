@@ -9,8 +9,18 @@ import pytest
 from nasrun.algorithms.catch import CATCH
 from nasrun.algorithms.rea import REA
 from nasrun.errors import DataError
+from nasrun.evaluators.screened import Screened
+from nasrun.evaluators.tabular import Tabular
+from nasrun.evaluators.training import Training
 from nasrun.files import read_csv
-from nasrun.record.artifact import WEIGHTS, Made, artifact_key, code_hash, fetch
+from nasrun.record.artifact import (
+    WEIGHTS,
+    Made,
+    _imported,
+    artifact_key,
+    code_hash,
+    fetch,
+)
 
 INPUTS = {"algorithm": {"name": "x", "rate": 3e-4}, "seed": 1}
 
@@ -107,9 +117,37 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
 
 
 def test_the_code_has_a_hash():
-    assert len(code_hash(CATCH)) == 12
-    assert code_hash(CATCH) == code_hash(CATCH)
-    assert code_hash(CATCH) != code_hash(REA)
+    assert len(code_hash(CATCH())) == 12
+    assert code_hash(CATCH()) == code_hash(CATCH())
+    assert code_hash(CATCH()) != code_hash(REA())
+
+
+def test_the_code_includes_that_of_an_evaluator_within_a_part():
+    wrapped = [Screened(then=inner, screen=Tabular()) for inner in (Training(), Tabular())]
+    assert len({*map(code_hash, wrapped)}) == 2
+    assert code_hash({"a": [wrapped[0]]}) != code_hash({"a": [wrapped[1]]})
+
+
+def test_imports_are_found_wherever_they_stand():
+    source = """
+def f(x):
+    try:
+        import a
+    except A:
+        import b.c
+    else:
+        with x: from d import e
+    finally:
+        for _ in x: import g
+    match x:
+        case 2: import h
+        case _ if (lambda: x): import i
+class C:
+    if x: import j
+    elif y: import k
+"""
+    names = sorted(_imported(source.encode()))
+    assert names == ["a", "b.c", "d", "d.e", "g", "h", "i", "j", "k"]
 
 
 def test_the_code_includes_what_an_algorithm_imports(tmp_path, monkeypatch):
@@ -124,7 +162,7 @@ def test_the_code_includes_what_an_algorithm_imports(tmp_path, monkeypatch):
             f"package.__path__ = [{str(tmp_path)!r}]\n"
             "from own.mine import Mine\n"
             "from nasrun.record.artifact import code_hash\n"
-            "print(code_hash(Mine))"
+            "print(code_hash(Mine()))"
         )
         return subprocess.run(
             [sys.executable, "-B", "-c", code], capture_output=True, text=True, check=True

@@ -21,7 +21,7 @@ from nasrun.studies.agreement import COLUMNS, Agreement, agreement, means
 from nasrun.studies.best_predictor import colours, winners
 from nasrun.studies.curve_logs import read_logs
 from nasrun.studies.play import play_study
-from nasrun.studies.predictors import PredictorBenchmark, _Logs
+from nasrun.studies.predictors import PredictorBenchmark, _Logs, _Table
 
 MEASURED = ("fit_s", "query_s")
 
@@ -70,6 +70,21 @@ def test_what_smaller_sizes_learn_from_is_the_beginning_of_what_larger_ones_do(o
     both = rows(opened, range(2), BayesianLinear(), train=[9, 20])
     alone = rows(opened, range(2), BayesianLinear(), train=[20])
     assert [row.kendall for row in both if row.train == 20] == [row.kendall for row in alone]
+
+
+def test_cells_of_a_file_are_drawn_once_at_most(opened, tmp_path):
+    space, path = opened.experiment.space, tmp_path / "cells.csv"
+    archs = space.at(np.arange(0, 15_000, 400))
+    path.write_text("\n".join(["arch", *map(space.text, archs)]))
+    study = PredictorBenchmark(cells=str(path), test=25)
+    asked, known = _Table(study, opened).drawn(Streams([0, 1]), 25, 30)
+    assert asked.archs.shape[1] == 25
+    assert known.archs.shape[1] == len(archs) - 25  # fewer than asked for
+    for trial in range(2):
+        both = np.concatenate([asked.archs[trial], known.archs[trial]])
+        assert sorted(space.index(both)) == sorted(space.index(archs))
+    with pytest.raises(DataError, match=r"lists 38 architectures.*lower study.test=40"):
+        _Table(study, opened).drawn(Streams([0, 1]), 40, 30)
 
 
 def test_an_interrupted_job_ends_with_the_rows_of_an_unbroken_one(opened, tmp_path):

@@ -1,0 +1,91 @@
+"""Zero-cost scores of cells drawn uniformly, as a table that predictors read (``scores``).
+
+Usage: ``python scripts/zero_cost_scores.py OUT.csv.gz [--cells N] [--seed S] [key=value ...]``.
+Different encodings of the space (by default NAS-Bench-201 on CIFAR-10's pictures) are drawn by a
+seed, and all thirteen scores of ``nasrun/nets/zero_cost.py`` are computed for each: a row a cell
+with its text and its scores, in the order of the draw. Settings of the evaluator, such as
+``evaluator.cells=1``, make it cheaper. Those that are no finite number stay empty. Networks that
+are equal are scored once.
+"""
+
+import argparse
+import csv
+import gzip
+import io
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from hydra import compose, initialize_config_dir
+from rich.console import Console
+from rich.progress import track
+
+from nasrun import config as configs
+from nasrun.__main__ import CONF
+from nasrun.errors import NasrunError
+from nasrun.evaluators.zero_cost import ZeroCostSession
+from nasrun.files import write_bytes
+from nasrun.nets.zero_cost import PROXIES
+from nasrun.spec import Archs, CountableSpace, Floats
+from nasrun.streams import Streams
+
+
+def drawn(space: CountableSpace, count: int, seed: int) -> Archs:
+    """``(count, L)`` different encodings."""
+    rows = Streams([seed], "zero-cost scores").subsets(space.size, min(count, space.size))[0]
+    return space.at(rows)
+
+
+def scored(session: ZeroCostSession, space: CountableSpace, archs: Archs) -> Floats:
+    """``(n, scores)`` of each, where equal networks are asked for once."""
+    _, first, again = np.unique(space.canonical_keys(archs), True, True)
+    rows = [session.features(archs[at][None])[0] for at in track(first, "scores")]
+    return np.stack(rows)[again]
+
+
+def packed(space: CountableSpace, archs: Archs, scores: Floats) -> bytes:
+    """The table, gzipped; the same figures give the same bytes."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["arch", *PROXIES])
+    for arch, row in zip(archs, scores, strict=True):
+        known = [f"{value:.6g}" if np.isfinite(value) else "" for value in row]
+        writer.writerow([space.text(arch), *known])
+    return gzip.compress(text.getvalue().encode(), mtime=0)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Draw, score, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--cells", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    options, overrides = parser.parse_known_args(argv)
+    fixed = ["evaluator=zero_cost", "evaluator.proxy=jacov", "scorer=null"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=["space=nb201", "task=cifar10", *fixed, *overrides])
+    console = Console()
+    try:
+        experiment = configs.check(config, [CONF / "task"])
+        session = experiment.evaluator.opened(experiment.space, experiment.task)
+        assert isinstance(session, ZeroCostSession)
+        assert isinstance(experiment.space, CountableSpace)
+        archs = drawn(experiment.space, options.cells, options.seed)
+        began = time.process_time()
+        scores = scored(session, experiment.space, archs)
+    except NasrunError as error:
+        console.print(f"[red]{error}")
+        return 1
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(options.out, packed(experiment.space, archs, scores))
+    console.print(
+        f"wrote {options.out}: {len(archs)} cells, {time.process_time() - began:.0f} CPU s; "
+        f"{session.protocol.fidelity}, seed {session.protocol.run}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
