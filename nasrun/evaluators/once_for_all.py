@@ -77,7 +77,7 @@ class OnceForAllWeights(Training):
         return self._shown
 
     def opened(self, space: SearchSpace, task: Task) -> "OnceForAllSession":
-        """The supernet, which is trained now unless it is in the cache, and a task's images.
+        """A task's images; the supernet is trained for the first network, unless it is cached.
 
         Raises:
             DataError: the images cannot be read.

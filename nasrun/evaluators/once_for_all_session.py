@@ -7,7 +7,7 @@ from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.evaluators.once_for_all import OnceForAllWeights
 from nasrun.evaluators.training_session import TrainingSession
 from nasrun.nets.inherited_cache import InheritedCache
-from nasrun.nets.trained_supernet import supernet_key, trained_supernet
+from nasrun.nets.trained_supernet import check_supernet, supernet_key, trained_supernet
 from nasrun.nets.training_request import Part, TrainingRequest
 from nasrun.spec import Archs, SearchSpace, Task, drawn_from
 
@@ -28,9 +28,13 @@ class OnceForAllSession(TrainingSession):
             )
         made_of = settings.supernet, space, shown, settings.seed
         self._parent = f"{supernet_key(*made_of)}/{settings.calibrated_on}"
-        network = trained_supernet(*made_of, Path(settings.cache_dir) / "supernets")
+        check_supernet(*made_of)
         self._cache = InheritedCache(
-            self._cache.folder, self._cache.device, network, self._rows, settings.calibrated_on
+            self._cache.folder,
+            self._cache.device,
+            lambda: trained_supernet(*made_of, Path(settings.cache_dir) / "supernets"),
+            self._rows,
+            settings.calibrated_on,
         )
 
     def _rows(self, task: Task) -> list[int]:

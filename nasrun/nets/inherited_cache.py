@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -27,7 +28,7 @@ class InheritedCache(TrainingCache):
     Args:
         folder: of the log and the checkpoints.
         device: where networks are trained.
-        supernet: whose weights they begin with.
+        supernet: gives the network whose weights they begin with; asked once, for the first.
         classes: which of the supernet's classes those of a task are; none of them: the classifier
             begins with weights that are drawn.
         images: how many training images normalisation takes its statistics from, in whole batches.
@@ -37,13 +38,17 @@ class InheritedCache(TrainingCache):
         self,
         folder: Path,
         device: Device,
-        supernet: OnceForAll,
+        supernet: Callable[[], OnceForAll],
         classes: Callable[[Task], Sequence[int]],
         images: int,
     ) -> None:
         super().__init__(folder, device)
-        self._supernet, self._classes = supernet, classes
+        self._trained_supernet, self._classes = supernet, classes
         self._batches = math.ceil(images / JUDGE_BATCH)
+
+    @cached_property
+    def _supernet(self) -> OnceForAll:
+        return self._trained_supernet()
 
     def known(self, request: TrainingRequest) -> list[TrainedEpoch]:
         """As in any log; a training of 0 epochs has a row of its own, of epoch 0."""

@@ -58,8 +58,18 @@ def trained_supernet(
     return _loaded[key]
 
 
-def _trained(
-    algorithm: Algorithm, space: SearchSpace, task: Task, seed: int, place: Path
+def check_supernet(algorithm: Algorithm, space: SearchSpace, task: Task, seed: int) -> None:
+    """Begin one and train nothing, so that what cannot be trained is refused at once.
+
+    Raises:
+        UnsupportedError: as ``trained_supernet``.
+        ConfigError: a device that is not there.
+    """
+    _begun(copy.deepcopy(algorithm), space, task, seed, None)
+
+
+def _begun(
+    algorithm: Algorithm, space: SearchSpace, task: Task, seed: int, place: Path | None
 ) -> OnceForAll:
     algorithm.start(_problem(space, task, place), Streams([seed], "supernet"), Phase.META_TRAIN)
     network = algorithm.shared_weights
@@ -68,12 +78,19 @@ def _trained(
             f"space={space.name} has no supernet of which its networks are parts: use "
             "space=mobilenet_v3 or mobilenet_v3_32px"
         )
+    return network
+
+
+def _trained(
+    algorithm: Algorithm, space: SearchSpace, task: Task, seed: int, place: Path
+) -> OnceForAll:
+    network = _begun(algorithm, space, task, seed, place)
     for _ in range(algorithm.planned_steps or 0):
         algorithm.step()
     return network.cpu().eval()
 
 
-def _problem(space: SearchSpace, task: Task, place: Path) -> Problem:
+def _problem(space: SearchSpace, task: Task, place: Path | None) -> Problem:
     """What a method that shares weights asks of a problem; nothing else can be measured."""
 
     def nothing(*_: object) -> NoReturn:

@@ -70,6 +70,14 @@ def test_a_part_is_judged_as_it_is_cut_out(folder):
     assert "4 of made (sandwich, 2 epochs)" in session.protocol.fidelity
 
 
+def test_the_supernet_is_trained_for_the_first_network(tmp_path):
+    """A sweep opens what its jobs will open, without a word, before it plays the first."""
+    session = evaluator(tmp_path).opened(SPACE, SOURCE.subset([0, 2]))
+    assert not (tmp_path / "supernets").exists()
+    measured(session, SPACE.sample(Streams([0])))
+    assert len(list((tmp_path / "supernets").glob("*/supernet.pt"))) == 1
+
+
 def test_nothing_is_measured_twice(folder):
     task, archs = SOURCE.subset([0, 2]), SPACE.sample(Streams(range(3)))
     first = measured(evaluator(folder).opened(SPACE, task), archs)
