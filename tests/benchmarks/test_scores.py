@@ -1,12 +1,15 @@
 """Tables of zero-cost scores, on a miniature."""
 
 import gzip
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import nasrun.benchmarks as measured
 from nasrun.benchmarks.scores import ScoreTable, listed
 from nasrun.errors import ConfigError, DataError
+from nasrun.nets.zero_cost import PROXIES
 from nasrun.spaces.nb201 import NB201
 
 SPACE = NB201()
@@ -34,6 +37,15 @@ def test_scores_are_those_of_the_file_and_missing_ones_lie_below(path):
     np.testing.assert_array_equal(found, [[[-2.5, 3.0], [-4.5, 1e30], [-6.5, 2.0]]])
     np.testing.assert_array_equal(ScoreTable(path, SPACE, ["synflow"])(ARCHS)[:, 0], [1e30, 2, 3])
     np.testing.assert_array_equal(listed(path, SPACE), ARCHS)
+
+
+def test_the_table_that_comes_along_has_2000_cells_and_all_scores():
+    table = ScoreTable(
+        Path(measured.__file__).parent / "measured" / "nb201_zero_cost.csv.gz", SPACE
+    )
+    assert table.names == PROXIES
+    assert len(np.unique(SPACE.index(table.archs))) == 2000
+    assert np.isfinite(table(table.archs)).all()
 
 
 def test_equal_networks_have_the_same_scores(path):
