@@ -111,7 +111,8 @@ class Opened:
         algorithm = self.experiment.algorithm
         reads = algorithm.trains or algorithm.reads_images
         images: Mapping[str, str] = self.experiment.task.load().files if reads else {}
-        return {**self.judging.files, **self.measuring.files, **self.device.files, **images}
+        parts = (self.judging, self.measuring, self.device, algorithm)
+        return {name: digest for part in parts for name, digest in part.files.items()} | {**images}
 
     @property
     def metric(self) -> Metric:

@@ -86,7 +86,7 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
         say(sentence)
     with reading(experiment, job):
         opened = experiment.opened()
-        files = opened.files
+        files = {**opened.files, **({} if study is None else study.inputs)}
     whole = configs.identity(config, files)
     identity = config_hash(whole)
     request = _request(whole, settings)
@@ -97,9 +97,7 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
         with Recorder(folder, identity, prepare=save, **kept) as recorder:
             if not recorder.complete:
                 with live(experiment, 0, job=job, metric=opened.metric):
-                    found = play_study(
-                        study, opened, recorder, lambda: provenance(identity, opened.files)
-                    )
+                    found = play_study(study, opened, recorder, lambda: provenance(identity, files))
                 if not sweep:
                     show_study(found)
         if job is not None:

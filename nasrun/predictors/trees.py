@@ -1,7 +1,7 @@
 """What predictors of one trial after the other share: those of libraries that know no cohorts."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nasrun.benchmarks.checksum import sha256
 from nasrun.benchmarks.scores import ScoreTable
 from nasrun.errors import UnsupportedError
 from nasrun.predictors.base import Encoded, Targets, scaled
@@ -45,6 +46,14 @@ class TreePredictor(Predictor):
     def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "Forest":
         """A regressor a trial."""
         return Forest(self, Encoded(space, self.encodings), streams, self.table(space))
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The table of scores."""
+        if self.scores is None:
+            return {}
+        path = Path(self.scores)
+        return {f"scores/{path.name}": sha256(path, path.with_suffix(".sha256.json"))}
 
     def table(self, space: SearchSpace) -> ScoreTable | None:
         """The scores that are features, if any.

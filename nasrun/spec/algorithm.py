@@ -14,6 +14,7 @@ from nasrun.spec.evaluator import Measured, no_curve
 from nasrun.spec.meta import Learner
 from nasrun.spec.metric import Metric
 from nasrun.spec.network import Supernet
+from nasrun.spec.predictor import Predictor
 from nasrun.spec.space import Archs, Mask, SearchSpace
 from nasrun.spec.task import Task
 from nasrun.streams import Floats, Ints, Streams
@@ -186,6 +187,12 @@ class Algorithm(ABC):
     def follows_rewards(self) -> bool:
         """Whether rewards decide what it chooses; a supernet's method may have losses instead."""
         return not self.trains
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """Data files that the predictors in its fields read, and their sha256."""
+        own = (part for part in vars(self).values() if isinstance(part, Predictor))
+        return {name: digest for part in own for name, digest in part.files.items()}
 
     @property
     def learners(self) -> Mapping[str, Learner]:

@@ -1,7 +1,7 @@
 """What predicts how good architectures are, from some that were measured."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from nasrun.spec.space import Archs, Mask, SearchSpace
@@ -84,6 +84,11 @@ class Predictor(ABC):
     def in_figures(self) -> bool:
         """Whether its predictions are in the unit of the figures, and not on a scale of its own."""
         return False
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """Data files that it reads besides what it learns from, and their sha256."""
+        return {}
 
     @abstractmethod
     def opened(self, space: SearchSpace, streams: Streams, truth: Truth | None = None) -> Model:

@@ -24,6 +24,11 @@ class Study(ABC):
         """What of the method is measured, in a word or two."""
         return self.name
 
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """Data files that it reads besides the experiment's, and their sha256."""
+        return {}
+
     @abstractmethod
     def measured(self, opened: Opened) -> list[Finding]:
         """The figures of an opened experiment, whose algorithm has learnt what it searches with.

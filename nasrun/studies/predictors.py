@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nasrun.benchmarks.checksum import sha256
 from nasrun.benchmarks.scores import listed
 from nasrun.errors import ConfigError, DataError
 from nasrun.experiment import Opened
@@ -70,6 +71,16 @@ class PredictorBenchmark(TrialStudy):
             counts: list[int] = getattr(self, name)
             if not counts or min(counts) < 1:
                 raise ConfigError(f"study.{name} must be numbers of 1 or more, got {counts}")
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """Logs, the list of cells, and what the predictor reads."""
+        own = {"logs": self.logs, "cells": self.cells}
+        paths = {f"{key}/{Path(name).name}": Path(name) for key, name in own.items() if name}
+        hashes = {
+            name: sha256(path, path.with_suffix(".sha256.json")) for name, path in paths.items()
+        }
+        return hashes if self.predictor is None else {**hashes, **self.predictor.files}
 
     @property
     def label(self) -> str:

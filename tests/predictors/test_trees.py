@@ -2,7 +2,9 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from toys import toy_experiment
 
+from nasrun.algorithms.predictor_based import PredictorBased
 from nasrun.errors import UnsupportedError
 from nasrun.predictors import trees
 from nasrun.predictors.rf import RandomForest
@@ -10,6 +12,7 @@ from nasrun.predictors.xgb import XGBoost
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Inputs
 from nasrun.streams import Streams
+from nasrun.studies.predictors import PredictorBenchmark
 
 
 def test_a_missing_library_is_refused_with_the_way_to_get_it(monkeypatch):
@@ -43,6 +46,26 @@ def scored(tmp_path, archs):
     rows = [f"{space.text(arch)},{score:.4f},0" for arch, score in zip(archs, scores, strict=True)]
     path.write_text("\n".join(["arch,jacov,zen", *rows]))
     return path, scores
+
+
+@pytest.mark.skipif(find_spec("xgboost") is None, reason="needs XGBoost")
+def test_a_run_is_another_one_with_other_scores_in_the_same_file(tmp_path):
+    path, _ = scored(tmp_path, NB201().at(np.arange(9)))
+    predictor = XGBoost(scores=str(path))
+    study = PredictorBenchmark(predictor=predictor, cells=str(path))
+    search = toy_experiment(PredictorBased(predictor=predictor))
+    before = predictor.files, study.inputs, search.opened().files
+    assert list(before[0]) == ["scores/scores.csv"]
+    assert before[1] == {**before[0], "cells/scores.csv": before[0]["scores/scores.csv"]}
+    assert before[2].items() >= before[0].items()
+    path.write_text(path.read_text().replace(",0", ",1"))
+    after = predictor.files, study.inputs, search.opened().files
+    assert all(
+        now["scores/scores.csv"] != old["scores/scores.csv"]
+        for now, old in zip(after, before, strict=True)
+    )
+    assert not XGBoost().files
+    assert not PredictorBenchmark().inputs
 
 
 @pytest.mark.skipif(find_spec("xgboost") is None, reason="needs XGBoost")
