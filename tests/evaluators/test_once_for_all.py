@@ -70,8 +70,9 @@ def test_a_part_is_judged_as_it_is_cut_out(folder):
     assert "4 of made (sandwich, 2 epochs)" in session.protocol.fidelity
 
 
-def test_the_supernet_is_trained_for_the_first_network(tmp_path):
+def test_the_supernet_is_trained_for_the_first_network(tmp_path, monkeypatch):
     """A sweep opens what its jobs will open, without a word, before it plays the first."""
+    monkeypatch.setattr("nasrun.nets.trained_supernet._loaded", {})  # other tests' is the same one
     session = evaluator(tmp_path).opened(SPACE, SOURCE.subset([0, 2]))
     assert not (tmp_path / "supernets").exists()
     measured(session, SPACE.sample(Streams([0])))
