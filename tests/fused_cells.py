@@ -40,9 +40,12 @@ def cell_of(arch, channels):
     return cell.double()
 
 
-def by_themselves(cells, x, gradient):
-    """Output, gradients and statistics of all cells in the maps' format; float64 unless a GPU's."""
-    where, exact = x.device, x.device.type == "cpu"
+def by_themselves(cells, x, gradient, single=False):
+    """Output, gradients and statistics of all cells in the maps' format.
+
+    On a CPU in float64, unless ``single``.
+    """
+    where, exact = x.device, x.device.type == "cpu" and not single
     x = x.double() if exact else x
     cells = [copy.deepcopy(cell).to(where, torch.float64 if exact else None) for cell in cells]
     cells = cells if exact else [cell.float() for cell in cells]
@@ -80,6 +83,12 @@ def found(out, x, cells, parameters):
         buffers = cells[number].named_buffers(remove_duplicate=False)
         tensors |= {f"{number}.{name}": buffer for name, buffer in buffers}
     return tensors
+
+
+def distance(ours, wanted):
+    """The largest difference, relative where figures are large."""
+    pairs = ((ours[name].double(), figures.double()) for name, figures in wanted.items())
+    return max(float(((a - b).abs() / (1 + b.abs())).max()) for a, b in pairs)
 
 
 def assert_equal(ours, wanted, close):
