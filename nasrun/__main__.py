@@ -79,9 +79,10 @@ def _evaluator(task: str) -> str:
 
 
 def _tables(tables: Any, space: str, sources: Any) -> Any:
-    """The tables of a space, and those that are named: building all of them takes a sixth second.
+    """The tables of a space, and those that are named.
 
-    So a table of another space is no part of what a run was asked for, either.
+    To build all of them takes a sixth of a second, and a table of another space is no part of what
+    a run was asked for.
     """
     if not isinstance(tables, DictConfig):
         return tables

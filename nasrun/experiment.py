@@ -111,8 +111,8 @@ class Opened:
         algorithm = self.experiment.algorithm
         reads = algorithm.trains or algorithm.reads_images
         images: Mapping[str, str] = self.experiment.task.load().files if reads else {}
-        parts = (self.judging, self.measuring, self.device, algorithm)
-        return {name: digest for part in parts for name, digest in part.files.items()} | {**images}
+        measured = {**self.judging.files, **self.measuring.files, **self.device.files}
+        return {**measured, **algorithm.files, **images}
 
     @property
     def metric(self) -> Metric:

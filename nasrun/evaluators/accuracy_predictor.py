@@ -10,6 +10,7 @@ import numpy as np
 from nasrun.benchmarks.accuracy_predictor import INPUTS, AccuracyPerceptron
 from nasrun.benchmarks.checksum import sha256
 from nasrun.errors import UnsupportedError
+from nasrun.evaluators.predicted import PredictedSession
 from nasrun.spec import (
     Archs,
     Clock,
@@ -18,15 +19,10 @@ from nasrun.spec import (
     Ints,
     Measured,
     Protocol,
-    Scored,
     SearchSpace,
-    Session,
     Streams,
     Task,
 )
-
-TASK = "imagenet"
-EPOCHS = 1  # of the one fidelity, which has none
 
 
 @dataclass
@@ -64,51 +60,31 @@ class AccuracyPredictor(Evaluator):
         return AccuracyPredictorSession(self, space, task)
 
 
-class AccuracyPredictorSession(Session):
+class AccuracyPredictorSession(PredictedSession):
     """The predictor, opened for its space and task."""
 
+    known_task = "imagenet"
+    epochs = 1  # of the one fidelity: networks are not trained
+    final = "predicted"
+
     def __init__(self, settings: AccuracyPredictor, space: SearchSpace, task: Task) -> None:
-        self._require(task)
-        self.name, self.metric = settings.name, task.metric
-        self._space = space
+        super().__init__(settings.name, space, task)
         path = Path(settings.path).expanduser()
         self._perceptron = AccuracyPerceptron(path)
         memory = Path(settings.cache_dir) / "tables" / "sha256.json"
         self._files = {path.name: sha256(path, memory)}
 
-    @staticmethod
-    def _require(task: Task) -> None:
-        if task.name != TASK:
-            raise UnsupportedError(
-                f"evaluator=accuracy_predictor has learnt of task={TASK} alone, and this run has "
-                f"task={task.name}: set task={TASK}, or evaluator=training"
-            )
-
-    @property
-    def fidelities(self) -> tuple[int, ...]:
-        """The prediction alone."""
-        return (EPOCHS,)
-
     def evaluate(
         self, archs: Archs, *, epochs: Ints, streams: Streams, parents: Archs | None = None
     ) -> Measured:
         """Predict ``archs (T, L)`` in %, at no cost; one that does not exist scores NaN."""
+        return Measured.scored(archs, epochs, self.predicted(archs), np.zeros(len(archs)))
+
+    def predicted(self, archs: Archs) -> Floats:
+        """``(n,)`` accuracies in %."""
         score, there = np.full(len(archs), np.nan), self._space.exists(archs)
-        score[there] = self._predicted(archs[there])
-        return Measured.scored(archs, epochs, score, np.zeros(len(archs)))
-
-    def _predicted(self, archs: Archs) -> Floats:
-        return self._perceptron.predicted(self._space.encode(archs, INPUTS))
-
-    def check_final(self, task: Task) -> None:
-        """Refuse another task than that of the predictor."""
-        self._require(task)
-
-    def score(self, archs: Archs, task: Task) -> Scored:
-        """The predicted accuracy; there is no test accuracy."""
-        unknown = np.full(len(archs), np.nan)
-        size = self._space.footprint(archs, task)
-        return Scored(self._predicted(archs), unknown, *size, unknown, "predicted")
+        score[there] = self._perceptron.predicted(self._space.encode(archs[there], INPUTS))
+        return score
 
     @property
     def protocol(self) -> Protocol:

@@ -9,6 +9,7 @@ import numpy as np
 
 from nasrun.benchmarks.boosted import VECTOR, Boosted
 from nasrun.errors import UnsupportedError
+from nasrun.evaluators.predicted import PredictedSession
 from nasrun.spec import (
     Archs,
     Clock,
@@ -17,15 +18,12 @@ from nasrun.spec import (
     Ints,
     Measured,
     Protocol,
-    Scored,
     SearchSpace,
-    Session,
     Streams,
     Task,
 )
 
 EPOCHS = 100  # of the trainings that the models learnt from ([N3] api.py)
-TASK = "cifar10"
 
 
 @dataclass
@@ -62,32 +60,22 @@ class Surrogate(Evaluator):
         return SurrogateSession(self, space, task)
 
 
-class SurrogateSession(Session):
+class SurrogateSession(PredictedSession):
     """An ensemble of models, opened for its space and task."""
 
+    known_task = "cifar10"
+    epochs = EPOCHS
+    final = f"predicted for {EPOCHS} epochs"
+
     def __init__(self, settings: Surrogate, space: SearchSpace, task: Task) -> None:
-        self._require(task)
-        self.name, self.metric = settings.name, task.metric
-        self._settings, self._space = settings, space
+        super().__init__(settings.name, space, task)
+        self._settings = settings
         inputs = space.encode(space.sample(Streams([0], "example")), VECTOR).shape[1]
         memory = Path(settings.cache_dir) / "tables" / "sha256.json"
         self._models = Boosted(Path(settings.path), inputs, memory)
         runtime = settings.runtime_path
         self._runtimes = None if runtime is None else Boosted(Path(runtime), inputs, memory)
         self._known: dict[bytes, Floats] = {}
-
-    @staticmethod
-    def _require(task: Task) -> None:
-        if task.name != TASK:
-            raise UnsupportedError(
-                f"evaluator=surrogate has models of task={TASK} alone, and this run has "
-                f"task={task.name}: set task={TASK}, or evaluator=training"
-            )
-
-    @property
-    def fidelities(self) -> tuple[int, ...]:
-        """The full training alone."""
-        return (EPOCHS,)
 
     def evaluate(
         self, archs: Archs, *, epochs: Ints, streams: Streams, parents: Archs | None = None
@@ -117,16 +105,9 @@ class SurrogateSession(Session):
             self._known.update(zip([keys[at] for at in new], found, strict=True))
         return np.array([self._known[key] for key in keys]).reshape(-1, 3)
 
-    def check_final(self, task: Task) -> None:
-        """Refuse another task than that of the models."""
-        self._require(task)
-
-    def score(self, archs: Archs, task: Task) -> Scored:
-        """The predicted validation accuracy, without noise; there is no test accuracy."""
-        unknown = np.full(len(archs), np.nan)
-        valid = self._predicted(archs)[:, 0]
-        size = self._space.footprint(archs, task)
-        return Scored(valid, unknown, *size, unknown, f"predicted for {EPOCHS} epochs")
+    def predicted(self, archs: Archs) -> Floats:
+        """``(n,)`` means of the members, without noise."""
+        return self._predicted(archs)[:, 0]
 
     @property
     def protocol(self) -> Protocol:

@@ -20,6 +20,7 @@ from nasrun.spec import ACCURACY, Algorithm, Phase, Problem, SearchSpace, Stream
 FORMAT = "nasrun-supernet-1"  # to be raised whenever the same settings would give other weights
 MACHINE = ("device", "name")  # of a method's settings: where it runs, and what it is called
 _loaded: dict[str, OnceForAll] = {}  # the one that was asked for last
+_sound: set[str] = set()  # those that can be trained
 
 
 def supernet_key(algorithm: Algorithm, space: SearchSpace, task: Task, seed: int) -> str:
@@ -65,7 +66,10 @@ def check_supernet(algorithm: Algorithm, space: SearchSpace, task: Task, seed: i
         UnsupportedError: as ``trained_supernet``.
         ConfigError: a device that is not there.
     """
-    _begun(copy.deepcopy(algorithm), space, task, seed, None)
+    key = supernet_key(algorithm, space, task, seed)
+    if key not in _sound:  # a run opens a session for each of its tasks
+        _begun(copy.deepcopy(algorithm), space, task, seed, None)
+        _sound.add(key)
 
 
 def _begun(

@@ -54,8 +54,8 @@ def test_kernels_compute_what_cells_compute(small_blocks, seed):
     cells, x, gradient = fused_cells.made(seed, 16)
     wanted = fused_cells.by_themselves(cells, x, gradient)
     assert any(name.startswith("0.") and "norm.bias" in name for name in wanted)
-    # What float32 itself loses differs with seed and processor, by a factor of ten: kernels, which
-    # sum in another order, may lose some times as much as PyTorch (2.0 and 2.3 were seen).
+    # What float32 itself loses differs by a factor of ten from seed to seed: kernels, which sum in
+    # another order, may lose some times as much as PyTorch (2.0 and 2.3 were seen).
     lost = fused_cells.distance(fused_cells.by_themselves(cells, x, gradient, True), wanted)
     assert lost < 2e-5
     fused_cells.assert_equal(fused_cells.by_kernels(cells, x, gradient), wanted, 4 * lost)
