@@ -1,11 +1,7 @@
-from io import BytesIO, TextIOWrapper
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from nasrun.errors import ConfigError, DataError
-from nasrun.files import atomic, cache_folder, csv_columns, csv_lines, write_bytes, write_whole
+from nasrun.files import atomic, cache_folder, write_bytes, write_whole
 
 
 def full(*_):
@@ -19,25 +15,6 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch, write, refu
     with pytest.raises(refusal, match="disk full"):
         write(tmp_path / "f", b"new")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("f", b"old")]
-
-
-NUMBERS = st.integers() | st.floats()
-CELLS = st.one_of(NUMBERS, st.none(), st.booleans(), st.text(), st.sampled_from(["a,b", '"', "\r"]))
-COLUMNS = st.sampled_from([st.text(), NUMBERS, NUMBERS | st.none(), CELLS]).flatmap(
-    lambda cell: st.lists(cell, min_size=3, max_size=3)
-)
-
-
-@given(st.lists(COLUMNS, min_size=2, max_size=4))
-def test_columns_are_written_as_rows_are(columns):
-    by_rows, by_columns = (TextIOWrapper(BytesIO(), "utf-8", "surrogatepass", "") for _ in "ab")
-    csv_lines(by_rows, zip(*columns, strict=True))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nasrun.files.LINES", 2)
-        csv_columns(by_columns, columns)
-    by_rows.flush()
-    by_columns.flush()
-    assert by_columns.buffer.getvalue() == by_rows.buffer.getvalue()
 
 
 def test_a_failure_within_the_block_leaves_nothing(tmp_path):

@@ -2,16 +2,15 @@
 
 import gzip
 import shutil
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from io import TextIOWrapper
 from pathlib import Path
 
-from nasrun.files import atomic, csv_columns, csv_lines, join_csv
+from nasrun.files import atomic, csv_lines, join_csv, write_csv
 from nasrun.measurements import PACKED, PLAIN
-from nasrun.record.rows import EVALUATION_COLUMNS, Columns
+from nasrun.record.rows import EVALUATION_COLUMNS, Columns, by_column
 
 LEVEL = 1  # of compression: six times smaller already
 
@@ -34,28 +33,21 @@ class Record:
 def write_evaluations(folder: Path, columns: Columns, kept: Kept) -> None:
     """Write the measurements of some trials, see ``History.columns``, into ``folder``."""
     if kept is Kept.csv:
-        with atomic(folder / PLAIN) as stream:
-            csv_lines(stream, [EVALUATION_COLUMNS])
-            _write(stream, columns)
+        write_csv(folder / PLAIN, EVALUATION_COLUMNS, by_column(columns, EVALUATION_COLUMNS))
     elif kept is Kept.gz:
+        rows = by_column(columns, EVALUATION_COLUMNS)
         # Without a header, so that parts only have to be put one behind the other.
-        with atomic(folder / PACKED) as stream, _packed(stream) as text:
-            _write(text, columns)
+        with atomic(folder / PACKED) as stream:
+            _pack(stream, rows)
 
 
-def _write(stream: TextIOWrapper, columns: Columns) -> None:
-    csv_columns(stream, [columns[name] for name in EVALUATION_COLUMNS])
-
-
-@contextmanager
-def _packed(stream: TextIOWrapper) -> Generator[TextIOWrapper]:
-    """What is written into it stands compressed in ``stream``."""
+def _pack(stream: TextIOWrapper, rows: Iterable[Sequence[object]]) -> None:
     # No time and no name inside: equal measurements are equal bytes.
     with (
         gzip.GzipFile("", "wb", LEVEL, stream.buffer, mtime=0) as packed,
         TextIOWrapper(packed, encoding="utf-8", newline="") as text,
     ):
-        yield text
+        csv_lines(text, rows)
 
 
 def join_evaluations(parts: Sequence[Path], folder: Path) -> None:
@@ -68,8 +60,7 @@ def join_evaluations(parts: Sequence[Path], folder: Path) -> None:
             join_csv(pieces, folder / name)
         else:
             with atomic(folder / name) as stream:
-                with _packed(stream) as text:
-                    csv_lines(text, [EVALUATION_COLUMNS])
+                _pack(stream, [EVALUATION_COLUMNS])
                 for piece in pieces:
                     with piece.open("rb") as packed:
                         shutil.copyfileobj(packed, stream.buffer)
