@@ -50,8 +50,12 @@ def _cache_dir() -> str:
 
 
 def _stamp() -> str:
-    """Time and process: two runs that start in the same instant still have two folders."""
-    return f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{os.getpid()}"
+    """Time and process: two runs that start in the same instant still have two folders.
+
+    The time to the microsecond, since containers number their processes alike, and Python calls
+    ``main`` twice in a second.
+    """
+    return f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}-{os.getpid()}"
 
 
 def _measured(name: str) -> str:

@@ -1,6 +1,6 @@
 """Finished runs and sweeps in Python: ``nasrun.load(DIR)``.
 
-    results = nasrun.load("outputs/nb201/cifar10/rea/2026-01-01_12-00-00-1")
+    results = nasrun.load("outputs/nb201/cifar10/rea/2026-01-01_12-00-00-000000-1")
     results.trials                      # a data frame, a row per trial and scored task
     results.best.text                   # the architecture of the highest reward
     results.best.network()              # torch.nn.Module with its trained weights

@@ -1,6 +1,8 @@
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from composed import CONF, composed
@@ -223,3 +225,10 @@ def test_the_name_of_a_task_in_a_file_leads_nowhere(tmp_path):
     (tmp_path / "out.yaml").write_text("defaults: [synthetic_images]\nname: ../../out\n")
     with pytest.raises(ConfigError, match=r"^task/out\.yaml\.name names folders"):
         named_task("out", composed(), [CONF / "task", tmp_path], "retrain.tasks")
+
+
+def test_runs_of_one_process_that_start_in_one_second_have_folders_of_their_own(monkeypatch):
+    moments = iter(datetime(2026, 1, 1, 12, microsecond=at) for at in range(2))
+    monkeypatch.setattr("nasrun.__main__.datetime", SimpleNamespace(now=lambda: next(moments)))
+    folders = {composed(hydra=True).hydra.run.dir for _ in range(2)}
+    assert len(folders) == 2, folders
