@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, settings
 DATA = os.environ.get("NASRUN_DATA")
 # How long a loaded machine takes to draw examples says nothing about the code under test.
 SLOW = [HealthCheck.too_slow]
-settings.register_profile("any machine", suppress_health_check=SLOW, deadline=None)
-settings.load_profile("any machine")
+ANYWHERE = {"suppress_health_check": SLOW, "deadline": None}
+settings.register_profile("quick", max_examples=40, **ANYWHERE)
+settings.register_profile("thorough", max_examples=100, **ANYWHERE)  # of CI
+settings.load_profile("quick")
 
 
 # Contracts of whole searches, one for each algorithm.

@@ -90,6 +90,7 @@ def test_a_missed_target_is_called_a_failure(benchmark, measured, target, more, 
     assert benchmark.Line("x", measured, "s", target, more).verdict == verdict
 
 
+@pytest.mark.slow
 def test_a_job_of_a_sweep_is_compared_with_an_empty_one(benchmark, capsys, monkeypatch, cache_dir):
     monkeypatch.setenv("NASRUN_CACHE", str(cache_dir))
     monkeypatch.setattr(benchmark.commands, "JOBS", 2)

@@ -163,6 +163,7 @@ def _load(tables, cache_dir):
     return [float(figure) for figure in table[ACC][:3]]
 
 
+@pytest.mark.slow
 def test_processes_may_build_the_same_table_at_once(tables, tmp_path):
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         found = pool.starmap(_load, [(tables, tmp_path)] * 8)

@@ -1,6 +1,8 @@
 import logging
 import subprocess
 import sys
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from command import NASRUN, environment
@@ -24,8 +26,8 @@ def nasrun(tmp_path, cache_dir):
 
 
 @pytest.fixture
-def here(tmp_path, cache_dir, monkeypatch, capfd):
-    """Run the command in this process, in an empty folder; returns what it printed.
+def in_process(tmp_path, cache_dir, monkeypatch, capfd):
+    """Run the command in this process, in an empty folder; returns its result.
 
     Quicker than ``nasrun`` by the second that imports take.
     """
@@ -45,6 +47,23 @@ def here(tmp_path, cache_dir, monkeypatch, capfd):
         logging.root.setLevel(level)
         printed = capfd.readouterr()
         assert ended.value.code == code, printed.out + printed.err
-        return printed.out + printed.err
+        return SimpleNamespace(stdout=printed.out, stderr=printed.err)
 
     return call
+
+
+@pytest.fixture
+def here(in_process):
+    """Run the command in this process, in an empty folder; returns what it printed."""
+
+    def call(*arguments, code=0):
+        answer = in_process(*arguments, code=code)
+        return answer.stdout + answer.stderr
+
+    return call
+
+
+@pytest.fixture
+def swept(in_process):
+    """Run a sweep in this process without its report, which takes longer than its jobs."""
+    return partial(in_process, "report=null")

@@ -62,16 +62,16 @@ def test_a_file_of_the_user_that_is_no_yaml(nasrun, tmp_path):
     assert answer.stderr.count("\n") == 1
 
 
-def test_a_refused_run_in_the_folder_where_one_stands_leaves_the_folder(nasrun, tmp_path):
-    nasrun("hydra.run.dir=.", "trials=0", code=2)
+def test_a_refused_run_in_the_folder_where_one_stands_leaves_the_folder(in_process, tmp_path):
+    in_process("hydra.run.dir=.", "trials=0", code=2)
     assert tmp_path.is_dir()
 
 
-def test_a_folder_whose_status_is_damaged_is_refused_in_one_sentence_and_kept(nasrun, tmp_path):
+def test_a_folder_whose_status_is_damaged_is_refused_in_one_sentence_and_kept(in_process, tmp_path):
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "status.json").write_text("{")
     for mistake, code in (("trials=1", 1), ("trials=0", 2)):
-        answer = nasrun("hydra.run.dir=here", mistake, code=code)
+        answer = in_process("hydra.run.dir=here", mistake, code=code)
         assert answer.stderr.count("\n") == 1
         assert (tmp_path / "here" / "status.json").read_text() == "{"
 
@@ -83,31 +83,31 @@ def test_a_refused_run_takes_nothing_from_one_that_begins_in_its_folder(nasrun, 
     assert {path.name for path in (tmp_path / "here").iterdir()} == {LOCK, "nasrun.log"}
 
 
-def test_debug_shows_the_traceback(nasrun):
-    assert "Traceback" in nasrun("algorithm.population=0", "debug=true", code=2).stderr
-    assert "Traceback" in nasrun("algorithm=foo", "debug=true", code=2).stderr
+def test_debug_shows_the_traceback(in_process):
+    assert "Traceback" in in_process("algorithm.population=0", "debug=true", code=2).stderr
+    assert "Traceback" in in_process("algorithm=foo", "debug=true", code=2).stderr
 
 
-def test_a_budget_below_the_first_evaluation_is_refused_and_leaves_nothing(nasrun, tmp_path):
-    answer = nasrun("budget.simulated_s=1", "budget.edge=drop", code=2)
+def test_a_budget_below_the_first_evaluation_is_refused_and_leaves_nothing(in_process, tmp_path):
+    answer = in_process("budget.simulated_s=1", "budget.edge=drop", code=2)
     assert "the first evaluation costs" in answer.stderr
     assert not list(tmp_path.iterdir())
 
 
-def test_an_output_folder_that_cannot_be_written(nasrun, tmp_path):
+def test_an_output_folder_that_cannot_be_written(in_process, tmp_path):
     (tmp_path / "file").write_text("")
     for arguments in (["hydra.run.dir=file/run"], ["-m", "seed=0,1", "hydra.sweep.dir=file/run"]):
-        answer = nasrun(*arguments, code=1)
+        answer = in_process(*arguments, code=1)
         assert answer.stderr.count("\n") == 1
         assert "cannot write file/run" in answer.stderr
         assert "choose another folder" in answer.stderr
 
 
-def test_a_folder_that_holds_another_run_is_refused_and_kept(nasrun, tmp_path):
-    nasrun("hydra.run.dir=here", "trials=3")
+def test_a_folder_that_holds_another_run_is_refused_and_kept(in_process, tmp_path):
+    in_process("hydra.run.dir=here", "trials=3")
     files = [path for path in (tmp_path / "here").rglob("*") if path.is_file()]
     before = [path.read_bytes() for path in files]
-    assert "holds another run" in nasrun("hydra.run.dir=here", "trials=4", code=1).stderr
+    assert "holds another run" in in_process("hydra.run.dir=here", "trials=4", code=1).stderr
     assert [path.read_bytes() for path in files] == before
 
 
@@ -120,24 +120,24 @@ def test_one_command_of_five_trials_is_five_commands_of_one(nasrun, tmp_path):
     assert joined == rows(tmp_path / "five" / "evaluations.csv")
 
 
-def test_a_sweep_joins_the_rows_of_its_jobs(nasrun, tmp_path):
+def test_a_sweep_joins_the_rows_of_its_jobs(swept, tmp_path):
     arguments = ("-m", "algorithm=rea,random", "task=cifar10,cifar100", "seed=0,1,2")
-    nasrun(*arguments, "hydra.sweep.dir=sweep")
+    swept(*arguments, "hydra.sweep.dir=sweep")
     joined = rows(tmp_path / "sweep" / "trials.csv")
     keys = {(row["algorithm"], row["task"], row["seed"]) for row in joined}
     assert len(keys) == len(joined) == 12
     assert (tmp_path / "sweep" / "summary.csv").exists()
 
 
-def test_sweeps_and_cohorts_give_the_same_joined_file(nasrun, tmp_path):
-    nasrun("-m", "seed=range(0,4)", "hydra.sweep.dir=four")
-    nasrun("-m", "seed=0", "trials=4", "hydra.sweep.dir=one")
+def test_sweeps_and_cohorts_give_the_same_joined_file(swept, tmp_path):
+    swept("-m", "seed=range(0,4)", "hydra.sweep.dir=four")
+    swept("-m", "seed=0", "trials=4", "hydra.sweep.dir=one")
     for name in ("trials.csv", "summary.csv"):
         assert (tmp_path / "four" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
 
 
-def test_a_failing_job_does_not_stop_the_others(nasrun, tmp_path):
-    answer = nasrun("-m", "algorithm.population=0,5", "hydra.sweep.dir=two", "trials=2", code=1)
+def test_a_failing_job_does_not_stop_the_others(swept, tmp_path):
+    answer = swept("-m", "algorithm.population=0,5", "hydra.sweep.dir=two", "trials=2", code=1)
     assert "failed: " in answer.stderr
     assert len(rows(tmp_path / "two" / "trials.csv")) == 2
     failed = rows(tmp_path / "two" / "failed.csv")
@@ -147,8 +147,8 @@ def test_a_failing_job_does_not_stop_the_others(nasrun, tmp_path):
     assert "Traceback" in status["error"]
 
 
-def test_a_parameter_sweep_names_its_rows_after_the_parameter(nasrun, tmp_path):
-    nasrun("-m", "algorithm.population=5,7", "seed=0,1", "hydra.sweep.dir=sweep")
+def test_a_parameter_sweep_names_its_rows_after_the_parameter(swept, tmp_path):
+    swept("-m", "algorithm.population=5,7", "seed=0,1", "hydra.sweep.dir=sweep")
     names = [row["algorithm"] for row in rows(tmp_path / "sweep" / "trials.csv")]
     assert sorted(names) == ["rea[population=5]"] * 2 + ["rea[population=7]"] * 2
 
@@ -157,7 +157,8 @@ def test_two_sweeps_at_once_in_one_folder_lose_no_row(nasrun, tmp_path, cache_di
     env = {**os.environ, "NASRUN_CACHE": str(cache_dir)}
     sweeps = [
         subprocess.Popen(
-            [NASRUN, "-m", f"algorithm={name}", "seed=0,1,2", "hydra.sweep.dir=shared"],
+            [NASRUN, "-m", f"algorithm={name}", "seed=0,1,2", "hydra.sweep.dir=shared",
+             "report=null"],
             cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )
         for name in ("rea", "random")
@@ -171,7 +172,12 @@ def test_two_sweeps_at_once_in_one_folder_lose_no_row(nasrun, tmp_path, cache_di
 def test_sweeps_that_start_together_do_not_share_a_folder(nasrun, tmp_path, cache_dir):
     env = {**os.environ, "NASRUN_CACHE": str(cache_dir)}
     sweeps = [
-        subprocess.Popen([NASRUN, "-m", "seed=0"], cwd=tmp_path, env=env, stdout=subprocess.DEVNULL)
+        subprocess.Popen(
+            [NASRUN, "-m", "seed=0", "report=null"],
+            cwd=tmp_path,
+            env=env,
+            stdout=subprocess.DEVNULL,
+        )
         for _ in range(3)
     ]
     assert [sweep.wait() for sweep in sweeps] == [0, 0, 0]

@@ -23,7 +23,7 @@ def sweep(tmp_path_factory, cache_dir):
     folder = tmp_path_factory.mktemp("sweep")
     subprocess.run(
         [NASRUN, "-m", "algorithm=rea,random", "task=cifar10,cifar100", "trials=3",
-         "evaluator.run=777", "budget.evaluations=20", f"hydra.sweep.dir={folder}"],
+         "evaluator.run=777", "budget.evaluations=20", "report=null", f"hydra.sweep.dir={folder}"],
         check=True, capture_output=True, env=environment(cache_dir),
     )  # fmt: skip
     return folder

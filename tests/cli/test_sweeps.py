@@ -40,45 +40,55 @@ def joined(folder):
     return [(folder / name).read_bytes() for name in FILES]
 
 
-def test_seeds_trials_and_splits_give_the_same_bytes_by_any_launcher(nasrun, tmp_path):
-    nasrun("-m", "seed=0", "trials=6", "hydra.sweep.dir=one")
-    sweeps = {"seeds": ["seed=range(0,6)"], "split": ["trials=6", "sweep.split=4"]}
-    for launcher in ("joblib", "submitit_local"):
-        if installed(launcher):
-            sweeps[launcher] = ["trials=6", "sweep.split=2", f"hydra/launcher={launcher}"]
-    for name, arguments in sweeps.items():
-        nasrun("-m", *arguments, f"hydra.sweep.dir={name}")
+def test_seeds_trials_and_splits_give_the_same_bytes(swept, tmp_path):
+    swept("-m", "seed=0", "trials=6", "hydra.sweep.dir=one")
+    for name, arguments in {
+        "seeds": ["seed=range(0,6)"],
+        "split": ["trials=6", "sweep.split=4"],
+    }.items():
+        swept("-m", *arguments, f"hydra.sweep.dir={name}")
         assert joined(tmp_path / name) == joined(tmp_path / "one"), name
 
 
-def test_a_split_makes_a_sweep_without_being_told(nasrun):
-    answer = nasrun("trials=5", "sweep.split=2")
+@pytest.mark.parametrize(
+    "launcher", ["joblib", pytest.param("submitit_local", marks=pytest.mark.slow)]
+)
+def test_launchers_give_the_same_bytes(nasrun, swept, tmp_path, launcher):
+    need(launcher)
+    command = ["-m", "trials=6", "sweep.split=2", "report=null"]
+    swept(*command, "hydra.sweep.dir=one")
+    nasrun(*command, f"hydra/launcher={launcher}", "hydra.sweep.dir=launched")
+    assert joined(tmp_path / "launched") == joined(tmp_path / "one")
+
+
+def test_a_split_makes_a_sweep_without_being_told(swept):
+    answer = swept("trials=5", "sweep.split=2")
     assert "5 rows of 2 finished jobs" in answer.stdout
 
 
 def test_a_launcher_makes_a_sweep_without_being_told(nasrun):
     need("joblib")
-    answer = nasrun("trials=2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1")
+    answer = nasrun("trials=2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "report=null")
     assert "2 rows of 1 finished jobs" in answer.stdout
 
 
-def test_a_tuning_is_one_without_being_told(nasrun):
-    answer = nasrun("trials=2", "hydra/sweeper=tune", code=2)
+def test_a_tuning_is_one_without_being_told(swept):
+    answer = swept("trials=2", "hydra/sweeper=tune", code=2)
     assert "hydra.sweeper.tasks must name tasks" in answer.stderr
 
 
-def test_a_split_goes_with_experiments_and_other_swept_values(nasrun, tmp_path):
+def test_a_split_goes_with_experiments_and_other_swept_values(swept, tmp_path):
     experiment = [
         "+experiment=catch_fig3", "algorithm=rea,random", "task=cifar10", "trials=4",
         "budget.evaluations=5", "report=null",
     ]  # fmt: skip
-    nasrun(*experiment, "hydra.sweep.dir=one")
-    answer = nasrun(*experiment, "hydra.sweep.dir=split", "sweep.split=2")
+    swept(*experiment, "hydra.sweep.dir=one")
+    answer = swept(*experiment, "hydra.sweep.dir=split", "sweep.split=2")
     assert "8 rows of 4 finished jobs" in answer.stdout
     assert joined(tmp_path / "split") == joined(tmp_path / "one")
 
 
-def test_fronts_of_several_algorithms_are_joined_however_the_trials_are_split(nasrun, tmp_path):
+def test_fronts_of_several_algorithms_are_joined_however_the_trials_are_split(swept, tmp_path):
     space = NB201()
     lines = [f"{space.text(space.at(np.array(n)))},{1 + n % 97}" for n in range(0, 15625, 2)]
     (tmp_path / "latency.csv").write_text("\n".join(["arch,toy", *lines]))
@@ -86,8 +96,8 @@ def test_fronts_of_several_algorithms_are_joined_however_the_trials_are_split(na
         "-m", "algorithm=nsga2,rea", "hardware=latency_table", "hardware.device=toy",
         f"hardware.path={tmp_path}/latency.csv", "trials=5", "retrain.tasks=[cifar10,cifar100]",
     ]  # fmt: skip
-    nasrun(*arguments, "hydra.sweep.dir=one")
-    nasrun(*arguments, "hydra.sweep.dir=split", "sweep.split=2")
+    swept(*arguments, "hydra.sweep.dir=one")
+    swept(*arguments, "hydra.sweep.dir=split", "sweep.split=2")
     for name in (*FILES, "pareto.csv"):
         assert (tmp_path / "split" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
     fronts = rows(tmp_path / "one/pareto.csv")
@@ -105,8 +115,8 @@ def test_fronts_of_several_algorithms_are_joined_however_the_trials_are_split(na
     assert covered == [(name, task, "5") for name in ("nsga2", "rea") for task in tasks]
 
 
-def test_globs_ranges_and_lists_make_jobs(nasrun, tmp_path):
-    nasrun(
+def test_globs_ranges_and_lists_make_jobs(swept, tmp_path):
+    swept(
         "-m", "algorithm=glob(re*,exclude=[*n*,*_*])", "seed=range(0,2)",
         "retrain.tasks=[cifar10,cifar100]", "hydra.sweep.dir=sweep",
     )  # fmt: skip
@@ -116,31 +126,31 @@ def test_globs_ranges_and_lists_make_jobs(nasrun, tmp_path):
     assert found == [("rea", seed, task) for seed in "01" for task in ("cifar10", "cifar100")]
 
 
-def test_what_is_done_is_not_launched_again(nasrun, tmp_path):
+def test_what_is_done_is_not_launched_again(swept, tmp_path):
     arguments = ("-m", "algorithm=rea,random", "trials=3")
-    nasrun(*arguments, "hydra.sweep.dir=sweep")
+    swept(*arguments, "hydra.sweep.dir=sweep")
     before = joined(tmp_path / "sweep")
-    answer = nasrun(*arguments, "resume=sweep")
+    answer = swept(*arguments, "resume=sweep")
     assert "2 jobs, 2 of them done" in answer.stdout
     assert "#0" not in answer.stdout
     assert joined(tmp_path / "sweep") == before
     assert (
         "2 jobs, 1 of them done"
-        in nasrun("-m", "algorithm=rea,local_search", "trials=3", "resume=sweep").stdout
+        in swept("-m", "algorithm=rea,local_search", "trials=3", "resume=sweep").stdout
     )
 
 
-def test_a_sweep_goes_on_with_another_split_and_plays_no_trial_twice(nasrun, tmp_path):
-    nasrun("-m", "trials=9", "hydra.sweep.dir=whole")
-    nasrun("-m", "trials=9", "sweep.split=3", "hydra.sweep.dir=sweep")
+def test_a_sweep_goes_on_with_another_split_and_plays_no_trial_twice(swept, tmp_path):
+    swept("-m", "trials=9", "hydra.sweep.dir=whole")
+    swept("-m", "trials=9", "sweep.split=3", "hydra.sweep.dir=sweep")
     shutil.rmtree(next((tmp_path / "sweep").glob("*-seed3-*")))
-    answer = nasrun("-m", "trials=9", "sweep.split=2", "resume=sweep")
+    answer = swept("-m", "trials=9", "sweep.split=2", "resume=sweep")
     assert "4 jobs, 2 of them done" in answer.stdout
     assert joined(tmp_path / "sweep") == joined(tmp_path / "whole")
 
 
-def test_a_sweep_does_not_go_on_with_other_data_files(nasrun, tmp_path):
-    nasrun("-m", "trials=4", "sweep.split=2", "hydra.sweep.dir=sweep")
+def test_a_sweep_does_not_go_on_with_other_data_files(swept, tmp_path):
+    swept("-m", "trials=4", "sweep.split=2", "hydra.sweep.dir=sweep")
     first, second = sorted((tmp_path / "sweep").glob("*-seed*"))
     shutil.rmtree(second)
     for name, key, value in (("status.json", "request", "data"), ("provenance.json", "data", None)):
@@ -148,21 +158,21 @@ def test_a_sweep_does_not_go_on_with_other_data_files(nasrun, tmp_path):
         for each in [value] if value else list(content[key]):
             content[key][each] = "of other files"
         (first / name).write_text(json.dumps(content))
-    answer = nasrun("-m", "trials=4", "sweep.split=2", "resume=sweep", code=1)
+    answer = swept("-m", "trials=4", "sweep.split=2", "resume=sweep", code=1)
     assert f"{first.name} holds trials of this search on other data files" in answer.stderr
-    answer = nasrun("-m", "algorithm=random", "trials=4", "resume=sweep")
+    answer = swept("-m", "algorithm=random", "trials=4", "resume=sweep")
     assert f"{first.name} was played on another " in answer.stdout
 
 
-def test_resume_goes_on_in_the_folder_of_a_run(nasrun, tmp_path):
-    nasrun("trials=3", "hydra.run.dir=run")
-    nasrun("trials=3", "resume=run")
-    assert "holds another run" in nasrun("trials=4", "resume=run", code=1).stderr
+def test_resume_goes_on_in_the_folder_of_a_run(swept, tmp_path):
+    swept("trials=3", "hydra.run.dir=run")
+    swept("trials=3", "resume=run")
+    assert "holds another run" in swept("trials=4", "resume=run", code=1).stderr
     for mode in ([], ["-m"]):
-        assert "resume=none holds no " in nasrun(*mode, "resume=none", code=2).stderr
+        assert "resume=none holds no " in swept(*mode, "resume=none", code=2).stderr
         assert not (tmp_path / "none").exists()
-    nasrun("-m", "trials=3", "hydra.sweep.dir=sweep")
-    assert "resume=sweep holds no run" in nasrun("trials=3", "resume=sweep", code=2).stderr
+    swept("-m", "trials=3", "hydra.sweep.dir=sweep")
+    assert "resume=sweep holds no run" in swept("trials=3", "resume=sweep", code=2).stderr
 
 
 MISTAKES = {
@@ -173,58 +183,58 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("argument", "sentence"), MISTAKES.items(), ids=MISTAKES)
-def test_a_sweep_that_cannot_be_is_refused_before_it_begins(nasrun, tmp_path, argument, sentence):
-    answer = nasrun("-m", "trials=2", argument, "hydra.sweep.dir=sweep", code=2)
+def test_a_sweep_that_cannot_be_is_refused_before_it_begins(swept, tmp_path, argument, sentence):
+    answer = swept("-m", "trials=2", argument, "hydra.sweep.dir=sweep", code=2)
     assert sentence in answer.stderr
     assert answer.stderr.count("\n") == 1
     assert not (tmp_path / "sweep").exists()
 
 
-def test_a_refused_command_leaves_a_sweep_as_it_is(nasrun, tmp_path):
-    nasrun("-m", "trials=2", "hydra.sweep.dir=sweep")
+def test_a_refused_command_leaves_a_sweep_as_it_is(swept, tmp_path):
+    swept("-m", "trials=2", "hydra.sweep.dir=sweep")
     for name in FILES:
         (tmp_path / "sweep" / name).unlink()
     before = sorted((tmp_path / "sweep").iterdir())
     for mistake in ("sweep.split=0", "algorithm=rea,nope", "hydra/sweeper=tune"):
-        assert "wrote" not in nasrun("-m", "trials=2", mistake, "resume=sweep", code=2).stdout
-    nasrun("trials=2", "resume=sweep", code=2)
+        assert "wrote" not in swept("-m", "trials=2", mistake, "resume=sweep", code=2).stdout
+    swept("trials=2", "resume=sweep", code=2)
     assert sorted((tmp_path / "sweep").iterdir()) == before
 
 
-def test_a_split_that_the_sweeper_would_ignore_is_refused(nasrun, tmp_path):
+def test_a_split_that_the_sweeper_would_ignore_is_refused(swept, tmp_path):
     command = ["trials=4", "sweep.split=2", "hydra/sweeper=basic", "hydra.sweep.dir=sweep"]
     for mode in ([], ["-m"]):
-        answer = nasrun(*mode, *command, code=2)
+        answer = swept(*mode, *command, code=2)
         assert "sweep.split=2 would be ignored by hydra/sweeper=basic" in answer.stderr
         assert answer.stderr.count("\n") == 1
         assert not (tmp_path / "sweep").exists()
-    answer = nasrun(*command, "sweep.split=1")
+    answer = swept(*command, "sweep.split=1")
     assert "4 rows of 1 finished jobs" in answer.stdout
 
 
-def test_a_sweep_of_mistakes_alone_ends_like_a_mistake(nasrun, tmp_path):
-    nasrun("-m", "algorithm.population=0,-1", "hydra.sweep.dir=sweep", code=2)
+def test_a_sweep_of_mistakes_alone_ends_like_a_mistake(swept, tmp_path):
+    swept("-m", "algorithm.population=0,-1", "hydra.sweep.dir=sweep", code=2)
     assert len(rows(tmp_path / "sweep" / "failed.csv")) == 2
 
 
-def test_a_mistake_that_was_mended_does_not_fail_the_sweep_for_ever(nasrun, tmp_path):
-    nasrun("-m", "algorithm.population=0", "trials=2", "hydra.sweep.dir=sweep", code=2)
-    answer = nasrun("-m", "algorithm.population=10", "trials=2", "resume=sweep")
+def test_a_mistake_that_was_mended_does_not_fail_the_sweep_for_ever(swept, tmp_path):
+    swept("-m", "algorithm.population=0", "trials=2", "hydra.sweep.dir=sweep", code=2)
+    answer = swept("-m", "algorithm.population=10", "trials=2", "resume=sweep")
     assert "failed: " in answer.stderr  # of the earlier command: told, but no part of this one
     assert len(rows(tmp_path / "sweep" / "trials.csv")) == 2
 
 
-def test_config_files_may_change_as_long_as_they_come_to_the_same(nasrun, tmp_path):
+def test_config_files_may_change_as_long_as_they_come_to_the_same(swept, tmp_path):
     conf = tmp_path / "mine" / "algorithm"
     conf.mkdir(parents=True)
     text = "_target_: nasrun.algorithms.rea.REA\nname: mine\npopulation: 5\n"
     command = ["-m", f"hydra.searchpath=[file://{tmp_path}/mine]", "algorithm=mine", "trials=2"]
     (conf / "mine.yaml").write_text(text)
-    nasrun(*command, "hydra.sweep.dir=sweep")
+    swept(*command, "hydra.sweep.dir=sweep")
     (conf / "mine.yaml").write_text(text + "# a remark\n")
-    assert "1 jobs, 1 of them done" in nasrun(*command, "resume=sweep").stdout
+    assert "1 jobs, 1 of them done" in swept(*command, "resume=sweep").stdout
     (conf / "mine.yaml").write_text(text.replace("5", "7"))
-    answer = nasrun(*command, "resume=sweep", code=1)
+    answer = swept(*command, "resume=sweep", code=1)
     assert "holds another run" in answer.stderr
     assert "1 of 1 jobs are not done" in answer.stderr
 
@@ -268,7 +278,7 @@ def test_every_process_has_one_gpu_and_its_share_of_cores_before_torch(nasrun, t
     tool.chmod(0o755)
     nasrun(
         "-m", f"hydra.searchpath=[file://{tmp_path}/mine]", "algorithm=noting", "seed=range(0,6)",
-        "hydra/launcher=joblib", "hydra.launcher.n_jobs=2",
+        "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "report=null",
         env={"PYTHONPATH": str(tmp_path), "NOTES": str(tmp_path / "notes"),
              "PATH": f"{tool.parent}:{os.environ['PATH']}"},
     )  # fmt: skip
@@ -292,17 +302,25 @@ def start(arguments, folder, cache_dir):
 
 
 def test_two_that_start_the_same_sweep_play_every_trial_once(nasrun, tmp_path, cache_dir):
-    arguments = ["-m", "seed=0,50", "trials=50", "cohort=10", "hydra.sweep.dir=shared"]
+    arguments = [
+        "-m",
+        "seed=0,50",
+        "trials=50",
+        "cohort=10",
+        "report=null",
+        "hydra.sweep.dir=shared",
+    ]
     both = [start(arguments, tmp_path, cache_dir) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
     assert len(rows(tmp_path / "shared" / "trials.csv")) == 100
 
 
 JOBS = ("-m", "algorithm=rea,random", "task=cifar10,cifar100,imagenet16_120",
-        "trials=40", "cohort=10", "sweep.split=2")  # fmt: skip
+        "trials=40", "cohort=10", "sweep.split=2", "report=null")  # fmt: skip
 
 
-@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_a_sweep_killed_three_times_ends_with_the_same_bytes(nasrun, tmp_path, cache_dir, launcher):
     if launcher != "basic":
         need(launcher)

