@@ -119,11 +119,13 @@ class WeighingDevice(Device):
     def reward(self, score: Floats, latency_ms: Floats, metric: Metric) -> Floats:
         """``(n,)`` R = P * (LAT / T)^w; NaN where either is unknown.
 
-        With w = 0 it is the score alone, negative where less is better. Beyond the limit it is the
-        metric's worst value less LAT / limit, and with a limit an unknown latency has no reward.
+        A score of 0, such as the precision of a detector that finds nothing, is worth 0 at any
+        latency. With w = 0 it is the score alone, negative where less is better. Beyond the limit
+        it is the metric's worst value less LAT / limit, and with a limit an unknown latency has no
+        reward.
 
         Raises:
-            ConfigError: a score of zero or below, or one of which less is better: the product would
+            ConfigError: a score below zero, or one of which less is better: the product would
                 reward the slower of two networks. A limit for a metric without a worst value.
         """
         return self._within_limit(self._weighed(score, latency_ms, metric), latency_ms, metric)
@@ -141,13 +143,13 @@ class WeighingDevice(Device):
         below, above = self._settings.exponents
         if below == above == 0:
             return metric.oriented(score)
-        if not metric.higher_is_better or (score <= 0).any():
+        if not metric.higher_is_better or (score < 0).any():
             found = "less is better"
             if metric.higher_is_better:
                 found = f"one is {float(np.nanmin(score)):.4g}"
             raise ConfigError(
-                "P * (LAT / T)^w needs scores above zero of which more is better, and of "
-                f"{metric.name} {found}: set hardware.exponent=0 for the score alone "
+                "P * (LAT / T)^w needs scores that are not below zero, of which more is better, "
+                f"and of {metric.name} {found}: set hardware.exponent=0 for the score alone "
                 "(algorithm=nsga2 goes on optimising latency as well, and hardware.limit_ms limits "
                 "it), or hardware=none"
             )

@@ -64,12 +64,18 @@ def test_exponent_zero_is_accuracy_alone():
     np.testing.assert_array_equal(reward, accuracy)
 
 
-@pytest.mark.parametrize("score", [0.0, -0.6])
-def test_scores_without_a_meaning_in_the_product_are_refused(score):
+def test_scores_without_a_meaning_in_the_product_are_refused():
     """-0.6 would be worth -0.85 at 5 ms and -0.42 at 20 ms: more for the slower network."""
     device = started(target_ms=10.0, exponent=-0.5)
-    with pytest.raises(ConfigError, match=rf"of accuracy_pct one is {score:.4g}: set"):
-        device.reward(np.array([90.0, np.nan, score]), np.array([5.0, 5.0, 20.0]), ACCURACY)
+    with pytest.raises(ConfigError, match=r"of accuracy_pct one is -0.6: set"):
+        device.reward(np.array([90.0, np.nan, -0.6]), np.array([5.0, 5.0, 20.0]), ACCURACY)
+
+
+def test_a_network_that_finds_nothing_is_worth_nothing_and_ends_no_search():
+    device = started(target_ms=10.0, exponent=-0.5)
+    worth = device.reward(np.array([0.0, 0.0, 1e-3]), np.array([5.0, 20.0, 500.0]), ACCURACY)
+    assert worth[:2].tolist() == [0.0, 0.0]
+    assert worth[2] > 0
 
 
 def test_a_metric_of_which_less_is_better_is_refused():
