@@ -317,12 +317,18 @@ def gaps(frame: "DataFrame", algorithms: Sequence[str]) -> Iterator[str]:
             lacking = sorted(seeds - set(rows.loc[rows["algorithm"] == name, "seed"]))
             if lacking:
                 own = problems.setdefault((name, tuple(lacking), len(seeds)), [])
-                own.append(str(Problem.of(rows.iloc[0])))
+                own.append(_placed(Problem.of(rows.iloc[0]), frame))
     for (name, lacking, count), own in problems.items():
         yield (
             f"{name} on {', '.join(own)} lacks {len(lacking)} of {count} trials that others have "
             f"(seeds {_some(lacking)})"
         )
+
+
+def _placed(problem: Problem, frame: "DataFrame") -> str:
+    """The problem, with its space where there are others, which may have tasks of that name."""
+    several = frame["space"].nunique() > 1
+    return f"{problem} in {plain(problem.space)}" if several else str(problem)
 
 
 def protocol(frame: "DataFrame") -> list[str]:

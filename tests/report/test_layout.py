@@ -107,6 +107,16 @@ def test_methods_without_figures_are_dashes_and_are_named(tmp_path):
     assert "not complete: random on a lacks 1 of 3 trials that others have (seeds 2)" in page
 
 
+def test_a_gap_is_named_with_its_space_where_tasks_of_two_bear_one_name(tmp_path):
+    spaces = ("nb201", "nb101")
+    rows = [row("rea", seed, 93.0, "a", space=space) for space in spaces for seed in range(3)]
+    others = [row("random", seed, 92.0, "a", space="nb201") for seed in range(3)]
+    write_trials(tmp_path, [*rows, *others])
+    write_report(tmp_path, DEFAULT)
+    page = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "not complete: random on a in nb101 lacks 3 of 3 trials" in page
+
+
 def test_names_are_escaped_where_they_are_shown(tmp_path):
     name = "x|y<b>*z*`\n\x1b[31m$a$#{}"
     sweep(tmp_path, {name: [93.0, 94.0], "rea": [93.5, 94.5]})
