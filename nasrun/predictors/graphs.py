@@ -10,7 +10,7 @@ from nasrun.spec import Archs, Dag, Ints, Mask, SearchSpace
 
 NONE = frozenset({"none", "zero"})
 SKIP = frozenset({"skip_connect", "skip", "identity"})
-INPUT = "input"
+INPUTS = ("input", "state")  # how names of what a cell is given begin
 
 
 class Graphs:
@@ -68,7 +68,7 @@ class Pruning:
 
     def __call__(self, adjacency: Mask, operations: Ints) -> Pruned:
         """The graph of ``adjacency (V, V)`` and ``operations (V,)``, -1 where there is none."""
-        inputs = np.array([op >= 0 and self.names[op].startswith(INPUT) for op in operations])
+        inputs = np.array([op >= 0 and self.names[op].startswith(INPUTS) for op in operations])
         outputs = ~adjacency.any(axis=1) & (operations >= 0)
         if not inputs.any():  # a line of decisions, of which every one counts
             kept = operations >= 0

@@ -7,6 +7,8 @@ from toys import ToySpace
 from nasrun.predictors.graphs import Graphs, Pruning
 from nasrun.predictors.wl import Counting, Labels, WeisfeilerLehman, _with_themselves, shared
 from nasrun.spaces.nb201 import NB201
+from nasrun.spaces.nlp import NLP
+from nasrun.spaces.rnn_cell import RNNCell
 from nasrun.spec import Inputs
 from nasrun.streams import Streams
 
@@ -39,6 +41,14 @@ def test_what_leads_nowhere_is_pruned():
     assert (words, edges) == (["input", "output"], {(0, 1)})
     words, edges = pruned("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
     assert (words, edges) == (["input", "output"], set())
+
+
+def test_nothing_is_pruned_from_recurrent_cells():
+    for space in (NLP(), RNNCell()):  # states are inputs, and gates make identities layers
+        archs = space.sample(Streams(range(20), "cells"))
+        names = space.dag_operations
+        for adjacency, operations in zip(*space.dag(archs), strict=True):
+            assert len(Pruning(names)(adjacency, operations).labels) == (operations >= 0).sum()
 
 
 def by_hand(text, rounds):
