@@ -6,6 +6,7 @@ from toys import ToySpace
 
 from nasrun.predictors.graphs import Graphs, Pruning
 from nasrun.predictors.wl import Counting, Labels, WeisfeilerLehman, _with_themselves, shared
+from nasrun.spaces.mobilenet_v3 import MobileNetV3
 from nasrun.spaces.nb201 import NB201
 from nasrun.spaces.nlp import NLP
 from nasrun.spaces.rnn_cell import RNNCell
@@ -97,6 +98,17 @@ def test_cells_that_compute_the_same_are_told_apart_by_nothing():
     # In the second cell the input itself reaches the last convolution: another graph.
     found = model.predict(Inputs(np.stack([SPACE.parse(text) for text in same])[None]))
     assert found.mean[0, 0] != found.mean[0, 1]
+
+
+def test_graphs_that_leave_a_decision_out_are_not_taken():
+    space = MobileNetV3()
+    archs = space.sample(Streams(range(2), "networks"))
+    archs[1] = archs[0]
+    archs[:, -1] = [0, 24]  # the resolution
+    graphs = Graphs(space)
+    first, second = graphs(archs).operations
+    assert [graphs.names[at] for at in first[first != second]] == ["45:r128"]
+    assert Graphs(MobileNetV3(resolutions=[])).cells
 
 
 def test_a_space_without_cells_is_a_line_of_decisions():
