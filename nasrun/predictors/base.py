@@ -8,6 +8,7 @@ import numpy as np
 
 from nasrun.spec import Floats, Inputs, Mask, SearchSpace
 
+OF_GRAPHS = frozenset({"adjacency", "categorical", "continuous"})  # encodings of a space's graphs
 STD_FLOOR = 1e-9
 HUNDRED_PCT = 100.0
 LEAST_ERROR_PCT = 1e-3  # its logarithm is finite
@@ -59,13 +60,16 @@ def scaled(y: Floats, mask: Mask, targets: Targets) -> tuple[Floats, Scale]:
 def encoding_of(space: SearchSpace, names: Sequence[str]) -> str:
     """The first of ``names`` that the space has; its default where none is named.
 
+    One of graphs that leave a decision out is taken if no other can be.
+
     Raises:
         ConfigError: it has none of them.
     """
     if not names:
         return space.require_encoding(None)
-    own = next((name for name in names if name in space.encodings), names[-1])
-    return space.require_encoding(own)
+    there = [name for name in names if name in space.encodings]
+    whole = [name for name in there if name not in OF_GRAPHS or space.dag_says_all]
+    return space.require_encoding([*whole, *there, names[-1]][0])
 
 
 class Encoded:

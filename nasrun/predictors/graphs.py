@@ -10,14 +10,15 @@ from nasrun.spec import Archs, Dag, Ints, Mask, SearchSpace
 
 NONE = frozenset({"none", "zero"})
 SKIP = frozenset({"skip_connect", "skip", "identity"})
-INPUT = "input"
+INPUTS = ("input", "state")  # how names of what a cell is given begin
 
 
 class Graphs:
     """The graphs of a space: its cells, or else its decisions in a line.
 
-    Where a space has no cells, every decision is a vertex that leads to the next, and what stands
-    on it is the option chosen there: what is known of such a space is the order of its parts.
+    Where a space has no cells, or graphs that leave a decision out, every decision is a vertex that
+    leads to the next, and what stands on it is the option chosen there: what is known of such a
+    space is the order of its parts.
 
     Args:
         space: the space.
@@ -26,13 +27,13 @@ class Graphs:
     def __init__(self, space: SearchSpace) -> None:
         self._space = space
         try:
-            self.names = space.dag_operations
-            self.cells = True
+            self.names, self.cells = space.dag_operations, space.dag_says_all
         except UnsupportedError:
+            self.names, self.cells = (), False
+        if not self.cells:
             space.require_encoding(None)  # genomes have no decisions either
             pairs = enumerate(space.decisions)
             self.names = tuple(f"{at}:{option}" for at, own in pairs for option in own)
-            self.cells = False
 
     def __call__(self, archs: Archs) -> Dag:
         """Graphs of ``archs (n, L)``."""
@@ -68,7 +69,7 @@ class Pruning:
 
     def __call__(self, adjacency: Mask, operations: Ints) -> Pruned:
         """The graph of ``adjacency (V, V)`` and ``operations (V,)``, -1 where there is none."""
-        inputs = np.array([op >= 0 and self.names[op].startswith(INPUT) for op in operations])
+        inputs = np.array([op >= 0 and self.names[op].startswith(INPUTS) for op in operations])
         outputs = ~adjacency.any(axis=1) & (operations >= 0)
         if not inputs.any():  # a line of decisions, of which every one counts
             kept = operations >= 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from nasrun.predictors.graphs import INPUT, Graphs, Pruned, Pruning
+from nasrun.predictors.graphs import INPUTS, Graphs, Pruned, Pruning
 from nasrun.spec import Archs, Floats, Mask, SearchSpace
 
 END_SHARE = 0.1  # mass of the inputs, and of the outputs, by that of the operations
@@ -31,7 +31,7 @@ def mislabel(a: str, b: str) -> float:
 
 
 def _kernel(name: str) -> int:
-    found = re.search(r"\d+", name)
+    found = re.search(r"\d+", name.rpartition(":")[2])  # what stands before is a decision's place
     return int(found.group()) if found else 1
 
 
@@ -65,7 +65,7 @@ class Layers:
         A space of decisions in a line has neither.
         """
         own = [names[int(label)] for label in graph.labels]
-        inputs = np.array([name.startswith(INPUT) for name in own], np.bool_)
+        inputs = np.array([name.startswith(INPUTS) for name in own], np.bool_)
         outputs = ~graph.adjacency.any(axis=1) & ~inputs & inputs.any()
         inner = ~(inputs | outputs)
         share = END_SHARE * inner.sum()

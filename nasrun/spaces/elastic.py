@@ -214,6 +214,11 @@ class ElasticSpace(ConditionalSpace):
         kinds = product(self.depths, self.kernels, self.expansions)
         return ("input", "output", *(f"d{d}_k{k}_e{e}" for d, k, e in kinds))
 
+    @property
+    def dag_says_all(self) -> bool:
+        """All but the resolution, where that is a decision."""
+        return not self.resolutions
+
     def dag(self, archs: Archs) -> Dag:
         """``archs (n, L)`` as chains, of 22 vertices by default, without the resolution.
 

@@ -83,8 +83,11 @@ class RNNCell(CategoricalSpace):
 
     @property
     def dag_operations(self) -> tuple[str, ...]:
-        """Input (the input node), output (the mean), and activations."""
-        return ("input", "output", *ACTIVATIONS)
+        """Input (the input node), output (the mean), and activations.
+
+        Each has weights and a gate, ``identity``, too, which is no connection that skips.
+        """
+        return ("input", "output", *(f"gated_{name}" for name in ACTIVATIONS))
 
     def dag(self, archs: Archs) -> Dag:
         """``archs (n, L)`` as graphs: the input node, nodes, and the mean of all of them."""

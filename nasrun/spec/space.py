@@ -190,6 +190,11 @@ class SearchSpace(ABC):
         """``archs (n, L)`` as graphs: the one input of graph kernels and graph networks."""
         raise UnsupportedError(f"space={self.name} has no cells to take as graphs")
 
+    @property
+    def dag_says_all(self) -> bool:
+        """Whether different networks have different graphs: else predictors take no graphs."""
+        return True
+
     def of_vertices(self, operations: Ints) -> Archs:
         """``(n, L)`` the architectures that have ``operations (n, V)`` on the vertices of ``dag``.
 

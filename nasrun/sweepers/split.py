@@ -200,7 +200,7 @@ def _chosen(points: Sequence[Sequence[str]], given: Sequence[Override]) -> list[
     """The points that have the values which the command line gives for their keys.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or a value of a key that all points have is none of theirs.
     """
     if not points:
         return [()]
@@ -213,15 +213,27 @@ def _chosen(points: Sequence[Sequence[str]], given: Sequence[Override]) -> list[
     chosen = [
         point
         for point in points
-        if all(
-            value in wanted.get(key, [value]) for key, _, value in (t.partition("=") for t in point)
-        )
+        if all(value in wanted.get(key, [value]) for key, value in _overridden(point).items())
     ]
-    if not chosen:
+    values = {
+        key: {_overridden(point).get(key) for point in chosen} for key in _shared_keys(points)
+    }
+    strange = any(not own.issuperset(wanted.get(key, [])) for key, own in values.items())
+    if strange or not chosen:
         asked = " ".join(each.input_line or "" for each in given)
         known = ", ".join(" ".join(point) for point in points)
         raise ConfigError(f"{asked} is none of what this experiment plays: choose among {known}")
     return chosen
+
+
+def _overridden(point: Sequence[str]) -> dict[str, str]:
+    """What a point says, by key."""
+    return {key: value for key, _, value in (text.partition("=") for text in point)}
+
+
+def _shared_keys(points: Sequence[Sequence[str]]) -> set[str]:
+    """Keys that every point has."""
+    return set.intersection(*(set(_overridden(point)) for point in points))
 
 
 def _require_jobs(overrides: Sequence[Override], points: int) -> None:

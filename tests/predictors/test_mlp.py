@@ -8,6 +8,7 @@ from torch import nn
 from nasrun.errors import ConfigError
 from nasrun.predictors.base import Targets, encoding_of, scaled
 from nasrun.predictors.mlp import Loss, MLPEnsemble
+from nasrun.spaces.mobilenet_v3 import MobileNetV3
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Inputs
 from nasrun.streams import Streams
@@ -100,6 +101,10 @@ def test_the_first_encoding_that_a_space_has_is_taken():
     assert encoding_of(SPACE, ["of_another_space", "path", "onehot"]) == "path"
     with pytest.raises(ConfigError, match="no encoding 'of_another_space'"):
         encoding_of(SPACE, ["of_another_space"])
+    # Graphs of once-for-all's networks do not say the resolution.
+    assert encoding_of(MobileNetV3(), ["adjacency", "onehot"]) == "onehot"
+    assert encoding_of(MobileNetV3(), ["adjacency"]) == "adjacency"
+    assert encoding_of(MobileNetV3(resolutions=[]), ["adjacency", "onehot"]) == "adjacency"
 
 
 def test_a_floor_needs_percentages():

@@ -20,6 +20,8 @@ def test_labels_differ_as_in_the_paper():
     assert mislabel("conv3x3", "conv3x3") == 0
     assert mislabel("conv3x3", "conv1x1") == pytest.approx(0.2)  # √2/10 · √2
     assert mislabel("conv3x3", "conv5x5") == mislabel("conv3x3", "conv1x1")
+    # The place of a decision, which its option's name begins with, is no kernel.
+    assert mislabel("1:sep_conv_7x7", "2:conv_1x1") == mislabel("conv7x7", "conv1x1")
     assert mislabel("maxpool", "avgpool") == 0.5
     assert mislabel("conv3x3", "maxpool") == np.inf
 
@@ -45,6 +47,14 @@ def test_distances_that_are_computed_by_hand():
     two = graph(["input", "conv3x3", "conv3x3", "output"], (0, 1), (1, 2), (2, 3))
     moved = 0.5 * 0.5
     assert distance(one, two, 0.5) == pytest.approx(moved + 1.0 + 2 * (0.1 * moved + 0.1))
+
+
+def test_states_weigh_as_inputs_do():
+    names = ("input", "state", "output", "linear2")
+    adjacency = np.zeros((4, 4), bool)
+    adjacency[[0, 1, 2], [2, 2, 3]] = True
+    layers = Layers.of(Pruned(adjacency, np.array([0, 1, 3, 2])), names)
+    assert layers.masses.tolist() == [0.05, 0.05, 1.0, 0.1]
 
 
 def test_it_is_the_optimum_of_the_linear_programme():

@@ -6,7 +6,10 @@ from toys import ToySpace
 
 from nasrun.predictors.graphs import Graphs, Pruning
 from nasrun.predictors.wl import Counting, Labels, WeisfeilerLehman, _with_themselves, shared
+from nasrun.spaces.mobilenet_v3 import MobileNetV3
 from nasrun.spaces.nb201 import NB201
+from nasrun.spaces.nlp import NLP
+from nasrun.spaces.rnn_cell import RNNCell
 from nasrun.spec import Inputs
 from nasrun.streams import Streams
 
@@ -39,6 +42,14 @@ def test_what_leads_nowhere_is_pruned():
     assert (words, edges) == (["input", "output"], {(0, 1)})
     words, edges = pruned("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
     assert (words, edges) == (["input", "output"], set())
+
+
+def test_nothing_is_pruned_from_recurrent_cells():
+    for space in (NLP(), RNNCell()):  # states are inputs, and gates make identities layers
+        archs = space.sample(Streams(range(20), "cells"))
+        names = space.dag_operations
+        for adjacency, operations in zip(*space.dag(archs), strict=True):
+            assert len(Pruning(names)(adjacency, operations).labels) == (operations >= 0).sum()
 
 
 def by_hand(text, rounds):
@@ -87,6 +98,17 @@ def test_cells_that_compute_the_same_are_told_apart_by_nothing():
     # In the second cell the input itself reaches the last convolution: another graph.
     found = model.predict(Inputs(np.stack([SPACE.parse(text) for text in same])[None]))
     assert found.mean[0, 0] != found.mean[0, 1]
+
+
+def test_graphs_that_leave_a_decision_out_are_not_taken():
+    space = MobileNetV3()
+    archs = space.sample(Streams(range(2), "networks"))
+    archs[1] = archs[0]
+    archs[:, -1] = [0, 24]  # the resolution
+    graphs = Graphs(space)
+    first, second = graphs(archs).operations
+    assert [graphs.names[at] for at in first[first != second]] == ["45:r128"]
+    assert Graphs(MobileNetV3(resolutions=[])).cells
 
 
 def test_a_space_without_cells_is_a_line_of_decisions():
