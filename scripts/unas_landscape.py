@@ -1,15 +1,15 @@
 """What UNAS's objectives reward: the losses of many architectures beside their accuracy in a table.
 
-Usage: ``python scripts/unas_landscape.py [--epochs 1 4 12] [--archs 150] [--seeds 0] [--norm-pool]
-[--listed FILE ...] [--csv FILE] [overrides]``, for example ``task=cifar10 scale=small``. Weights
-alone are trained, as in UNAS's first epochs; after each of ``--epochs`` random architectures are
-drawn as the search draws them and judged on the same training and validation images, one-hot (what
-REBAR and REINFORCE see) and relaxed (what Gumbel-Softmax sees). Printed are each objective's rank
-correlation with the table's accuracy, and the accuracy of the cell that takes on every edge the
-option with the lowest mean objective: what a search without noise and with all the steps it wants
-would derive from these weights. Beside it: each objective's rank correlation with the number of
-operations without weights (skips, poolings, none), and that number in the cell. With several seeds
-they are means, and 95 % t-intervals of them.
+Usage: ``python scripts/unas_landscape.py [--epochs 1 4 12] [--archs 150] [--batches 1] [--seeds 0]
+[--norm-pool] [--listed FILE ...] [--csv FILE] [overrides]``, for example ``task=cifar10
+scale=small``. Weights alone are trained, as in UNAS's first epochs; after each of ``--epochs``
+random architectures are drawn as the search draws them and judged on the same ``--batches`` of
+training and validation images, one-hot (what REBAR and REINFORCE see) and relaxed (what
+Gumbel-Softmax sees). Printed are each objective's rank correlation with the table's accuracy, and
+the accuracy of the cell that takes on every edge the option with the lowest mean objective: what a
+search without noise and with all the steps it wants would derive from these weights. Beside it:
+each objective's rank correlation with the number of operations without weights (skips, poolings,
+none), and that number in the cell. With several seeds they are means, and 95 % t-intervals of them.
 
 Where there is no table (``space=darts_unas scale=small_darts``) the first two are missing, unless
 the architectures come from files: ``--listed`` names CSV files of NAS-Bench-301's cells, with the
@@ -20,10 +20,11 @@ normalises what the poolings give, as the code of DARTS does and that of UNAS do
 import argparse
 import gzip
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from csv import DictReader, DictWriter
 from dataclasses import asdict, dataclass, fields
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -65,10 +66,17 @@ def judge(overrides: tuple[str, ...]) -> Callable[[Archs], Floats]:
     return lambda archs: opened.judging.score(archs, opened.experiment.task).test_score
 
 
+def first(batches: Iterator[tuple[Tensor, Tensor]], count: int) -> tuple[Tensor, Tensor]:
+    """The first ``count`` batches as one."""
+    x, y = zip(*islice(batches, count), strict=True)
+    return torch.cat(x), torch.cat(y)
+
+
 @torch.no_grad()
-def landscape(method: UNAS, rows: Sequence[Tensor]) -> dict[str, Floats]:
+def landscape(method: UNAS, rows: Sequence[Tensor], batches: int = 1) -> dict[str, Floats]:
     """``(n,)`` objectives and gaps of ``n`` architectures' mixing rows ``(n, options)``."""
-    train, valid = next(method.data.training(10_000)), next(method.data.validating(10_000))
+    train = first(method.data.training(10_000), batches)
+    valid = first(method.data.validating(10_000), batches)
     method.network.train()
     found: list[list[float]] = []
     for at in range(len(rows[0])):
@@ -167,10 +175,10 @@ class Seen:
 
 
 def moment(
-    method: UNAS, overrides: Sequence[str], count: int, files: Sequence[Path], seed: int
+    method: UNAS, overrides: Sequence[str], options: argparse.Namespace, seed: int
 ) -> list[Seen]:
     """The figures of one moment of the training, objective by objective."""
-    space = method.problem.space
+    space, count, files = method.problem.space, options.archs, options.listed
     if files:
         assert isinstance(space, DARTS)
         known, worth = listed(files, space)
@@ -183,7 +191,7 @@ def moment(
     free = without_weights(archs, space.decisions)
     found: list[Seen] = []
     for kind, rows in (("one-hot", drawn.hard), ("relaxed", drawn.soft)):
-        for name, values in landscape(method, rows).items():
+        for name, values in landscape(method, rows, options.batches).items():
             (rho, _), (cheap, _) = (tuple(spearmanr(-values, own)) for own in (truth, free))
             cell = derived(archs, values, space.arity.tolist())
             own = int(without_weights(cell[None], space.decisions)[0])
@@ -240,6 +248,7 @@ def read(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--epochs", type=int, nargs="+", default=[1, 4, 12], help="when to look")
     parser.add_argument("--archs", type=int, default=150)
+    parser.add_argument("--batches", type=int, default=1, help="that they are judged on")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--norm-pool", action="store_true", help="normalise poolings")
     parser.add_argument("--listed", type=Path, nargs="+", default=[], help="NAS-Bench-301's cells")
@@ -260,7 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for epochs in options.epochs:
                 while method.epoch < epochs:
                     method.step()
-                seen += moment(method, overrides, options.archs, options.listed, seed)
+                seen += moment(method, overrides, options, seed)
                 if options.csv is not None:
                     write(seen, options.csv)
     except NasrunError as error:

@@ -27,9 +27,9 @@ def script():
 
 def test_objectives_and_gaps_are_those_of_the_losses(script):
     """Two architectures, two pairs of images; losses are an image times its row's weight."""
-    train, valid = torch.tensor([1.0, 4.0]), torch.tensor([2.0, 1.0])
+    train, valid, y = torch.tensor([1.0, 4.0]), torch.tensor([2.0, 1.0]), torch.zeros(2)
     data = SimpleNamespace(
-        training=lambda _: iter([(train, None)]), validating=lambda _: iter([(valid, None)])
+        training=lambda _: iter([(train, y)] * 3), validating=lambda _: iter([(valid, y)] * 3)
     )
     method = SimpleNamespace(
         data=data, network=SimpleNamespace(train=lambda: None), gap_weight=0.5,
@@ -43,6 +43,12 @@ def test_objectives_and_gaps_are_those_of_the_losses(script):
     assert {name: values.tolist() for name, values in found.items()} == {
         name: [value, 2 * value] for name, value in wanted.items()
     }
+
+
+def test_batches_are_judged_together(script):
+    batches = iter([(torch.ones(2) * n, torch.ones(2) + n) for n in range(3)])
+    x, y = script.first(batches, 2)
+    assert (x.tolist(), y.tolist()) == ([0, 0, 1, 1], [1, 1, 2, 2])
 
 
 def test_the_lowest_mean_of_what_was_drawn_is_derived(script):
