@@ -76,7 +76,8 @@ def first(batches: Iterator[tuple[Tensor, Tensor]], count: int) -> tuple[Tensor,
 def landscape(method: UNAS, rows: Sequence[Tensor], batches: int = 1) -> dict[str, Floats]:
     """``(n,)`` objectives and gaps of ``n`` architectures' mixing rows ``(n, options)``."""
     train = first(method.data.training(10_000), batches)
-    valid = first(method.data.validating(10_000), batches)
+    x, y = first(method.data.validating(10_000), batches)
+    valid = x[: len(train[1])], y[: len(train[1])]  # where there are fewer to train on
     method.network.train()
     found: list[list[float]] = []
     for at in range(len(rows[0])):
