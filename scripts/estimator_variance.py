@@ -8,7 +8,7 @@ batch. Printed are the total variance over draws, and the length of the mean gra
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from hydra import compose, initialize_config_dir
@@ -20,13 +20,19 @@ from nasrun.algorithms.unas import UNAS, Estimator, Objective
 from nasrun.config import check
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.experiment import problem_of
+from nasrun.nets.supernet import SharedNet
 from nasrun.spec import Phase, Streams
 
 ALWAYS = ("algorithm=unas", "algorithm.frozen=0.99")  # no epoch here changes the logits
 
 
-def trained(overrides: Sequence[str], epochs: int, seed: int) -> UNAS:
-    """UNAS after some epochs of weights alone.
+def trained(
+    overrides: Sequence[str],
+    epochs: int,
+    seed: int,
+    change: Callable[[SharedNet], None] = lambda _: None,
+) -> UNAS:
+    """UNAS after some epochs of weights alone; ``change`` what is done to its network before.
 
     Raises:
         ConfigError: overrides that make it another method.
@@ -43,6 +49,7 @@ def trained(overrides: Sequence[str], epochs: int, seed: int) -> UNAS:
         experiment.space, experiment.task, opened.measuring, opened.device, streams
     )
     method.start(problem, streams, Phase.SEARCH)
+    change(method.network)
     for _ in range(epochs):
         method.step()
     return method
