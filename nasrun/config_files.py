@@ -1,7 +1,7 @@
 """YAML files of configs, which every job of a sweep is composed from anew."""
 
-import copy
 import os
+import pickle
 from pathlib import Path
 
 from hydra._internal.core_plugins import file_config_source
@@ -10,7 +10,7 @@ from hydra.plugins.config_source import ConfigResult
 
 Stamp = tuple[int, int, int]
 _seen: dict[tuple[str, str], Stamp] = {}
-_parsed: dict[tuple[str, str], tuple[Stamp, ConfigResult]] = {}
+_parsed: dict[tuple[str, str], tuple[Stamp, bytes]] = {}
 
 
 class FileConfigSource(file_config_source.FileConfigSource):
@@ -28,10 +28,10 @@ class FileConfigSource(file_config_source.FileConfigSource):
             return super().load_config(config_path)  # which knows what to say
         stamp = found.st_mtime_ns, found.st_size, found.st_ino
         if key in _parsed and _parsed[key][0] == stamp:
-            return copy.deepcopy(_parsed[key][1])
+            return pickle.loads(_parsed[key][1])  # in a third of the time of a deep copy
         loaded = super().load_config(config_path)
         if _seen.get(key) == stamp:  # a single command does not pay for a copy
-            _parsed[key] = stamp, copy.deepcopy(loaded)
+            _parsed[key] = stamp, pickle.dumps(loaded)
         _seen[key] = stamp
         return loaded
 

@@ -18,8 +18,8 @@ settings.load_profile("quick")
 
 # Contracts of whole searches, one for each algorithm.
 LONG = {"test_algorithm_contract", "test_algorithms_in_spaces", "test_one_shot_contract"}
-# Their trees and twelve layers take minutes; shorter tests of their own guard them by default.
-DEAR = {"path_level", "enas_macro"}
+# Their trees, layers and networks take minutes; shorter tests of their own guard them by default.
+DEAR = {"path_level", "enas_macro", "eas"}
 
 
 def pytest_addoption(parser):

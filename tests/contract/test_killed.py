@@ -107,7 +107,9 @@ RUNS = {
 STRIDES = {"run": 3, "sweep": 13, "tuning": 17}
 
 
-@pytest.mark.parametrize(("name", "change"), [("run", 25), ("sweep", 61)])
+@pytest.mark.parametrize(
+    ("name", "change"), [("run", 25), pytest.param("sweep", 61, marks=pytest.mark.slow)]
+)
 def test_resume_alone_ends_a_command_killed_once(name, change, tmp_path, cache_dir, monkeypatch):
     monkeypatch.setenv("NASRUN_CACHE", str(cache_dir))
     monkeypatch.delenv("NASRUN_DATA", raising=False)

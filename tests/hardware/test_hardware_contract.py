@@ -1,15 +1,13 @@
 """What every device of conf/hardware must do."""
 
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
+from composed import CONF, composed
 from hw_miniature import official
-from hydra import compose, initialize_config_dir
 from layer_tables import layers_of, written
 
-from nasrun import __main__  # noqa: F401  # registers the config's resolvers
 from nasrun.config import build
 from nasrun.spaces.fbnet import FBNet
 from nasrun.spaces.mobilenet_v3 import MobileNetV3
@@ -18,9 +16,10 @@ from nasrun.spaces.proxyless import Proxyless
 from nasrun.spec import ACCURACY, Hardware, Task
 from nasrun.streams import Streams
 
-CONF = Path(__file__).parents[2] / "conf"
 DEVICES = sorted(path.stem for path in (CONF / "hardware").glob("*.yaml"))
 NEEDS_DATA = {"latency_table", "fbnet_latency", "ofa_latency"}
+# Of the networks that are built and measured.
+SMALL = [f"hardware.{text}" for text in ("channels=2", "cells=1", "sample=4", "runs=3")]
 # Of devices that know another one than nb201.
 SPACES = {"fbnet_latency": FBNet(), "ofa_latency": MobileNetV3(), "lookup": Proxyless()}
 
@@ -55,11 +54,11 @@ def started(name, cache_dir, *overrides):
         task = Task("cifar10", 10, 32, "cifar10-valid", "cifar10", 25_000, 25_000)
         path.write_text(written(dict.fromkeys(layers_of(Proxyless(), task), 0.5)))
         overrides = (*overrides, f"hardware.path={path}")
+    if name == "measured":
+        overrides = (*overrides, *SMALL)
     if name == "ridge":
         overrides = (*overrides, "hardware@hardware.source=nb201_latency")
-    settings = [f"hardware={name}", f"cache_dir={cache_dir}", *overrides]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("config", settings)
+    config = composed(f"hardware={name}", f"cache_dir={cache_dir}", *overrides)
     device = build(config.hardware, Hardware, "hardware")
     return device.opened(space_of(name), build(config.task, Task, "task"))
 

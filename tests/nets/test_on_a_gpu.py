@@ -8,7 +8,7 @@ import fused_cells
 import numpy as np
 import pytest
 import torch
-from composed import CONF, ONE_SHOT, composed
+from composed import CONF, ONE_SHOT, composed, make
 from pretended import PLACE, PretendedDevice, PretendedGPU
 from toys import ToyEvaluator
 
@@ -161,7 +161,7 @@ def test_a_training_waits_once_an_epoch_however_many_batches_there_are(pretended
 @pytest.mark.parametrize("name", ONE_SHOT)
 def test_a_supernets_step_mixes_no_devices_and_hardly_waits(pretended, monkeypatch, name):
     updates = []
-    method = type(check(composed(f"algorithm={name}"), [CONF / "task"]).algorithm)
+    method = type(make(name))
     plain = method.update
 
     def counted(self, x, y):

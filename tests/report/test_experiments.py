@@ -76,6 +76,7 @@ def test_table_1_of_catch_has_a_budget_per_task_and_the_papers_rows(tmp_path, ca
     assert found["gdas", "cifar100"]["published_mean"] == "70.33"
 
 
+@pytest.mark.slow
 def test_figure_5_of_catch_tests_the_papers_ordering(tmp_path, cache_dir):
     play(
         tmp_path, cache_dir, "+experiment=catch_fig5", "task=cifar10", *TINY,
