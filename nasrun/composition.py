@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra._internal import hydra as hydra_internals
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository
@@ -231,8 +232,9 @@ def _texts(content: Mapping[Any, Any], where: str) -> Iterator[tuple[str, str]]:
 @cache
 def known_keys() -> frozenset[str]:
     """Keys at the top of a config that nasrun reads."""
-    primary: Any = OmegaConf.load(CONF / "config.yaml")
-    groups = {key for entry in primary.defaults if not isinstance(entry, str) for key in entry}
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # OmegaConf's takes thirty times as long
+    primary = yaml.load((CONF / "config.yaml").read_text(encoding="utf-8"), loader)
+    groups = {key for entry in primary["defaults"] if not isinstance(entry, str) for key in entry}
     plain = {key.removeprefix("override ") for key in groups}
     return frozenset({str(key) for key in primary} | plain) - {"defaults", "hydra/sweeper"}
 
