@@ -327,7 +327,7 @@ def gaps(frame: "DataFrame", algorithms: Sequence[str]) -> Iterator[str]:
 
 def _placed(problem: Problem, frame: "DataFrame") -> str:
     """The problem, with its space where there are others, which may have tasks of that name."""
-    several = frame["space"].nunique() > 1
+    several = len(set(frame["space"])) > 1
     return f"{problem} in {plain(problem.space)}" if several else str(problem)
 
 
