@@ -311,24 +311,20 @@ def _refuse_ragged(frame: "DataFrame", algorithms: Sequence[str]) -> None:
 def gaps(frame: "DataFrame", algorithms: Sequence[str]) -> Iterator[str]:
     """Which algorithm lacks which trials that others have; of problems alike, in one sentence."""
     problems: dict[tuple[str, tuple[int, ...], int], list[str]] = {}
+    several = len(set(frame["space"])) > 1  # which may have tasks of one name
     for _, rows in frame.groupby(PROBLEM, sort=False):
         seeds = set(rows["seed"])
         for name in algorithms:
             lacking = sorted(seeds - set(rows.loc[rows["algorithm"] == name, "seed"]))
             if lacking:
                 own = problems.setdefault((name, tuple(lacking), len(seeds)), [])
-                own.append(_placed(Problem.of(rows.iloc[0]), frame))
+                problem = Problem.of(rows.iloc[0])
+                own.append(f"{problem} in {plain(problem.space)}" if several else str(problem))
     for (name, lacking, count), own in problems.items():
         yield (
             f"{name} on {', '.join(own)} lacks {len(lacking)} of {count} trials that others have "
             f"(seeds {_some(lacking)})"
         )
-
-
-def _placed(problem: Problem, frame: "DataFrame") -> str:
-    """The problem, with its space where there are others, which may have tasks of that name."""
-    several = len(set(frame["space"])) > 1
-    return f"{problem} in {plain(problem.space)}" if several else str(problem)
 
 
 def protocol(frame: "DataFrame") -> list[str]:

@@ -43,13 +43,8 @@ def noting(tmp_path):
     text = "_target_: noting.Noting\nname: noting\n"
     (tmp_path / "mine" / "algorithm" / "noting.yaml").write_text(text)
     search_path = f"hydra.searchpath=[file://{tmp_path}/mine]"
-    return [
-        search_path,
-        "algorithm=noting",
-        "budget.evaluations=10",
-        f"trials={TRIALS}",
-        "report=null",
-    ]
+    played = ["algorithm=noting", "budget.evaluations=10", f"trials={TRIALS}"]
+    return [search_path, *played, "report=null"]
 
 
 def test_a_job_at_its_time_limit_is_requeued_and_goes_on(nasrun, noting, tmp_path, cache_dir):

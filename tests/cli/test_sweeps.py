@@ -42,10 +42,8 @@ def joined(folder):
 
 def test_seeds_trials_and_splits_give_the_same_bytes(swept, tmp_path):
     swept("-m", "seed=0", "trials=6", "hydra.sweep.dir=one")
-    for name, arguments in {
-        "seeds": ["seed=range(0,6)"],
-        "split": ["trials=6", "sweep.split=4"],
-    }.items():
+    sweeps = {"seeds": ["seed=range(0,6)"], "split": ["trials=6", "sweep.split=4"]}
+    for name, arguments in sweeps.items():
         swept("-m", *arguments, f"hydra.sweep.dir={name}")
         assert joined(tmp_path / name) == joined(tmp_path / "one"), name
 
@@ -80,7 +78,7 @@ def test_a_tuning_is_one_without_being_told(swept):
 def test_a_split_goes_with_experiments_and_other_swept_values(swept, tmp_path):
     experiment = [
         "+experiment=catch_fig3", "algorithm=rea,random", "task=cifar10", "trials=4",
-        "budget.evaluations=5", "report=null",
+        "budget.evaluations=5",
     ]  # fmt: skip
     swept(*experiment, "hydra.sweep.dir=one")
     answer = swept(*experiment, "hydra.sweep.dir=split", "sweep.split=2")
