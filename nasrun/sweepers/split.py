@@ -39,7 +39,7 @@ class SplitSweeper(FolderSweeper):
         params: swept keys and their values, as on the command line.
         max_batch_size: jobs that the launcher gets at once; None: all.
         points: overrides that go together, as spaces and their tasks do: every job has those of one
-            point. A key on the command line chooses among the points that have its values.
+            point. A key on the command line that a point has chooses the points of its values.
         leave_out: leave out jobs whose files are missing, and say so, where else they fail.
     """
 
@@ -199,41 +199,40 @@ class SplitSweeper(FolderSweeper):
 def _chosen(points: Sequence[Sequence[str]], given: Sequence[Override]) -> list[Sequence[str]]:
     """The points that have the values which the command line gives for their keys.
 
+    A point without such a key is not chosen: what the key should change there, it would not.
+
     Raises:
-        ConfigError: there is none, or a value of a key that all points have is none of theirs.
+        ConfigError: a value that is given is none of a chosen point.
     """
     if not points:
         return [()]
+    own = [_overridden(point) for point in points]
     wanted = {
         each.get_key_element(): list(each.sweep_string_iterator())
         if each.is_sweep_override()
         else [str(each.value())]
         for each in given
+        if any(each.get_key_element() in values for values in own)
     }
     chosen = [
-        point
-        for point in points
-        if all(value in wanted.get(key, [value]) for key, value in _overridden(point).items())
+        at
+        for at, values in enumerate(own)
+        if all(values.get(key) in allowed for key, allowed in wanted.items())
     ]
-    values = {
-        key: {_overridden(point).get(key) for point in chosen} for key in _shared_keys(points)
-    }
-    strange = any(not own.issuperset(wanted.get(key, [])) for key, own in values.items())
-    if strange or not chosen:
+    if any(
+        value not in {own[at].get(key) for at in chosen}
+        for key, allowed in wanted.items()
+        for value in allowed
+    ):
         asked = " ".join(each.input_line or "" for each in given)
         known = ", ".join(" ".join(point) for point in points)
         raise ConfigError(f"{asked} is none of what this experiment plays: choose among {known}")
-    return chosen
+    return [points[at] for at in chosen]
 
 
 def _overridden(point: Sequence[str]) -> dict[str, str]:
     """What a point says, by key."""
     return {key: value for key, _, value in (text.partition("=") for text in point)}
-
-
-def _shared_keys(points: Sequence[Sequence[str]]) -> set[str]:
-    """Keys that every point has."""
-    return set.intersection(*(set(_overridden(point)) for point in points))
 
 
 def _require_jobs(overrides: Sequence[Override], points: int) -> None:

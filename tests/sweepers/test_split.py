@@ -183,14 +183,16 @@ POINTS = [
     ["space=nb201", "task=cifar10"],
     ["space=nb201", "task=cifar100"],
     ["space=darts", "task=in16"],
+    ["space=darts", "task=in16", "budget.evaluations=3"],
 ]
 
 
 @pytest.mark.parametrize(
     ("arguments", "points", "rest"),
     [
-        ([], [0, 1, 2], [()]),
-        (["task=cifar100,in16", "seed=3"], [1, 2], [("seed=3",)]),
+        ([], [0, 1, 2, 3], [()]),
+        (["task=cifar100,in16", "seed=3"], [1, 2, 3], [("seed=3",)]),
+        (["budget.evaluations=3"], [3], [()]),
         (["space=nb201", "seed=3,4"], [0, 1], [("seed=3",), ("seed=4",)]),
     ],
 )
@@ -208,7 +210,13 @@ def test_every_job_has_the_overrides_of_a_point_that_the_command_line_allows(
 
 @pytest.mark.parametrize(
     "asked",
-    [["space=darts", "task=cifar10"], ["task=cifar10,svhn"], ["space=nb201", "task=cifar10,in16"]],
+    [
+        ["space=darts", "task=cifar10"],
+        ["task=cifar10,svhn"],
+        ["space=nb201", "task=cifar10,in16"],
+        ["budget.evaluations=4"],  # what three points would not do, and the fourth does not say
+        ["task=cifar10,in16", "budget.evaluations=3"],
+    ],
 )
 def test_a_point_that_there_is_not_is_refused_with_those_there_are(asked):
     made = sweeper()
