@@ -23,7 +23,7 @@ from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from nasrun.config_files import parse_files_once
+from nasrun.config_files import parse_files_once, parse_interpolations_once, use_libyaml
 from nasrun.errors import ConfigError
 from nasrun.files import CONF
 from nasrun.keys import among, key_path, meant, near
@@ -160,8 +160,10 @@ class CheckedLoader(ConfigLoaderImpl):
 
 
 def check_what_hydra_composes() -> None:
-    """Make Hydra load configs with ``CheckedLoader``, and parse no file twice."""
+    """Make Hydra load configs with ``CheckedLoader``, and parse nothing twice."""
     parse_files_once()
+    parse_interpolations_once()
+    use_libyaml()
     hydra_internals.ConfigLoaderImpl = CheckedLoader  # pyright: ignore[reportPrivateImportUsage]
 
 

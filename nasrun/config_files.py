@@ -2,12 +2,23 @@
 
 import os
 import pickle
+from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+import omegaconf.omegaconf
+import yaml
 from hydra._internal.core_plugins import file_config_source
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.plugins.config_source import ConfigResult
+from omegaconf import _utils, base, grammar_parser
+from yaml.constructor import SafeConstructor
+from yaml.representer import SafeRepresenter
+from yaml.resolver import Resolver
 
+LOADER: Any = _utils.get_yaml_loader()  # OmegaConf's own
+DUMPER: Any = _utils.get_omega_conf_dumper()
 Stamp = tuple[int, int, int]
 _seen: dict[tuple[str, str], Stamp] = {}
 _parsed: dict[tuple[str, str], tuple[Stamp, bytes]] = {}
@@ -40,3 +51,48 @@ class FileConfigSource(file_config_source.FileConfigSource):
 def parse_files_once() -> None:
     """Make Hydra read files with the class above."""
     SourcesRegistry.instance().types[FileConfigSource.scheme()] = FileConfigSource
+
+
+def use_libyaml() -> None:
+    """Make OmegaConf parse and write by libyaml: a twelfth and a third of the time, the same texts.
+
+    A PyYAML that was built without libyaml stays as it is.
+    """
+    if not yaml.__with_libyaml__:
+        return
+    cyaml: Any = import_module("yaml.cyaml")
+    loader, dumper = _by_libyaml(cyaml.CParser, cyaml.CEmitter)
+    _utils.get_yaml_loader = lambda: loader
+    setattr(omegaconf.omegaconf, "get_omega_conf_dumper", lambda: dumper)  # noqa: B010, private
+
+
+def parse_interpolations_once() -> None:
+    """Make OmegaConf keep the syntax trees of ``${...}``: a command asks five times for each."""
+    parse = lru_cache(maxsize=10_000)(grammar_parser.parse)
+    for user in (_utils, base):
+        setattr(user, "parse", parse)  # noqa: B010, private
+
+
+def _by_libyaml(parser: Any, emitter: Any) -> tuple[type, type]:
+    """OmegaConf's classes with libyaml's in place of PyYAML's first bases."""
+
+    class Loader(parser, LOADER):
+        def __init__(self, stream: Any) -> None:
+            parser.__init__(self, stream)
+            SafeConstructor.__init__(self)
+            Resolver.__init__(self)
+
+    class Dumper(emitter, DUMPER):
+        def __init__(
+            self,
+            stream: Any,
+            default_style: Any,
+            default_flow_style: Any,
+            sort_keys: Any,
+            **style: Any,
+        ) -> None:
+            emitter.__init__(self, stream, **style)
+            SafeRepresenter.__init__(self, default_style, default_flow_style, sort_keys)
+            Resolver.__init__(self)
+
+    return Loader, Dumper

@@ -4,12 +4,13 @@ import csv
 import gzip
 import json
 import os
+import re
 import shutil
 import tempfile
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -23,6 +24,7 @@ CONF = next(
     for folder in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf")
     if folder.is_dir()
 )
+SPECIAL = re.compile(r"[,\"\r\n]").search  # what a cell may have to be quoted for
 TUNING = "tuning"  # folder of a sweep whose jobs only served to choose values: no results
 
 
@@ -111,6 +113,29 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]])
 def csv_lines(stream: TextIOWrapper, rows: Iterable[Sequence[Any]]) -> None:
     """Write rows as lines."""
     csv.writer(stream, lineterminator="\n").writerows(rows)
+
+
+def csv_columns(stream: TextIOWrapper, columns: Sequence[Sequence[Any]]) -> None:
+    """Write the rows of columns of one length as ``csv_lines`` would, in half the time."""
+    for start in range(0, len(columns[0]), 10_000):
+        parts = [_cells(column[start : start + 10_000]) for column in columns]
+        stream.writelines(f"{line}\n" for line in map(",".join, zip(*parts, strict=True)))
+
+
+def _cells(column: Sequence[Any]) -> list[str]:
+    kinds = set(map(type, column))
+    if kinds <= {int, float, type(None)}:
+        return ["" if cell is None else repr(cell) for cell in column]
+    if kinds == {str}:  # of few different words; of other kinds, 1 would be equal to 1.0
+        written = {cell: _cell(cell) if SPECIAL(cell) else cell for cell in set(column)}
+        return [written[cell] for cell in column]
+    return [_cell(cell) for cell in column]
+
+
+def _cell(content: Any) -> str:
+    line = StringIO()
+    csv.writer(line, lineterminator="\n").writerow(["", content])  # one empty cell alone is quoted
+    return line.getvalue()[1:-1]
 
 
 def read_csv(path: Path, columns: Sequence[str] | None = None) -> list[dict[str, str]]:

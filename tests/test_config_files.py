@@ -1,10 +1,19 @@
 import os
 
 import pytest
+import yaml
 from hydra.plugins.config_source import ConfigLoadError
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, _utils, base, grammar_parser
+from omegaconf.errors import GrammarParseError
 
-from nasrun.config_files import FileConfigSource
+from nasrun.config_files import (
+    DUMPER,
+    LOADER,
+    FileConfigSource,
+    parse_interpolations_once,
+    use_libyaml,
+)
+from nasrun.files import CONF
 
 
 def test_a_file_is_parsed_twice_at_most_while_it_stays_the_same(tmp_path, monkeypatch):
@@ -31,3 +40,42 @@ def test_a_file_is_parsed_twice_at_most_while_it_stays_the_same(tmp_path, monkey
     (tmp_path / "a.yaml").unlink()
     with pytest.raises(ConfigLoadError, match="not found"):
         source.load_config("a")
+
+
+def test_libyaml_reads_every_config_and_writes_it_as_pyyaml_does():
+    use_libyaml()
+    texts = [path.read_text("utf-8") for path in sorted(CONF.rglob("*.yaml"))]
+    texts.append(
+        "a: 2020-01-01\nb: [1e3, .5, 1_0, on, '1', 0x1F, null, 'a: b', 1:30.5]\nc: ümlaut ${x}\n"
+    )
+    for text in texts:
+        content = yaml.load(text, Loader=_utils.get_yaml_loader())
+        assert repr(content) == repr(yaml.load(text, Loader=LOADER))
+        made = OmegaConf.create(content)
+        content = OmegaConf.to_container(made)  # without the anchors
+        plain = yaml.dump(content, Dumper=DUMPER, sort_keys=False, allow_unicode=True)
+        assert OmegaConf.to_yaml(made) == plain
+    assert _utils.get_yaml_loader() is not LOADER or not yaml.__with_libyaml__
+    with pytest.raises(yaml.YAMLError, match="duplicate key a"):
+        OmegaConf.create("a: 1\na: 2")
+
+
+def test_an_interpolation_is_parsed_once_and_resolved_where_it_stands(monkeypatch):
+    parsed, parse = [], grammar_parser.parse
+    monkeypatch.setattr(
+        grammar_parser, "parse", lambda *given: parsed.append(given) or parse(*given)
+    )
+    for user in (_utils, base):
+        monkeypatch.setattr(user, "parse", user.parse)
+    parse_interpolations_once()
+    text = "${oc.select:${.key},'none of ${.key}'}"
+    for value in (1, "two"):
+        parts = {"key": "b.c", "d": text}
+        made = OmegaConf.create(
+            {"a": parts, "b": {"c": value, **parts}, "e": {**parts, "key": "x"}}
+        )
+        assert [made.a.d, made.b.d, made.e.d] == [value, value, "none of x"]
+    assert parsed.count((text,)) == 1
+    for _ in range(2):
+        with pytest.raises(GrammarParseError):
+            OmegaConf.create({"a": "${b"})

@@ -1,7 +1,9 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nasrun.errors import ConfigError, DataError
-from nasrun.files import atomic, cache_folder, write_bytes, write_whole
+from nasrun.files import atomic, cache_folder, csv_columns, csv_lines, write_bytes, write_whole
 
 
 def full(*_):
@@ -41,3 +43,22 @@ def test_a_user_without_a_home_is_told_of_the_variable(monkeypatch, tmp_path, an
         cache_folder()
     monkeypatch.setenv("NASRUN_CACHE", str(tmp_path))
     assert cache_folder() == tmp_path
+
+
+CELLS = st.sampled_from(["", "a", "a,b", 'a "b"', "a\nb", "a\rb", "ü ; '", " a "])
+COLUMNS = st.one_of(
+    st.lists(CELLS, min_size=5, max_size=5),
+    st.lists(st.one_of(st.none(), st.integers(), st.floats()), min_size=5, max_size=5),
+    st.lists(st.one_of(CELLS, st.none(), st.booleans(), st.floats()), min_size=5, max_size=5),
+)
+
+
+@given(columns=st.lists(COLUMNS, min_size=2, max_size=4), repeats=st.sampled_from([0, 1, 4_000]))
+def test_columns_are_written_as_their_rows_would_be(tmp_path_factory, columns, repeats):
+    folder = tmp_path_factory.mktemp("csv")
+    columns = [column * repeats for column in columns]
+    with atomic(folder / "columns") as stream:
+        csv_columns(stream, columns)
+    with atomic(folder / "rows") as stream:
+        csv_lines(stream, zip(*columns, strict=True))
+    assert (folder / "columns").read_bytes() == (folder / "rows").read_bytes()

@@ -2,15 +2,15 @@
 
 import gzip
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from io import TextIOWrapper
 from pathlib import Path
 
-from nasrun.files import atomic, csv_lines, join_csv, write_csv
+from nasrun.files import atomic, csv_columns, csv_lines, join_csv
 from nasrun.measurements import PACKED, PLAIN
-from nasrun.record.rows import EVALUATION_COLUMNS, Columns, by_column
+from nasrun.record.rows import EVALUATION_COLUMNS, Columns
 
 LEVEL = 1  # of compression: six times smaller already
 
@@ -32,22 +32,26 @@ class Record:
 
 def write_evaluations(folder: Path, columns: Columns, kept: Kept) -> None:
     """Write the measurements of some trials, see ``History.columns``, into ``folder``."""
+    if kept is Kept.none:
+        return
+    rows = [columns[name] for name in EVALUATION_COLUMNS]
     if kept is Kept.csv:
-        write_csv(folder / PLAIN, EVALUATION_COLUMNS, by_column(columns, EVALUATION_COLUMNS))
-    elif kept is Kept.gz:
-        rows = by_column(columns, EVALUATION_COLUMNS)
+        with atomic(folder / PLAIN) as stream:
+            csv_lines(stream, [EVALUATION_COLUMNS])
+            csv_columns(stream, rows)
+    else:
         # Without a header, so that parts only have to be put one behind the other.
         with atomic(folder / PACKED) as stream:
             _pack(stream, rows)
 
 
-def _pack(stream: TextIOWrapper, rows: Iterable[Sequence[object]]) -> None:
+def _pack(stream: TextIOWrapper, columns: Sequence[Sequence[object]]) -> None:
     # No time and no name inside: equal measurements are equal bytes.
     with (
         gzip.GzipFile("", "wb", LEVEL, stream.buffer, mtime=0) as packed,
         TextIOWrapper(packed, encoding="utf-8", newline="") as text,
     ):
-        csv_lines(text, rows)
+        csv_columns(text, columns)
 
 
 def join_evaluations(parts: Sequence[Path], folder: Path) -> None:
@@ -60,7 +64,7 @@ def join_evaluations(parts: Sequence[Path], folder: Path) -> None:
             join_csv(pieces, folder / name)
         else:
             with atomic(folder / name) as stream:
-                _pack(stream, [EVALUATION_COLUMNS])
+                _pack(stream, [[name] for name in EVALUATION_COLUMNS])
                 for piece in pieces:
                     with piece.open("rb") as packed:
                         shutil.copyfileobj(packed, stream.buffer)
