@@ -12,13 +12,15 @@ from nasrun.errors import ConfigError
 from nasrun.ranges import require_at_least
 from nasrun.spaces import recipes as cells
 from nasrun.spaces.conditional import ConditionalSpace
-from nasrun.spaces.recipes import ARITY, INPUTS, LINEAR, NONE, OPERATIONS
+from nasrun.spaces.recipes import ARITY, BLEND, INPUTS, LINEAR, NONE, OPERATIONS
 from nasrun.spec import Archs, Dag, Edges, Floats, Mask, Streams, Task
 
 LAYERS = ((400, 600), (600, 600), (600, 400))  # widths of input and state, layer by layer
 EMBEDDING = 400  # units of a word, whose table is the output's, too
 STEP = 1 + INPUTS  # decisions of a node
 MILLION = 1e6
+# The order in which the vertices of a blend's inputs stand in a graph, unless it is 0, 1, 2.
+BLENDS = ("blend_021", "blend_102", "blend_120", "blend_201", "blend_210")
 
 
 @dataclass
@@ -201,8 +203,11 @@ class NLP(ConditionalSpace):
 
     @property
     def dag_operations(self) -> tuple[str, ...]:
-        """Input, states before and after, and operations."""
-        return ("input", "state", "output", *OPERATIONS[1:])
+        """Input, states before and after, and operations.
+
+        A blend stands there six times: which of its inputs gates the two others is no edge's to say.
+        """
+        return ("input", "state", "output", *OPERATIONS[1:], *BLENDS)
 
     def dag(self, archs: Archs) -> Dag:
         """``archs (n, L)`` as graphs: input, states, the nodes that lead to new states, these."""
@@ -213,8 +218,12 @@ class NLP(ConditionalSpace):
         kinds[:, 1:given] = np.where(there, 1, -1)
         kinds[:, -self.states :] = np.where(there, 2, -1)
         used = edges[:, given : given + self.nodes].any(axis=2)
-        operations = archs[:, 1 : 1 + STEP * self.nodes : STEP]
-        kinds[:, given : given + self.nodes] = np.where(used, operations + 2, -1)
+        steps = archs[:, 1 : 1 + STEP * self.nodes].reshape(len(archs), self.nodes, STEP)
+        operations, order = steps[:, :, 0], steps[:, :, 1:].argsort(axis=2)
+        turned = 2 * order[:, :, 0] + (order[:, :, 1] > order[:, :, 2])  # 0: as their vertices
+        apart = (operations == BLEND) & (turned > 0)
+        labels = np.where(apart, len(OPERATIONS) + 1 + turned, operations + 2)
+        kinds[:, given : given + self.nodes] = np.where(used, labels, -1)
         return Dag(edges, kinds)
 
     def graph(self, arch: Archs) -> Edges:

@@ -1,6 +1,7 @@
 """NAS-Bench-NLP's space: its rules, its figures, and the space of the cells of logs."""
 
 import json
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -59,6 +60,22 @@ def test_graph_and_drawing_of_a_cell():
     kinds = [space.dag_operations[kind] for kind in dag.operations[0] if kind >= 0]
     assert kinds == ["input", "state", "linear2", "activation_tanh", "output"]
     assert dag.adjacency.sum() == 4
+
+
+def test_which_input_of_a_blend_is_which_is_on_its_vertex():
+    space = NLP(nodes=3, states=1)
+    seen = []
+    for inputs in permutations(["h_prev_0", "f", "g"]):
+        recipe = {
+            "f": {"op": "activation_tanh", "input": ["h_prev_0"]},
+            "g": {"op": "activation_sigm", "input": ["f"]},
+            "h_new_0": {"op": "blend", "input": list(inputs)},
+        }
+        dag = space.dag(space.parse(json.dumps(recipe))[None])
+        order = [inputs.index(source) for source in ("h_prev_0", "f", "g")]
+        seen.append((order, space.dag_operations[dag.operations[0, 4]]))
+    names = [(order, "blend_" + "".join(map(str, order))) for order, _ in seen]
+    assert seen == [(order, name.replace("_012", "")) for order, name in names]
 
 
 def test_parameters_by_hand():

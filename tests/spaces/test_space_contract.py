@@ -228,6 +228,19 @@ def test_graphs_are_acyclic_and_have_known_operations(space, data):
     np.testing.assert_array_equal(known, dag.operations)
 
 
+@every_graph
+def test_different_networks_have_different_graphs_unless_the_space_says_otherwise(space):
+    """Among cells that differ in one decision, of which graphs are most likely to miss one."""
+    sampled = space.sample(Streams(range(12)))
+    archs = np.concatenate([sampled, *(space.neighbours(arch)[:60] for arch in sampled)])
+    dag = space.dag(archs)
+    networks = dict[bytes, set[str]]()
+    for arch, *graph in zip(archs, *dag, strict=True):
+        key = b"".join(part.tobytes() for part in graph)
+        networks.setdefault(key, set()).add(space.canonical(arch))
+    assert (max(map(len, networks.values())) == 1) == space.dag_says_all
+
+
 # What countable spaces owe.
 
 
