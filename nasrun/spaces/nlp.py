@@ -205,7 +205,7 @@ class NLP(ConditionalSpace):
     def dag_operations(self) -> tuple[str, ...]:
         """Input, states before and after, and operations.
 
-        A blend stands there six times: which of its inputs gates the two others is no edge's to say.
+        A blend stands there six times: no edge can say which of its inputs gates the two others.
         """
         return ("input", "state", "output", *OPERATIONS[1:], *BLENDS)
 
