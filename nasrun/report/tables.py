@@ -61,7 +61,7 @@ def sheets(content: Content) -> Iterator[Sheet]:
         yield table
     for problem, lines in content.sections():
         rows = [[content.label(line.algorithm), *shown(line, content.report)] for line in lines]
-        yield Sheet(str(problem), headers(content.report, lines[0].metric), rows)
+        yield Sheet(content.name(problem), headers(content.report, lines[0].metric), rows)
     if rows := overall(content):
         kept = [i for i in range(len(rows[0])) if any(row[i] for row in rows)]
         names = headers(content.report, content.metric)
@@ -98,7 +98,7 @@ def claim_cells(content: Content) -> list[list[str]]:
     return [
         [
             f"{content.label(verdict.better)} > {content.label(verdict.worse)}",
-            str(verdict.problem),
+            content.name(verdict.problem),
             number(verdict.difference, verdict.metric.decimals, "+"),
             f"{verdict.units} {verdict.unit}",
             p_text(verdict.p_value),
@@ -252,7 +252,7 @@ def notes(content: Content) -> list[str]:
     report, columns = content.report, set(content.report.columns)
     found = ["; ".join(content.protocol), *report.notes]
     found += [
-        f"{problem}: lower is better ({trials.metric.title})"
+        f"{content.name(problem)}: lower is better ({trials.metric.title})"
         for problem, trials in content.problems.items()
         if not trials.metric.higher_is_better
     ]
@@ -308,7 +308,7 @@ def notes(content: Content) -> list[str]:
             "bands of anytime performance: 95% bootstrap intervals of the mean over trials"
         )
     trained = {
-        str(line.problem.search_task): line.meta.agent_h
+        content.searched(line.problem.space, line.problem.search_task): line.meta.agent_h
         for line in content.lines
         if line.meta and not np.isnan(line.meta.agent_h)
     }
