@@ -256,8 +256,11 @@ def notes(content: Content) -> list[str]:
         for problem, trials in content.problems.items()
         if not trials.metric.higher_is_better
     ]
-    if all(line.summary is None for line in content.lines):
+    lacking = [content.name(each) for each, own in content.problems.items() if not own.known()]
+    if len(lacking) == len(content.problems):
         found.append(f"the tables at hand have no {report.figure}, so its cells are empty")
+    elif lacking:
+        found.append(f"no trial has a {report.figure} on {', '.join(lacking)}: its cells are empty")
     if Column.regret in columns:
         found.append(
             "regret: mean, where 0 is the best figure of any trial on the task and 1 the mean of "
@@ -326,6 +329,8 @@ def statistics_notes(content: Content) -> list[str]:
     if found is None:
         return grouped
     tasks = "1 task" if found.tasks == 1 else f"{found.tasks} tasks"
+    if found.tasks < (count := len(content.problems)):
+        tasks = f"{found.tasks} of {count} tasks, on which all methods have figures"
     ranking = found.ranking
     p_value = p_text(ranking.friedman_p)
     friedman = f"; Friedman's test: p {p_value}" if p_value else ""

@@ -1,4 +1,4 @@
-"""Reports on tasks of one name in several spaces."""
+"""Reports on several spaces: tasks of one name, and tasks whose tables have other figures."""
 
 import json
 import re
@@ -31,7 +31,8 @@ def joined(tmp_path):
 
 def charts(folder):
     page = (folder / "report.html").read_text(encoding="utf-8")
-    return json.loads(re.search(r'id="charts">(.*?)</script>', page)[1])
+    (found,) = re.findall(r'id="charts">(.*?)</script>', page)
+    return json.loads(found)
 
 
 def test_a_name_takes_its_space_only_where_others_have_it():
@@ -56,3 +57,33 @@ def test_no_space_takes_the_place_of_anothers_curves(joined):
     (anytime,) = [chart for chart in charts(joined) if chart["title"] == "Anytime performance"]
     ends = {panel["title"]: panel["series"][0]["y"][-1] for panel in anytime["panels"]}
     assert ends == {"cifar10 in nb201": 94.0, "cifar10 in nats_size": 84.0}
+
+
+def mixed(folder, **second):
+    """Two methods on a task with test figures, and on one of which ``second`` is known."""
+    rows = [
+        row(name, seed, 90.0 + seed + len(name), reward=80.0, val_score=80.0 + seed)
+        for name in ("rea", "random")
+        for seed in range(3)
+    ]
+    rows += [
+        row(name, seed, "", task="jigsaw", space="transnas_micro", **second)
+        for name in ("rea", "random")
+        for seed in range(3)
+    ]
+    write_trials(folder, rows)
+    write_report(folder, DEFAULT)
+    return (folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_the_figure_is_one_that_all_tasks_have(tmp_path):
+    text = mixed(tmp_path, reward=70.0, val_score=70.0)
+    assert "| rea | 3 | 81.00 ± 1.00 |" in text
+    assert "| rea | 3 | 70.00 ± 0.00 |" in text
+    assert "6 trials of each method on 2 tasks;" in text
+
+
+def test_a_task_without_the_figure_is_named(tmp_path):
+    text = mixed(tmp_path)
+    assert "- no trial has a test_score on jigsaw: its cells are empty" in text
+    assert "3 trials of each method on 1 of 2 tasks, on which all methods have figures;" in text
