@@ -18,6 +18,7 @@ from nasrun.record.recorder import STATUS, read_status
 from nasrun.record.summary import GROUP, PROTOCOL
 from nasrun.report.schema import SCORES, measure
 from nasrun.report.studied import StudyReport
+from nasrun.report.trials import names_by_space
 from nasrun.screen import fitted, plus_minus
 from nasrun.spec import Metric, metric_named
 
@@ -261,12 +262,17 @@ def _sweep_table(summary: Sequence[Row]) -> Table:
         else:
             texts = [*name.split(), *(columns[name](own) for own in groups.values())]
             table.add_column(name, justify="right", width=max(map(len, texts)))
-    for (_, searched, task, algorithm, metric, *_), own in groups.items():
-        where = task if task == searched else f"{searched} > {task}"
+    names = names_by_space((space, _where(searched, task)) for space, searched, task, *_ in groups)
+    for (space, searched, task, algorithm, metric, *_), own in groups.items():
+        where = names[space, _where(searched, task)]
         if len(metrics) > 1:
             where = f"{where}, {metric_named(metric).title}"
         table.add_row(plain(algorithm), plain(where), *(cell(own) for cell in columns.values()))
     return table
+
+
+def _where(searched: str, task: str) -> str:
+    return task if task == searched else f"{searched} > {task}"
 
 
 def _grouped(summary: Sequence[Row]) -> dict[tuple[str, ...], dict[str, Row]]:
@@ -300,9 +306,11 @@ def _failed(own: Figures) -> float:
 
 def _mostly_failed(summary: Sequence[Row]) -> list[str]:
     """A sentence for each search that learnt little because most of its measurements failed."""
+    groups = _grouped(summary)
+    names = names_by_space((space, searched) for space, searched, *_ in groups)
     searches = {
-        (algorithm, searched): own
-        for (_, searched, _, algorithm, *_), own in _grouped(summary).items()
+        (algorithm, names[space, searched]): own
+        for (space, searched, _, algorithm, *_), own in groups.items()
     }
     return [
         plain(f"{failed:.0%} of the measurements of {algorithm} on {searched} failed")

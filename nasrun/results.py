@@ -137,6 +137,7 @@ class Results:
         search_task: str | None = None,
         algorithm: str | None = None,
         seed: int | None = None,
+        space: str | None = None,
     ) -> "Found":
         """What was found by the trial with the highest reward among those asked for.
 
@@ -146,7 +147,7 @@ class Results:
             ConfigError: there is no such trial, or there are some of several search tasks.
             DataError: none of them has a reward.
         """
-        asked = {"search_task": search_task, "algorithm": algorithm, "seed": seed}
+        asked = {"search_task": search_task, "algorithm": algorithm, "seed": seed, "space": space}
         wanted = {key: str(value) for key, value in asked.items() if value is not None}
         rows = [
             (job, row)
@@ -172,6 +173,11 @@ class Results:
     def search_tasks(self) -> list[str]:
         """The tasks that were searched on."""
         return list(dict.fromkeys(row["search_task"] for _, row in self._rows()))
+
+    @property
+    def searches(self) -> list[tuple[str, str]]:
+        """The spaces and tasks that were searched on."""
+        return list(dict.fromkeys((row["space"], row["search_task"]) for _, row in self._rows()))
 
     def _rows(self) -> Iterator[tuple[Path, dict[str, str]]]:
         for job in self.jobs:

@@ -112,6 +112,7 @@ class TabularSession(Session):
         self.name, self.metric = settings.name, task.metric
         self._settings, self._space, self._task = settings, space, task
         self._table = load_table(settings.tables, settings.sources, space, Path(settings.cache_dir))
+        self._require_metric(task)
         self._dataset = self._table.datasets(task).search
         longest = max(self._table.schedules("val_score", self._dataset), default=0)
         self._schedule = settings.schedule or longest
@@ -121,6 +122,19 @@ class TabularSession(Session):
         for epoch in self._columns if settings.run != "mean" else (self._schedule,):
             self._fidelity(epoch)
         self._tell_coverage()
+
+    def _require_metric(self, task: Task) -> None:
+        """Refuse scores that a source gives in another metric: the search could turn them round."""
+        own, known = task.metric.name, self._settings.tables
+        for source in [name for name in self._table.sources if name in known]:
+            for dataset in self._table.datasets(task):
+                theirs = known[source].metrics.get(dataset, own)
+                if theirs != own:
+                    raise ConfigError(
+                        f"tables.{source}.metrics says that the scores of {dataset} are {theirs}, "
+                        f"but task={task.name} is judged by {own}: give figures in {own}, or a "
+                        f"task of your own with scored_by: {theirs}, as conf/task/wikitext2.yaml"
+                    )
 
     def _fidelity(self, epoch: int) -> "_Fidelity":
         """The figures after an epoch of ``fidelities``."""
@@ -297,11 +311,12 @@ class TabularSession(Session):
         return until(curves, epochs)
 
     def check_final(self, task: Task) -> None:
-        """Refuse a final run or training length that the table does not have.
+        """Refuse a final run, training length or metric that the table does not have.
 
         Raises:
             ConfigError: says what is missing and which ones there are.
         """
+        self._require_metric(task)
         names = self._table.datasets(task)
         valid, test = self._final("val_score", names.search), self._final("test_score", names.final)
         if self._settings.score_epochs and np.isnan(valid).all() and np.isnan(test).all():

@@ -18,7 +18,8 @@ from nasrun.record.request import Request, asked_for, request_of
 from nasrun.record.rows import PARETO_COLUMNS, TRIAL_COLUMNS
 from nasrun.record.summary import PROTOCOL, Row, write_summary
 
-GROUP = ("space", "search_task", "algorithm", *PROTOCOL)
+SEARCH = ("space", "search_task", "algorithm")
+GROUP = (*SEARCH, *PROTOCOL)
 LOCK_TIMEOUT_S = 600.0
 MISTAKE = ConfigError.exit_code
 
@@ -164,11 +165,12 @@ def _joined(jobs: Sequence[Path]) -> tuple[list[Row], list[Row]]:
     """Rows of all jobs' trials and fronts in order; within a trial, as the job wrote them."""
     by_job = {job: read_csv(job / "trials.csv", TRIAL_COLUMNS) for job in jobs}
     fronts = {job: _fronts(job) for job in jobs}
-    if _clash(by_job) is not None:
+    # Also of two protocols, such as val@12 and val@200: a report lists either under its own name.
+    if _clash(by_job, SEARCH) is not None:
         names = told_apart(by_job)
         by_job = names.applied(by_job)
         fronts = names.applied(fronts)
-    if (clash := _clash(by_job)) is not None:
+    if (clash := _clash(by_job, GROUP)) is not None:
         first, second, row = clash
         raise DataError(
             f"{first} and {second} both hold {row['algorithm']} on {row['task']} with seed "
@@ -189,12 +191,12 @@ def _sorted(by_job: JobRows) -> list[Row]:
     return sorted(rows, key=lambda row: (*(row[key] for key in GROUP), int(row["seed"])))
 
 
-def _clash(by_job: JobRows) -> tuple[Path, Path, Row] | None:
-    """Two jobs that hold the same trial, and its row in the second."""
+def _clash(by_job: JobRows, group: Sequence[str]) -> tuple[Path, Path, Row] | None:
+    """Two jobs that hold the same trial of a ``group``, and its row in the second."""
     origin: dict[tuple[str, ...], Path] = {}
     for job, rows in by_job.items():
         for row in rows:
-            trial = tuple(row[key] for key in (*GROUP, "seed", "task"))
+            trial = tuple(row[key] for key in (*group, "seed", "task"))
             if trial in origin:
                 return origin[trial], job, row
             origin[trial] = job

@@ -9,7 +9,7 @@ import numpy as np
 from nasrun.errors import DataError
 from nasrun.report.jobs import Job, evaluations_mb
 from nasrun.report.schema import AUTO, BEST, SCORES, Column, Figure, Report
-from nasrun.report.trials import Problem, Trials
+from nasrun.report.trials import PROBLEM, Problem, Trials
 from nasrun.streams import Floats
 
 if TYPE_CHECKING:
@@ -21,16 +21,20 @@ NAMED = 3  # methods or tasks that a title names
 
 
 def with_figure(report: Report, frame: "DataFrame") -> Report:
-    """The report with the first of the scores and the reward that any trial has.
+    """The report with the first of the scores and the reward that all tasks have.
+
+    Where tasks have none in common it is the first that any has, and the notes say which lack it.
 
     Raises:
         DataError: no trial has any.
     """
     if report.figure != AUTO:
         return report
-    for figure in (*reversed(SCORES), "reward"):
-        if "".join(frame[figure]):
-            return replace(report, figure=figure)
+    tasks = [rows for _, rows in frame.groupby(PROBLEM, sort=False)]
+    for enough in (all, any):
+        for figure in (*reversed(SCORES), "reward"):
+            if enough("".join(rows[figure]) for rows in tasks):
+                return replace(report, figure=figure)
     files = ", ".join(dict.fromkeys(frame["file"]))
     raise DataError(f"{files}: no trial has a score or a reward, so there is nothing to report")
 

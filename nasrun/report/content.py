@@ -15,7 +15,7 @@ from nasrun.report.jobs import Curve, Curves, Job, Search
 from nasrun.report.overview import Overview, Verdict
 from nasrun.report.schema import Report
 from nasrun.report.sheet import plain
-from nasrun.report.trials import PROBLEM, Problem, Trials
+from nasrun.report.trials import PROBLEM, Problem, Trials, names_by_space
 from nasrun.spec import Edges, Metric
 
 if TYPE_CHECKING:
@@ -76,6 +76,16 @@ class Content:
         """The report's title."""
         return plain(self.report.title or self.report.name)
 
+    def name(self, problem: Problem) -> str:
+        """What to call a problem, with its space where another one has a task of the same name."""
+        names = names_by_space((each.space, str(each)) for each in self.problems)
+        return names.get((problem.space, str(problem)), str(problem))
+
+    def searched(self, space: str, search_task: str) -> str:
+        """What to call a searched task, with its space where another one has one of its name."""
+        names = names_by_space((each.space, each.search_task) for each in self.problems)
+        return names.get((space, search_task), search_task)
+
     def label(self, algorithm: str) -> str:
         """The name to show."""
         return plain(self.report.labels.get(algorithm, algorithm))
@@ -116,10 +126,10 @@ class Content:
             yield problem, lines
 
     def searches(self) -> dict[str, dict[str, tuple[Curve, Curve]]]:
-        """Curves by searched task and algorithm; tasks where only the score is taken share them."""
+        """Curves by name of the searched task and algorithm; scored tasks share a search's."""
         found: dict[str, dict[str, tuple[Curve, Curve]]] = {}
         for problem, trials in self.problems.items():
-            own = found.setdefault(problem.search_task, {})
+            own = found.setdefault(self.searched(problem.space, problem.search_task), {})
             for name in trials.algorithms:
                 search = Search(problem.space, problem.search_task, name)
                 if search in self.curves:

@@ -78,7 +78,7 @@ def _box_figure(content: Content) -> "Drawing":
     for panel, (problem, trials) in zip(panels, content.problems.items(), strict=True):
         _boxes(panel, trials, order)
         _published_means(panel, content, problem, order)
-        panel.set_title(str(problem), fontweight="bold", fontsize=10)
+        panel.set_title(content.name(problem), fontweight="bold", fontsize=10)
         panel.set(xlabel=trials.metric.title, ylim=(-0.6, len(order) - 0.4))
         panel.spines["left"].set_visible(False)
         panel.tick_params(axis="y", length=0)
@@ -133,7 +133,7 @@ def _sorted_figure(content: Content) -> "Drawing":
         if len(best):
             panel.axhline(best[0], color="black", lw=0.7, ls=":", label="rank 1 in the table")
         _fit(panel, *trials.shown_range(HIDDEN))
-        panel.set_title(str(problem), fontweight="bold", fontsize=10)
+        panel.set_title(content.name(problem), fontweight="bold", fontsize=10)
         panel.set_xlabel("trials, sorted")
     _name_once(panels, [trials.metric.title for trials in content.problems.values()])
     legend_below(figure, panels, size[0])

@@ -338,7 +338,8 @@ def _terminal_table(content: Content, names: Sequence[str], kept: int) -> Table:
 def _section(content: Content, problem: Problem) -> str:
     """The problem, with the metric where no header can name it for all."""
     metric = content.problems[problem].metric
-    return str(problem) if content.metric else f"{problem}: {metric.title}"
+    name = content.name(problem)
+    return name if content.metric else f"{name}: {metric.title}"
 
 
 def _add_row(table: Table, name: str, cells: Sequence[str]) -> None:

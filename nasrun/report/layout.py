@@ -57,8 +57,9 @@ def paper(content: Content) -> Sheet | None:
         rows.append(cells)
     several = len({column.metric.title for column in columns}) > 1
     heads = [
-        f"{column.problem}, {column.metric.title}" if several else str(column.problem)
+        f"{name}, {column.metric.title}" if several else name
         for column in columns
+        for name in [content.name(column.problem)]
     ]
     caption = _caption(content, columns, bool(bold))
     return Sheet(TITLE, ["method", *heads], rows, bold=frozenset(bold), caption=caption)

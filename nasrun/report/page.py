@@ -157,8 +157,9 @@ def _winner(content: Content, winner: Winner, jobs: Sequence[Job], edges: EdgesO
             f'<img class="cell" alt="{text}" width="{width_px}" src="{light}"></picture></div>'
         )
     said = _list(described(winner, content))
+    name = escape(content.searched(winner.space, winner.search_task))
     return (
-        f'<article class="winner"><h3>{escape(winner.search_task)}</h3>{picture}'
+        f'<article class="winner"><h3>{name}</h3>{picture}'
         f"<p><code>{escape(winner.arch)}</code></p>{said}</article>"
     )
 
@@ -232,7 +233,7 @@ def _boxes(content: Content, problem: Problem, trials: Trials) -> Chart:
                     "published": _value(published.get(name, np.nan)),
                 }
             )  # fmt: skip
-    return {"title": str(problem), "x": trials.metric.title, "rows": rows}
+    return {"title": content.name(problem), "x": trials.metric.title, "rows": rows}
 
 
 def _sorted(content: Content, problem: Problem, trials: Trials) -> Chart:
@@ -241,7 +242,7 @@ def _sorted(content: Content, problem: Problem, trials: Trials) -> Chart:
         for name, figures in trials.known()
     ]
     return {
-        "title": str(problem), "x": "trials, sorted, %", "y": trials.metric.title,
+        "title": content.name(problem), "x": "trials, sorted, %", "y": trials.metric.title,
         "range": _values(np.array(trials.shown_range(HIDDEN))), "series": series,
     }  # fmt: skip
 

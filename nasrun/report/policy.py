@@ -75,7 +75,8 @@ def panel_title(content: "Content", search: Search) -> str:
     """Whose preferences a panel shows."""
     trials = content.policies[search].trials
     noun = "trial" if trials == 1 else "trials"
-    return f"{content.label(search.algorithm)} on {search.search_task}, {trials:,} {noun}"
+    task = content.searched(search.space, search.search_task)
+    return f"{content.label(search.algorithm)} on {task}, {trials:,} {noun}"
 
 
 def policy_figure(content: "Content") -> "Drawing":

@@ -110,7 +110,7 @@ class Report:
 
     name: str = "report"  # of the files it writes
     title: str | None = None  # None: says what was played
-    figure: str = "test_score"  # column of trials.csv; auto: the first score that is known
+    figure: str = "test_score"  # column of trials.csv; auto: the first score that all tasks have
     columns: list[Column] = field(default_factory=lambda: [Column.trials, Column.score])
     labels: dict[str, str] = field(default_factory=dict)  # shown names by algorithm, in this order
     published: str | None = None  # name in nasrun/report/published, or path of such a CSV file

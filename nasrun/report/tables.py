@@ -61,7 +61,7 @@ def sheets(content: Content) -> Iterator[Sheet]:
         yield table
     for problem, lines in content.sections():
         rows = [[content.label(line.algorithm), *shown(line, content.report)] for line in lines]
-        yield Sheet(str(problem), headers(content.report, lines[0].metric), rows)
+        yield Sheet(content.name(problem), headers(content.report, lines[0].metric), rows)
     if rows := overall(content):
         kept = [i for i in range(len(rows[0])) if any(row[i] for row in rows)]
         names = headers(content.report, content.metric)
@@ -98,7 +98,7 @@ def claim_cells(content: Content) -> list[list[str]]:
     return [
         [
             f"{content.label(verdict.better)} > {content.label(verdict.worse)}",
-            str(verdict.problem),
+            content.name(verdict.problem),
             number(verdict.difference, verdict.metric.decimals, "+"),
             f"{verdict.units} {verdict.unit}",
             p_text(verdict.p_value),
@@ -252,12 +252,15 @@ def notes(content: Content) -> list[str]:
     report, columns = content.report, set(content.report.columns)
     found = ["; ".join(content.protocol), *report.notes]
     found += [
-        f"{problem}: lower is better ({trials.metric.title})"
+        f"{content.name(problem)}: lower is better ({trials.metric.title})"
         for problem, trials in content.problems.items()
         if not trials.metric.higher_is_better
     ]
-    if all(line.summary is None for line in content.lines):
+    lacking = [content.name(each) for each, own in content.problems.items() if not own.known()]
+    if len(lacking) == len(content.problems):
         found.append(f"the tables at hand have no {report.figure}, so its cells are empty")
+    elif lacking:
+        found.append(f"no trial has a {report.figure} on {', '.join(lacking)}: its cells are empty")
     if Column.regret in columns:
         found.append(
             "regret: mean, where 0 is the best figure of any trial on the task and 1 the mean of "
@@ -308,7 +311,7 @@ def notes(content: Content) -> list[str]:
             "bands of anytime performance: 95% bootstrap intervals of the mean over trials"
         )
     trained = {
-        str(line.problem.search_task): line.meta.agent_h
+        content.searched(line.problem.space, line.problem.search_task): line.meta.agent_h
         for line in content.lines
         if line.meta and not np.isnan(line.meta.agent_h)
     }
@@ -326,6 +329,8 @@ def statistics_notes(content: Content) -> list[str]:
     if found is None:
         return grouped
     tasks = "1 task" if found.tasks == 1 else f"{found.tasks} tasks"
+    if found.tasks < (count := len(content.problems)):
+        tasks = f"{found.tasks} of {count} tasks, on which all methods have figures"
     ranking = found.ranking
     p_value = p_text(ranking.friedman_p)
     friedman = f"; Friedman's test: p {p_value}" if p_value else ""

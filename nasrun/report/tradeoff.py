@@ -10,7 +10,7 @@ from nasrun.report.jobs import Search
 from nasrun.report.pareto import Row, pareto_front
 from nasrun.report.schema import FIGURES, measure
 from nasrun.report.style import MARKERS, empty, legend_below, line_style
-from nasrun.report.trials import AIM, Problem, Trials, budget_ms
+from nasrun.report.trials import AIM, Problem, Trials, budget_ms, names_by_space
 from nasrun.spec import Metric, metric_named
 from nasrun.streams import Floats
 
@@ -65,11 +65,13 @@ def scatters(
 def _found(
     frame: "DataFrame", problems: Mapping[Problem, Trials], figure: str
 ) -> Iterator[Scatter]:
+    names = names_by_space((each.space, str(each)) for each in problems)
     for problem, trials in problems.items():
         pairs = zip(trials.algorithms, trials.latency_ms, trials.figures, strict=True)
         points = {name: np.stack([ms, scores], axis=1) for name, ms, scores in pairs}
         budgets = _budgets(frame, problem.space, problem.search_task)
-        if made := _scatter(f"{problem}: found", trials.metric, points, budgets):
+        title = f"{names[problem.space, str(problem)]}: found"
+        if made := _scatter(title, trials.metric, points, budgets):
             yield made
 
 
@@ -81,12 +83,12 @@ def _searched(frame: "DataFrame", fronts: Sequence[Row]) -> Iterator[Scatter]:
             own = by_task.setdefault((search.space, search.search_task, row["metric"]), {})
             point = [float(row["latency_ms"]), float(row["val_score"])]
             own.setdefault(search.algorithm, []).append(point)
+    names = names_by_space((space, task) for space, task, _ in by_task)
     for (space, task, name), found in by_task.items():
         metric = measure("val_score", metric_named(name).name)
         points = {algorithm: np.array(own) for algorithm, own in found.items()}
-        made = _scatter(
-            f"{task}: fronts of the trials", metric, points, _budgets(frame, space, task)
-        )
+        title = f"{names[space, task]}: fronts of the trials"
+        made = _scatter(title, metric, points, _budgets(frame, space, task))
         if made:
             yield made
 

@@ -49,6 +49,20 @@ class Problem(NamedTuple):
         return plain(self.task if searched == self.task else f"{searched} -> {self.task}")
 
 
+def names_by_space(named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """What to call a task of a space, given as (space, name): the name alone where that is one's.
+
+    Where several spaces have it, it is ``cifar10 in nb201``, so that none is taken for another's.
+    """
+    spaces: dict[str, set[str]] = {}
+    for space, name in (known := list(named)):
+        spaces.setdefault(name, set()).add(space)
+    return {
+        (space, name): f"{name} in {plain(space)}" if len(spaces[name]) > 1 else name
+        for space, name in known
+    }
+
+
 @dataclass(frozen=True)
 class Trials:
     """What ``a`` algorithms found in the same ``n`` trials of one problem.

@@ -11,6 +11,7 @@ from nasrun.record.labels import told_apart
 from nasrun.report.draw import cell_lines
 from nasrun.report.jobs import Curve, Job, by_evaluations, find_jobs, read_histories
 from nasrun.report.schema import measure
+from nasrun.report.trials import names_by_space
 from nasrun.results import Results
 from nasrun.verbs.chart import chart
 
@@ -35,26 +36,27 @@ def run(options: Namespace) -> int:
     results = Results.of(options.folder)
     console = Console()
     console.print(results_table(results.folder))
-    tasks = results.search_tasks
+    names = names_by_space(results.searches)
     curves = _curves(results.folder)
-    for task in tasks:
-        name = f"best-{task}.png" if len(tasks) > 1 else "best.png"
-        for line in _found(results, task, (options.out or results.folder) / name):
+    for search, name in names.items():
+        picture = f"best-{name.replace(' ', '-')}.png" if len(names) > 1 else "best.png"
+        for line in _found(results, search, name, (options.out or results.folder) / picture):
             print(line)
-        drawn = curves.get(task, {})
+        drawn = curves.get(search, {})
         for line in _chart(drawn, min(WIDTH, console.width)):
             print(line)
     return 0
 
 
-def _found(results: Results, task: str, picture: Path) -> Iterator[str]:
-    """The winner of a searched task, its figures and its cell."""
+def _found(results: Results, search: tuple[str, str], name: str, picture: Path) -> Iterator[str]:
+    """The winner of a space and searched task, its figures and its cell."""
+    space, task = search
     try:
-        best = results.found(search_task=task)
+        best = results.found(search_task=task, space=space)
     except DataError as error:
         yield str(error)
         return
-    yield f"\nbest found on {task}, by {best.row['algorithm']} with seed {best.seed}:"
+    yield f"\nbest found on {name}, by {best.row['algorithm']} with seed {best.seed}:"
     yield best.text
     yield from (f"  {figure}" for figure in _figures(best))
     try:
@@ -74,17 +76,17 @@ def _figures(best: Found) -> Iterator[str]:
             yield f"{shown.title}: {shown.text(float(best.row[name]))}"
 
 
-def _curves(folder: Path) -> Mapping[str, Mapping[str, Curve]]:
-    """Anytime curves by searched task and algorithm; settings tell two searches of one apart."""
+def _curves(folder: Path) -> Mapping[tuple[str, str], Mapping[str, Curve]]:
+    """Anytime curves by space and searched task, then algorithm; settings tell two of one apart."""
     jobs = {job.folder: job for job in find_jobs(folder)}
     suffixes = told_apart({place: read_csv(place / "trials.csv") for place in jobs}).suffixes
-    searches: dict[str, dict[str, list[Job]]] = {}
+    searches: dict[tuple[str, str], dict[str, list[Job]]] = {}
     for place, job in jobs.items():
-        own = searches.setdefault(job.search.search_task, {})
+        own = searches.setdefault((job.search.space, job.search.search_task), {})
         own.setdefault(f"{job.search.algorithm}{suffixes[place]}", []).append(job)
     return {
-        task: {name: by_evaluations(read_histories(found)) for name, found in own.items()}
-        for task, own in searches.items()
+        search: {name: by_evaluations(read_histories(found)) for name, found in own.items()}
+        for search, own in searches.items()
     }
 
 

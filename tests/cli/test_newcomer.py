@@ -168,3 +168,20 @@ def test_a_mistake_says_what_to_do_about_it(here):
     assert "did you mean nasrun report?" in here("reprot", "x", code=2)
     assert "holds no run" in here("show", ".", code=1)
     assert "see nasrun compare --help" in here("compare", code=2)
+
+
+def test_show_tells_the_spaces_of_a_sweep_apart(here):
+    sources = "evaluator.sources=[synthetic_${space.name}]"
+    folder = wrote(
+        here("-m", "space=nb201,nats_size", sources, "trials=3", "budget.evaluations=7",
+             "report=null")
+    )  # fmt: skip
+    answer = here("show", folder)
+    results = nasrun.load(folder)
+    for space in ("nb201", "nats_size"):
+        best = results.found(space=space)
+        assert best.row["space"] == space
+        assert f"best found on cifar10 in {space}, by rea with seed {best.seed}:" in answer
+        assert best.text in answer
+        assert (folder / f"best-cifar10-in-{space}.png").exists()
+    assert answer.count(" 7 evaluations") == 2  # of one search each, not of both in a row

@@ -77,6 +77,14 @@ def test_the_mean_of_the_long_training(start, content):
     assert np.isnan(measured.latency_ms).all()
 
 
+@pytest.mark.parametrize("dataset", ["cifar10-valid", "cifar10"])
+def test_figures_in_another_metric_than_the_tasks_are_refused(start, dataset):
+    source = Source("csv", "nb201", metrics={dataset: "error_pct", "another": "perplexity"})
+    with pytest.raises(ConfigError, match=rf"second.metrics .* of {dataset} are error_pct, but "):
+        start(tables={"second": source})
+    start(tables={"second": Source("csv", "nb201", metrics={dataset: "accuracy_pct"})})
+
+
 def test_a_query_costs_its_epochs_and_one_validation_pass(start, content):
     train_s = expect(content, "train_s/cifar10-valid/200of200/mean")
     valid_s = expect(content, "valid_s/cifar10-valid/200of200/mean")

@@ -133,6 +133,21 @@ def test_jobs_of_a_sweep_that_was_resumed_keep_the_names_of_the_others(tmp_path)
     assert sorted(set(names)) == ["random[population=5]", "random[population=7]"]
 
 
+def test_jobs_of_two_protocols_are_named_after_what_sets_them(tmp_path):
+    for fidelity in ("val@12", "val@200"):
+        folder = tmp_path / fidelity
+        job(folder, 0, 3)
+        path = folder / "trials.csv"
+        first, *rows = path.read_text().splitlines()
+        at = first.split(",").index("fidelity")
+        changed = [[*row.split(",")[:at], fidelity, *row.split(",")[at + 1 :]] for row in rows]
+        path.write_text("\n".join([first, *map(",".join, changed)]) + "\n")
+        override(folder, f"evaluator.reward={fidelity}")
+    collect(tmp_path)
+    found = {(row["algorithm"], row["fidelity"]) for row in read_csv(tmp_path / "trials.csv")}
+    assert found == {(f"random[reward={name}]", name) for name in ("val@12", "val@200")}
+
+
 def test_jobs_that_do_not_clash_keep_their_names(tmp_path):
     for name, seed in [("a", 0), ("b", 3)]:
         job(tmp_path / name, seed, 3)
