@@ -15,7 +15,7 @@ from nasrun.report.jobs import Curve, Curves, Job, Search
 from nasrun.report.overview import Overview, Verdict
 from nasrun.report.schema import Report
 from nasrun.report.sheet import plain
-from nasrun.report.trials import PROBLEM, Problem, Trials, names_by_space
+from nasrun.report.trials import OWN_SPACE, PROBLEM, Problem, Trials, names_by_space
 from nasrun.spec import Edges, Metric
 
 if TYPE_CHECKING:
@@ -181,12 +181,13 @@ def find_winners(
 def _winner(rows: "DataFrame", figure: str) -> Winner:
     """The winner from the rows that hold it: one a trial and scored task."""
     first = rows.iloc[0]
+    space = str(first.get(OWN_SPACE, first["space"]))
     trials = rows[~rows.duplicated(["algorithm", "seed"])]
     tasks = rows[~rows.duplicated(PROBLEM)]
     columns = (tasks[column].astype(str) for column in PROBLEM)
     problems = [Problem(*names) for names in zip(*columns, strict=True)]
     return Winner(
-        str(first["space"]), str(first["search_task"]), str(first["arch"]), float(first["reward"]),
+        space, str(first["search_task"]), str(first["arch"]), float(first["reward"]),
         dict(Counter(trials["algorithm"]).most_common()),
         dict(zip(problems, tasks[figure].astype(float), strict=True)),
         dict(zip(problems, tasks["rank"].astype(float), strict=True)),

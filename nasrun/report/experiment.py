@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from nasrun.report.policy import preferences
 from nasrun.report.schema import DEFAULT, Figure, Report, parse_report
 from nasrun.report.tradeoff import scatters
 from nasrun.report.trials import (
+    OWN_SPACE,
     TRIALS,
     as_numbers,
     by_problem,
@@ -170,6 +171,8 @@ def _content(
     report = with_figure(report, rows)
     fronts = read_fronts(folders)
     frame = as_numbers(rows, report.figure, fronts)
+    if report.across_spaces:
+        frame, jobs = _in_one_space(frame, jobs)
     problems = by_problem(
         frame, report.figure, list(report.labels), report.may_differ, report.strict
     )
@@ -205,6 +208,16 @@ def _content(
         group_ranks=group_ranks(problems, report, agents) if report.grouped else None,
         gaps=list(gaps(frame, list(dict.fromkeys(frame["algorithm"])))),
     )
+
+
+def _in_one_space(frame: "DataFrame", jobs: Sequence[Job]) -> tuple["DataFrame", Sequence[Job]]:
+    """Trials and jobs as those of one space, so that methods with spaces of their own compete.
+
+    Where an architecture is from stays in the column ``OWN_SPACE``.
+    """
+    name = " or ".join(dict.fromkeys(frame["space"]))
+    frame = frame.assign(space=name, **{OWN_SPACE: frame["space"]})
+    return frame, [replace(job, search=job.search._replace(space=name)) for job in jobs]
 
 
 def _clock(frame: "DataFrame") -> str:

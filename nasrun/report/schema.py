@@ -129,6 +129,7 @@ class Report:
     )  # protocol columns that methods need not share where the report is strict
     notes: list[str] = field(default_factory=list)  # sentences below the table
     grouped: bool = False  # whether ranks over all tasks are averaged within a space first, too
+    across_spaces: bool = False  # whether methods with spaces of their own compete on a task
     published_ranks: str | None = None  # such ranks: a name in nasrun/report/published, or a CSV
     published_names: dict[str, str] = field(default_factory=dict)  # an algorithm's name there
     comparable: dict[str, list[str]] = field(

@@ -128,7 +128,7 @@ def regrets(figures: Floats) -> Floats:
 
 
 def paired_p_value(first: Floats, second: Floats) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test on ``(n,)`` pairs; NaN without a complete pair.
+    """Two-sided p of Wilcoxon's signed-rank test on ``(n,)`` pairs; NaN for fewer than two.
 
     Wilcoxon's test and not Mann and Whitney's, because trials with the same seed share their
     random numbers (see the module), which the latter's independent samples forbid; it stays valid
@@ -137,7 +137,7 @@ def paired_p_value(first: Floats, second: Floats) -> float:
     """
     known = ~np.isnan(first) & ~np.isnan(second)
     difference = first[known] - second[known]
-    if not len(difference):
+    if len(difference) < 2:
         return float("nan")
     if not difference.any():
         return 1.0

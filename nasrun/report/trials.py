@@ -26,6 +26,7 @@ PROTOCOL = ["split", "fidelity", "run", "clock", "meta"]
 NUMBERS = ["rank", "simulated_s", "reward", "latency_ms"]
 AIM = ("device", "target_ms", "exponent", "exponent_above", "limit_ms")  # what a reward weighs by
 MET, HYPERVOLUME = "met", "hypervolume"  # columns that this package adds
+OWN_SPACE = "own_space"  # where trials of several spaces are set out as of one
 WHERE = ["file", "line"]  # of a row, in the frames of this module
 OLD = "val_acc_pct"  # a column of trials.csv until metric, val_score and test_score came
 SHOWN = 5  # offending rows that an error names

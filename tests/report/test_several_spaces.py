@@ -6,6 +6,7 @@ import re
 import pytest
 from sweeps import job, row, write_trials
 
+from nasrun.files import read_csv
 from nasrun.report.experiment import write_report
 from nasrun.report.schema import DEFAULT
 from nasrun.report.trials import names_by_space
@@ -87,3 +88,30 @@ def test_a_task_without_the_figure_is_named(tmp_path):
     text = mixed(tmp_path)
     assert "- no trial has a test_score on jigsaw: its cells are empty" in text
     assert "3 trials of each method on 1 of 2 tasks, on which all methods have figures;" in text
+
+
+def test_methods_with_spaces_of_their_own_compete_where_the_report_says_so(tmp_path):
+    folders = []
+    for (space, figures), name in zip(FOUND.items(), ("rea", "random"), strict=True):
+        folder = tmp_path / space
+        found = job(folder / "job", name, [[figure - 1, figure] for figure in figures])
+        write_trials(folder, [row(name, s, x, space=space) for s, x in enumerate(figures)])
+        path = found / "trials.csv"
+        path.write_text(path.read_text().replace("nb201", space))
+        folders.append(folder)
+    out, asked = tmp_path / "out", []
+
+    def edges(folder, arch):
+        asked.append((folder, arch))
+
+    write_report(out, {**DEFAULT, "across_spaces": True}, folders, edges)
+    text = (out / "report.md").read_text(encoding="utf-8")
+    assert "| method | cifar10 |" in text
+    assert "not complete" not in text
+    assert "space=" not in text
+    (anytime,) = [chart for chart in charts(out) if chart["title"] == "Anytime performance"]
+    panel, _ = anytime["panels"]  # by evaluations, by hours
+    assert {series["y"][-1] for series in panel["series"]} == {94.0, 84.0}
+    assert [folder for folder, _ in asked] == [tmp_path / "nb201" / "job"]  # of the winner's space
+    spaces = {line["space"] for line in read_csv(out / "trials.csv")}
+    assert spaces == set(FOUND)  # what is joined stays as it was
