@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from nasrun.errors import UnsupportedError
+from nasrun.programs.effective import effective
 from nasrun.programs.interpreter import Examples, Interpreter, Memory, Ran
 from nasrun.programs.program import Program
 from nasrun.ranges import require_at_least
@@ -53,7 +54,8 @@ class Programs(Evaluator):
     program with an error above 100, or none that is a number, has 0 on that data set.
 
     **Functional equivalence.** A program first runs on ``probe`` examples of both parts. If another
-    one of the same search has given the same answers, it has that one's score.
+    one of the same search has given the same answers, it has that one's score. One that differs
+    from another in instructions of no effect alone does not even run so far.
 
     Departures: no hurdles, which the release lacks, too; no limit of costs, because sizes are
     limited by the space.
@@ -135,7 +137,7 @@ class ProgramsSession(Session):
         """``(n,)`` scores of programs of the trials with these seeds."""
         if not self._settings.probe:
             return self._scores(programs)
-        short = programs
+        short = [effective(program) for program in programs]
         texts = [program.text for program in short]
         own = [known.setdefault(seed, _Known({}, {})) for seed in seeds]
         met = {(seed, text): at for at, (seed, text) in enumerate(zip(seeds, texts, strict=True))
