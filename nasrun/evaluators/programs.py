@@ -169,7 +169,7 @@ class ProgramsSession(Session):
 
     def _scores_on(self, examples: Examples, programs: Sequence[Program]) -> Floats:
         found = [self._judged(self._run(part, examples), examples) for part in _parts(programs)]
-        return np.concatenate([np.zeros(0), *found])
+        return np.concatenate([np.zeros((0, len(examples.train_y))), *found]).mean(axis=1)
 
     def _run(self, programs: Sequence[Program], examples: Examples) -> Ran:
         task, memory = self._task, self._memory
@@ -182,7 +182,7 @@ class ProgramsSession(Session):
         return self._space.program_memory
 
     def _judged(self, ran: Ran, examples: Examples) -> Floats:
-        """``(P,)`` means over the data sets; 0 on those where a program has failed."""
+        """``(P, D)`` scores by data set; 0 on those where a program has failed."""
         labels = examples.valid_y
         if self._task.two_classes:
             score = 100.0 * ((ran.valid > HALF) == (labels > HALF)).mean(axis=-1)
@@ -190,7 +190,15 @@ class ProgramsSession(Session):
             with np.errstate(all="ignore"):  # of programs that failed
                 error = np.sqrt(((ran.valid - labels) ** 2).mean(axis=-1))
             score = 1.0 - 2.0 / np.pi * np.arctan(error)
-        return np.where(ran.failed, 0.0, score).mean(axis=-1)
+        return np.where(ran.failed, 0.0, score)
+
+    def by_set(self, archs: Archs, *, final: bool) -> Floats:
+        """``(n, D)`` scores of programs on each data set of the search, or of the final ones."""
+        programs = [effective(program) for program in self._space.programs(archs)]
+        examples = self._task.examples(final=final)
+        return np.concatenate(
+            [self._judged(self._run(part, examples), examples) for part in _parts(programs)]
+        )
 
     def final_metric(self, task: Task) -> Metric:
         """As in the search."""

@@ -83,6 +83,18 @@ def test_what_goes_astray_when_it_has_learnt_little_may_do_well():
     assert found[0] == found[1] > 0.2
 
 
+def test_scores_by_data_set_are_what_the_score_is_the_mean_of():
+    space = Programs(**SMALL)
+    session = Evaluator().opened(space, regressions(20, sets=3, final_sets=4))
+    archs = np.array([space.parse(LINEAR), space.parse(LINEAR.replace("0.05", "0.02"))])
+    shown, other = (session.by_set(archs, final=final) for final in (False, True))
+    assert shown.shape == (2, 3)
+    assert other.shape == (2, 4)
+    whole = session.score(archs, regressions(20, sets=3, final_sets=4))
+    np.testing.assert_allclose(shown.mean(axis=1), whole.val_score)
+    np.testing.assert_allclose(other.mean(axis=1), whole.test_score)
+
+
 def test_equivalent_programs_have_one_run_and_its_score():
     """Of random ones many answer alike; what is remembered equals what a fresh run gives."""
     space = Programs(**SMALL, most=[2, 3, 4])
