@@ -1,13 +1,13 @@
 """AutoML-Zero's programs, one against another on each of the final data sets.
 
-Usage: ``python scripts/program_pairs.py [--rates R ...] [--runs FOLDER ...] [--programs TEXT ...]
-[key=value ...]``. The first program is the linear one (Real et al., ICML 2020, Figure 5's baseline)
-of the rate of the grid that is best on the data sets of the search; the others are those that runs
-found, from their trials.csv, and those that are given. It prints scores on the data sets of the
-search and on the final ones, the mean difference from the first program over the final ones with
-the 95% interval of Student's t, and Wilcoxon's signed rank p. With ``--select SEED`` the programs
-are also judged on the pairs of the search in other projections, by which one may be chosen among
-several.
+Usage: ``python scripts/program_pairs.py [--rate R]... [--run FOLDER]... [--program TEXT]...
+[--select SEED] [key=value ...]``. The first program is a linear one that learns by gradient
+descent, of the rate of a grid that is best on the data sets of the search; the others are those
+that runs found, from their trials.csv, and those that are given. It prints scores on the data sets
+of the search and on the final ones, the mean difference from the first program over the final ones
+with the 95% interval of Student's t, and Wilcoxon's signed rank p. With ``--select SEED`` the
+programs are also judged on the pairs of the search in other projections, by which one may be chosen
+among several.
 """
 
 import argparse
@@ -70,15 +70,15 @@ def difference(other: Floats, base: Floats) -> str:
 def main(argv: Sequence[str]) -> int:
     """Tune, judge, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rates", nargs="+", type=float, default=RATES)
-    parser.add_argument("--runs", nargs="+", type=Path, default=[])
-    parser.add_argument("--programs", nargs="+", default=[])
+    parser.add_argument("--rate", action="append", type=float)
+    parser.add_argument("--run", action="append", type=Path, default=[])
+    parser.add_argument("--program", action="append", default=[])
     parser.add_argument("--select", type=int)
     options, overrides = parser.parse_known_args(argv)
-    texts = {f"linear, rate {rate:g}": LINEAR.format(rate=rate) for rate in options.rates}
+    texts = {f"linear, rate {rate:g}": LINEAR.format(rate=rate) for rate in options.rate or RATES}
     tuned = int(np.argmax(scores(list(texts.values()), overrides, final=False).mean(axis=1)))
-    texts |= found(options.runs)
-    texts |= {f"program {at + 1}": text for at, text in enumerate(options.programs)}
+    texts |= found(options.run)
+    texts |= {f"program {at + 1}": text for at, text in enumerate(options.program)}
     own = list(texts.values())
     search, final = (scores(own, overrides, final=final) for final in (False, True))
     chosen = search
