@@ -12,6 +12,7 @@ from nasrun.programs.program import FUNCTIONS, Line, Program
 from nasrun.streams import Floats, Ints
 
 MOST_ERROR = 100.0  # of a prediction, beyond which a program has failed; automl_zero/executor.h
+Failed = NDArray[np.bool_]
 LABEL, ANSWER, SHOWN = 0, 1, 0  # addresses: s0, s1 and v0
 
 
@@ -29,14 +30,18 @@ class Examples(NamedTuple):
 
 
 class Ran(NamedTuple):
-    """``train (P, D, n)`` and ``valid (P, D, m)`` answers; ``failed (P,)`` which ones went astray.
+    """``train (P, D, n)`` and ``valid (P, D, m)`` answers, and which ones went astray.
 
-    A program fails by an error above ``MOST_ERROR`` or that is no number, on any task.
+    A program fails by an error above ``MOST_ERROR`` or that is no number, on each task for itself:
+    ``failed (P, D)``, ``failed_learning (P, D)`` of the training part alone. Its answers count to
+    ``lasted (P, D)``, the first that went astray of both parts; n + m if none.
     """
 
     train: Floats
     valid: Floats
-    failed: NDArray[np.bool_]
+    failed: Failed
+    failed_learning: Failed
+    lasted: Ints
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,9 @@ class Interpreter:
             sound = np.abs(train - examples.train_y) <= MOST_ERROR  # False where it is no number
             right = np.abs(valid - examples.valid_y) <= MOST_ERROR
         both = np.concatenate([sound, right], axis=2)
-        return Ran(train, valid, ~np.logical_and.reduce(both, axis=(1, 2)))
+        failed, failed_learning = (~np.logical_and.reduce(one, axis=2) for one in (both, sound))
+        lasted = np.where(failed, np.argmin(both, axis=2), both.shape[2])
+        return Ran(train, valid, failed, failed_learning, lasted)
 
     def _pass(self, x: Floats, y: Floats, squash: bool, *, learn: bool) -> Floats:
         answers = np.empty((len(self._scalars), self._tasks, x.shape[1]))

@@ -57,6 +57,44 @@ def test_a_score_by_hand():
     np.testing.assert_allclose(scores(session, space, "setup{}predict{}learn{}"), [expected])
 
 
+@pytest.mark.parametrize("probe", [0, 10])
+def test_a_failure_costs_the_score_of_its_data_set_alone(probe):
+    """The answer is a multiple of the label before, too large on one of two data sets."""
+    space, task = Programs(**SMALL), regressions(40, sets=2)
+    shown = task.examples(final=False)
+    small, large = np.argsort(np.abs(shown.train_y).max(axis=1))
+    assert np.abs(shown.train_y[large]).max() > 1.5 * np.abs(shown.train_y[small]).max()
+    root = np.sqrt(80 / np.abs(shown.train_y[small]).max())
+    text = f"setup{{s2=const_s({root:.4g});}}predict{{s1=mul_s(s2,s3);}}learn{{s3=mul_s(s0,s2);}}"
+    answer = float(f"{root:.4g}") ** 2 * shown.train_y[small, -1]
+    rmse = np.sqrt(((answer - shown.valid_y[small]) ** 2).mean())
+    session = Evaluator(probe=probe).opened(space, task)
+    expected = (1 - 2 / np.pi * np.arctan(rmse)) / 2
+    np.testing.assert_allclose(scores(session, space, text), [expected])
+
+
+def test_what_goes_astray_when_it_has_learnt_little_may_do_well():
+    """After ten examples s1 is .99 ** 1024 and grows fiftyfold from answer to answer."""
+    space = Programs(scalars=5, vectors=3, matrices=1)
+    session = Evaluator().opened(space, regressions(20))
+    text = "setup{s2=const_s(50);s3=const_s(0.99);}predict{s1=mul_s(s1,s2);}"
+    text += "learn{s3=mul_s(s3,s3);s1=add_s(s3,s4);}"
+    found = scores(session, space, text, "setup{}predict{}learn{}")
+    assert found[0] == found[1] > 0.2
+
+
+def test_scores_by_data_set_are_what_the_score_is_the_mean_of():
+    space = Programs(**SMALL)
+    session = Evaluator().opened(space, regressions(20, sets=3, final_sets=4))
+    archs = np.array([space.parse(LINEAR), space.parse(LINEAR.replace("0.05", "0.02"))])
+    shown, other = (session.by_set(archs, final=final) for final in (False, True))
+    assert shown.shape == (2, 3)
+    assert other.shape == (2, 4)
+    whole = session.score(archs, regressions(20, sets=3, final_sets=4))
+    np.testing.assert_allclose(shown.mean(axis=1), whole.val_score)
+    np.testing.assert_allclose(other.mean(axis=1), whole.test_score)
+
+
 def test_equivalent_programs_have_one_run_and_its_score():
     """Of random ones many answer alike; what is remembered equals what a fresh run gives."""
     space = Programs(**SMALL, most=[2, 3, 4])
