@@ -139,10 +139,12 @@ class Opened:
     @property
     def protocol(self) -> Protocol:
         """How the search's figures come about."""
-        own = {key: self.experiment.algorithm.protocol.get(key) for key in PROTOCOL}
-        return replace(
-            self.measuring.protocol, **{key: text for key, text in own.items() if text is not None}
-        )
+        algorithm, limit = self.experiment.algorithm, self.experiment.budget.evaluations
+        own = {key: text for key in PROTOCOL if (text := algorithm.protocol.get(key)) is not None}
+        planned = algorithm.planned_steps
+        if "fidelity" in own and planned and limit is not None and limit < planned:
+            own["fidelity"] += f"; ended after {limit} by budget.evaluations"
+        return replace(self.measuring.protocol, **own)
 
     @property
     def meta_label(self) -> str:

@@ -138,6 +138,12 @@ def test_rows_say_that_the_weights_were_shared_and_what_was_reduced(name):
     protocol = experiment(name).opened().protocol
     assert protocol.fidelity.startswith(f"shared weights, {EPOCHS} epochs; reduced: channels 4")
     assert protocol.clock == "measured"
+    ended = experiment(name)
+    ended.budget.evaluations = EPOCHS
+    assert ended.opened().protocol == protocol
+    ended.budget.evaluations = EPOCHS - 1
+    fidelity = f"{protocol.fidelity}; ended after {EPOCHS - 1} by budget.evaluations"
+    assert ended.opened().protocol == replace(protocol, fidelity=fidelity)
 
 
 def test_trials_are_played_one_at_a_time(name):
