@@ -121,13 +121,18 @@ class Extras:
 
     ``published_s``: published seconds of the searches. ``published_only``: algorithms to list
     though they did not run. ``first``: how many seeds to summarise apart. ``meta``: what was
-    meta-trained.
+    meta-trained. ``published_space``: of all published figures; None: compare them with any.
     """
 
     published_s: Mapping[Key, Published] = field(default_factory=dict)
     published_only: Sequence[str] = ()
     first: int | None = None
     meta: Mapping[Search, MetaCost] = field(default_factory=dict)
+    published_space: str | None = None
+
+    def stand_beside(self, space: str) -> bool:
+        """Whether published figures are of this space."""
+        return self.published_space in (None, space)
 
 
 @dataclass(frozen=True)
@@ -225,15 +230,16 @@ def compare(
             *_not_run(problem, trials, published, extras),
         ]
     ]
+    beside = [extras.stand_beside(line.problem.space) for line in lines]
     adjusted = holm(np.array([line.p_value for line in lines]))
     return [
         replace(
             line,
             p_holm=float(p),
-            published=_comparable(line, published),
-            published_s=extras.published_s.get(_key(line)),
+            published=_comparable(line, published) if comparable else None,
+            published_s=extras.published_s.get(_key(line)) if comparable else None,
         )
-        for line, p in zip(lines, adjusted, strict=True)
+        for line, p, comparable in zip(lines, adjusted, beside, strict=True)
     ]
 
 
@@ -261,6 +267,8 @@ def _not_run(
     problem: Problem, trials: Trials, published: Mapping[Key, Published], extras: Extras
 ) -> list[Line]:
     """Lines of published figures alone."""
+    if not extras.stand_beside(problem.space):
+        return []
     names = [name for name in extras.published_only if name not in trials.algorithms]
     lines = [Line(problem, trials.metric, name, None, NAN, NAN) for name in names]
     return [line for line in lines if _key(line) in published]

@@ -184,7 +184,9 @@ def _content(
         for figure in (report.figure, "simulated_s")
     )
     meta = meta_costs(jobs)
-    extras = Extras(published_s, report.published_only, report.first, meta)
+    extras = Extras(published_s, report.published_only, report.first, meta, report.published_space)
+    if not any(extras.stand_beside(problem.space) for problem in problems):
+        published_s = {}
     lines = compare(problems, published, report.against, extras)
     agents = math.gcd(*(cost.agents for cost in meta.values())) or None
     drawn = set(report.figures)

@@ -114,6 +114,7 @@ class Report:
     columns: list[Column] = field(default_factory=lambda: [Column.trials, Column.score])
     labels: dict[str, str] = field(default_factory=dict)  # shown names by algorithm, in this order
     published: str | None = None  # name in nasrun/report/published, or path of such a CSV file
+    published_space: str | None = None  # whose figures these are; None: to compare with any space's
     published_as: dict[str, str] = field(
         default_factory=dict
     )  # what that file calls an algorithm, or a task, by our name of it

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nasrun.errors import DataError
-from nasrun.report.compare import Published, compare, overall_ranks
+from nasrun.report.compare import Extras, Published, compare, overall_ranks
 from nasrun.report.trials import Problem, Trials
 from nasrun.spec import ACCURACY, metric_named
 
@@ -68,6 +68,18 @@ def test_where_less_is_better_the_lowest_ranks_first_and_is_the_best():
     assert overall_ranks(problems) == {"random": 2.0, "rea": 1.0}
     assert rea.summary is not None
     assert rea.summary.mean == 2.0  # in the unit of the metric
+
+
+def test_published_figures_of_a_space_stand_beside_no_other():
+    published = {
+        (name, "cifar10", "cifar10"): Published(1.9, 1.0, 3, "x") for name in ("rea", "only")
+    }
+    for space, beside in ((HERE.space, True), ("elsewhere", False)):
+        extras = Extras(published, ["only"], published_space=space)
+        lines = compare({HERE: trials([1, 2, 3], [1, 2, 3])}, published, None, extras)
+        assert [line.algorithm for line in lines] == ["random", "rea", *["only"] * beside]
+        assert (lines[1].published is not None) == beside
+        assert (lines[1].published_s is not None) == beside
 
 
 def test_a_published_figure_in_another_metric_is_refused():
