@@ -154,3 +154,23 @@ def test_the_survey_has_the_issues_methods_on_ten_tables_with_tests_against_rand
     assert len(set(points)) == 10
     assert experiment.report.against == "random"
     assert {"interval", "p_value"} <= set(experiment.report.columns)
+
+
+REDUCED = [
+    ("unas_table2", "scale=small_darts"),
+    ("unas_schedule", "scale=small_darts"),
+    ("unas_table3", "scale=small_mobile"),
+]
+
+
+@pytest.mark.parametrize(("experiment", "scale"), REDUCED)
+def test_a_reduced_final_training_is_past_its_warm_up_and_sees_most_of_a_picture(experiment, scale):
+    config = composed(f"+experiment={experiment}", scale, "task=cifar10")
+    evaluator = config.evaluator
+    assert evaluator.recipe.warmup_epochs < evaluator.score_epochs
+    assert 2 * evaluator.recipe.cutout_px <= config.task.image_px
+
+
+def test_unas_tables_train_at_full_scale_as_the_authors_code_does():
+    recipe = composed("+experiment=unas_table2").evaluator.recipe
+    assert (recipe.warmup_epochs, recipe.cutout_px) == (30, 16)
