@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Before anything loads PyTorch, for workers and commands, too. Workers share the cores, and what is
+# forked from a process with several OpenMP threads waits for ever for the others.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 DATA = os.environ.get("NASRUN_DATA")
 # How long a loaded machine takes to draw examples says nothing about the code under test.
 SLOW = [HealthCheck.too_slow]
