@@ -234,7 +234,7 @@ def _texts(content: Mapping[Any, Any], where: str) -> Iterator[tuple[str, str]]:
 @cache
 def known_keys() -> frozenset[str]:
     """Keys at the top of a config that nasrun reads."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # OmegaConf would make a node of each key
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # OmegaConf would make nodes of it
     primary = yaml.load((CONF / "config.yaml").read_text(encoding="utf-8"), loader)
     groups = {key for entry in primary["defaults"] if not isinstance(entry, str) for key in entry}
     plain = {key.removeprefix("override ") for key in groups}

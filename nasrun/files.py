@@ -117,7 +117,7 @@ def csv_lines(stream: TextIOWrapper, rows: Iterable[Sequence[Any]]) -> None:
 
 
 def csv_columns(stream: TextIOWrapper, columns: Sequence[Sequence[Any]]) -> None:
-    """Write ``k`` columns of ``n`` cells as ``csv_lines`` would write their rows, in half the time."""
+    """Write ``k`` columns of ``n`` cells as ``csv_lines`` would their rows, in half the time."""
     for start in range(0, len(columns[0]), AT_ONCE):
         parts = [_cells(column[start : start + AT_ONCE]) for column in columns]
         stream.writelines(f"{line}\n" for line in map(",".join, zip(*parts, strict=True)))
