@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from nasrun.benchmarks.source import Source
 from nasrun.benchmarks.table import Column, DatasetNames, Table
 from nasrun.errors import ConfigError
-from nasrun.evaluators import tabular
+from nasrun.evaluators import tabular_session
 from nasrun.evaluators.tabular import MissingRun, Tabular
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Protocol, Task
@@ -53,7 +53,7 @@ def start(content, monkeypatch):
         left = {c: v for c, v in content.items() if not any(w in str(c) for w in without)}
         names = {"cifar10": DatasetNames("cifar10-valid", "cifar10")}
         table = Table(SPACE, None, left, {"f": "0"}, ["first", "second"], names=names)
-        monkeypatch.setattr(tabular, "load_table", lambda *_: table)
+        monkeypatch.setattr(tabular_session, "load_table", lambda *_: table)
         return Tabular(**kwargs).opened(SPACE, task)
 
     return started
@@ -111,7 +111,7 @@ def test_a_long_training_may_be_charged_as_a_short_one(start, content):
 def test_a_validation_pass_is_guessed_where_the_table_has_training_times_only(start, content):
     evaluator = start(without=["valid_s"])
     train_s = expect(content, "train_s/cifar10-valid/200of200/mean")
-    guess = tabular.VALID_PER_TRAIN_IMAGE
+    guess = tabular_session.VALID_PER_TRAIN_IMAGE
     np.testing.assert_allclose(measure(evaluator, 200).cost_s, (200 + guess) * train_s)
 
 
