@@ -52,6 +52,7 @@ def _pickled(*overrides):
     return pickle.dumps(_composed(*overrides))
 
 
+@cache
 def described(path):
     """The node that names the class of a file: its own, or that of the file it builds on."""
     node = OmegaConf.load(path)

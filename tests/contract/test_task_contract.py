@@ -6,6 +6,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 from composed import composed
+from omegaconf import OmegaConf
 
 from nasrun.__main__ import CONF
 from nasrun.config import build, check, identity, named_task
@@ -39,7 +40,8 @@ def parts(splits):
 
 def reads_files(name):
     """Whether a task has images that lie somewhere: not made up, and not none at all."""
-    return bool(composed(f"task={name}").task.get("data_dir"))
+    own = OmegaConf.load(CONF / "task" / f"{name}.yaml")
+    return bool(OmegaConf.to_container(own).get("data_dir"))  # composing all takes nine seconds
 
 
 WITH_FILES = sorted(filter(reads_files, set(TASKS) - OWN))
