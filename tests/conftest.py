@@ -68,9 +68,15 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def cache_dir(tmp_path_factory) -> Path:
-    """One cache of parsed tables for the whole session, away from the user's own."""
-    return tmp_path_factory.mktemp("cache")
+def cache_dir(tmp_path_factory, worker_id) -> Path:
+    """One cache of parsed tables for the whole session, away from the user's own.
+
+    Workers share it, as processes of a user do.
+    """
+    base = tmp_path_factory.getbasetemp()
+    own = (base if worker_id == "master" else base.parent) / "cache"
+    own.mkdir(exist_ok=True)
+    return own
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -87,6 +88,18 @@ def nb201_trace(name, cache_dir, *, seeds=SEEDS, **limits):
     return trace(experiment, algorithm=make(name), seeds=seeds, budget=limits)
 
 
+@cache
+def plain(name, evaluations=23):
+    """One search of the toy space that several tests look at."""
+    return toy_trace(name, evaluations=evaluations)
+
+
+@cache
+def plain_on_a_table(name, cache_dir):
+    """One search of the table that several tests look at."""
+    return nb201_trace(name, cache_dir)
+
+
 @pytest.mark.parametrize("arity", [(1,), (1, 1), (2,), (2, 2), (3, 1), (4, 2, 3, 5, 2)], ids=str)
 def test_proposals_lie_in_the_space(name, arity):
     space = ToySpace(arity)
@@ -97,13 +110,12 @@ def test_proposals_lie_in_the_space(name, arity):
 
 
 def test_the_same_seed_gives_the_same_search(name, cache_dir):
-    seeds = range(7, 9)
-    first = nb201_trace(name, cache_dir, seeds=seeds)
-    assert first.trials() == nb201_trace(name, cache_dir, seeds=seeds).trials()
+    again = nb201_trace(name, cache_dir)
+    assert plain_on_a_table(name, cache_dir).trials() == again.trials()
 
 
 def test_another_seed_gives_another_search(name, cache_dir):
-    trials = nb201_trace(name, cache_dir).trials()
+    trials = plain_on_a_table(name, cache_dir).trials()
     assert len({str(archs) for archs, *_ in trials}) == len(SEEDS)
 
 
@@ -115,14 +127,14 @@ def test_a_trial_is_the_same_alone_and_in_a_cohort(name, limits):
 
 
 def test_a_trial_is_the_same_alone_and_in_a_cohort_on_a_table(name, cache_dir):
-    together = nb201_trace(name, cache_dir).trials()
+    together = plain_on_a_table(name, cache_dir).trials()
     alone = [nb201_trace(name, cache_dir, seeds=range(s, s + 1)).trial(0) for s in SEEDS]
     assert together == alone
 
 
 @pytest.mark.parametrize("evaluations", [1, 2, 23])
 def test_no_more_evaluations_than_the_budget(name, evaluations):
-    played = toy_trace(name, evaluations=evaluations)
+    played = plain(name, evaluations)
     assert (played.outcome.evaluations == evaluations).all()
     assert (played.counted.sum(axis=0) == evaluations).all()
 
@@ -160,7 +172,7 @@ def test_start_forgets_the_last_task(name, cache_dir):
     toy_trace(name, algorithm=used, space=ToySpace((4, 2, 3, 5, 2)), seeds=range(3))
     assert (
         toy_trace(name, algorithm=used, evaluations=40).trials()
-        == toy_trace(name, evaluations=40).trials()
+        == plain(name, 40).trials()
     )
 
 
@@ -174,7 +186,8 @@ def test_failed_measurements_are_survived_and_never_recommended(name):
 
 
 def test_what_is_recommended_has_the_best_reward_at_the_longest_training(name):
-    played = toy_trace(name, algorithm=sample_based(name), evaluations=40)
+    sample_based(name)
+    played = plain(name, 40)
     best = longest(played, played.reward).max(axis=0)
     assert played.outcome.reward.tolist() == best.tolist()
 
@@ -220,7 +233,7 @@ def test_two_objectives(name):
 
 
 def test_training_lengths_can_be_measured(name):
-    played = toy_trace(name, evaluations=40)
+    played = plain(name, 40)
     assert set(np.unique(played.epochs)) <= {1, 4, 12}
     assert played.epochs.max() == 12
 

@@ -22,7 +22,7 @@ PREDICTORS = [name for group, name in GROUP_FILES if group == "predictor"]
 SPACES = {"toy": ToySpace((2, 3, 4)), "nb201": NB201()}
 TRIALS, RECORDS, ASKED = 3, 13, 7
 pytestmark = pytest.mark.parametrize("name", PREDICTORS)
-every_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+every_space = pytest.mark.parametrize("space", SPACES)
 
 
 @cache
@@ -65,10 +65,17 @@ def masked(space, seeds=range(TRIALS)):
 
 
 def predicted(name, space, seeds=range(TRIALS), model=None, fill=np.nan):
+    space = SPACES[space]
     inputs, y, mask, asked = masked(space, seeds)
     model = model or make(name).opened(space, Streams(seeds), figures)
     model.fit(inputs, np.where(mask, y, fill), mask)
     return model.predict(asked)
+
+
+@cache
+def plain(name, space):
+    """Predictions that several tests look at."""
+    return predicted(name, space)
 
 
 def parts(prediction, trial):
@@ -80,7 +87,7 @@ def parts(prediction, trial):
 
 @every_space
 def test_predictions_have_a_row_a_trial(name, space):
-    found = predicted(name, space)
+    found = plain(name, space)
     assert found.mean.shape == found.sd.shape == (TRIALS, ASKED)
     assert found.best.shape == (TRIALS,)
     assert np.isfinite(found.mean).all()
@@ -91,14 +98,14 @@ def test_predictions_have_a_row_a_trial(name, space):
 
 @every_space
 def test_a_trial_is_the_same_alone_and_in_a_cohort(name, space):
-    together = predicted(name, space)
+    together = plain(name, space)
     for seed in range(TRIALS):
         alone = predicted(name, space, [seed])
         assert parts(together, seed) == parts(alone, 0)
 
 
 def test_blocks_of_trials_on_several_threads_change_nothing(name, monkeypatch):
-    together = predicted(name, SPACES["nb201"])
+    together = plain(name, "nb201")
     monkeypatch.setattr(mlp, "NETWORKS", 2)
     monkeypatch.setattr(graph_cohort, "AT_ONCE", 2)
     monkeypatch.setattr(sampled_networks, "AT_ONCE", 2)
@@ -106,7 +113,7 @@ def test_blocks_of_trials_on_several_threads_change_nothing(name, monkeypatch):
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        apart = predicted(name, SPACES["nb201"])
+        apart = predicted(name, "nb201")
     finally:
         torch.set_num_threads(before)
     for trial in range(TRIALS):
@@ -114,14 +121,14 @@ def test_blocks_of_trials_on_several_threads_change_nothing(name, monkeypatch):
 
 
 def test_figures_that_are_masked_say_nothing(name):
-    first, second = (predicted(name, SPACES["nb201"], fill=fill) for fill in (np.nan, 1e9))
+    first, second = plain(name, "nb201"), predicted(name, "nb201", fill=1e9)
     for trial in range(TRIALS):
         assert parts(first, trial) == parts(second, trial)
 
 
 def test_the_best_is_the_highest_figure_that_was_learnt_from(name):
     _, y, mask, _ = masked(SPACES["nb201"])
-    found = predicted(name, SPACES["nb201"]).best
+    found = plain(name, "nb201").best
     order = np.where(mask, y, -np.inf).max(axis=1)
     if found.tolist() != order.tolist():  # on another scale, which grows with the figures
         assert (
@@ -171,7 +178,7 @@ def test_a_fit_forgets_the_one_before(name):
     model.fit(inputs, y, mask)
     again = model.predict(asked)
     assert np.isfinite(again.mean).all()
-    assert again.best.tolist() == predicted(name, space).best.tolist()
+    assert again.best.tolist() == plain(name, "nb201").best.tolist()
 
 
 def test_opening_leaves_the_recipe_and_global_random_state_alone(name):
@@ -182,7 +189,7 @@ def test_opening_leaves_the_recipe_and_global_random_state_alone(name):
     recipe, before = make(name), states()
     settings = copy.deepcopy(vars(recipe))
     model = recipe.opened(SPACES["toy"], Streams(range(TRIALS)), figures)
-    predicted(name, SPACES["toy"], model=model)
+    predicted(name, "toy", model=model)
     assert vars(recipe) == settings
     assert states() == before
 

@@ -105,9 +105,9 @@ def measured(session, archs):
 
 
 @pytest.mark.parametrize("name", [name for name in names("evaluator") if name not in ONE_TASK])
-def test_an_evaluator_opened_for_another_task_leaves_the_first_as_it_was(name, tmp_path):
-    made = experiment(tmp_path, f"evaluator={name}", *SMALLER.get(name, []))
-    evaluator, (one, other) = made.evaluator, tasks(name, tmp_path)
+def test_an_evaluator_opened_for_another_task_leaves_the_first_as_it_was(name, cache_dir):
+    made = experiment(cache_dir, f"evaluator={name}", *SMALLER.get(name, []))
+    evaluator, (one, other) = made.evaluator, tasks(name, cache_dir)
     assert isinstance(evaluator, Evaluator)
     recipe = copy.deepcopy(vars(evaluator))
     archs = made.space.sample(Streams(range(4)))
@@ -132,10 +132,10 @@ def test_an_evaluator_opened_for_another_task_leaves_the_first_as_it_was(name, t
         if name not in OF_ONE_SPACE
     ],
 )
-def test_a_device_opened_for_another_task_leaves_the_first_as_it_was(name, tmp_path):
+def test_a_device_opened_for_another_task_leaves_the_first_as_it_was(name, cache_dir):
     more = {"measured": MEASURED, "ridge": RIDGE}.get(name, [])
-    made = experiment(tmp_path, f"hardware={name}", *more)
-    hardware, (one, other) = made.hardware, tasks("tabular", tmp_path)
+    made = experiment(cache_dir, f"hardware={name}", *more)
+    hardware, (one, other) = made.hardware, tasks("tabular", cache_dir)
     assert isinstance(hardware, Hardware)
     recipe = copy.deepcopy(vars(hardware))
     archs = made.space.sample(Streams(range(4)))
@@ -171,12 +171,12 @@ def a_pool(name, cache_dir, *evaluator):
 
 
 @pytest.mark.parametrize("name", pools())
-def test_a_pool_opened_for_another_target_leaves_the_first_as_it_was(name, tmp_path):
+def test_a_pool_opened_for_another_target_leaves_the_first_as_it_was(name, cache_dir):
     live = name == "image_subsets"
     evaluator = ("evaluator=training", *TRAINING) if live else OF_THE_TABLE
-    pool, made = a_pool(name, tmp_path, *evaluator)
+    pool, made = a_pool(name, cache_dir, *evaluator)
     evaluator = made.evaluator
-    one, other = tasks("training" if live else "tabular", tmp_path)
+    one, other = tasks("training" if live else "tabular", cache_dir)
     recipe, settings = copy.deepcopy(vars(pool)), copy.deepcopy(vars(evaluator))
     searching = evaluator.opened(made.space, one)
     archs = made.space.sample(Streams(range(2)))
@@ -196,10 +196,10 @@ def test_a_pool_opened_for_another_target_leaves_the_first_as_it_was(name, tmp_p
     assert vars(evaluator) == settings
 
 
-def test_meta_training_behind_a_filter_leaves_the_search_on_its_own_task(tmp_path):
+def test_meta_training_behind_a_filter_leaves_the_search_on_its_own_task(cache_dir):
     """CATCH on CIFAR-100 once searched ImageNet16-120, the pool's last task."""
     made = experiment(
-        tmp_path, "algorithm=catch", "task=cifar100", "evaluator=screened",
+        cache_dir, "algorithm=catch", "task=cifar100", "evaluator=screened",
         "evaluator@evaluator.screen=tabular", f"evaluator.screen.{TABLE}",
         "evaluator@evaluator.then=tabular", f"evaluator.then.{TABLE}",
     )  # fmt: skip
