@@ -170,10 +170,7 @@ def test_global_random_state_is_left_alone(name, cache_dir):
 def test_start_forgets_the_last_task(name, cache_dir):
     used = make(name)
     toy_trace(name, algorithm=used, space=ToySpace((4, 2, 3, 5, 2)), seeds=range(3))
-    assert (
-        toy_trace(name, algorithm=used, evaluations=40).trials()
-        == plain(name, 40).trials()
-    )
+    assert toy_trace(name, algorithm=used, evaluations=40).trials() == plain(name, 40).trials()
 
 
 def test_failed_measurements_are_survived_and_never_recommended(name):
