@@ -19,8 +19,9 @@ settings.register_profile("thorough", max_examples=100, **ANYWHERE)  # of CI
 settings.load_profile("quick")
 
 
-# Contracts of whole searches, one for each algorithm.
-LONG = {"test_algorithm_contract", "test_algorithms_in_spaces", "test_one_shot_contract"}
+# Contracts of whole searches, one for each algorithm, also on a pretended GPU.
+LONG = {"test_algorithm_contract", "test_algorithms_in_spaces", "test_one_shot_contract",
+        "test_on_a_gpu"}  # fmt: skip
 # Their trees, layers and networks take minutes; shorter tests of their own guard them by default.
 DEAR = {"path_level", "enas_macro", "eas"}
 

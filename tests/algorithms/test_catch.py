@@ -238,6 +238,7 @@ def test_fields_out_of_range_are_refused(fields, named):
         CATCH(**fields)
 
 
+@pytest.mark.slow
 def test_from_scratch_it_is_not_below_reinforce(cache_dir):
     """One-sided Welch test of the found validation accuracy at 5%, 60 trials each."""
     from scipy.stats import ttest_ind

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import filelock
+import pytest
 from command import NASRUN, rows
 
 from nasrun.record.recorder import LOCK
@@ -169,6 +170,7 @@ def test_two_sweeps_at_once_in_one_folder_lose_no_row(nasrun, tmp_path, cache_di
     assert len(rows(tmp_path / "shared" / "trials.csv")) == 6
 
 
+@pytest.mark.slow
 def test_sweeps_that_start_together_do_not_share_a_folder(nasrun, tmp_path, cache_dir):
     env = {**os.environ, "NASRUN_CACHE": str(cache_dir)}
     sweeps = [
@@ -184,6 +186,7 @@ def test_sweeps_that_start_together_do_not_share_a_folder(nasrun, tmp_path, cach
     assert len(list((tmp_path / "outputs" / "sweeps").iterdir())) == 3
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_the_run_ends_with_the_same_bytes(nasrun, tmp_path, cache_dir):
     command = ["seed=3", "trials=2000", "cohort=100"]
     nasrun(*command, "hydra.run.dir=whole")

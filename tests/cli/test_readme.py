@@ -92,6 +92,7 @@ def test_no_entry_is_about_a_command_that_is_gone():
         assert {of(table, command) for command in COMMANDS} - {None} == set(table)
 
 
+@pytest.mark.slow
 def test_the_commands_one_after_the_other(here, tmp_path, cache_dir):
     pytest.importorskip("optuna")
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")

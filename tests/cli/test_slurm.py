@@ -74,6 +74,7 @@ def wait_for(what, ready):
     return pytest.fail(f"{what} did not come within {PATIENCE_S:.0f} s")
 
 
+@pytest.mark.slow
 def test_a_killed_and_a_requeued_job_end_with_the_rows_of_the_basic_launcher(
     nasrun, slurm, slow, tmp_path, cache_dir
 ):

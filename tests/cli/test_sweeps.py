@@ -75,6 +75,7 @@ def test_a_tuning_is_one_without_being_told(swept):
     assert "hydra.sweeper.tasks must name tasks" in answer.stderr
 
 
+@pytest.mark.slow
 def test_a_split_goes_with_experiments_and_other_swept_values(swept, tmp_path):
     experiment = [
         "+experiment=catch_fig3", "algorithm=rea,random", "task=cifar10", "trials=4",
@@ -86,6 +87,7 @@ def test_a_split_goes_with_experiments_and_other_swept_values(swept, tmp_path):
     assert joined(tmp_path / "split") == joined(tmp_path / "one")
 
 
+@pytest.mark.slow
 def test_fronts_of_several_algorithms_are_joined_however_the_trials_are_split(swept, tmp_path):
     space = NB201()
     lines = [f"{space.text(space.at(np.array(n)))},{1 + n % 97}" for n in range(0, 15625, 2)]
@@ -263,6 +265,7 @@ class Noting(REA):
 """
 
 
+@pytest.mark.slow
 def test_every_process_has_one_gpu_and_its_share_of_cores_before_torch(nasrun, tmp_path):
     need("joblib")
     (tmp_path / "noting.py").write_text(NOTING)

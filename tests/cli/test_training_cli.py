@@ -9,6 +9,7 @@ import pytest
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DEBIAN.exists(), reason="needs Debian's dataset-fashion-mnist")
 def test_a_search_trains_on_real_pictures(tmp_path):
     command = [

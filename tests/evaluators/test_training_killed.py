@@ -34,6 +34,7 @@ def train(folder, images=2000):
     return found.score[0], [(row.loss, row.train_score, row.val_score) for row in rows]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_a_process_killed_while_it_trains_loses_no_more_than_an_epoch(tmp_path):
     expected = train(tmp_path / "whole")

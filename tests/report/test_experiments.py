@@ -47,6 +47,7 @@ def test_an_experiment_is_a_sweep_by_itself_and_yields_to_the_command_line(tmp_p
         assert (tmp_path / name).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_random_search_and_rea_meet_the_published_baselines(tmp_path, cache_dir):
     play(tmp_path, cache_dir, "+experiment=nb201_baselines", "algorithm=random,rea")
@@ -61,6 +62,7 @@ def test_random_search_and_rea_meet_the_published_baselines(tmp_path, cache_dir)
 TINY = ["trials=4", "meta.agents=2", "meta.epochs=1", "meta.networks=4", "evaluator.reward=val@200"]
 
 
+@pytest.mark.slow
 def test_table_1_of_catch_has_a_budget_per_task_and_the_papers_rows(tmp_path, cache_dir):
     play(
         tmp_path, cache_dir, "+experiment=catch_table1", "task=cifar10,cifar100", *TINY,

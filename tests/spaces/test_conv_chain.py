@@ -103,6 +103,7 @@ class ShareOfSkips(ToyEvaluator):
         return Measured.scored(archs, epochs, score, epochs.astype(float))
 
 
+@pytest.mark.slow
 def test_anchor_points_learn_to_skip():
     """The share of set skip bits is the reward: over 0.9 within 500 samples."""
     experiment = toy_experiment(NASRL(learning_rate=0.01), space=SMALL, evaluator=ShareOfSkips())
