@@ -124,6 +124,8 @@ class CheckedLoader(ConfigLoaderImpl):
         try:
             config = super().load_configuration(config_name, overrides, *settings)
         except ConfigCompositionException as error:
+            if (sentence := _no_such_part(str(error), overrides)) is not None:
+                raise ConfigError(sentence) from error
             unknown = re.match(r"Could not (?:override|delete from config\.) '(.*?)'", str(error))
             if unknown is None:
                 raise
@@ -165,6 +167,25 @@ def check_what_hydra_composes() -> None:
     parse_interpolations_once()
     use_libyaml()
     hydra_internals.ConfigLoaderImpl = CheckedLoader  # pyright: ignore[reportPrivateImportUsage]
+
+
+def _no_such_part(refusal: str, overrides: Sequence[str]) -> str | None:
+    """Why a choice such as ``recipe@evaluator.recipe`` has no place; None where that is not it.
+
+    An experiment may make one for a part of its evaluator, and the command name another evaluator.
+    """
+    pattern = r"(?:In '(.*?)': )?Could not override '([^'@]+@(\w+)\.[^']+)'"
+    if (found := re.match(pattern, refusal)) is None:
+        return None
+    file, choice, group = found.groups()
+    given = " ".join(text for text in overrides if key_path(text) == group)
+    own = next((text for text in overrides if text.partition("=")[0] == choice), None)
+    if file and given:
+        return f"{file} chooses {choice}, for which {given} has no place: leave {given} out"
+    if own and not file:
+        which = given or f"the {group} of this command"
+        return f"{which} has no place for {choice}: leave {own} out, or choose another {group}"
+    return None
 
 
 def _require_sound(config: DictConfig) -> None:

@@ -57,6 +57,14 @@ ROWS = 3  # to be raised when the files of a run get other columns: old folders 
 PLACES = ("cache_dir", "data_dir", "path", "runtime_path", "paths", "folders", "download")
 
 
+class UnknownKeyError(ConfigError):
+    """A ``key`` that the class of its node has no field for."""
+
+    def __init__(self, key: str, hint: str) -> None:
+        super().__init__(f"there is no key {key}: {hint}")
+        self.key = key
+
+
 def build(node: DictConfig, contract: type[T], where: str) -> T:
     """The object that a config node describes.
 
@@ -236,7 +244,7 @@ def _require_own(keys: Iterable[Any], own: Sequence[str], where: str) -> None:
     """Refuse keys that a class has no field for, with those that may have been meant."""
     for key in keys:
         if key not in own:
-            raise ConfigError(f"there is no key {where}.{key}: {among(str(key), own)}")
+            raise UnknownKeyError(f"{where}.{key}", among(str(key), own))
 
 
 def _require_bare(node: DictConfig, where: str, own: set[str]) -> None:

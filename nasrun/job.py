@@ -22,6 +22,7 @@ from nasrun.console import show_job, show_run, show_study, show_study_job
 from nasrun.errors import ConfigError, DataError, NasrunError
 from nasrun.files import atomic, csv_rows, write_json
 from nasrun.jobs import Job, this_job
+from nasrun.keys import of_experiment
 from nasrun.live import announce, live, reading
 from nasrun.locks import file_lock
 from nasrun.machine import end_as_worker
@@ -77,7 +78,12 @@ def play_job(config: DictConfig) -> float | None:
 
 def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) -> float:
     sources = [source for source in settings.runtime.config_sources if source.schema == "file"]
-    experiment = configs.check(config, [Path(source.path) / "task" for source in sources])
+    try:
+        experiment = configs.check(config, [Path(source.path) / "task" for source in sources])
+    except configs.UnknownKeyError as error:
+        named = settings.runtime.choices.get("experiment")
+        sentence = of_experiment(error.key, named, settings.overrides.task)
+        raise (error if sentence is None else ConfigError(sentence)) from None
     study = configs.study_of(config)
     if study is not None and sweep and not isinstance(study, TrialStudy):
         raise ConfigError(f"study={study.name} is a run by itself, no job of a sweep: leave -m out")

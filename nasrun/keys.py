@@ -32,6 +32,19 @@ def meant(key: str, config: DictConfig) -> str:
     return f"there is no key {key}: {above or 'the config'} has {', '.join(sorted(own))}"
 
 
+def of_experiment(key: str, experiment: str | None, overrides: Sequence[str]) -> str | None:
+    """The sentence for a key of an experiment that another choice of the command does not have.
+
+    None where the command has no such choice, or the key is its own.
+    """
+    group = key.partition(".")[0]
+    given = [text for text in overrides if key_path(text) == group]
+    if not experiment or not given or any(key_path(text) == key for text in overrides):
+        return None
+    other = given[-1]
+    return f"experiment={experiment} sets {key}, which {other} does not have: leave {other} out"
+
+
 def _beyond_reference(key: str, config: DictConfig) -> str | None:
     """The sentence for a key below one that refers to another; None where that is not so."""
     node, parts = config, key.split(".")

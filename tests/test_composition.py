@@ -39,6 +39,27 @@ def test_an_unknown_key_is_refused_with_what_it_may_have_been_meant_for(override
         composed(override)
 
 
+WITHOUT_PLACE = {
+    "+experiment=unas_schedule evaluator=tabular": (
+        "^experiment/unas_table2 chooses recipe@evaluator.recipe, for which evaluator=tabular has "
+        "no place: leave evaluator=tabular out$"
+    ),
+    "+experiment=metad2a_mobile evaluator=zero_cost": "for which evaluator=zero_cost has no place",
+    "+experiment=ofa_fronts hardware=none": "for which hardware=none has no place",
+    "recipe@evaluator.recipe=darts": (
+        "^the evaluator of this command has no place for recipe@evaluator.recipe: leave "
+        "recipe@evaluator.recipe=darts out, or choose another evaluator$"
+    ),
+    "recipe@evaluator.recipe=darts evaluator=zero_cost": "^evaluator=zero_cost has no place for",
+}
+
+
+@pytest.mark.parametrize(("words", "sentence"), WITHOUT_PLACE.items(), ids=WITHOUT_PLACE)
+def test_a_choice_for_a_part_that_there_is_not_is_refused(words, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        composed(*words.split())
+
+
 def test_a_key_that_another_value_refers_to_is_read():
     assert composed("+mine.five=5", "trials=${mine.five}").trials == 5
     assert composed("+experiment=catch_table1").networks.cifar10 == 70

@@ -9,18 +9,19 @@ import numpy as np
 
 from nasrun.errors import DataError
 from nasrun.files import read_csv
-from nasrun.report.jobs import HOUR_S, MetaCost, Search
+from nasrun.report.jobs import HOUR_S, MetaCost, Search, agents_in_common
 from nasrun.report.schema import BEST
 from nasrun.report.stats import (
     Share,
     Summary,
     difference_in_errors,
     holm,
+    independent,
     mean_ranks,
-    paired_p_value,
     probability_of_improvement,
     regrets,
     share_found,
+    signed_rank_p_value,
     summarise_columns,
 )
 from nasrun.report.trials import Problem, Trials
@@ -293,7 +294,7 @@ def _lines(problem: Problem, trials: Trials, against: str | None, extras: Extras
         )  # fmt: skip
         lines.append(line)
     rival = _rival(trials, summaries, against)
-    return lines if rival is None else [_tested(line, trials, rival) for line in lines]
+    return lines if rival is None else [_tested(line, trials, rival, extras) for line in lines]
 
 
 def _mean(figures: np.ndarray) -> float:
@@ -316,16 +317,19 @@ def _rival(trials: Trials, summaries: Sequence[Summary | None], against: str | N
     return trials.algorithms[int(np.nanargmax(trials.metric.oriented(means)))]
 
 
-def _tested(line: Line, trials: Trials, rival: str) -> Line:
+def _tested(line: Line, trials: Trials, rival: str, extras: Extras) -> Line:
+    """The line beside its rival; trials of one meta-trained agent count once in its p."""
     if line.algorithm == rival:
         return replace(line, against=rival)
     ours, theirs = (
         trials.oriented[trials.algorithms.index(name)] for name in (line.algorithm, rival)
     )
+    searched = Search(line.problem.space, line.problem.search_task, rival)
+    agents = agents_in_common([line.meta, extras.meta.get(searched)])
     return replace(
         line,
         against=rival,
-        p_value=paired_p_value(ours, theirs),
+        p_value=signed_rank_p_value(independent(ours - theirs, trials.seeds, agents)),
         improvement=probability_of_improvement(ours, theirs),
     )
 

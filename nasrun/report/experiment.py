@@ -1,7 +1,6 @@
 """The report of a sweep: from its ``trials.csv`` and the experiment's ``report:`` node to files."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from nasrun.report.compare import Extras, as_we_call_them, compare, read_publish
 from nasrun.report.content import Content, EdgesOf, find_winners
 from nasrun.report.formats import ReportTable, csv_files, latex, markdown
 from nasrun.report.groups import group_ranks
-from nasrun.report.jobs import Job, anytime_curves, find_jobs, meta_costs
+from nasrun.report.jobs import Job, agents_in_common, anytime_curves, find_jobs, meta_costs
 from nasrun.report.overview import judge, overview
 from nasrun.report.page import page
 from nasrun.report.pareto import read_fronts
@@ -188,7 +187,7 @@ def _content(
     if not any(extras.stand_beside(problem.space) for problem in problems):
         published_s = {}
     lines = compare(problems, published, report.against, extras)
-    agents = math.gcd(*(cost.agents for cost in meta.values())) or None
+    agents = agents_in_common(meta.values()) or None
     drawn = set(report.figures)
     return Content(
         report=report,

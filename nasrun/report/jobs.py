@@ -1,5 +1,6 @@
 """What the jobs of a sweep know beyond ``trials.csv``: meta-training, measurements, provenance."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -113,6 +114,14 @@ def _meta_cost(meta: Mapping[str, Any] | None) -> MetaCost | None:
 def meta_costs(jobs: Iterable[Job]) -> dict[Search, MetaCost]:
     """What was meta-trained for each search; searches without meta-training are left out."""
     return {job.search: job.meta for job in jobs if job.meta is not None}
+
+
+def agents_in_common(costs: Iterable[MetaCost | None]) -> int:
+    """Into how many blocks seeds fall, modulo it, that share no agent of any search; 0: no agents.
+
+    Where searches have agents, but not as many, it is fewer than either.
+    """
+    return math.gcd(*(cost.agents for cost in costs if cost))
 
 
 def read_histories(jobs: Sequence[Job]) -> Histories:

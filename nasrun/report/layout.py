@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nasrun.report.content import Content
+from nasrun.report.jobs import agents_in_common
 from nasrun.report.schema import FIGURES, measure
 from nasrun.report.sheet import Sheet, spread
-from nasrun.report.stats import LEVEL, block_means, holm, paired_p_value
+from nasrun.report.stats import LEVEL, holm, independent, signed_rank_p_value
 from nasrun.report.trials import Problem, Trials
 from nasrun.spec import Metric
 from nasrun.streams import Floats
@@ -106,23 +107,19 @@ def _marks(content: Content, columns: Sequence[PaperColumn]) -> set[tuple[int, i
 def _p_value(content: Content, column: PaperColumn, place: int, best: int) -> float:
     """Of the paired test; trials of one meta-trained agent count once."""
     own, other = column.figures[place], column.figures[best]
-    agents = _agents(content, column, (place, best))
-    if not agents:
-        return paired_p_value(own, other)
     seeds = content.problems[column.problem].seeds
-    differences = block_means(own - other, seeds, agents)
-    return paired_p_value(differences, np.zeros_like(differences))
+    agents = _agents(content, column, (place, best))
+    return signed_rank_p_value(independent(own - other, seeds, agents))
 
 
 def _agents(content: Content, column: PaperColumn, places: Sequence[int]) -> int:
     """How many meta-trained agents either of two algorithms has in common blocks; 0: none."""
     names = {column.algorithms[place] for place in places}
-    found = {
-        line.meta.agents
+    return agents_in_common(
+        line.meta
         for line in content.lines
-        if line.meta and line.problem == column.problem and line.algorithm in names
-    }
-    return int(np.gcd.reduce(list(found))) if found else 0
+        if line.problem == column.problem and line.algorithm in names
+    )
 
 
 def _mean(figures: Floats) -> float:

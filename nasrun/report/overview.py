@@ -6,7 +6,6 @@ are data sets; here they are the units of ``Scores``, because the trials of one 
 independent.
 """
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,9 +22,9 @@ from nasrun.report.aggregate import (
     pairwise_p_values,
     profiles,
 )
-from nasrun.report.jobs import MetaCost, Search
+from nasrun.report.jobs import MetaCost, Search, agents_in_common
 from nasrun.report.schema import Claim
-from nasrun.report.stats import LEVEL, block_means, holm, mean_ranks, one_sided_p_value
+from nasrun.report.stats import LEVEL, holm, independent, mean_ranks, one_sided_p_value
 from nasrun.report.trials import Problem, Trials
 from nasrun.spec import Metric
 from nasrun.streams import Floats
@@ -210,12 +209,11 @@ def _verdict(
         trials.oriented[trials.algorithms.index(name)] for name in (claim.better, claim.worse)
     )
     differences = better - worse
-    searches = [
-        Search(problem.space, problem.search_task, name) for name in (claim.better, claim.worse)
-    ]
-    agents = [meta[search].agents for search in searches if search in meta]
-    # Where both have agents, but not as many, only blocks that share no agent are independent.
-    units = block_means(differences, trials.seeds, math.gcd(*agents)) if agents else differences
+    agents = agents_in_common(
+        meta.get(Search(problem.space, problem.search_task, name))
+        for name in (claim.better, claim.worse)
+    )
+    units = independent(differences, trials.seeds, agents)
     units = units[~np.isnan(units)]
     mean = float(units.mean()) if len(units) else float("nan")
     return Verdict(

@@ -135,15 +135,19 @@ def paired_p_value(first: Floats, second: Floats) -> float:
     where the pairs happen to be independent. Two algorithms often end at the same architecture:
     such zero differences are ranked and then dropped (Pratt, JASA 1959).
     """
-    known = ~np.isnan(first) & ~np.isnan(second)
-    difference = first[known] - second[known]
-    if len(difference) < 2:
+    return signed_rank_p_value(first - second)
+
+
+def signed_rank_p_value(differences: Floats) -> float:
+    """``paired_p_value`` of ``(n,)`` differences; NaN ones are left out."""
+    known = differences[~np.isnan(differences)]
+    if len(known) < 2:
         return float("nan")
-    if not difference.any():
+    if not known.any():
         return 1.0
     from scipy.stats import wilcoxon
 
-    return float(wilcoxon(difference, zero_method="pratt").pvalue)  # pyright: ignore[reportAttributeAccessIssue]
+    return float(wilcoxon(known, zero_method="pratt").pvalue)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def one_sided_p_value(differences: Floats) -> float:
@@ -239,6 +243,14 @@ def share_found(table_rank: Floats, seeds: Ints, top: int, agents: int | None) -
     return Share(
         overall, float(by_agent.min()), float(by_agent.max()), float(by_agent.std(ddof=1))
     )  # fmt: skip
+
+
+def independent(differences: Floats, seeds: Ints, agents: int) -> Floats:
+    """``(u,)`` differences that no two of share an agent: each agent's mean; of 0 agents, all.
+
+    Trials of one meta-trained agent are not independent: they share whatever its training came to.
+    """
+    return block_means(differences, seeds, agents) if agents else differences
 
 
 def block_means(figures: Floats, seeds: Ints, blocks: int) -> Floats:

@@ -268,14 +268,20 @@ def notes(content: Content) -> list[str]:
         )
     if Column.mean_rank in columns:
         found.append("mean rank: among these methods, seed by seed; 1 is best")
+    trained = any(line.meta for line in content.lines)
+    if Column.interval in columns and trained:
+        found.append(
+            "95% CI of the mean: of these agents, as it draws trials; those of another "
+            "meta-training may lie outside"
+        )
     rival = "the best of each task" if report.against == BEST else report.against
     if Column.p_value in columns:
         found.append(
             f"p: Wilcoxon's signed-rank test against {rival}, paired by seed, Holm-adjusted over "
             "the whole report"
         )
-        if any(line.meta for line in content.lines):
-            found.append("p counts trials, though those of one meta-trained agent are alike")
+        if trained:
+            found.append("p: trials of one meta-trained agent count once, as their mean")
     if Column.improvement in columns:
         found.append(
             f"probability of improvement: that a trial beats one of {rival}, equals counting half"
@@ -310,13 +316,13 @@ def notes(content: Content) -> list[str]:
         found.append(
             "bands of anytime performance: 95% bootstrap intervals of the mean over trials"
         )
-    trained = {
+    costs_h = {
         content.searched(line.problem.space, line.problem.search_task): line.meta.agent_h
         for line in content.lines
         if line.meta and not np.isnan(line.meta.agent_h)
     }
-    if trained:
-        costs = ", ".join(f"{hours:.0f} h for {task}" for task, hours in trained.items())
+    if costs_h:
+        costs = ", ".join(f"{hours:.0f} h for {task}" for task, hours in costs_h.items())
         found.append(f"meta-training cost each agent, before its searches, {costs}")
     sources = dict.fromkeys(line.published.source for line in content.lines if line.published)
     return [*found, *(f"published: {source}" for source in sources)]

@@ -10,11 +10,13 @@ import numpy as np
 
 from nasrun.errors import ConfigError
 from nasrun.record.labels import told_apart
+from nasrun.report.jobs import MetaCost, Search, agents_in_common, find_jobs, meta_costs
 from nasrun.report.schema import measure
 from nasrun.report.stats import (
     bootstrap_ci,
-    paired_p_value,
+    independent,
     probability_of_improvement,
+    signed_rank_p_value,
 )
 from nasrun.report.trials import Problem, read_trials, require_sweeps
 from nasrun.spec import Floats, Metric
@@ -47,17 +49,27 @@ def run(options: Namespace) -> int:
         console.print(pair.table())
         for sentence in pair.sentences():
             print(sentence)
+    for sentence in _not_compared(folders, (first, second)):
+        print(sentence)
     return 0
 
 
-class Search(NamedTuple):
+class Scored(NamedTuple):
     """One algorithm on one problem."""
 
     problem: Problem
     algorithm: str
 
 
-Searches = Mapping[Search, Mapping[int, Row]]  # the rows of trials.csv by seed
+@dataclass(frozen=True)
+class Found:
+    """The ``rows`` of a search in ``trials.csv`` by seed, and what its meta-training was."""
+
+    rows: Mapping[int, Row]
+    meta: MetaCost | None
+
+
+Searches = Mapping[Scored, Found]
 
 
 def _searches(folder: Path) -> Searches:
@@ -66,12 +78,17 @@ def _searches(folder: Path) -> Searches:
     Raises:
         DataError: its ``trials.csv`` is not nasrun's, or has a trial twice.
     """
-    found: dict[Search, dict[int, Row]] = {}
+    found: dict[Scored, dict[int, Row]] = {}
     for row in read_trials([folder]).to_dict("records"):
         texts: Row = {str(key): str(value) for key, value in row.items()}
-        search = Search(Problem.of(texts), texts["algorithm"])
+        search = Scored(Problem.of(texts), texts["algorithm"])
         found.setdefault(search, {})[int(texts["seed"])] = texts
-    return found
+    meta = meta_costs(find_jobs(folder))
+    return {each: Found(rows, meta.get(_search(each))) for each, rows in found.items()}
+
+
+def _search(scored: Scored) -> Search:
+    return Search(scored.problem.space, scored.problem.search_task, scored.algorithm)
 
 
 def _names(folders: Sequence[Path]) -> tuple[str, str]:
@@ -104,8 +121,28 @@ def _pairs(first: Searches, second: Searches, names: tuple[str, str]) -> "Iterat
         for a, b in chosen:
             labels = (a + names[0], b + names[1]) if a == b else (a, b)
             yield Pair.of(
-                problem, labels, first[Search(problem, a)], second[Search(problem, b)]
+                problem, labels, first[Scored(problem, a)], second[Scored(problem, b)]
             )  # fmt: skip
+
+
+def _not_compared(folders: Sequence[Path], found: Sequence[Searches]) -> Iterator[str]:
+    """What one folder alone has, beside what both have."""
+    problems = [set(_problems(own)) for own in found]
+    for folder, own, theirs in zip(folders, found, reversed(found), strict=True):
+        lacking = [
+            f"{each.algorithm} on {each.problem} in {each.problem.space}"
+            for each in own
+            if each.problem not in problems[0] & problems[1]
+            or (each not in theirs and _both_have_one(each.problem, found))
+        ]
+        if lacking:
+            yield f"not compared, as {folder} alone has it: {', '.join(lacking)}"
+
+
+def _both_have_one(problem: Problem, found: Sequence[Searches]) -> bool:
+    """Whether both folders have an algorithm of the same name on a problem."""
+    first, second = ({each for each in own if each.problem == problem} for own in found)
+    return bool(first & second)
 
 
 def _problems(found: Searches) -> list[Problem]:
@@ -120,23 +157,20 @@ def _listed(found: Searches) -> str:
 class Pair:
     """Two searches on one problem, in the trials that both have.
 
-    ``rows``: of each, in the order of their seeds; ``left_out``: trials that only one of them has.
+    ``rows``: of each, in the order of their seeds; ``left_out``: trials that only one of them has;
+    ``agents``: meta-trained ones that the seeds share out, see ``agents_in_common``.
     """
 
     problem: Problem
     labels: tuple[str, str]
     rows: tuple[Sequence[Row], Sequence[Row]]
     left_out: int
+    agents: int
 
     @classmethod
-    def of(
-        cls,
-        problem: Problem,
-        labels: tuple[str, str],
-        first: Mapping[int, Row],
-        second: Mapping[int, Row],
-    ) -> "Pair":
+    def of(cls, problem: Problem, labels: tuple[str, str], one: Found, other: Found) -> "Pair":
         """The pair of two searches' trials by seed."""
+        first, second = one.rows, other.rows
         seeds = sorted(first.keys() & second.keys())
         if not seeds:
             raise ConfigError(
@@ -144,7 +178,8 @@ class Pair:
                 "the same seed=... and trials=..."
             )
         rows = [first[seed] for seed in seeds], [second[seed] for seed in seeds]
-        return cls(problem, labels, rows, len(first.keys() ^ second.keys()))
+        agents = agents_in_common([one.meta, other.meta])
+        return cls(problem, labels, rows, len(first.keys() ^ second.keys()), agents)
 
     def figures(self, name: str) -> tuple[Floats, Floats]:
         """``(n,)`` of each search; NaN where a cell is empty."""
@@ -152,6 +187,12 @@ class Pair:
             np.array([float(row[name] or "nan") for row in rows]) for rows in self.rows
         )
         return first, second
+
+    def differences(self, name: str) -> Floats:
+        """``(u,)`` of the second search from the first, each independent of the others."""
+        first, second = self.figures(name)
+        seeds = np.array([int(row["seed"]) for row in self.rows[0]])
+        return independent(second - first, seeds, self.agents)
 
     @property
     def same(self) -> int:
@@ -177,7 +218,8 @@ class Pair:
             shown = measure(name, self.rows[0][0]["metric"])
             table.add_row(
                 shown.title, _spread(first, shown), _spread(second, shown),
-                _difference(second - first, shown), _p(paired_p_value(second, first)),
+                _difference(self.differences(name), shown),
+                _p(signed_rank_p_value(self.differences(name))),
             )  # fmt: skip
         return table
 
@@ -185,6 +227,12 @@ class Pair:
         """What the table does not say."""
         yield f"{self.same} of {len(self.rows[0])} trials found the same architecture"
         yield from self._verdict()
+        yield from self._failed()
+        if self.agents:
+            yield (
+                "differences, their intervals and p: trials of one meta-trained agent count once, "
+                "as their mean"
+            )
         if self.left_out:
             yield f"left out: {self.left_out} trials whose seeds only one of them has"
         for column in PROTOCOL:
@@ -192,10 +240,17 @@ class Pair:
             if first != second:
                 yield f"not alike: {column} is {', '.join(first)!r} and {', '.join(second)!r}"
 
+    def _failed(self) -> Iterator[str]:
+        """How many trials have no reward, which counts in no mean and in no test."""
+        for label, rewards in zip(self.labels, self.figures("reward"), strict=True):
+            failed = int(np.isnan(rewards).sum())
+            if 0 < failed < len(rewards):  # where no trial has one, the method knows no reward
+                yield f"left out: {failed} trials of {label} that ended without a reward"
+
     def _verdict(self) -> Iterator[str]:
         """Which one is better in what was searched for, if that is not chance."""
         first, second = self.figures("reward")
-        p = paired_p_value(second, first)
+        p = signed_rank_p_value(self.differences("reward"))
         if np.isnan(p):
             return
         if np.array_equal(first, second, equal_nan=True):
@@ -204,10 +259,11 @@ class Pair:
         if p > LEVEL:
             yield f"no difference in reward that chance would not make (p = {_p(p)})"
             return
+        unit = "agents" if self.agents else "trials"
         better = probability_of_improvement(second, first)
         label, chance = (self.labels[1], better) if better > 0.5 else (self.labels[0], 1 - better)
         yield (
-            f"{label} is better in reward (p = {_p(p)}, Wilcoxon, trials paired by seed; "
+            f"{label} is better in reward (p = {_p(p)}, Wilcoxon, {unit} paired by seed; "
             f"probability of improvement {chance:.2f})"
         )
 

@@ -83,6 +83,21 @@ def test_a_mistake_is_one_sentence_with_exit_code_2(command, tmp_path, words, se
     assert not list(tmp_path.iterdir()), "left something behind"
 
 
+def test_a_key_of_an_experiment_is_laid_to_the_choice_that_lacks_it(command):
+    own = ("algorithm=random", "task=cifar10", "trials=2", "hydra.sweep.dir=sweep")
+    code, _, errors = command("+experiment=catch_fig3", *own, "evaluator=zero_cost")
+    assert code == 2
+    assert (
+        "experiment=catch_fig3 sets evaluator.reward, which evaluator=zero_cost does not have: "
+        "leave evaluator=zero_cost out"
+    ) in errors
+    typed = ("evaluator=tabular", "+evaluator.bar=1")
+    assert (
+        "there is no key evaluator.bar: it has"
+        in command("+experiment=catch_fig3", *own, *typed)[2]
+    )
+
+
 def test_a_key_that_all_swept_choices_have_is_set_in_each(command, tmp_path):
     own = ("-m", "algorithm=bohb,hyperband", "algorithm.eta=2", "budget.evaluations=3")
     code, _, errors = command(*own, "hydra.sweep.dir=sweep")

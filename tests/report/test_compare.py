@@ -3,6 +3,7 @@ import pytest
 
 from nasrun.errors import DataError
 from nasrun.report.compare import Extras, Published, compare, overall_ranks
+from nasrun.report.jobs import MetaCost, Search
 from nasrun.report.trials import Problem, Trials
 from nasrun.spec import ACCURACY, metric_named
 
@@ -40,6 +41,24 @@ def test_holm_counts_all_comparisons_of_the_report():
     lines = compare(problems, {}, "rea")
     tested = [line for line in lines if line.algorithm == "random"]
     assert [line.p_holm for line in tested] == pytest.approx([2 * tested[0].p_value] * 2)
+
+
+@pytest.mark.parametrize("trained", ["random", "rea"])
+def test_trials_of_one_agent_count_once_whichever_of_the_two_has_agents(trained):
+    figures = [1, 2, 1, 2, 1, 2, 1, 2], [2, 4, 2, 4, 2, 4, 2, 4]
+    search = Search(HERE.space, HERE.search_task, trained)
+    extras = Extras(meta={search: MetaCost(2, NAN)})
+    line, _ = compare({HERE: trials(*figures)}, {}, "rea", extras)
+    assert (line.p_value, line.p_holm) == (0.5, 0.5)  # two agents cannot say more
+    line, _ = compare({HERE: trials(*figures)}, {}, "rea")
+    assert line.p_value < 0.05
+
+
+def test_agents_of_another_task_are_not_counted():
+    search = Search(THERE.space, THERE.search_task, "random")
+    extras = Extras(meta={search: MetaCost(2, NAN)})
+    line, _ = compare({HERE: trials([1] * 8, [2] * 8)}, {}, "rea", extras)
+    assert line.p_value < 0.05
 
 
 def test_a_rival_that_did_not_run_is_no_rival():

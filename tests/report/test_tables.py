@@ -90,6 +90,17 @@ def test_claims_are_tested_on_every_task(folder):
     assert float(here["difference"]) == 1.5
 
 
+def test_tests_count_agents_and_intervals_say_that_they_do_not(folder):
+    columns = ["interval", "p_value"]
+    write_report(folder, {**REPORT, "columns": columns, "against": "rea"})
+    text = (folder / "r.md").read_text(encoding="utf-8")
+    assert "p: trials of one meta-trained agent count once, as their mean" in text
+    assert "95% CI of the mean: of these agents, as it draws trials" in text
+    here, there = (each for each in table(folder, "r.csv") if each["algorithm"] == "catch")
+    assert here["p_value"] == "0.5"  # of two agents
+    assert there["p_value"] == "0.25"  # of four trials: no job says that they had agents
+
+
 def test_the_csv_has_shares_first_seeds_and_hours(folder):
     write_report(folder, REPORT)
     lines = {(r["algorithm"], r["task"]): r for r in table(folder, "r.csv")}

@@ -76,6 +76,37 @@ def test_other_protocols_are_named(compare, tmp_path):
     assert "no difference in reward that chance would not make" in answer
 
 
+def test_trials_of_one_agent_count_once(compare, tmp_path):
+    first = write(tmp_path / "a", "catch", [90, 91] * 4)
+    second = write(tmp_path / "b", "rea", [92, 94] * 4)
+    assert "rea is better in reward" in compare(first, second)
+    (first / "status.json").write_text('{"state": "complete"}')
+    (first / "provenance.json").write_text('{"meta": {"agents": 2, "cost_s": null}}')
+    answer = compare(first, second)
+    assert "no difference in reward that chance would not make (p = 0.5000)" in answer
+    assert "trials of one meta-trained agent count once" in answer
+
+
+def test_what_one_folder_alone_has_is_named(compare, tmp_path):
+    first = write(tmp_path / "a", "rea", [90, 91])
+    lines = (first / "trials.csv").read_text().splitlines()
+    more = [line.replace("rea", "tpe") for line in lines[1:]]
+    more += [line.replace("cifar10", "svhn") for line in lines[1:]]
+    (first / "trials.csv").write_text("\n".join([*lines, *more]))
+    second = write(tmp_path / "b", "rea", [92, 93])
+    found = f"as {first} alone has it: tpe on cifar10 in nb201, rea on svhn in nb201"
+    for folders in ((first, second), (second, first)):
+        assert found in compare(*folders)
+    assert "alone" not in compare(second, write(tmp_path / "c", "tpe", [92, 93]))
+
+
+def test_trials_without_a_reward_are_counted(compare, tmp_path):
+    first = write(tmp_path / "a", "rea", [90, "", 91])
+    answer = compare(first, write(tmp_path / "b", "random", [92, 93, 94]))
+    assert "left out: 1 trials of rea that ended without a reward" in answer
+    assert "trials of random" not in answer
+
+
 def test_what_has_nothing_in_common_is_refused(compare, tmp_path):
     first = write(tmp_path / "a", "rea", [90])
     with pytest.raises(ConfigError, match="one searched cifar10 in nb201, the other cifar100"):
