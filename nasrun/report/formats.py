@@ -20,7 +20,7 @@ from nasrun.report.aggregate import Estimate
 from nasrun.report.compare import TOPS, Line
 from nasrun.report.content import Content
 from nasrun.report.groups import GroupRanks
-from nasrun.report.layout import NOT_WORSE
+from nasrun.report.layout import NOT_WORSE, TOO_FEW
 from nasrun.report.overview import Overview
 from nasrun.report.sheet import MINUS, Sheet, plain
 from nasrun.report.tables import (
@@ -67,6 +67,7 @@ LATEX = {
     "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "<": "$<$", ">": "$>$", "±": r"$\pm$", "\u00d7": r"$\times$", "·": r"$\cdot$", "→": r"$\to$",
     "ε": r"$\epsilon$", "β": r"$\beta$", MINUS: "$-$", "–": "--", NOT_WORSE: r"$^{\dagger}$",
+    TOO_FEW: r"$^{\ddagger}$",
 }  # fmt: skip
 # What Markdown would take for its own; an underscore within a word is none.
 MARKDOWN = re.compile(r"[\\`*|<]|(?<![^\W_])_|_(?![^\W_])|\[(?=[^]]*\]\()")

@@ -15,6 +15,9 @@ from nasrun.spec import Metric
 from nasrun.streams import Floats
 
 NOT_WORSE = "†"  # beside a mean that the test cannot tell from the best one
+# Beside one that is worse in every pair, which are too few for the correction: ten agents have at
+# least p = 1/512, fifty comparisons later 0.1.
+TOO_FEW = "‡"
 TITLE = "Methods by task"
 
 
@@ -53,8 +56,7 @@ def paper(content: Content) -> Sheet | None:
             place = column.algorithms.index(name)
             if column.best() == place:
                 bold.add((len(rows), number))
-            mark = NOT_WORSE if (number - 1, place) in marks else ""
-            cells.append(_cell(column, place) + mark)
+            cells.append(_cell(column, place) + marks.get((number - 1, place), ""))
         rows.append(cells)
     several = len({column.metric.title for column in columns}) > 1
     heads = [
@@ -62,7 +64,7 @@ def paper(content: Content) -> Sheet | None:
         for column in columns
         for name in [content.name(column.problem)]
     ]
-    caption = _caption(content, columns, bool(bold))
+    caption = _caption(content, columns, bool(bold), TOO_FEW in marks.values())
     return Sheet(TITLE, ["method", *heads], rows, bold=frozenset(bold), caption=caption)
 
 
@@ -89,27 +91,33 @@ def _methods(content: Content) -> list[str]:
     return content.by_rank()
 
 
-def _marks(content: Content, columns: Sequence[PaperColumn]) -> set[tuple[int, int]]:
-    """``(column, algorithm)`` of the means that do not differ from the column's best."""
-    compared: list[tuple[int, int]] = []
-    p_values: list[float] = []
+def _marks(content: Content, columns: Sequence[PaperColumn]) -> dict[tuple[int, int], str]:
+    """``(column, algorithm)`` of the means that cannot be told from the column's best, and why."""
+    compared: dict[tuple[int, int], Floats] = {}
     for number, column in enumerate(columns):
         best = column.best()
         for place in range(len(column.algorithms)):
             if best is not None and place != best:
-                compared.append((number, place))
-                p_values.append(_p_value(content, column, place, best))
-    adjusted = holm(np.array(p_values))
-    alike = zip(compared, adjusted, strict=True)
-    return {pair for pair, p_value in alike if p_value > 1 - LEVEL}
+                compared[number, place] = _differences(content, column, place, best)
+    adjusted = holm(np.array([signed_rank_p_value(each) for each in compared.values()]))
+    return {
+        pair: TOO_FEW if _all_one_way(differences) else NOT_WORSE
+        for (pair, differences), p_value in zip(compared.items(), adjusted, strict=True)
+        if p_value > 1 - LEVEL
+    }
 
 
-def _p_value(content: Content, column: PaperColumn, place: int, best: int) -> float:
-    """Of the paired test; trials of one meta-trained agent count once."""
+def _differences(content: Content, column: PaperColumn, place: int, best: int) -> Floats:
+    """``(u,)`` from the best, pair by pair; trials of one meta-trained agent count once."""
     own, other = column.figures[place], column.figures[best]
     seeds = content.problems[column.problem].seeds
-    agents = _agents(content, column, (place, best))
-    return signed_rank_p_value(independent(own - other, seeds, agents))
+    return independent(own - other, seeds, _agents(content, column, (place, best)))
+
+
+def _all_one_way(differences: Floats) -> bool:
+    """Whether no other outcome of so many pairs would have a smaller p."""
+    known = differences[~np.isnan(differences)]
+    return bool((known > 0).all() or (known < 0).all())
 
 
 def _agents(content: Content, column: PaperColumn, places: Sequence[int]) -> int:
@@ -135,7 +143,9 @@ def _cell(column: PaperColumn, place: int) -> str:
     return spread(float(known.mean()), std, column.metric.decimals)
 
 
-def _caption(content: Content, columns: Sequence[PaperColumn], compared: bool) -> str:
+def _caption(
+    content: Content, columns: Sequence[PaperColumn], compared: bool, too_few: bool
+) -> str:
     counts = sorted(
         {int((~np.isnan(own)).sum()) for column in columns for own in column.figures} - {0}
     )
@@ -151,8 +161,10 @@ def _caption(content: Content, columns: Sequence[PaperColumn], compared: bool) -
     unit = "seed"
     if any(line.meta for line in content.lines):
         unit = "seed, trials of one meta-trained agent averaged"
+    few = f"; {TOO_FEW}: differs from it in every pair, which are too few for that correction"
     return (
         f"{said}. Bold: best mean of a column; {NOT_WORSE}: does not differ from it (two-sided "
         f"Wilcoxon signed-rank test paired by {unit}, level {1 - LEVEL:.2f}, Holm's correction "
-        "over all comparisons of this table; the best is picked on the same trials)."
+        "over all comparisons of this table; the best is picked on the same trials)"
+        f"{few if too_few else ''}."
     )

@@ -53,7 +53,11 @@ def test_holm_counts_all_comparisons_of_the_table(tmp_path):
     assert not table(tmp_path)[0]["random"][0].endswith("†")
     sweep(tmp_path, {"rea": base, "random": worse, **{f"m{i}": same for i in range(4)}})
     write_report(tmp_path, DEFAULT)
-    assert table(tmp_path)[0]["random"][0].endswith("†")
+    found, caption = table(tmp_path)
+    assert found["random"][0].endswith("‡")  # worse in all seven pairs, which could not be more
+    assert found["m0"][0].endswith("†")
+    assert "‡: differs from it in every pair, which are too few" in caption
+    assert r"$^{\ddagger}$" in (tmp_path / "report.tex").read_text(encoding="utf-8")
 
 
 def test_trials_of_one_agent_count_once(tmp_path):
@@ -66,7 +70,7 @@ def test_trials_of_one_agent_count_once(tmp_path):
     sweep(tmp_path, figures)
     write_report(tmp_path, DEFAULT)
     found, caption = table(tmp_path)
-    assert found["rea"][0].endswith("†")
+    assert found["rea"][0].endswith("‡")
     assert "trials of one meta-trained agent averaged" in caption
 
 
