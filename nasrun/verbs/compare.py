@@ -17,6 +17,7 @@ from nasrun.report.stats import (
     independent,
     probability_of_improvement,
     signed_rank_p_value,
+    signed_ranks,
 )
 from nasrun.report.trials import Problem, read_trials, require_sweeps
 from nasrun.spec import Floats, Metric
@@ -235,6 +236,9 @@ class Pair:
             )
         if self.left_out:
             yield f"left out: {self.left_out} trials whose seeds only one of them has"
+        ranges = [_range(figures) for figures in self.figures("evaluations")]
+        if ranges[0] != ranges[1]:
+            yield f"not alike: {ranges[0]} and {ranges[1]} evaluations a trial"
         for column in PROTOCOL:
             first, second = (sorted({row[column] for row in rows}) for rows in self.rows)
             if first != second:
@@ -261,11 +265,18 @@ class Pair:
             return
         unit = "agents" if self.agents else "trials"
         better = probability_of_improvement(second, first)
-        label, chance = (self.labels[1], better) if better > 0.5 else (self.labels[0], 1 - better)
+        # By the test's own statistic: in skewed samples means and unpaired chances may disagree.
+        second_wins = signed_ranks(self.differences("reward")) > 0
+        label, chance = (self.labels[1], better) if second_wins else (self.labels[0], 1 - better)
         yield (
             f"{label} is better in reward (p = {_p(p)}, Wilcoxon, {unit} paired by seed; "
             f"probability of improvement {chance:.2f})"
         )
+
+
+def _range(counts: Floats) -> str:
+    low, high = int(counts.min()), int(counts.max())
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _spread(figures: Floats, shown: Metric) -> str:

@@ -15,7 +15,7 @@ def write(folder, algorithm, rewards, task="cifar10", first=0, **cells):
     base = {
         "space": "nb201", "search_task": task, "task": task, "algorithm": algorithm,
         "metric": "accuracy_pct", "split": "s", "fidelity": "val@12", "run": "mean", "clock": "c",
-        "meta": "none", "final": "f", **cells,
+        "meta": "none", "final": "f", "evaluations": 50, **cells,
     }  # fmt: skip
     with (folder / "trials.csv").open("w", newline="") as stream:
         writer = csv.DictWriter(stream, TRIAL_COLUMNS, restval="")
@@ -47,6 +47,27 @@ def test_differences_are_those_of_trials_with_the_same_seed(compare, tmp_path):
     assert f"probability of improvement {wins:.2f})" in answer
     assert "1 of 7 trials found the same architecture" in answer
     assert "left out: 1 trials whose seeds only one of them has" in answer
+
+
+def test_the_better_one_is_the_one_that_the_test_says(compare, tmp_path):
+    """Eleven of twelve pairs go up; one outlier makes the unpaired chance .458 the other way."""
+    ours = [*(10.0 * n for n in range(11)), 200.0]
+    theirs = [*(reward + 1 for reward in ours[:-1]), -100.0]
+    answer = compare(write(tmp_path / "a", "rea", ours), write(tmp_path / "b", "random", theirs))
+    p = wilcoxon(theirs, ours, zero_method="pratt").pvalue
+    assert p < 0.05
+    assert f"random is better in reward (p = {p:.4f}" in answer
+    assert "probability of improvement 0.46)" in answer
+
+
+def test_other_budgets_are_named(compare, tmp_path):
+    rewards = [90.0, 91.0, 93.0]
+    folders = [
+        write(tmp_path / name, "rea", rewards, evaluations=count)
+        for name, count in (("a", 50), ("b", 1200))
+    ]
+    assert "not alike: 50 and 1,200 evaluations a trial" in compare(*folders)
+    assert "not alike" not in compare(folders[0], write(tmp_path / "c", "rea", rewards))
 
 
 def test_one_algorithm_in_two_folders_is_told_apart(compare, tmp_path):
