@@ -35,13 +35,18 @@ from nasrun.resume import interrupted, resumed
 from nasrun.sweepers.register import plugin_name, register_sweepers
 
 INTERRUPTED = 130
-WITHOUT_TABLE = (
-    "image_folder", "svhn", "mnist", "mnist_part", "fashion_mnist", "aircraft", "pets",
-    "coco", "coco_folder", "cityscapes", "segmentation_folder", "nuclei", "imagenet",
-    "rotation", "jigsaw_puzzle", "colourisation", "text",
-)  # fmt: skip
-CONTROLLED = ("xor", "double_pole", "double_pole_positions")
-VECTORS = ("vectors", "vectors_cifar10")
+# Default evaluators of tasks that no table knows.
+WITHOUT_TABLE = {
+    "training": (
+        "image_folder", "svhn", "mnist", "mnist_part", "fashion_mnist", "aircraft", "pets",
+        "in16", "in32", "imagenet16", "imagenet32", "imagenet64", "imagenet", "mini_imagenet",
+        "synthetic_images", "subset", "coco", "coco_folder", "cityscapes", "segmentation_folder",
+        "nuclei", "rotation", "jigsaw_puzzle", "colourisation", "text",
+    ),
+    "few_shot": ("few_shot",),
+    "control": ("xor", "double_pole", "double_pole_positions"),
+    "programs": ("vectors", "vectors_cifar10"),
+}  # fmt: skip
 MULTIRUN = ("-m", "--multirun")
 
 
@@ -75,11 +80,7 @@ def _first(*values: str | None) -> str | None:
 
 def _evaluator(task: str) -> str:
     """The default evaluator of a task: a table, unless there is none of its pictures."""
-    if task in CONTROLLED:
-        return "control"
-    if task in VECTORS:
-        return "programs"
-    return "training" if task in WITHOUT_TABLE else "tabular"
+    return next((name for name, tasks in WITHOUT_TABLE.items() if task in tasks), "tabular")
 
 
 def _tables(tables: Any, space: str, sources: Any) -> Any:

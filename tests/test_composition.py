@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from itertools import chain
 
 import pytest
 from composed import CONF, composed
@@ -12,7 +13,7 @@ from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from nasrun.__main__ import CONTROLLED, VECTORS, WITHOUT_TABLE
+from nasrun.__main__ import WITHOUT_TABLE
 from nasrun.composition import NAMES, CheckedLoader, known_keys
 from nasrun.errors import ConfigError
 
@@ -242,9 +243,14 @@ def test_values_to_sweep_over_are_refused_in_a_single_run_though_composed_before
 
 
 def test_networks_are_trained_by_default_where_no_table_knows_the_pictures():
-    assert {composed(f"task={name}").evaluator.name for name in WITHOUT_TABLE} == {"training"}
-    assert {composed(f"task={name}").evaluator.name for name in CONTROLLED} == {"control"}
-    assert {composed(f"task={name}").evaluator.name for name in VECTORS} == {"programs"}
+    tables = OmegaConf.load(CONF / "tables" / "default.yaml")
+    known = {name for table in tables.values() for name in table.get("datasets") or {}}
+    files = {path.stem: OmegaConf.load(path) for path in (CONF / "task").glob("*.yaml")}
+    of_figures = {name for name, own in files.items() if own._target_.endswith(".Tabulated")}
+    unknown = files.keys() - known - of_figures
+    assert set(chain(*WITHOUT_TABLE.values())) == unknown
+    for evaluator, names in WITHOUT_TABLE.items():
+        assert composed(f"task={names[-1]}").evaluator.name == evaluator
     others = ["task=cifar100"], ["task=svhn", "evaluator=tabular"], ["+experiment=catch_table1"]
     assert {composed(*each).evaluator.name for each in others} == {"tabular"}
     source = composed("algorithm=metad2a", "+task@meta.source=image_folder")
