@@ -22,8 +22,10 @@ settings.load_profile("quick")
 # Contracts of whole searches, one for each algorithm, also on a pretended GPU.
 LONG = {"test_algorithm_contract", "test_algorithms_in_spaces", "test_one_shot_contract",
         "test_on_a_gpu"}  # fmt: skip
-# Their trees, layers and networks take minutes; shorter tests of their own guard them by default.
-DEAR = {"path_level", "enas_macro", "eas"}
+# Their trees, layers, networks and transport plans take minutes; shorter tests of their own guard
+# them by default.
+DEAR = {"path_level", "enas_macro", "eas", "nasbot_otmann"}
+DEAR_PREDICTORS = {"omni", "seminas", "nao", "lce_m"}
 
 
 def pytest_addoption(parser):
@@ -49,10 +51,12 @@ def is_long(item):
     A variant's file changes nothing but settings of another algorithm, which keeps the contract.
     """
     called = getattr(item, "callspec", None)
-    if called is None or item.path.stem not in LONG:
+    if called is None:
         return False
     names = {value for value in called.params.values() if isinstance(value, str)}
-    return bool(names & (DEAR | variants()))
+    if item.path.stem == "test_predictor_contract":
+        return bool(names & DEAR_PREDICTORS)
+    return item.path.stem in LONG and bool(names & (DEAR | variants()))
 
 
 @cache

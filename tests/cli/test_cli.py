@@ -154,6 +154,7 @@ def test_a_parameter_sweep_names_its_rows_after_the_parameter(swept, tmp_path):
     assert sorted(names) == ["rea[population=5]"] * 2 + ["rea[population=7]"] * 2
 
 
+@pytest.mark.slow
 def test_two_sweeps_at_once_in_one_folder_lose_no_row(nasrun, tmp_path, cache_dir):
     env = {**os.environ, "NASRUN_CACHE": str(cache_dir)}
     sweeps = [

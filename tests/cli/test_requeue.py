@@ -47,6 +47,7 @@ def noting(tmp_path):
     return [search_path, *played, "report=null"]
 
 
+@pytest.mark.slow
 def test_a_job_at_its_time_limit_is_requeued_and_goes_on(nasrun, noting, tmp_path, cache_dir):
     notes = tmp_path / "notes"
     variables = {"PYTHONPATH": str(tmp_path), "NOTES": str(notes)}

@@ -40,6 +40,7 @@ def joined(folder):
     return [(folder / name).read_bytes() for name in FILES]
 
 
+@pytest.mark.slow
 def test_seeds_trials_and_splits_give_the_same_bytes(swept, tmp_path):
     swept("-m", "seed=0", "trials=6", "hydra.sweep.dir=one")
     sweeps = {"seeds": ["seed=range(0,6)"], "split": ["trials=6", "sweep.split=4"]}

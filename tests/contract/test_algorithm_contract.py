@@ -17,7 +17,7 @@ from nasrun.spec import metric_named
 
 pytestmark = pytest.mark.parametrize("name", ALGORITHMS)
 SEEDS = range(100, 105)
-LIMITS = [{"evaluations": 23}, {"simulated_s": 91.5}, {"simulated_s": 91.5, "edge": Edge.drop}]
+LIMITS = [{"simulated_s": 91.5}, {"simulated_s": 91.5, "edge": Edge.drop}]
 
 
 class Uneven(ToyEvaluator):
@@ -100,7 +100,7 @@ def plain_on_a_table(name, cache_dir):
     return nb201_trace(name, cache_dir)
 
 
-@pytest.mark.parametrize("arity", [(1,), (1, 1), (2,), (2, 2), (3, 1), (4, 2, 3, 5, 2)], ids=str)
+@pytest.mark.parametrize("arity", [(1,), (1, 1), (3, 1), (4, 2, 3, 5, 2)], ids=str)
 def test_proposals_lie_in_the_space(name, arity):
     space = ToySpace(arity)
     archs = toy_trace(name, space=space).archs

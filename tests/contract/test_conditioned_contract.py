@@ -109,6 +109,7 @@ def test_without_meta_training_it_says_so(name, folder):
         trace(made, seeds=SEEDS, budget=Budget())
 
 
+@pytest.mark.slow
 def test_a_search_is_the_same_in_every_process(name, folder):
     found = played(name, folder, seeds=range(2)).outcome.archs.tolist()
     code = (

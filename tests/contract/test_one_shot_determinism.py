@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from test_one_shot_contract import searched
 
 HERE = Path(__file__).parent
@@ -19,6 +20,7 @@ for name in {NAMES}:
 """
 
 
+@pytest.mark.slow
 def test_a_search_is_the_same_in_another_process():
     environment = {**os.environ, "PYTHONHASHSEED": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(map(str, (HERE, HERE.parent)))

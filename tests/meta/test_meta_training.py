@@ -128,6 +128,7 @@ def test_subsets_with_an_evaluator_of_their_own_are_learnt_from_once_for_all_sea
     assert (keys[0] == keys[1]) is own
 
 
+@pytest.mark.slow
 def test_agents_are_trained_anew_for_another_file_of_latencies(tmp_path):
     """Also where they do not depend on the target; the file's place says nothing about it."""
     keys = []

@@ -113,6 +113,7 @@ def test_a_cohort_of_any_cells_learns_what_each_learns_alone(places, seed):
     assert_alike(ours, theirs)
 
 
+@pytest.mark.slow
 def test_in_float32_rounding_alone_tells_them_apart():
     """After 20 steps at a rate of 0.01, of 12 cells at even places of the space."""
     places = np.linspace(0, SPACE.size - 1, 12).astype(int)

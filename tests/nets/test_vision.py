@@ -4,6 +4,8 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
+
 
 def run(code):
     answer = subprocess.run(
@@ -33,6 +35,7 @@ FAKE = """
 """
 
 
+@pytest.mark.slow
 def test_transforms_datasets_and_models_work_with_the_installed_wheel():
     shapes = run("""
         import torch

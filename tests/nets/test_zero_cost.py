@@ -258,6 +258,7 @@ def test_a_score_equals_its_slow_definition_on_ten_random_cells(name, together):
         assert together[index][name] == pytest.approx(expected, rel=1e-4, abs=1e-9), index
 
 
+@pytest.mark.slow
 def test_jacov_equals_its_slow_definition_on_ten_random_cells():
     small = batch(4, 4)  # the slow definition needs two passes for every number in the batch
     for index in CELLS:

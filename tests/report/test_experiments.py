@@ -34,6 +34,7 @@ def lines(path):
         return {(line["algorithm"], line["task"]): line for line in csv.DictReader(stream)}
 
 
+@pytest.mark.slow
 def test_an_experiment_is_a_sweep_by_itself_and_yields_to_the_command_line(tmp_path, cache_dir):
     shown = play(
         tmp_path, cache_dir, "+experiment=nb201_leaderboard", "trials=3", "algorithm=random,rea",
@@ -106,6 +107,7 @@ def test_every_variant_of_the_sensitivity_table_composes_under_a_name_of_its_own
     assert names == list(experiment.report.labels)
 
 
+@pytest.mark.slow
 def test_the_suite_leaves_out_what_has_no_file_and_ranks_by_space(tmp_path, cache_dir):
     shown = play(
         tmp_path, cache_dir, "+experiment=suite", "trials=2", "algorithm=random,local_search",
