@@ -188,7 +188,9 @@ def _run_table(summary: Sequence[Row], costs: Sequence[tuple[str, str]]) -> Tabl
         ),
     )
     table.add_column(
-        f"mean {plus_minus()} std, [95% CI of the mean]" if trials > 1 else "of the trial"
+        f"mean {plus_minus()} std, [95% CI of the mean{_drawn(summary)}]"
+        if trials > 1
+        else "of the trial"
     )
     metrics = {row["metric"] for row in summary}
     for task, own in tasks.items():
@@ -334,10 +336,16 @@ def _spread(row: Row | None) -> str:
 
 
 def _interval(row: Row | None) -> str:
-    if row is None or not row["std"]:
+    if row is None or not row["ci_low"]:
         return _spread(row)
     low, high = (_measure(row).text(float(row[end])) for end in ("ci_low", "ci_high"))
     return f"{_spread(row)}\n[{low}, {high}]"
+
+
+def _drawn(summary: Iterable[Row]) -> str:
+    """What the intervals draw, where that is not the trials."""
+    units = {row["units"] for row in summary if row.get("units", row["n"]) != row["n"]}
+    return f" over {max(map(int, units))} agents" if units else ""
 
 
 def _best(row: Row | None) -> str:

@@ -1,8 +1,9 @@
 """Join the jobs of a sweep. Can be called at any time, any number of times, by any process."""
 
+import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -10,13 +11,14 @@ from pathlib import Path
 import filelock
 
 from nasrun.errors import ConfigError, DataError
-from nasrun.files import TUNING, read_csv, unwritable, write_csv
+from nasrun.files import TUNING, read_csv, read_json, unwritable, write_csv
 from nasrun.locks import file_lock
 from nasrun.record.labels import JobRows, told_apart
+from nasrun.record.provenance import meta_agents
 from nasrun.record.recorder import PARTS, STATUS, TRIALS, is_whole, read_status, rows_of
 from nasrun.record.request import Request, asked_for, request_of
 from nasrun.record.rows import PARETO_COLUMNS, TRIAL_COLUMNS
-from nasrun.record.summary import PROTOCOL, Row, write_summary
+from nasrun.record.summary import PROTOCOL, Row, search_of, write_summary
 
 SEARCH = ("space", "search_task", "algorithm")
 GROUP = (*SEARCH, *PROTOCOL)
@@ -77,11 +79,11 @@ def _collect(folder: Path) -> Collected:
     requests = {job: request for job in complete if (request := request_of(jobs[job]))}
     _refuse_mixed_data(requests)
     studies = {job: rows_of(jobs[job]) for job in complete}
-    rows, fronts = _joined([job for job, name in studies.items() if name == TRIALS])
+    rows, fronts, agents = _joined([job for job, name in studies.items() if name == TRIALS])
     studied = _join_studies(folder, studies)
     if rows:
         _write_rows(folder / "trials.csv", TRIAL_COLUMNS, rows)
-        write_summary(folder / "summary.csv", rows, fronts)
+        write_summary(folder / "summary.csv", rows, fronts, agents)
     if fronts:
         _write_rows(folder / "pareto.csv", PARETO_COLUMNS, fronts)
     else:
@@ -161,8 +163,11 @@ def _write_rows(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None
     write_csv(path, columns, [[row[name] for name in columns] for row in rows])
 
 
-def _joined(jobs: Sequence[Path]) -> tuple[list[Row], list[Row]]:
-    """Rows of all jobs' trials and fronts in order; within a trial, as the job wrote them."""
+def _joined(jobs: Sequence[Path]) -> tuple[list[Row], list[Row], Callable[[Row], int]]:
+    """Rows of all jobs' trials and fronts in order; within a trial, as the job wrote them.
+
+    And how many agents were meta-trained for the search of a row, 0 where none were.
+    """
     by_job = {job: read_csv(job / "trials.csv", TRIAL_COLUMNS) for job in jobs}
     fronts = {job: _fronts(job) for job in jobs}
     # Also of two protocols, such as val@12 and val@200: a report lists either under its own name.
@@ -178,7 +183,17 @@ def _joined(jobs: Sequence[Path]) -> tuple[list[Row], list[Row]]:
             f"algorithm.name='{row['algorithm']}-${{KEY}}' with the key in which they differ, or "
             "delete one"
         )
-    return _sorted(by_job), _sorted(fronts)
+    return _sorted(by_job), _sorted(fronts), _agents(by_job)
+
+
+def _agents(by_job: JobRows) -> Callable[[Row], int]:
+    """Of each search: into how many blocks its seeds fall, modulo it, that share no agent."""
+    found: dict[tuple[str, ...], int] = {}
+    for job, rows in by_job.items():
+        own = meta_agents(read_json(job / "provenance.json"))
+        for search in {search_of(row) for row in rows}:
+            found[search] = math.gcd(found.get(search, own), own)
+    return lambda row: found[search_of(row)]
 
 
 def _fronts(job: Path) -> list[dict[str, str]]:

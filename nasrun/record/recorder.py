@@ -47,6 +47,7 @@ from nasrun.files import (
 )
 from nasrun.locks import file_lock
 from nasrun.record.evaluations import Kept, join_evaluations, write_evaluations
+from nasrun.record.provenance import meta_agents
 from nasrun.record.request import Request, request_of
 from nasrun.record.rows import (
     PARETO_COLUMNS,
@@ -347,7 +348,8 @@ class Recorder:
         trials = partial(csv_rows, self.folder / "trials.csv", TRIAL_COLUMNS)
         fronts = self.folder / "pareto.csv"
         pareto = read_csv(fronts, PARETO_COLUMNS) if fronts.exists() else []
-        write_summary(self.folder / "summary.csv", trials(), pareto)
+        agents = meta_agents(provenance)
+        write_summary(self.folder / "summary.csv", trials(), pareto, lambda _: agents)
         write_best(self.folder / "best.json", trials)
         self.conclude(provenance, wall_s)
 

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -22,29 +23,47 @@ FIGURES = (
 GROUP = ("space", "search_task", "task", "algorithm")
 PROTOCOL = (*OWN_PROTOCOL, "meta")  # of the search
 ALL_PROTOCOL = (*PROTOCOL, "final")  # and of the final figures, which may differ between tasks
-STATISTICS = ("n", "mean", "std", "ci_low", "ci_high", "min", "median", "max")
+STATISTICS = ("n", "units", "mean", "std", "ci_low", "ci_high", "min", "median", "max")
 KEY = (*GROUP, "metric", *ALL_PROTOCOL)
 SUMMARY_COLUMNS = (*GROUP, "metric", "figure", *STATISTICS, *ALL_PROTOCOL)
 
 Row = Mapping[str, str]
 
 
-def write_summary(path: Path, trials: Iterable[Row], pareto: Sequence[Row] = ()) -> None:
+@dataclass
+class _Group:
+    """Figures of the trials of one search on one task, and of how many agents it has."""
+
+    agents: int
+    seeds: "array[int]" = field(default_factory=lambda: array("q"))
+    figures: "array[float]" = field(default_factory=lambda: array("d"))
+
+
+def write_summary(
+    path: Path,
+    trials: Iterable[Row],
+    pareto: Sequence[Row] = (),
+    agents: Callable[[Row], int] = lambda _: 0,
+) -> None:
     """Write one row per (space, tasks, algorithm, metric, protocol) and figure that is there.
 
     The hypervolume of the trials' fronts is one of the figures, where there are ``pareto`` rows
     (see ``covered``); a trial of such a search that found nothing has no row there and covers 0.
-    Of the rows, their figures alone are kept in memory.
+    Of the rows, their figures alone are kept in memory. ``agents``: how many were meta-trained for
+    a row's search, which are the units of its intervals; 0: none, and trials are.
     """
     volumes = covered(pareto)
-    with_fronts = {_search(row) for row in pareto}
-    groups: dict[tuple[str, ...], array[float]] = {}
+    with_fronts = {search_of(row) for row in pareto}
+    groups: dict[tuple[str, ...], _Group] = {}
     key_of, figures_of = itemgetter(*KEY), itemgetter(*FIGURES)
     for row in trials:
-        figures = groups.setdefault(key_of(row), array("d"))
-        figures.extend([float(text or "nan") for text in figures_of(row)])
-        nothing = 0.0 if with_fronts and _search(row) in with_fronts else np.nan
-        figures.append(volumes.get(_owner(row), nothing) if volumes else nothing)
+        if (key := key_of(row)) not in groups:
+            groups[key] = _Group(agents(row))
+        own = groups[key]
+        own.seeds.append(int(row["seed"]))
+        own.figures.extend([float(text or "nan") for text in figures_of(row)])
+        nothing = 0.0 if with_fronts and search_of(row) in with_fronts else np.nan
+        own.figures.append(volumes.get(_owner(row), nothing) if volumes else nothing)
     lines = [line for key, own in groups.items() for line in _lines(key, own)]
     write_csv(path, SUMMARY_COLUMNS, [[line[name] for name in SUMMARY_COLUMNS] for line in lines])
 
@@ -54,14 +73,16 @@ def _owner(row: Row) -> tuple[str, ...]:
     return tuple(row[key] for key in OWNER)
 
 
-def _search(row: Row) -> tuple[str, ...]:
+def search_of(row: Row) -> tuple[str, ...]:
+    """The search of a row: what says which trials belong together."""
     return tuple(row[key] for key in OWNER if key != "seed")
 
 
-def _lines(key: Sequence[str], own: "array[float]") -> Iterator[dict[str, Any]]:
+def _lines(key: Sequence[str], own: _Group) -> Iterator[dict[str, Any]]:
     names = (*FIGURES, "hypervolume")
-    figures = np.frombuffer(own).reshape(-1, len(names))
-    for figure, summary in zip(names, summarise_columns(figures), strict=True):
+    figures = np.frombuffer(own.figures).reshape(-1, len(names))
+    found = summarise_columns(figures, np.frombuffer(own.seeds, np.int64), own.agents)
+    for figure, summary in zip(names, found, strict=True):
         if summary is not None:
             statistics = {name: _cell(getattr(summary, name)) for name in STATISTICS}
             yield {**dict(zip(KEY, key, strict=True)), "figure": figure, **statistics}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from nasrun.report.stats import (
     summarise_columns,
 )
 from nasrun.report.trials import Problem, Trials
-from nasrun.spec import Metric
+from nasrun.spec import Floats, Ints, Metric
 
 FOLDER = Path(__file__).parent / "published"
 ALL_TASKS = "all"  # as a task: what a source gives for all of its tasks together
@@ -276,15 +277,16 @@ def _not_run(
 
 
 def _lines(problem: Problem, trials: Trials, against: str | None, extras: Extras) -> list[Line]:
-    summaries = summarise_columns(trials.figures.T)
-    first = summarise_columns(trials.figures.T[: extras.first or 0])
-    latency = summarise_columns(trials.latency_ms.T)
-    hypervolume = summarise_columns(trials.hypervolume.T)
+    searched = [Search(problem.space, problem.search_task, name) for name in trials.algorithms]
+    metas = [extras.meta.get(search) for search in searched]
+    agents_of = [meta.agents if meta else 0 for meta in metas]
+    summarised = partial(_summaries, seeds=trials.seeds, agents=agents_of)
+    summaries, first = summarised(trials.figures), summarised(trials.figures, extras.first or 0)
+    latency, hypervolume = summarised(trials.latency_ms), summarised(trials.hypervolume)
     ranks, regret = mean_ranks(trials.searched_for), regrets(trials.searched_for)
     lines: list[Line] = []
-    for i, name in enumerate(trials.algorithms):
-        meta = extras.meta.get(Search(problem.space, problem.search_task, name))
-        agents = meta.agents if meta else None
+    for i, (name, meta) in enumerate(zip(trials.algorithms, metas, strict=True)):
+        agents = agents_of[i]
         shares = [share_found(trials.table_rank[i], trials.seeds, top, agents) for top in TOPS]
         line = Line(
             problem, trials.metric, name, summaries[i], _median(trials.table_rank[i]),
@@ -295,6 +297,18 @@ def _lines(problem: Problem, trials: Trials, against: str | None, extras: Extras
         lines.append(line)
     rival = _rival(trials, summaries, against)
     return lines if rival is None else [_tested(line, trials, rival, extras) for line in lines]
+
+
+def _summaries(
+    figures: Floats, first: int | None = None, *, seeds: Ints, agents: Sequence[int]
+) -> list[Summary | None]:
+    """Of the ``first`` of ``figures (a, n)`` trials of algorithms with so many ``agents``."""
+    shown, own_seeds = figures.T[:first], seeds[:first]
+    found = summarise_columns(shown)
+    for i, own in enumerate(agents):
+        if own:
+            found[i] = summarise_columns(shown[:, i : i + 1], own_seeds, own)[0]
+    return found
 
 
 def _mean(figures: np.ndarray) -> float:

@@ -36,11 +36,11 @@ from nasrun.report.tables import (
 from nasrun.report.trials import Problem
 
 CSV_COLUMNS = (
-    "space", "search_task", "task", "algorithm", "metric", "figure", "n", "mean", "std", "ci_low",
-    "ci_high", "table_rank_median", "mean_rank", "mean_rank_all_tasks", "regret", "against",
-    "p_value", "p_holm", "probability_of_improvement", "published_mean", "published_std",
-    "published_n", "difference", "difference_se", "within_tolerance", "published_source", "first_n",
-    "first_mean", "first_std",
+    "space", "search_task", "task", "algorithm", "metric", "figure", "n", "units", "mean", "std",
+    "ci_low", "ci_high", "table_rank_median", "mean_rank", "mean_rank_all_tasks", "regret",
+    "against", "p_value", "p_holm", "probability_of_improvement", "published_mean",
+    "published_std", "published_n", "difference", "difference_se", "within_tolerance",
+    "published_source", "first_n", "first_mean", "first_std",
     *(f"top{top}_share{part}" for top in TOPS
       for part in ("", "_agent_min", "_agent_max", "_agent_std")),
     "simulated_h", "published_h", "meta_agents", "meta_agent_h", "latency_mean", "latency_std",
@@ -116,7 +116,7 @@ def _lines(content: Content) -> Iterator[list[Any]]:
         total = content.totals.get(line.algorithm)
         yield [
             *line.problem, line.algorithm, line.metric.name, content.report.figure,
-            *_fields(ours, "n", "mean", "std", "ci_low", "ci_high"), line.table_rank,
+            *_fields(ours, "n", "units", "mean", "std", "ci_low", "ci_high"), line.table_rank,
             line.mean_rank, total.mean_rank if total else None, line.regret, line.against,
             line.p_value, line.p_holm, line.improvement, *_fields(theirs, "mean", "std", "n"),
             line.difference, line.difference_se, line.within(content.report.tolerance),

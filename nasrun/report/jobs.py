@@ -11,10 +11,11 @@ import numpy as np
 from nasrun.errors import DataError
 from nasrun.files import TUNING, read_csv, read_json
 from nasrun.measurements import evaluations_file, size_mb
+from nasrun.record.provenance import meta_agents
 from nasrun.report.stats import bootstrap_ci
 from nasrun.report.trials import Problem, Trials
 from nasrun.spec import Metric, metric_named
-from nasrun.streams import Floats
+from nasrun.streams import Floats, Ints
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -69,12 +70,14 @@ class Histories:
 
     ``best`` is the highest reward so far among measurements of the longest training, ``clock_h``
     the hours spent after each, NaN where costs are unknown. ``reached`` is what a curve shows: the
-    reward, or the metric that it is the negative of.
+    reward, or the metric that it is the negative of. ``agent (n,)``: numbers of the meta-trained
+    agents that searched; None: there are none.
     """
 
     best: Floats
     clock_h: Floats
     reached: Metric = REWARD
+    agent: Ints | None = None
 
 
 def find_jobs(folder: Path) -> list[Job]:
@@ -93,7 +96,7 @@ def _job(folder: Path) -> Job:
     if not rows:
         raise DataError(f"{folder / 'trials.csv'}: a finished job without trials; delete the job")
     search = Search(*(rows[0][key] for key in Search._fields))
-    meta = _meta_cost(read_json(folder / "provenance.json").get("meta"))
+    meta = _meta_cost(read_json(folder / "provenance.json"))
     policy = folder / POLICY
     return Job(folder, search, meta, policy if policy.exists() else None)
 
@@ -104,11 +107,13 @@ def evaluations_mb(jobs: Sequence[Job]) -> float:
     return sum(sizes) if all(sizes) else 0.0
 
 
-def _meta_cost(meta: Mapping[str, Any] | None) -> MetaCost | None:
-    if not meta or "agents" not in meta:  # learnt from records: nobody searched
+def _meta_cost(origin: Mapping[str, Any]) -> MetaCost | None:
+    agents = meta_agents(origin)
+    if not agents:
         return None
-    cost_s = np.nan if meta["cost_s"] is None else meta["cost_s"]
-    return MetaCost(meta["agents"], float(cost_s) / meta["agents"] / HOUR_S)
+    cost_s = origin["meta"]["cost_s"]
+    cost_s = np.nan if cost_s is None else cost_s
+    return MetaCost(agents, float(cost_s) / agents / HOUR_S)
 
 
 def meta_costs(jobs: Iterable[Job]) -> dict[Search, MetaCost]:
@@ -146,7 +151,9 @@ def read_histories(jobs: Sequence[Job]) -> Histories:
     clock_h[trial, step] = frame["clock_s"].to_numpy(np.float64) / HOUR_S
     over = np.arange(shape[1]) >= np.bincount(trial)[:, None]
     best = np.where(over, np.nan, np.fmax.accumulate(reward, axis=1))
-    return Histories(best, clock_h, _reached(frame))
+    agents = agents_in_common([job.meta for job in jobs])
+    agent = np.unique(frame["seed"].to_numpy(np.int64)) % agents if agents else None
+    return Histories(best, clock_h, _reached(frame), agent)
 
 
 def _reached(frame: "DataFrame") -> Metric:
@@ -256,20 +263,20 @@ def by_evaluations(histories: Histories) -> Curve:
     best = np.fmax.accumulate(histories.best, axis=1)
     lengths = np.where(np.isnan(histories.best), 0, np.arange(best.shape[1]) + 1).max(axis=1)
     last = int(np.median(lengths))
-    return _curve(np.arange(1.0, last + 1), best[:, :last], histories.reached)
+    return _curve(np.arange(1.0, last + 1), best[:, :last], histories)
 
 
 def by_hours(histories: Histories) -> Curve:
     """The curve against hours, until half of the trials have ended; empty if costs are unknown."""
     ends_h = np.nanmax(histories.clock_h, axis=1, initial=-np.inf)
     if not np.isfinite(ends_h).all():
-        return _curve(np.empty(0), np.empty((len(ends_h), 0)), histories.reached)
+        return _curve(np.empty(0), np.empty((len(ends_h), 0)), histories)
     hours = np.linspace(0.0, float(np.median(ends_h)), MOMENTS + 1)[1:]
     best = np.fmax.accumulate(histories.best, axis=1)
     so_far = np.stack(
         [_at(hours, *trial) for trial in zip(histories.clock_h, best, strict=True)]
     )  # fmt: skip
-    return _curve(hours, so_far, histories.reached)
+    return _curve(hours, so_far, histories)
 
 
 def _at(hours: Floats, clock_h: Floats, best: Floats) -> Floats:
@@ -279,8 +286,8 @@ def _at(hours: Floats, clock_h: Floats, best: Floats) -> Floats:
     return np.append(np.nan, best[: len(ended)])[over]
 
 
-def _curve(x: Floats, best: Floats, reached: Metric) -> Curve:
-    whole = ~np.isnan(best).any(axis=0)
+def _curve(x: Floats, best: Floats, histories: Histories) -> Curve:
+    reached, whole = histories.reached, ~np.isnan(best).any(axis=0)
     x, shown = x[whole], reached.oriented(best[:, whole])
-    low, high = bootstrap_ci(shown)
+    low, high = bootstrap_ci(shown, blocks=histories.agent)
     return Curve(x, shown.mean(axis=0), low, high, f"best {reached.title} so far")

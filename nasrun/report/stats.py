@@ -22,9 +22,14 @@ ALL_FLIPS = 16  # differences up to which every combination of signs is tried
 
 @dataclass(frozen=True)
 class Summary:
-    """A sample in eight numbers; ``std`` has n - 1 in the denominator, NaN for one figure."""
+    """A sample in nine numbers; ``std`` has n - 1 in the denominator, NaN for one figure.
+
+    ``units`` of the ``n`` figures are independent, and the interval draws these: trials of one
+    meta-trained agent share whatever its training came to. NaNs for a single unit.
+    """
 
     n: int
+    units: int
     mean: float
     std: float
     ci_low: float
@@ -34,13 +39,26 @@ class Summary:
     max: float
 
 
-def summarise_columns(figures: Floats) -> list[Summary | None]:
+def summarise_columns(
+    figures: Floats, seeds: Ints | None = None, agents: int = 0
+) -> list[Summary | None]:
     """Summary of each column of ``(n, m)`` figures, NaN left out; None for an empty column.
 
     Columns with as many figures share their resampling, which is what makes ten metrics as cheap
     as one; but for float rounding, a column's interval is the same alone or among others.
+
+    Args:
+        figures: of the trials.
+        seeds: ``(n,)`` trial seeds: seed s searched with agent s mod ``agents``.
+        agents: meta-trained agents, the units that intervals draw; 0: each trial is its own.
     """
     known = ~np.isnan(figures)
+    if agents and seeds is not None:
+        blocks = seeds % agents
+        return [
+            _of_agents(figures[own, i], blocks[own]) if own.any() else None
+            for i, own in enumerate(known.T)
+        ]
     sizes = known.sum(axis=0)
     intervals: dict[int, tuple[float, float]] = {}
     for size in set(sizes.tolist()) - {0}:
@@ -49,14 +67,20 @@ def summarise_columns(figures: Floats) -> list[Summary | None]:
         intervals |= {i: (float(low[k]), float(high[k])) for k, i in enumerate(members)}
     # A column at a time: a copy of all of them is large where a run has a million trials.
     return [
-        _summary(figures[known[:, i], i], *intervals[i]) if i in intervals else None
+        _summary(figures[known[:, i], i], int(sizes[i]), *intervals[i]) if i in intervals else None
         for i in range(figures.shape[1])
     ]
 
 
-def _summary(figures: Floats, low: float, high: float) -> Summary:
+def _of_agents(figures: Floats, blocks: Ints) -> Summary:
+    low, high = bootstrap_ci(figures[:, None], blocks=blocks)
+    return _summary(figures, len(np.unique(blocks)), float(low[0]), float(high[0]))
+
+
+def _summary(figures: Floats, units: int, low: float, high: float) -> Summary:
     return Summary(
         n=len(figures),
+        units=units,
         mean=float(figures.mean()),
         std=float(figures.std(ddof=1)) if len(figures) > 1 else float("nan"),
         ci_low=low,
@@ -67,24 +91,35 @@ def _summary(figures: Floats, low: float, high: float) -> Summary:
     )
 
 
-def bootstrap_ci(figures: Floats, level: float = LEVEL) -> tuple[Floats, Floats]:
+def bootstrap_ci(
+    figures: Floats, level: float = LEVEL, blocks: Ints | None = None
+) -> tuple[Floats, Floats]:
     """Percentile bootstrap intervals of the means of ``(n, m)`` figures: two ``(m,)`` arrays.
 
-    Efron's percentile interval with 2,000 resamples of a generator with a fixed seed; NaNs for a
-    single row. A resample is kept as how often it holds each row, so all columns' means are one
-    matrix product.
+    Efron's percentile interval with 2,000 resamples of a generator with a fixed seed; NaNs where
+    there is but one to draw. A resample is kept as how often it holds each row, so all columns'
+    means are one matrix product.
+
+    Args:
+        figures: of the trials, none missing.
+        level: share of the intervals that shall hold the mean.
+        blocks: ``(n,)`` numbers of blocks that are drawn whole, because their rows are not
+            independent; None: rows are drawn.
     """
-    n, m = figures.shape
-    if n < 2:
+    units, m = len(figures) if blocks is None else len(np.unique(blocks)), figures.shape[1]
+    if units < 2:
         return np.full(m, np.nan), np.full(m, np.nan)
     centre = figures[0]  # so that a constant column has exactly its value as interval
-    deviations = figures - centre
+    deviations, sizes = figures - centre, np.ones(len(figures))
+    if blocks is not None:
+        members = (np.unique(blocks)[:, None] == blocks).astype(np.float64)
+        deviations, sizes = members @ deviations, members.sum(axis=1)
     generator = np.random.default_rng(BOOTSTRAP_SEED)
-    rows = max(1, BATCH // n)
-    means = [
-        resampled_counts(generator, min(rows, RESAMPLES - start), n) @ deviations / n
-        for start in range(0, RESAMPLES, rows)
-    ]
+    rows = max(1, BATCH // units)
+    means: list[Floats] = []
+    for start in range(0, RESAMPLES, rows):
+        drawn = resampled_counts(generator, min(rows, RESAMPLES - start), units)
+        means.append(drawn @ deviations / (drawn @ sizes)[:, None])
     tail = (1 - level) / 2
     low, high = np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0)
     return centre + low, centre + high
@@ -234,14 +269,14 @@ class Share:
     agent_std: float = NAN
 
 
-def share_found(table_rank: Floats, seeds: Ints, top: int, agents: int | None) -> Share:
+def share_found(table_rank: Floats, seeds: Ints, top: int, agents: int) -> Share:
     """Share of trials whose architecture is among the ``top`` best of the table.
 
     Args:
         table_rank: ``(n,)`` rank of the found architecture, NaN where unknown.
         seeds: ``(n,)`` trial seeds: seed s searched with agent s mod ``agents``.
         top: the worst rank that counts.
-        agents: meta-trained agents; None: there are none.
+        agents: meta-trained agents; 0: there are none.
     """
     known = ~np.isnan(table_rank)
     if not known.any():

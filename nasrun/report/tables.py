@@ -271,8 +271,8 @@ def notes(content: Content) -> list[str]:
     trained = any(line.meta for line in content.lines)
     if Column.interval in columns and trained:
         found.append(
-            "95% CI of the mean: of these agents, as it draws trials; those of another "
-            "meta-training may lie outside"
+            "95% CI of the mean: where agents were meta-trained, it draws agents with all of their "
+            "trials"
         )
     rival = "the best of each task" if report.against == BEST else report.against
     if Column.p_value in columns:
@@ -315,6 +315,7 @@ def notes(content: Content) -> list[str]:
     if Figure.anytime in report.figures:
         found.append(
             "bands of anytime performance: 95% bootstrap intervals of the mean over trials"
+            + (", or over meta-trained agents with all of their trials" if trained else "")
         )
     costs_h = {
         content.searched(line.problem.space, line.problem.search_task): line.meta.agent_h

@@ -182,6 +182,19 @@ def test_fronts_are_joined_and_their_hypervolume_is_summarised(tmp_path):
     assert not (tmp_path / "pareto.csv").exists()
 
 
+def test_intervals_draw_the_agents_of_a_search_that_was_split(tmp_path):
+    for seed, agents in ((0, 4), (3, 2)):
+        job(tmp_path / str(seed), seed, 3)
+        origin = {"meta": {"agents": agents, "cost_s": None}}
+        write_json(tmp_path / str(seed) / "provenance.json", origin)
+    collect(tmp_path)
+    rewards = [float(row["reward"]) for row in read_csv(tmp_path / "trials.csv")]
+    ends = sorted([sum(rewards[::2]) / 3, sum(rewards[1::2]) / 3])  # two agents: each alone
+    (own,) = (row for row in read_csv(tmp_path / "summary.csv") if row["figure"] == "reward")
+    assert (own["n"], own["units"]) == ("6", "2")
+    assert (float(own["ci_low"]), float(own["ci_high"])) == pytest.approx(ends, abs=1e-5)
+
+
 def test_processes_that_collect_at_once_lose_no_row(tmp_path):
     with ProcessPoolExecutor(3) as pool:
         done = [pool.submit(_work, tmp_path, seed) for seed in range(0, 30, 3)]

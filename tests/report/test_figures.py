@@ -119,6 +119,14 @@ def test_curves_against_evaluations_keep_what_ended_trials_found():
     assert ((curve.low <= curve.mean) & (curve.mean <= curve.high)).all()
 
 
+def test_bands_draw_agents_with_all_of_their_trials():
+    best, clock_h = np.array([[1.0], [5.0], [3.0], [7.0]]), np.ones((4, 1))
+    curve = by_evaluations(Histories(best, clock_h, agent=np.array([0, 1, 0, 1])))
+    assert (curve.low[0], curve.mean[0], curve.high[0]) == pytest.approx((2.0, 4.0, 6.0))
+    alone = by_hours(Histories(best, clock_h, agent=np.zeros(4, np.int64)))
+    assert np.isnan(alone.low).all()
+
+
 def test_curves_begin_where_every_trial_has_a_full_measurement():
     best = np.array([[NAN, 2.0], [1.0, 1.0]])
     curve = by_evaluations(Histories(best, np.array([[1.0, 2.0], [1.0, 2.0]])))

@@ -52,6 +52,42 @@ def test_a_constant_column_has_its_value_as_interval():
     assert (summary.ci_low, summary.ci_high) == (0.1, 0.1)
 
 
+def test_intervals_draw_agents_with_all_of_their_trials():
+    """Two agents: a quarter of the resamples holds one of them alone, a quarter the other."""
+    figures = np.array([[1.0, NAN], [5.0, 5.0], [3.0, 3.0], [7.0, NAN], [NAN, 9.0], [9.0, 11.0]])
+    both, second = summarise_columns(figures, np.arange(10, 16), agents=2)
+    assert both is not None
+    assert (both.n, both.units, both.mean) == (5, 2, 5.0)
+    assert (both.ci_low, both.ci_high) == pytest.approx((2.0, 7.0))  # (1 + 3) / 2, (5 + 7 + 9) / 3
+    assert second is not None
+    assert (second.n, second.units) == (4, 2)
+    assert (second.ci_low, second.ci_high) == pytest.approx((6.0, 8.0))
+    low, high = bootstrap_ci(figures[[0, 1, 2, 3, 5], :1], blocks=np.array([4, 9, 4, 9, 9]))
+    assert (low[0], high[0]) == pytest.approx((2.0, 7.0))
+    (alone,) = summarise_columns(figures[:, :1], np.arange(6), agents=1)
+    assert alone is not None
+    assert (alone.n, alone.units) == (5, 1)
+    assert np.isnan([alone.ci_low, alone.ci_high]).all()
+    empty, _ = summarise_columns(np.array([[NAN, 1.0]]), np.arange(1), agents=2)
+    assert empty is None
+
+
+def test_intervals_that_draw_agents_hold_the_mean_of_others():
+    """Of 100 meta-trainings of 20 agents; 10 trials an agent, which are more alike."""
+    rng = np.random.default_rng(0)
+    blocks = np.arange(200) % 20
+    held = np.zeros(2)
+    for _ in range(100):
+        figures = rng.normal(0.0, 1.0, 20)[blocks] + rng.normal(0.0, 0.5, 200)
+        for at, own in enumerate((blocks, None)):
+            low, high = bootstrap_ci(figures[:, None], blocks=own)
+            held[at] += low[0] <= 0.0 <= high[0]
+    by_agents, by_trials = held
+    # Binomial(100, 0.92), which the percentile interval of 20 has, is below 84 with p = .003.
+    assert by_agents >= 84, held
+    assert by_trials <= 70, held
+
+
 def test_a_column_is_summarised_the_same_alone_and_among_others():
     figures = normals(40, 3)
     figures[:5, 1] = NAN
@@ -256,7 +292,7 @@ def test_the_share_and_its_spread_over_agents():
     assert (top3.agent_min, top3.agent_max) == pytest.approx((1 / 3, 1.0))
 
 
-@pytest.mark.parametrize("agents", [None, 1])
+@pytest.mark.parametrize("agents", [0, 1])
 def test_no_agents_or_a_single_one_have_no_spread(agents):
     share = share_found(np.array([1.0, 2.0]), np.arange(2), 1, agents)
     assert share.share == 0.5
@@ -264,7 +300,7 @@ def test_no_agents_or_a_single_one_have_no_spread(agents):
 
 
 def test_an_unknown_rank_counts_neither_way():
-    assert share_found(np.array([1.0, NAN]), np.arange(2), 1, None).share == 1.0
+    assert share_found(np.array([1.0, NAN]), np.arange(2), 1, 0).share == 1.0
     unknown = share_found(np.array([NAN, NAN]), np.arange(2), 1, 2)
     assert np.isnan(astuple(unknown)).all()
 

@@ -90,15 +90,16 @@ def test_claims_are_tested_on_every_task(folder):
     assert float(here["difference"]) == 1.5
 
 
-def test_tests_count_agents_and_intervals_say_that_they_do_not(folder):
+def test_tests_and_intervals_count_agents_once(folder):
     columns = ["interval", "p_value"]
     write_report(folder, {**REPORT, "columns": columns, "against": "rea"})
     text = (folder / "r.md").read_text(encoding="utf-8")
     assert "p: trials of one meta-trained agent count once, as their mean" in text
-    assert "95% CI of the mean: of these agents, as it draws trials" in text
+    assert "95% CI of the mean: where agents were meta-trained, it draws agents" in text
     here, there = (each for each in table(folder, "r.csv") if each["algorithm"] == "catch")
     assert here["p_value"] == "0.5"  # of two agents
     assert there["p_value"] == "0.25"  # of four trials: no job says that they had agents
+    assert [(each["n"], each["units"]) for each in (here, there)] == [("4", "2"), ("4", "4")]
 
 
 def test_the_csv_has_shares_first_seeds_and_hours(folder):
