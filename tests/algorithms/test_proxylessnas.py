@@ -178,9 +178,6 @@ def test_a_reward_is_that_of_the_run_on_one_validation_batch():
     assert judged == [([1, 2], (VALID, LABEL))]
 
 
-WORTH_OF = (0.3, 0.9, 0.5)
-
-
 def test_the_better_of_three_operations_is_found():
     """One row of three options, by rewards alone; 3 of 3 fixed seeds."""
     for seed in range(3):
