@@ -60,6 +60,8 @@ def test_suppression_by_hand():
     assert suppressed(rows, scores, torch.tensor([0, 1, 0, 0, 0]), 0.5, 9).tolist() == [4, 0, 1, 2]
     assert suppressed(rows, scores, alike, 0.5, 2).tolist() == [4, 0]
     assert suppressed(rows[:0], scores[:0], alike[:0], 0.5, 2).tolist() == []
+    below = boxes([0, 0, 10, 10], [0, 4, 10, 14], [0, 2, 10, 12])  # 6 and 8 of 14 and 12 lines
+    assert suppressed(below, torch.tensor([0.9, 0.8, 0.7]), alike[:3], 0.5, 9).tolist() == [0, 1]
 
 
 # --- what places are taught
