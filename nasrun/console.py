@@ -23,7 +23,6 @@ from nasrun.screen import fitted, plus_minus
 from nasrun.spec import Metric, metric_named
 
 HOUR_S = 3600
-MARK = "\N{REPLACEMENT CHARACTER}"  # in place of what cannot be printed
 SPREADS = ("reward", "val_score", "test_score", "latency_ms", "hypervolume")
 WON = ("test_score", "latency_ms")  # of the winner, besides the validation score
 MOSTLY = 0.5  # share of failed measurements from which a table says that most failed

@@ -77,10 +77,10 @@ class Streams:
         radius = np.sqrt(-2.0 * np.log1p(-uniforms[:, :size]))
         return radius * np.cos(2.0 * np.pi * uniforms[:, size:])
 
-    def gumbel(self, size: int = 1, rows: Ints | None = None) -> Floats:
+    def gumbel(self, size: int) -> Floats:
         """``(T, size)`` standard Gumbel numbers."""
         tiny = np.finfo(np.float64).tiny
-        return -np.log(-np.log(np.maximum(self.uniform(size, rows), tiny)))
+        return -np.log(-np.log(np.maximum(self.uniform(size), tiny)))
 
     def subsets(self, n: int, size: int, rows: Ints | None = None) -> Ints:
         """``(T, size)`` different numbers out of ``range(n)``, in random order."""

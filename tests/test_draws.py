@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from toy_spaces import Graphs
 from toys import ToySpace
 
-from nasrun.draws import draw, pick, redrawn, softmax
+from nasrun.draws import draw, pick, probabilities_of, redrawn, softmax
 from nasrun.streams import Streams
 
 SPACE = ToySpace((2, 3, 4))
@@ -43,6 +43,13 @@ def test_illegal_options_have_no_probability_and_are_never_drawn():
     np.testing.assert_allclose(probabilities.sum(axis=-1), 1.0)
     rows = np.arange(500)
     assert all((probabilities[rows, place, archs[:, place]] > 0).all() for place in range(3))
+
+
+def test_probabilities_on_the_way_to_an_architecture_are_those_of_its_draw():
+    generator, space = np.random.default_rng(1), Descending((3, 3, 3))
+    logits = generator.normal(size=(50, 3, 3))
+    archs, probabilities = draw(space, logits, generator.random((50, 3)))
+    np.testing.assert_array_equal(probabilities_of(space, logits, archs), probabilities)
 
 
 def test_far_logits_do_not_overflow():

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasrun.images import draw
+from nasrun.images import are_masks, draw
 
 
 @st.composite
@@ -35,3 +35,9 @@ def test_a_draw_depends_on_seed_and_purpose():
     assert np.array_equal(first, draw(labels, 50, 0, "a"))
     assert not np.array_equal(first, draw(labels, 50, 1, "a"))
     assert not np.array_equal(first, draw(labels, 50, 0, "b"))
+
+
+def test_masks_are_integers_for_each_pixel():
+    assert are_masks(np.zeros((2, 3, 4), np.int64))
+    assert not are_masks(np.zeros((2, 3, 4), np.float32))
+    assert not are_masks(np.zeros((2, 3), np.int64))

@@ -55,6 +55,7 @@ def test_an_option_without_effect_is_said_in_a_sentence(overrides, words):
         (*STOPPED, "budget.evaluations=101"),
         (*STOPPED, "budget.simulated_s=1e5"),
         ("algorithm=proxylessnas_rl", *LATENCY),
+        ("algorithm=proxylessnas", "algorithm.latency_target_ms=5", *LATENCY),
         (
             "algorithm=unas",
             "algorithm.latency_weight=0.1",

@@ -168,8 +168,3 @@ def toy_experiment(
         seeds=range(seed, seed + trials),
         cohort=cohort,
     )
-
-
-def unknown_latency(archs):
-    """No device: nothing is known of how fast an architecture runs."""
-    return np.full(len(archs), np.nan)

@@ -35,9 +35,11 @@ class BOHB(SuccessiveHalving):
     the best of the top rung as the answer, and with ``kernel: statsmodels``.
 
     Departures: ``kernel: capped``, the default, mends what HpBandSter makes of the kernel (see
-    ``CategoricalKDE``). The published bandwidth factor of 3 is no field, because HpBandSter widens
-    continuous decisions only. The architecture reported is the best of the highest rung reached;
-    NATS-Bench's script takes the highest accuracy of any training length.
+    ``CategoricalKDE``). The density of the rest is of all of it; HpBandSter rounds both shares
+    down, by which it mostly leaves the worst architecture out. The published bandwidth factor of 3
+    is no field, because HpBandSter widens continuous decisions only. The architecture reported is
+    the best of the highest rung reached; NATS-Bench's script takes the highest accuracy of any
+    training length.
 
     A search is linear in its evaluations where the decisions are few enough to be counted
     (``MatchCounts``: NAS-Bench-201, NATS-Bench's sizes, TransNAS-Bench-101's cells): a step costs

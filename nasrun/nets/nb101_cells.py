@@ -69,7 +69,7 @@ def keys(cells: Mask, operations: Ints) -> Ints:
     vertex as often as the cell has vertices, by MD5 of sorted texts; this does the same by sums of
     mixed 64-bit words, whose order does not matter, for all cells at once. Equal cells give equal
     sums; that the 423,624 different ones give different keys is tested
-    (``scripts/nb101_checks.py``), as is that both hashes tell the same cells apart.
+    (``tests/spaces/test_nb101.py``), as is that both hashes tell the same cells apart.
 
     Args:
         cells: ``(n, 7, 7)`` pruned adjacency.

@@ -155,7 +155,6 @@ class Skeleton(nn.Module):
         objective: what the network is trained for.
         stem: channels of the first convolution; None: those of the first cell.
         reductions: channels of each halving block; None: those of the next stage's first cell.
-        image_channels: 3 for colour images.
     """
 
     per_channel = True
@@ -167,12 +166,11 @@ class Skeleton(nn.Module):
         objective: Objective,
         stem: int | None = None,
         reductions: Sequence[int] | None = None,
-        image_channels: int = 3,
     ) -> None:
         super().__init__()
         width = stages[0][0] if stem is None else stem
         self.stem = nn.Sequential(
-            nn.Conv2d(image_channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+            nn.Conv2d(3, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
         )
         halved = [stage[0] for stage in stages[1:]] if reductions is None else reductions
         self.cells = nn.ModuleList()

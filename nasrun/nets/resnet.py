@@ -48,14 +48,11 @@ class ResNet(nn.Module):
         blocks: in each of the three stages.
         classes: number of logits.
         channels: of the first stage; the others have two and four times as many.
-        image_channels: 3 for colour images.
     """
 
-    def __init__(
-        self, blocks: int, classes: int, channels: int = 16, image_channels: int = 3
-    ) -> None:
+    def __init__(self, blocks: int, classes: int, channels: int = 16) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(image_channels, channels, 3, padding=1, bias=False)
+        self.stem = nn.Conv2d(3, channels, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(channels)
         parts, width = list[nn.Module](), channels
         for stage in range(3):

@@ -113,17 +113,18 @@ class Extrapolation(CurveModel):
 
         now = mixed(state)
         noise = max(float(np.std(now[:-1] - curve)), LEAST_SD)
-        likelihood, found = _log_likelihood(now, curve, noise), []
+        likelihood, found = log_likelihood(now, curve, noise), []
         for move, chance in zip(steps, chances, strict=True):
             other = state + self._settings.step * move[: len(state)]
             value = mixed(other)
             rising = np.isfinite(value).all() and value[-1] >= value[0]
-            new = _log_likelihood(value, curve, noise) if rising else -np.inf
+            new = log_likelihood(value, curve, noise) if rising else -np.inf
             if np.log(max(chance, 1e-300)) < new - likelihood:
                 state, now, likelihood = other, value, new
             found.append(now[-1])
         return float(np.mean(found)), float(np.std(found))
 
 
-def _log_likelihood(value: Floats, curve: Floats, noise: float) -> float:
+def log_likelihood(value: Floats, curve: Floats, noise: float) -> float:
+    """Of ``curve (E,)`` around ``value (E + 1,)``, whose last is beyond it; without a constant."""
     return float(-0.5 * (((value[:-1] - curve) / noise) ** 2).sum())

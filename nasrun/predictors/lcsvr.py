@@ -90,7 +90,7 @@ class Vectors(Model):
             for own in draws.tolist():
                 c, gamma = (float(np.exp(low + (high - low) * share)) for share in own[:2])
                 choices.append(self._regression(c, gamma, max(own[2], LEAST_NU)))
-        scores = [_held_out(choice, x, y) for choice in choices] if choices[1:] else [0.0]
+        scores = [held_out_r2(choice, x, y) for choice in choices] if choices[1:] else [0.0]
         return choices[int(np.argmax(scores))].fit(x, y)
 
     def _regression(
@@ -112,8 +112,8 @@ class Vectors(Model):
         return make_pipeline(StandardScaler(), regression)
 
 
-def _held_out(choice: Any, x: Floats, y: Floats) -> float:
-    """Mean R² over the folds: every third record is held out."""
+def held_out_r2(choice: Any, x: Floats, y: Floats) -> float:
+    """Mean R² of a regression over the folds: every third record is held out."""
     fold, scores = np.arange(len(y)) % FOLDS, []
     for held in range(FOLDS):
         rows = fold != held

@@ -69,7 +69,7 @@ class Layers:
         outputs = ~graph.adjacency.any(axis=1) & ~inputs & inputs.any()
         inner = ~(inputs | outputs)
         share = END_SHARE * inner.sum()
-        masses = np.where(inner, 1.0, 0.0)
+        masses = np.ones(len(own))
         for ends in (inputs, outputs):
             masses[ends] = share / max(int(ends.sum()), 1)
         edges = graph.adjacency

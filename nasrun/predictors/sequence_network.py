@@ -32,7 +32,9 @@ def texts(dag: Dag) -> Ints:
     there, columns = names >= 0, []
     for vertex in range(names.shape[1]):
         both = there[:, :vertex] & there[:, [vertex]]
-        columns.append(np.where(both, adjacency[:, :vertex, vertex] + NO_EDGE, ABSENT))
+        columns.append(
+            np.where(both, np.where(adjacency[:, :vertex, vertex], EDGE, NO_EDGE), ABSENT)
+        )
         columns.append(np.where(there[:, [vertex]], names[:, [vertex]] + FIRST_NAME, ABSENT))
     found = np.concatenate(columns, axis=1).astype(np.int64)
     return np.pad(found, ((0, 0), (0, -found.shape[1] % MULTIPLE)), constant_values=ABSENT)

@@ -73,7 +73,7 @@ class Transported(Model):
         self._lengths = np.ones((len(y), 2))
         for pair in np.stack(np.meshgrid(own.lengths, own.normalised), axis=2).reshape(-1, 2):
             both = mask[:, :, None] & mask[:, None, :]
-            kernel = _clipped(np.where(both, _kernel(*apart, np.tile(pair, (len(y), 1))), 0.0))
+            kernel = clipped(np.where(both, _kernel(*apart, np.tile(pair, (len(y), 1))), 0.0))
             for noise in own.noises:
                 found = posterior(kernel, np.full(len(y), noise), z, mask)
                 better = found.log_likelihood > highest
@@ -101,7 +101,7 @@ def _kernel(apart: Floats, squared: Floats, lengths: Floats) -> Floats:
     return 0.5 * np.exp(-apart / first) + 0.5 * np.exp(-squared / second**2)
 
 
-def _clipped(kernel: Floats) -> Floats:
+def clipped(kernel: Floats) -> Floats:
     """``(T, N, N)`` without negative eigenvalues."""
     values, vectors = np.linalg.eigh(kernel)
     return (vectors * np.maximum(values, 0.0)[:, None, :]) @ vectors.transpose(0, 2, 1)

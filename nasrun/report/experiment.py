@@ -11,7 +11,7 @@ from nasrun.files import read_json, write_bytes
 from nasrun.report.auto import compares, completed, with_figure
 from nasrun.report.compare import Extras, as_we_call_them, compare, read_published, totals
 from nasrun.report.content import Content, EdgesOf, find_winners
-from nasrun.report.formats import ReportTable, csv_files, latex, markdown
+from nasrun.report.formats import csv_files, latex, markdown
 from nasrun.report.groups import group_ranks
 from nasrun.report.jobs import Job, agents_in_common, anytime_curves, find_jobs, meta_costs
 from nasrun.report.overview import judge, overview
@@ -19,6 +19,7 @@ from nasrun.report.page import page
 from nasrun.report.pareto import read_fronts
 from nasrun.report.policy import preferences
 from nasrun.report.schema import DEFAULT, Figure, Report, parse_report
+from nasrun.report.terminal import ReportTable
 from nasrun.report.tradeoff import scatters
 from nasrun.report.trials import (
     OWN_SPACE,

@@ -1,20 +1,14 @@
-r"""A report as CSV, as Markdown, as LaTeX to be read by ``\input``, and for the terminal."""
+r"""A report as CSV, as Markdown, and as LaTeX to be read by ``\input``."""
 
 import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
-from textwrap import fill, wrap
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.markup import escape
-from rich.measure import Measurement
-from rich.table import Table
 
 from nasrun.report.aggregate import Estimate
 from nasrun.report.compare import TOPS, Line
@@ -24,16 +18,10 @@ from nasrun.report.layout import NOT_WORSE, TOO_FEW
 from nasrun.report.overview import Overview
 from nasrun.report.sheet import MINUS, Sheet, plain
 from nasrun.report.tables import (
-    CLAIM_HEADERS,
-    claim_cells,
-    headers,
     notes,
-    overall,
     sheets,
-    shown,
     statistics_notes,
 )
-from nasrun.report.trials import Problem
 
 CSV_COLUMNS = (
     "space", "search_task", "task", "algorithm", "metric", "figure", "n", "units", "mean", "std",
@@ -74,9 +62,6 @@ MARKDOWN = re.compile(r"[\\`*|<]|(?<![^\W_])_|_(?![^\W_])|\[(?=[^]]*\]\()")
 LATEX_HEADER = 8  # characters to a line of a header
 BOLD = r"\textbf{{{}}}"
 MANY = 9  # columns that fit a page in small type
-
-INDENT = " "
-TERMINAL_HEADER = 6  # characters to a line of a header, so that figures set a column's width
 
 
 def csv_files(content: Content) -> dict[str, bytes]:
@@ -280,77 +265,3 @@ def _latex_header(text: str) -> str:
 def escaped(text: str) -> str:
     """Text whose special characters LaTeX prints as they are."""
     return "".join(LATEX.get(letter, letter) for letter in plain(text).replace("->", "→"))
-
-
-@dataclass(frozen=True)
-class ReportTable:
-    """The report's table for the terminal: a section per problem, all tasks, then the claims.
-
-    It shows as many of the columns as fit whole, and names the others: half a figure misleads.
-    """
-
-    content: Content
-
-    def __rich_console__(
-        self, console: Console, options: ConsoleOptions
-    ) -> Iterator[RenderableType]:
-        """Yield the widest table that fits, and that of the claims."""
-        names = headers(self.content.report, self.content.metric)
-        unlimited = options.update(max_width=10**4)
-        kept = len(names)
-        table = _terminal_table(self.content, names, kept)
-        while kept > 1 and Measurement.get(console, unlimited, table).maximum > options.max_width:
-            kept -= 1
-            table = _terminal_table(self.content, names, kept)
-        yield table
-        if self.content.verdicts:
-            yield _claims_table(self.content)
-
-
-def _terminal_table(content: Content, names: Sequence[str], kept: int) -> Table:
-    """The table with the first ``kept`` columns."""
-    report = content.report
-    said = notes(content)
-    if left_out := names[kept:]:
-        said = [f"too wide for this terminal, see {report.name}.md: {', '.join(left_out)}", *said]
-    table = Table(
-        title=escape(content.title), caption=escape("\n".join(said)), caption_justify="left",
-        box=box.SIMPLE, show_edge=False, pad_edge=False, collapse_padding=True,
-    )  # fmt: skip
-    titles = {problem: _section(content, problem) for problem in content.problems}
-    lines = [*(INDENT + content.label(line.algorithm) for line in content.lines), *titles.values()]
-    # A task's name must be whole: it is the only thing that tells the sections apart.
-    table.add_column(names[0], min_width=max(map(len, lines), default=0), no_wrap=True)
-    for header in names[1:kept]:
-        wrapped = fill(escape(header), TERMINAL_HEADER, break_long_words=False)
-        table.add_column(wrapped, justify="right", no_wrap=True)
-    for problem, section in content.sections():
-        table.add_row(f"[bold]{escape(titles[problem])}[/bold]")
-        for line in section:
-            _add_row(table, content.label(line.algorithm), shown(line, report)[: kept - 1])
-        table.add_section()
-    for number, (name, *cells) in enumerate(overall(content)):
-        if number == 0:
-            table.add_row("[bold]all tasks[/bold]")
-        _add_row(table, name, cells[: kept - 1])
-    return table
-
-
-def _section(content: Content, problem: Problem) -> str:
-    """The problem, with the metric where no header can name it for all."""
-    metric = content.problems[problem].metric
-    name = content.name(problem)
-    return name if content.metric else f"{name}: {metric.title}"
-
-
-def _add_row(table: Table, name: str, cells: Sequence[str]) -> None:
-    table.add_row(INDENT + escape(name), *map(escape, cells))  # rea[population=5] is no markup
-
-
-def _claims_table(content: Content) -> Table:
-    table = Table(title="Claims", box=box.SIMPLE, show_edge=False, collapse_padding=True)
-    for header in CLAIM_HEADERS:
-        table.add_column(header, justify="left" if header in ("claim", "task") else "right")
-    for cells in claim_cells(content):
-        table.add_row(*map(escape, cells))
-    return table

@@ -40,7 +40,7 @@ class Problem:
     """What an algorithm may see of a run. Nothing about the test part is among it.
 
     ``task`` is the task in numbers, without its images; ``images`` reads the parts of them that a
-    search may use. ``score_reward`` and ``latency_ms`` are for methods that measure by themselves:
+    search may use. ``reward`` and ``latency_ms`` are for methods that measure by themselves:
     ``(n,)`` rewards of ``(n,)`` scores and latencies; ``evaluate`` has both in what it returns.
     ``folder`` is where a trial that is played alone may keep checkpoints; it goes when the trial is
     on record. None: nothing is kept.

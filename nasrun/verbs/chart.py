@@ -11,7 +11,7 @@ MARKS = "*o+x#@%&"
 HEIGHT = 10  # lines
 
 
-def chart(curves: Mapping[str, Curve], width: int, decimals: int = 2) -> list[str]:
+def chart(curves: Mapping[str, Curve], width: int) -> list[str]:
     """Mean curves against evaluations, as lines of at most ``width`` characters.
 
     The height is spent where curves differ after a tenth of the budget, as in figures; what lies
@@ -22,7 +22,7 @@ def chart(curves: Mapping[str, Curve], width: int, decimals: int = 2) -> list[st
         return []
     low, high = settled(list(drawn.values()))
     low, high = (low, high) if high > low else (low - 1, high + 1)
-    labels = [f"{value:.{decimals}f}" for value in (high, low)]
+    labels = [f"{value:.2f}" for value in (high, low)]
     margin = max(map(len, labels))
     columns = width - margin - 2
     last = max(float(curve.x[-1]) for curve in drawn.values())

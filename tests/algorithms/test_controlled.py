@@ -109,6 +109,22 @@ def test_a_failed_measurement_teaches_nothing(algorithm):
     assert np.isnan(algorithm._baseline).all()
 
 
+def test_what_is_known_of_a_batch_teaches_alone():
+    """Of its first batch, which sets the baseline, and of the next, by NAS-RL's gradient."""
+    told = Told(NASRL(hidden=5, batch=2, learning_rate=0.1, baseline_decay=0.9, power=1.0))
+    told.batch(np.nan, 40.0)
+    assert told.algorithm._baseline[0] == pytest.approx(0.4)
+    net = copy.deepcopy(told.policies._controller)
+    archs = told.batch(90.0, np.nan)
+    assert told.algorithm._baseline[0] == pytest.approx(0.9 * 0.4 + 0.1 * 0.9)
+    (-net.judge(archs, all_legal).log_p[:, 0].sum() * (0.9 - 0.4)).backward()
+    slopes = torch.nn.utils.parameters_to_vector(each.grad for each in net.parameters())
+    before = torch.nn.utils.parameters_to_vector(net.parameters())
+    # The batch before had no advantage: Adam has seen one gradient of zero.
+    step = 0.1 * (0.1 * slopes / 0.19) / ((0.001 * slopes**2 / 0.001999).sqrt() + 1e-8)
+    torch.testing.assert_close(told.weights(), before - step, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "algorithm",
     [PPO(learning_rate=0.02, batch=10), NASRL(learning_rate=0.01, layers=1)],

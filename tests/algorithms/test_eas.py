@@ -70,6 +70,20 @@ def test_what_is_maximised_is_a_tangent_and_the_baseline_follows_the_newest():
     assert algorithm._baseline == pytest.approx(0.05 * first + 0.95 * second)
 
 
+def test_a_batch_of_episodes_moves_along_its_advantages_and_its_entropy():
+    algorithm = EAS(entropy=0.1, renewal=0.75, learning_rate=0.5)
+    weight = torch.tensor([1.0, 2.0], requires_grad=True)
+    algorithm._optimizer = torch.optim.SGD([weight], 0.5)
+    algorithm._baseline = 2.0
+    log_p, entropy = weight * torch.tensor([3.0, -1.0]), weight * torch.tensor([2.0, 6.0])
+    algorithm._gains = [(log_p[at], entropy[at], reward) for at, reward in enumerate((4.0, 8.0))]
+    algorithm._learn()
+    assert algorithm._baseline == 2.0 + 0.75 * (6.0 - 2.0)
+    gain = torch.tensor([3.0 * (4 - 5) + 0.1 * 2.0, -1.0 * (8 - 5) + 0.1 * 6.0]) / 2
+    torch.testing.assert_close(weight.detach(), torch.tensor([1.0, 2.0]) + 0.5 * gain)
+    assert algorithm._gains == []
+
+
 def test_drawn_choices_have_the_probability_that_they_are_judged_by():
     torch.manual_seed(0)
     controller, draws = EASController(9, (2, 3, 2)), torch.Generator().manual_seed(1)

@@ -11,7 +11,7 @@ from nasrun.algorithms.metad2a_learning import SIZES, Sets, cycle, require_sizes
 from nasrun.algorithms.metad2a_predictor import Predictor, Ranker, squared_error
 from nasrun.errors import ConfigError, DataError
 from nasrun.nets.graph_networks import GraphDecoder
-from nasrun.nets.set_encoders import SetEncoding
+from nasrun.nets.set_encoders import Outline, SetEncoding
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Records
 
@@ -115,6 +115,7 @@ def test_what_the_generator_keeps(generator):
     _, learnt = generator
     assert learnt.arrays["pairs"].tolist() == [[0, 2, 1], [2, 0, 0]]
     assert learnt.arrays[SIZES].tolist() == [6, 5, 5, 5]
+    assert [row[0] for row in learnt.rows] == list(range(1, 46))
     first, last = learnt.rows[0], learnt.rows[-1]
     assert last[1] < 0.2 * first[1]
     assert last[4] is not None  # the data sets of the same classes, held out
@@ -153,6 +154,21 @@ def test_the_last_epoch_is_kept(predictor):
     both = np.concatenate([predicted(predictor, own) for own in (2, 3)])
     r = np.corrcoef(both, graded().score[graded().held_out])[0, 1]
     assert r == pytest.approx(last, abs=1e-4)
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_the_linear_path_adds_to_the_score_what_the_outline_says(direct):
+    network = Predictor(hidden=12, width=8, direct=direct).network(6, graphs_of(SPACE)).eval()
+    graph = torch.ones(1, 8)
+    code, level = network.dataset(features_of(0), PAIR)
+    assert level.tolist() == [0.0]  # at first
+    before = network(graph, (code, level))
+    if direct:
+        network.direct.weight.data[:] = torch.arange(8.0)
+        network.direct.bias.data[:] = 0.5
+    _, level = network.dataset(features_of(0), PAIR)
+    wanted = 0.5 + Outline(6)(features_of(0), PAIR) @ torch.arange(8.0) if direct else 0.0
+    torch.testing.assert_close(network(graph, (code, level)) - before, torch.zeros(1) + wanted)
 
 
 def test_scores_are_means_over_draws(predictor):

@@ -1,11 +1,15 @@
 """Species and their shares by hand, and the end of a search."""
 
+from types import SimpleNamespace
+
 import numpy as np
 from composed import CONF, composed, trace
 
+from nasrun.algorithms.neat import NEAT, UNCHANGED
 from nasrun.algorithms.species import Species, breeding, divided, shares
 from nasrun.budget import Budget
 from nasrun.config import check
+from nasrun.spec import Differences
 
 
 def played(*overrides, seeds=range(3), **limits):
@@ -46,6 +50,31 @@ def test_a_species_notes_when_it_improves():
         one.take(np.array(fitness, float))
         assert one.stagnant == stagnant
     assert one.best == 3.0
+
+
+def test_the_distance_of_genomes_by_hand():
+    pairs = Differences(np.array([3, 6]), np.array([0.5, 2.0]), np.array([19, 30]))
+    algorithm = NEAT(unmatched=2.0, weight=0.4, small=20)
+    algorithm.problem = SimpleNamespace(space=SimpleNamespace(differences=lambda a, b: pairs))
+    found = algorithm._distance(np.zeros((2, 4), int), np.zeros(4, int))
+    np.testing.assert_allclose(found, [2.0 * 3 + 0.4 * 0.5, 2.0 * 6 / 30 + 0.4 * 2.0])
+
+
+def test_champions_of_species_go_on_unchanged():
+    """Of the first generation's, all of which breed; a population of one species has but one."""
+    algorithm = check(
+        composed("algorithm=neat", "space=genome", "task=double_pole", "algorithm.population=12",
+                 "algorithm.champion=1"), [CONF / "task"]
+    ).algorithm  # fmt: skip
+    made = check(composed("algorithm=neat", "space=genome", "task=double_pole"), [CONF / "task"])
+    trace(made, algorithm=algorithm, seeds=[1], budget=Budget(evaluations=12))
+    [trial], fitness = algorithm._trials, algorithm._fitness[0]
+    champions = [max(own.members, key=lambda at: fitness[at]) for own in trial.species]
+    grown, before = algorithm.ask()[0].tolist(), algorithm._archs[0].tolist()
+    assert [before[champion] in grown for champion in champions] == [True] * len(champions)
+    assert sum(child in before for child in grown) < 6  # most of the others are mutants
+    planned = algorithm._parents(trial, fitness, np.full((12, 6), 0.5))
+    assert planned.count((champions[0], UNCHANGED)) == 1
 
 
 def test_a_search_ends_where_its_first_generation_solves_the_task():

@@ -13,6 +13,7 @@ from tiny_supernet import (
     ROWS,
     TRAIN,
     VALID,
+    WORTH,
     carry_gradients,
     joined,
     noise,
@@ -23,10 +24,13 @@ from tiny_supernet import (
 from torch import nn
 from torch.nn import functional as F
 
+from nasrun.algorithms.darts_v2 import DARTSV2
 from nasrun.algorithms.drnas import DrNAS
 from nasrun.algorithms.enas import ENAS
 from nasrun.algorithms.gdas import GDAS
 from nasrun.algorithms.latency_loss import LatencyLoss
+from nasrun.algorithms.p_darts import PDARTS
+from nasrun.algorithms.pc_darts import PCDARTS
 from nasrun.algorithms.reduction import Reduction
 from nasrun.algorithms.snas import SNAS
 from nasrun.algorithms.unas import UNAS, Estimator, Gap, Objective
@@ -55,6 +59,48 @@ def one_hot(soft):
 def moved(method):
     """What a step at rate 1 took from the logits that belong to options."""
     return joined(torch.tensor(LOGITS) - method.logits.detach())
+
+
+# DARTS and its kin
+
+
+def test_the_unrolled_step_goes_where_the_optimiser_would():
+    method = tiny(DARTSV2(momentum=0.8, weight_decay=0.1))
+    slopes = [torch.tensor(3.0)]
+    torch.testing.assert_close(method._direction(slopes), [torch.tensor(3.0 + 0.1 * 2.0)])
+    method.weight_optimizer = torch.optim.SGD(method.weights, 1.0, momentum=0.8)
+    method.weights[0].grad = torch.tensor(0.5)
+    method.weight_optimizer.step()  # the weight is 1.5, the momentum 0.5
+    wanted = torch.tensor(3.0 + 0.1 * 1.5 + 0.8 * 0.5)
+    torch.testing.assert_close(method._direction(slopes), [wanted])
+
+
+def test_pc_darts_weighs_the_edges_into_a_node_by_a_softmax_that_learns():
+    method = tiny(PCDARTS(epochs=10), epoch=5)
+    method.network.groups, method._groups = ((0, 1),), [torch.tensor([0, 1])]
+    method.edge_logits = torch.tensor([0.4, -0.3], requires_grad=True)
+    parameters = [method.logits, method.edge_logits]
+    method.arch_optimizer = torch.optim.SGD(parameters, 1.0)
+    method.update(TRAIN, LABEL)
+    edge = F.softmax(torch.tensor([0.4, -0.3]), dim=0)
+    soft = [F.softmax(row, -1) for row in logits()]
+    each = torch.stack([row @ value for row, value in zip(soft, WORTH, strict=True)])
+    by_row = slope(soft) * torch.cat([edge[:1].expand(2), edge[1:].expand(3)])
+    torch.testing.assert_close(moved(method), 10.0 * 2.0 * by_row, **CLOSE)
+    by_edge = 10.0 * 2.0 * edge * (each - edge @ each)
+    torch.testing.assert_close(
+        torch.tensor([0.4, -0.3]) - method.edge_logits.detach(), by_edge, **CLOSE
+    )
+
+
+def test_p_darts_keeps_the_most_probable_options_of_a_stage():
+    method = tiny(PDARTS(epochs=10, cells=[1, 1], options=[3, 2], skip_dropout=[0.1, 0.6]), 5)
+    method._allowed, method._renew = torch.ones(2, 3), lambda: None
+    method.begin_epoch()
+    assert method._allowed.tolist() == [[1, 1, 1], [1, 1, 0]]  # of 0.2, 0.9 and -0.4
+    assert not torch.equal(method.logits, torch.tensor(LOGITS))  # they begin anew
+    assert method.softmax()[1][2] == 0.0
+    assert method.network.skip_dropout == pytest.approx(0.6 * 4 / 5)
 
 
 # GDAS

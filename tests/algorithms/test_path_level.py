@@ -1,9 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from toys import TASK, Rewarding
 
-from nasrun.algorithms.path_level import PathLevel
+from nasrun.algorithms.path_level import PathLevel, _Decisions
 from nasrun.errors import ConfigError
 from nasrun.experiment import problem_of
 from nasrun.hardware.none import NoHardware
@@ -55,6 +57,18 @@ def test_episodes_begin_with_the_first_cell_and_its_weights():
 def test_it_learns_which_operation_is_rewarded():
     _, rewards = played(121, PathTree(depth=1), learning_rate=0.02, entropy=0.0)
     assert np.mean(rewards[-30:]) > np.mean(rewards[1:31]) + 10
+
+
+def test_elsewhere_decisions_are_branches_by_hand():
+    """Options are numbered through, and those that lead nowhere are closed."""
+    space = SimpleNamespace(arity=np.array([2, 3, 4]), exists=lambda archs: archs[:, 1] != 2)
+    decisions = _Decisions(space, np.array([1, 0, 3]))
+    tree = decisions.tree(decisions.first)
+    assert MERGES[tree.merge] == "add2"
+    assert [edge.op for edge in tree.branches] == [1, 2 + 0, 5 + 3]
+    assert decisions.of_tree(tree).tolist() == [1, 0, 3]
+    assert decisions.legal(tree, 1).tolist() == [True, True, False]
+    assert decisions.legal(decisions.tree(np.array([1, 2, 3])), 1).tolist() == [True] * 3
 
 
 def test_states_tell_branches_and_merges_apart():

@@ -146,6 +146,15 @@ def test_decisions_of_a_mutant_change_with_probability_one_in_length():
     assert changed.max() <= 4
 
 
+def test_a_mutant_has_as_many_changes_as_any_other_number_up_to_the_most():
+    space, trials = NB201(), 3000
+    archs = np.zeros((trials, 1, 6), np.int64)
+    mutants = Mutants(space, archs, np.zeros((trials, 1)), 1, 3, Streams(range(trials)))
+    assert np.bincount(mutants._counts(), minlength=4) / trials == pytest.approx(
+        [0, 1 / 3, 1 / 3, 1 / 3], abs=0.03
+    )
+
+
 def test_another_predictor_stands_in_the_label():
     assert PredictorBased(name="bananas", predictor=Sum(), usual="sum").label == "bananas"
     own = PredictorBased(name="bananas", predictor=Sum(), usual="mlp").label

@@ -176,9 +176,9 @@ def test_a_reward_is_that_of_the_run_on_one_validation_batch():
     path = [torch.tensor([0.0, 1.0]), torch.tensor([0.0, 0.0, 1.0])]
     assert method.rewards([path]) == pytest.approx([(50.0 - 21.0) / 100.0])
     assert judged == [([1, 2], (VALID, LABEL))]
-
-
-WORTH_OF = (0.3, 0.9, 0.5)
+    four = torch.zeros(4)
+    method.valid_batch = lambda: (VALID, four)  # half of four images is 12.5 %
+    assert method.rewards([path]) == pytest.approx([(12.5 - 21.0) / 100.0])
 
 
 def test_the_better_of_three_operations_is_found():

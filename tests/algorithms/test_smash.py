@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from composed import CONF, composed
@@ -48,6 +50,15 @@ def test_it_searches_memory_banks_with_written_weights(made):
     assert -float(np.abs(found - good).sum()) == max(scores)
     best = asked[int(np.argmax(scores[:5]))]
     assert (asked[5] == best).all()
+
+
+@pytest.mark.parametrize(("uniforms", "changes"), [([0.01, 0.5, 0.04, 0.05], 2), ([0.9] * 4, 1)])
+def test_each_decision_is_changed_with_the_given_probability_and_one_at_least(uniforms, changes):
+    algorithm = SMASH(change=0.05)
+    algorithm.draws = SimpleNamespace(uniform=lambda count: np.array([uniforms[:count]]))
+    space = SimpleNamespace(mutate=lambda archs, streams: archs + 1)
+    algorithm.problem = SimpleNamespace(space=space)
+    assert algorithm._perturbed(np.zeros(4, int)).tolist() == [changes] * 4
 
 
 def test_a_share_of_changes_lies_between_none_and_all():

@@ -101,6 +101,15 @@ def test_the_error_is_that_of_a_cross_validation_by_hand():
     assert two.sd == pytest.approx(np.sqrt(np.square(errors).mean()))
 
 
+def test_epochs_at_which_one_training_has_no_score_are_left_out():
+    finals, archs = np.array([10.0, 20.0, 30.0]), SPACE.at(np.arange(3))
+    curves = np.array([[1.0, 2, 3, 9], [4, 5, 6, np.nan], [7, np.nan, 9, 9]])
+    found = Foresight(LAST.opened(SPACE, Streams([0])), archs, curves, finals, 3)
+    assert found.sd == pytest.approx(np.sqrt((7**2 + 14**2 + 21**2) / 3))  # by the third epoch
+    assert found(archs[0], np.array([1.0, np.nan, 2.5, np.nan])) == (2.5, found.sd)
+    assert found(archs[0], np.array([np.nan, 1.0, 2.5, 3.0])) == (np.inf, found.sd)
+
+
 def test_the_rule_by_hand():
     """Finals 10, 20, 12: the last score at epoch 6 is half of each, so the error is known."""
     rule = Rule(LAST, 3, 0.95, 3)

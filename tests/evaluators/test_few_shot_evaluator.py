@@ -109,6 +109,18 @@ def test_networks_are_as_wide_as_the_limit_allows():
         assert own.score(arch[None], task_of()).params_m[0] == pytest.approx(fits / 1e6)
 
 
+def test_a_network_of_exactly_as_many_parameters_is_allowed():
+    plain = session()._open(task_of())[1]
+    five = sum(own.numel() for own in SPACE.build(CELL, plain, Scale(5, 1)).parameters())
+    own = session(channels=None, params_k=five / 1000)
+    assert own._widest(CELL, plain) == 5
+
+
+def test_judging_is_part_of_the_cost(monkeypatch):
+    monkeypatch.setattr(few_shot_session, "judged", lambda *_: (50.0, 1000.0))
+    assert measured(session(), CELL).cost_s[0] > 1000
+
+
 def test_what_diverges_has_no_score():
     own = session(meta_rate=1e30, batches=3)
     assert np.isnan(measured(own, CELL).score).all()

@@ -51,6 +51,20 @@ def test_those_under_the_bar_are_not_judged():
     assert (found.cost_s == np.where(passed, 12.0, 0.0)).all()
 
 
+@dataclass
+class Alike(ToyEvaluator):
+    """The same of all."""
+
+    def evaluate(self, archs, *, epochs, streams, parents=None):
+        found = super().evaluate(archs, epochs=epochs, streams=streams)
+        return replace(found, score=np.ones(len(archs)))
+
+
+def test_those_at_the_bar_are_judged():
+    made = Screened(screen=Alike(), then=Counting()).opened(ToySpace(), TASK)
+    assert not np.isnan(judge(made, range(24)).score).any()
+
+
 def test_screening_is_charged_where_both_clocks_are_this_machines():
     found = judge(screened(then=Cheap()), range(24))
     assert (found.cost_s == np.where(np.isnan(found.score), 12.0, 24.0)).all()

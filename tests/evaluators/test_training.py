@@ -1,5 +1,6 @@
 import json
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -94,6 +95,23 @@ def test_it_trains_and_measures_the_cost(tmp_path):
     assert [row.epoch for row in rows] == [1, 2, 3] * 2
     assert {row.task for row in rows} == {"made_up"}
     assert not list((tmp_path / "trainings" / "checkpoints").glob("*.pt"))
+
+
+@pytest.mark.parametrize(("charged", "cost_s"), [(True, 5.5), (False, 5.0)])
+def test_a_training_costs_its_epochs_and_a_validation_pass_if_that_is_charged(
+    tmp_path, charged, cost_s
+):
+    curve = [SimpleNamespace(train_s=2.0, valid_s=1.0), SimpleNamespace(train_s=3.0, valid_s=0.5)]
+    assert training(tmp_path, charge_validation=charged)._cost_s(curve) == cost_s
+
+
+def test_final_scores_are_means_over_the_seeds_of_each_network(tmp_path, monkeypatch):
+    evaluator, last = training(tmp_path), [1.0, 3.0, 5.0, 9.0, 2.0, 4.0]
+    curves = [[None, SimpleNamespace(val_score=10 * own, test_score=own)] for own in last]
+    monkeypatch.setattr(evaluator, "_curves", lambda requests: curves)
+    score = evaluator.score(archs(9000, 3, 77), task_of())
+    assert score.test_score.tolist() == [2.0, 7.0, 3.0]
+    assert score.val_score.tolist() == [20.0, 70.0, 30.0]
 
 
 def test_learning_curves_are_those_on_record(tmp_path, monkeypatch):

@@ -45,6 +45,21 @@ def test_a_score_is_a_fixed_number_with_a_cost(proxy):
     assert started(proxy=proxy).protocol.fidelity == f"{proxy} C=4 N=1; batch 8"
 
 
+def test_the_batch_holds_normalised_pictures_with_their_own_labels():
+    x, y = started(proxy="snip")._batch
+    splits = TASK.load()
+    mean, std = (torch.tensor(own).view(3, 1, 1) for own in (splits.mean, splits.std))
+    pixels = torch.from_numpy(splits.search_train.pixels).float()
+    for picture, label in zip(x * std + mean, y, strict=True):
+        [row] = torch.nonzero((pixels - picture).abs().amax((1, 2, 3)) < 0.1)[:, 0].tolist()
+        assert label == splits.search_train.labels[row]
+
+
+def test_a_score_that_is_no_finite_number_is_missing():
+    nothing = SPACE.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
+    assert np.isnan(score(started(proxy="zen"), nothing[None]).score).all()
+
+
 def test_strings_of_one_cell_have_one_score():
     evaluator = started()
     one = SPACE.parse("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")

@@ -112,6 +112,12 @@ def test_without_a_target_it_is_the_median_of_the_space_and_is_said(caplog):
     assert f"the target is {median:.4g} ms" in caplog.text
 
 
+def test_a_target_is_the_median_and_a_hypervolumes_corner_the_slowest_of_what_is_known():
+    device = started()
+    device.settle(np.array([1.0, np.nan, 2.0, 9.0]), "these")
+    assert (device.terms.target_ms, device.reference_ms) == (2.0, 9.0)
+
+
 def test_what_a_device_knows_is_said_where_it_is_not_all(caplog):
     started(target_ms=3.0)
     assert "latencies of 15,624 of 15,625 architectures (99.9 %) of space=nb201" in caplog.text

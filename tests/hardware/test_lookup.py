@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,6 +86,15 @@ def test_layers_of_proxylessnas_by_hand():
         "Conv_1-input:7x7x320-output:7x7x1280",
         "Logits-input:7x7x1280-output:1000",
     ]
+
+
+def test_odd_sides_are_halved_upwards():
+    layers = MOBILE.layers(
+        MOBILE.parse("-".join(["k3_e6-skip-skip-skip"] * 5 + ["k7_e3"])),
+        replace(TASK, image_px=200), Scale(),
+    )  # fmt: skip
+    sides = [key.partition("input:")[2].partition("x")[0] for key in keys(layers, 1000)]
+    assert sides == ["200", "100", "100", "50", "25", "13", "13", "7", "7", "7"]
 
 
 def test_as_many_layers_are_needed_as_are_published():

@@ -157,6 +157,13 @@ def test_colours_are_altered_as_their_definitions_say():
     assert abs(hues[1] - hues[0]) == pytest.approx(0.5, abs=0.05)
 
 
+def test_one_kind_of_jitter_is_there_without_the_others():
+    pixels, drawn = torch.full((1, 1, 1, 3), 100, dtype=torch.uint8), torch.ones(1, 4)
+    found = loader(masked(1), jitter=(0.4, 0.0, 0.0, 0.0))._jittered(pixels, drawn)
+    torch.testing.assert_close(found.flatten(), torch.full((3,), 140.0), atol=0.3, rtol=0)
+    assert loader(masked(1), True)._jittered(pixels, drawn) is pixels
+
+
 def test_jittered_colours_leave_masks_and_what_is_outside_alone():
     images = masked(8, (16, 16))
     _, still = joined(loader(images, True, 2).epoch(0, 0))

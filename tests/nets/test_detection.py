@@ -19,7 +19,7 @@ from nasrun.nets.average_precision import average_precisions
 from nasrun.nets.boxes import generalised_iou, overlaps, suppressed
 from nasrun.nets.detection import focal_loss
 from nasrun.nets.fcos import FCOS, owners
-from nasrun.nets.pyramid import Pyramid
+from nasrun.nets.pyramid import Pyramid, groups_of
 from nasrun.nets.retinanet import RetinaNet
 from nasrun.nets.vision import load_torchvision
 
@@ -60,6 +60,8 @@ def test_suppression_by_hand():
     assert suppressed(rows, scores, torch.tensor([0, 1, 0, 0, 0]), 0.5, 9).tolist() == [4, 0, 1, 2]
     assert suppressed(rows, scores, alike, 0.5, 2).tolist() == [4, 0]
     assert suppressed(rows[:0], scores[:0], alike[:0], 0.5, 2).tolist() == []
+    below = boxes([0, 0, 10, 10], [0, 4, 10, 14], [0, 2, 10, 12])  # 6 and 8 of 14 and 12 lines
+    assert suppressed(below, torch.tensor([0.9, 0.8, 0.7]), alike[:3], 0.5, 9).tolist() == [0, 1]
 
 
 # --- what places are taught
@@ -196,6 +198,10 @@ def test_the_pyramid_adds_coarse_maps_to_fine_ones():
         found[0] - fine, coarse.repeat_interleave(2, 2).repeat_interleave(2, 3)
     )
     torch.testing.assert_close(found[1], coarse)
+
+
+def test_groups_have_eight_channels_or_come_out_even():
+    assert [groups_of(channels) for channels in (256, 24, 20, 12, 5)] == [32, 3, 2, 1, 1]
 
 
 def test_a_space_with_one_map_is_refused():

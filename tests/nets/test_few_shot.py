@@ -58,6 +58,10 @@ def test_too_few_classes_or_pictures_are_refused(kind):
         require_enough(IMAGES, kind)
 
 
+def test_as_many_classes_and_pictures_as_an_episode_takes_are_enough():
+    require_enough(IMAGES, FewShot(6, 3, 4))
+
+
 def test_there_is_no_head_for_ordinary_training():
     for head in (KIND.head, KIND.auxiliary_head):
         with pytest.raises(UnsupportedError, match="use evaluator=few_shot"):

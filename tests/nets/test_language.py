@@ -109,6 +109,15 @@ def test_a_supernet_computes_the_cell_that_is_chosen_and_trains_its_weights_alon
         shared(x, [torch.ones(len(options)) for options in shared.rows])
 
 
+def test_a_windows_loss_is_the_mean_over_its_tokens():
+    even = torch.zeros(2, 4, 3)  # of two windows of three tokens, four symbols
+    sure = even.clone()
+    sure[1, 0] = 50.0  # of the second window's, all but the last are right
+    target = torch.tensor([[0, 1, 2], [0, 0, 3]])
+    assert float(NextToken(4).loss(even, target)) == pytest.approx(2 * math.log(4))
+    assert float(NextToken(4).loss(sure, target)) == pytest.approx(math.log(4) + 50 / 3)
+
+
 def test_perplexity_by_hand():
     objective, target = NextToken(3), torch.tensor([[0, 1], [2, 0]])
     output = torch.log(torch.tensor([0.5, 0.25, 0.25])).repeat(2, 2, 1).transpose(1, 2)

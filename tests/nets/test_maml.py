@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from nasrun.nets.maml import Episodes, InnerLoop, accuracies, functional, meta_loss
+from nasrun.nets.maml import BatchMoments, Episodes, InnerLoop, accuracies, functional, meta_loss
 
 FEATURES, WAYS, RATE = 3, 4, 0.7
 DRAWS = np.random.default_rng(0)
@@ -138,3 +138,13 @@ def test_the_meta_gradient_through_normalisation_is_the_slope_of_the_meta_loss()
             for step in (1e-6, -1e-6)
         ]
     assert slope == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-6)
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_moments_of_a_batch_are_those_of_torchs_normalisation(affine):
+    """Also of a batch whose variance is less than what keeps it from zero."""
+    norm = nn.BatchNorm2d(2, affine=affine)
+    if affine:
+        norm.weight.data, norm.bias.data = torch.tensor([2.0, -1.0]), torch.tensor([0.5, 3.0])
+    x = torch.from_numpy(np.random.default_rng(1).normal(5.0, 1e-3, (4, 2, 3, 3))).float()
+    torch.testing.assert_close(BatchMoments(norm)(x), norm(x), rtol=1e-4, atol=1e-4)

@@ -16,7 +16,7 @@ from nasrun.errors import DataError, UnsupportedError
 from nasrun.evaluators.training import Training
 from nasrun.evaluators.zero_cost import ZeroCost
 from nasrun.images import IGNORED, Images
-from nasrun.nets.classification import Classification, PooledLinear, objective_of
+from nasrun.nets.classification import AuxiliaryHead, Classification, PooledLinear, objective_of
 from nasrun.nets.nb201 import Skeleton
 from nasrun.nets.recipe import Precision, Recipe
 from nasrun.spaces.darts import DARTS
@@ -198,3 +198,18 @@ def test_what_cannot_learn_such_a_task_refuses_it(tmp_path):
         task_of().subset([0, 1])
     with pytest.raises(DataError, match="cannot be resized to task"):
         replace(task_of(), image_px=8).load()
+
+
+@pytest.mark.parametrize("px", [4, 14, 17])
+def test_the_second_classifier_reads_means_over_the_quarters_of_a_map(px):
+    """Of a pooled one where there is room: 14 pixels become 4, and 17 become 5, whose middle one
+    belongs to both halves."""
+    head, seen = AuxiliaryHead(3, 2), []
+    head.features.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    x = torch.from_numpy(Streams([0]).normal(2 * 3 * px * px)).float().view(2, 3, px, px)
+    head(x)
+    maps = F.avg_pool2d(x.relu(), 5, 3) if px > 4 else x.relu()
+    halves = (slice(None, -(maps.shape[2] // 2)), slice(maps.shape[2] // 2, None))
+    wanted = [[maps[:, :, own, other].mean(dim=(2, 3)) for other in halves] for own in halves]
+    rows = torch.stack([torch.stack(row, dim=2) for row in wanted], dim=2)
+    torch.testing.assert_close(seen[0], rows)

@@ -1,3 +1,4 @@
+import copy
 import math
 
 import numpy as np
@@ -238,6 +239,29 @@ def test_a_second_head_and_dropped_paths_are_served():
     assert sorted(set(trainer.network.seen)) == pytest.approx([0.0, 0.1, 0.2, 0.3])
     assert not torch.equal(trainer.network.second.weight, start)
     assert [math.isnan(row.val_score) for row in rows] == [True, True, True, False]
+
+
+def test_a_step_with_a_second_head_and_smoothed_labels_by_hand():
+    class TwoHeads(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = torch.nn.Linear(192, 3), torch.nn.Linear(192, 3)
+
+        def forward(self, x):
+            return self.first(x.flatten(1)), self.second(x.flatten(1))
+
+    own = {"weight_decay": 0.0, "momentum": 0.0, "nesterov": False, "learning_rate": 0.5}
+    recipe = Recipe(batch=96, auxiliary=0.3, label_smoothing=0.1, **own)
+    trainer = Trainer(TwoHeads, OBJECTIVE, recipe, 1, CPU, 1)
+    plain, (x, y) = copy.deepcopy(trainer.network), images()
+    [row] = trainer.train(lambda epoch: [(x, y)], [])
+    smooth = 0.9 * torch.nn.functional.one_hot(y, 3) + 0.1 / 3
+    each = [-(smooth * out.log_softmax(1)).sum(1).mean() for out in plain(x)]
+    loss = each[0] + 0.3 * each[1]
+    loss.backward()
+    assert row.loss == pytest.approx(loss.item(), rel=1e-5)
+    for ours, theirs in zip(trainer.network.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs - 0.5 * theirs.grad, rtol=1e-4, atol=1e-6)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):

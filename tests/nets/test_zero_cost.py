@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from nasrun.nets.zen import REPEATS
-from nasrun.nets.zero_cost import JACOV_K, PROXIES, _epe_nas, proxies
+from nasrun.nets.zero_cost import JACOV_K, PROXIES, _epe_nas, _jacov, proxies
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Scale, Task
 
@@ -256,6 +256,13 @@ def test_a_score_equals_its_slow_definition_on_ten_random_cells(name, together):
     for index in CELLS:
         expected = SLOW[name](network(index), *batch())
         assert together[index][name] == pytest.approx(expected, rel=1e-4, abs=1e-9), index
+
+
+def test_jacov_of_two_images_by_hand():
+    """Of a correlation of r the eigenvalues are 1 - r and 1 + r; here r is 1/2."""
+    rows = torch.tensor([[1.0, 0.0, -1.0], [1.0, -1.0, 0.0]], dtype=torch.float64)
+    wanted = -sum(math.log(v) + 1 / v for v in (0.5 + JACOV_K, 1.5 + JACOV_K))
+    assert _jacov(rows) == pytest.approx(wanted)
 
 
 @pytest.mark.slow

@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
 
-from nasrun.predictors.blr import Evidence
+from nasrun.predictors.base import Encoded
+from nasrun.predictors.blr import BayesianLinear, Evidence
+from nasrun.spaces.nb201 import NB201
+from nasrun.spec import Inputs
+from nasrun.streams import Streams
 
 
 def records(seed=0, n=30, d=4):
@@ -44,3 +48,23 @@ def test_missing_records_say_nothing():
     part = Evidence(x[None], y[None], np.array([20.0]), 1.0, 100.0, steps=50)
     np.testing.assert_allclose(part.weights, whole.weights)
     np.testing.assert_allclose(part.beta, whole.beta)
+
+
+def test_a_linear_predictor_is_a_regression_of_z_scores_with_a_constant():
+    space, streams = NB201(), Streams([1, 2], "records")
+    archs = np.stack([space.sample(streams) for _ in range(12)], axis=1)
+    y = archs.sum(axis=2) + 70.0
+    known = np.arange(12) < np.array([[9], [7]])
+    model = BayesianLinear(encodings=["onehot"], steps=3).opened(space, Streams([1, 2]))
+    model.fit(Inputs(archs), np.where(known, y, np.nan), known)
+    found = model.predict(Inputs(archs))
+    x = Encoded(space, ["onehot"])(Inputs(archs))
+    x = np.concatenate([x, np.ones((2, 12, 1))], axis=2)
+    for trial, count in enumerate((9, 7)):
+        own = y[trial, :count]
+        z = (own - own.mean()) / own.std()
+        wanted = Evidence(x[[trial], :count], z[None], np.array([count]), 1.0, 100.0, 3)
+        mean, sd = wanted.predict(x[[trial]])
+        np.testing.assert_allclose(found.mean[trial], own.mean() + own.std() * mean[0])
+        np.testing.assert_allclose(found.sd[trial], own.std() * sd[0])
+        assert found.best[trial] == own.max()

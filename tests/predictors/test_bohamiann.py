@@ -90,11 +90,12 @@ def test_batches_count_as_all_records_do():
     weight = torch.ones(4, 8)
     weight[0, 5:] = 0.0
     every = Records(x, x[..., 0], weight)
-    rows = torch.arange(4).expand(4, 4)
+    rows = torch.arange(3, 6).expand(4, 3)
     own = every.batch(rows)
-    assert torch.equal(own.goal[:, :4], x[:, :4, 0])
-    assert own.weight[0].tolist() == [5 / 4] * 4
-    assert own.weight[1].tolist() == [2.0] * 4
+    assert torch.equal(own.goal[:, :3], x[:, 3:6, 0])
+    assert own.weight[0].tolist() == [2.5, 2.5, 0, 0]  # one is not known, one fills up the line
+    torch.testing.assert_close(own.weight[1], torch.tensor([8 / 3, 8 / 3, 8 / 3, 0]))
+    assert every.batch(torch.arange(5, 8).expand(4, 3)).weight[0].tolist() == [0.0] * 4
 
 
 def test_a_step_that_cannot_follow_the_noise_is_refused():

@@ -4,11 +4,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from nasrun.predictors import graph_cohort
+from nasrun.predictors.bonas import BONAS
 from nasrun.predictors.gcn import GCN
 from nasrun.predictors.gin import GIN, Head
 from nasrun.predictors.graph_cohort import Batch
 from nasrun.predictors.graph_layers import BatchNorm, _Normalised
 from nasrun.spaces.nb201 import NB201
+from nasrun.spec import Inputs
 from nasrun.streams import Streams
 
 SPACE, NAMES, GRAPHS = NB201(), 8, 5
@@ -57,6 +60,34 @@ def test_a_graph_isomorphism_network_is_the_one_of_its_paper(head):
         last = layer(net._last, trial, 3, 2 if head is Head.normal else 1)
         wanted = last(F.relu(reduce(pooled)))
         torch.testing.assert_close(found[trial, :, : wanted.shape[1]], wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("recipe", [GIN(hidden=6, layers=2), BONAS(hidden=6, layers=2)], ids=str)
+def test_graphs_without_a_figure_do_not_move_the_statistics(recipe):
+    weight = torch.tensor([1.0, 0, 1, 1, 0]).expand(4, GRAPHS)
+    kept, found = weight[0] > 0, []
+    for graphs, weights in ((slice(None), weight), (kept, weight[:, kept])):
+        net = recipe.network(NAMES, Streams([3, 5]))
+        whole = batch(4, recipe)
+        part = Batch(*(own[:, graphs] for own in whole[:3]))
+        found.append(net(part, weights, lambda x: x))
+    torch.testing.assert_close(found[0][:, kept], found[1])
+
+
+def test_the_rate_follows_a_cosine_from_batch_to_batch(monkeypatch):
+    rates = []
+
+    class Adam(graph_cohort.FusedAdam):
+        def step(self):
+            rates.append(self.rate)
+            super().step()
+
+    monkeypatch.setattr(graph_cohort, "FusedAdam", Adam)
+    streams = Streams([3], "records")
+    archs = np.stack([SPACE.sample(streams) for _ in range(5)], axis=1)
+    model = GIN(hidden=4, layers=1, epochs=2, batch=2, rate=0.01).opened(SPACE, Streams([3]))
+    model.fit(Inputs(archs), archs.sum(axis=2).astype(float), np.ones((1, 5), bool))
+    assert rates == pytest.approx([0.005 * (1 + np.cos(np.pi * at / 6)) for at in range(6)])
 
 
 def test_a_graph_convolution_goes_both_ways():

@@ -47,6 +47,24 @@ def test_walkers_have_the_mean_and_covariance_of_a_gaussian():
     close(np.einsum("scwi,scwj->cij", off, off) / (len(off) * WALKERS), covariance)
 
 
+def test_a_step_of_the_walkers_by_hand():
+    """Two walkers move along lines to partners among the other two; two stretch by 1."""
+    ensemble = Ensemble(
+        lambda at: (-(at**2).sum(axis=2), at[..., 0]),
+        np.array([[[1.0, 0.0], [0.0, 1.0], [3.0, 1.0], [1.0, 2.0]]]),
+        np.array([2]),
+    )
+    # The first goes half of its way to the last; the third would go away from the second.
+    stay = np.sqrt(2.0) - 1.0
+    uniforms = np.array([[[0.0, stay, 1.0, stay], [0.9, 0.0, 0.6, 0.0], [0.0, 0.9, 0.9, 0.9]]])
+    ensemble.step(uniforms)
+    first = np.array([1.0, 2.0]) + 0.5 * (np.array([1.0, 0.0]) - np.array([1.0, 2.0]))
+    wanted = [first, [0.0, 1.0], [3.0, 1.0], [1.0, 2.0]]
+    # It does not: at (6, 1) it is too unlikely, since 2 exp(10 - 37) < 0.9.
+    np.testing.assert_allclose(ensemble.walkers[0], wanted, atol=1e-12)
+    np.testing.assert_allclose(ensemble.log_density[0], [-2.0, -1.0, -10.0, -5.0], atol=1e-12)
+
+
 def test_the_posterior_of_a_sum_by_hand():
     settings = LCEM(final=50, most=0.95)
     curve = 0.7 - 0.3 / np.arange(1.0, 6.0)
@@ -57,6 +75,9 @@ def test_the_posterior_of_a_sum_by_hand():
         for name, part in zip(FAMILIES, np.split(sums.start[0], np.cumsum(SIZES))[:11], strict=True)
     ]
     assert sums.free.all()
+    share = sums.start[0, -12:-1]
+    left = sum(each * fit[:-1] for each, fit in zip(share, fits, strict=True)) - curve
+    assert sums.start[0, -1] == pytest.approx(np.log(max(left.std(), 2e-4)))
     weights, sd = np.linspace(0.02, 0.15, 11), 0.03
     own = sums.start.copy()
     own[0, -12:] = [*weights, np.log(sd)]

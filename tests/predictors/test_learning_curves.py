@@ -3,12 +3,12 @@ import zipfile
 
 import numpy as np
 import pytest
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, norm
 
 from nasrun.errors import UnsupportedError
 from nasrun.predictors.curve_families import FAMILIES
-from nasrun.predictors.lce import LCE, USED
-from nasrun.predictors.lcsvr import LCSVR, curve_features
+from nasrun.predictors.lce import LCE, USED, log_likelihood
+from nasrun.predictors.lcsvr import LCSVR, curve_features, held_out_r2
 from nasrun.predictors.learning_curves import CurveReading, Reading, read
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Inputs
@@ -43,6 +43,60 @@ def test_there_are_domhans_eleven():
     assert TRUE.keys() == FAMILIES.keys()
     # Hill's third: half of theta at kappa.
     assert FAMILIES["hill3"](np.array([2.0]), np.array([0.8, 3.0, 2.0]))[0] == pytest.approx(0.4)
+
+
+def test_families_by_hand():
+    """At epoch 2, by Domhan et al.'s Table 1."""
+    two = {
+        "vapour_pressure": np.exp(-0.5 - 0.35) * 2**0.03,
+        "pow3": 0.9 - 0.6 / 2**0.8,
+        "pow4": 0.9 - 1 / 3.1**0.9,
+        "log_log_linear": np.log(0.2 * np.log(2) + 1.6),
+        "log_power": 0.9 / (1 + (np.e / 2) ** 1.1),
+        "mmf": 0.9 - 0.7 / (1 + 0.8**1.3),
+        "exp4": 0.9 - np.exp(-0.7 * 2**0.7 - 0.4),
+        "janoschek": 0.9 - 0.7 * np.exp(-0.25 * 2**0.8),
+        "weibull": 0.9 - 0.7 * np.exp(-(0.4**0.8)),
+        "ilog2": 0.9 - 0.35 / np.log(3),
+        "hill3": 0.9 * 2**0.9 / (1.4**0.9 + 2**0.9),
+    }
+    found = {name: FAMILIES[name](np.array([2.0]), np.array(TRUE[name]))[0] for name in TRUE}
+    assert found == pytest.approx(two)
+
+
+def test_the_likelihood_is_that_of_normal_errors():
+    value, curve = np.array([0.5, 0.7, 0.9]), np.array([0.4, 0.9])  # the last is beyond the curve
+    wanted = norm.logpdf(curve, value[:2], 0.2).sum() + 2 * np.log(0.2 * np.sqrt(2 * np.pi))
+    assert log_likelihood(value, curve, 0.2) == pytest.approx(wanted)
+
+
+def test_r2_is_of_the_third_that_is_held_out():
+    class Mean:
+        def fit(self, x, y):
+            self.mean = y.mean()
+            return self
+
+        def predict(self, x):
+            return np.full(len(x), self.mean)
+
+    # Held out are 1 and 5 (mean of the others 4.75), 2 and 8 (3.75), 3 and 6 (4).
+    parts = [1 - (3.75**2 + 0.25**2) / 8, 1 - (1.75**2 + 4.25**2) / 18, 1 - (1 + 4) / 4.5]
+    y = np.array([1.0, 2.0, 3.0, 5.0, 8.0, 6.0])
+    assert held_out_r2(Mean(), y[:, None], y) == pytest.approx(np.mean(parts))
+
+
+def test_one_draw_of_settings_is_enough_to_choose_between_two():
+    """A kernel so narrow that it says the same everywhere between records, and a drawn one."""
+    pytest.importorskip("sklearn")
+    level = np.linspace(50.0, 90.0, 12)[None, :, None]
+    inputs = Inputs(np.zeros((1, 12, 6), np.int64), curve=level + np.arange(3.0))
+    known = np.arange(12)[None] % 2 == 0
+    spread = []
+    for draws in (0, 1):
+        model = LCSVR(gamma=1e4, draws=draws).opened(NB201(), Streams([2]))
+        model.fit(inputs, level[..., 0], known)
+        spread.append(np.ptp(model.predict(inputs).mean[~known]))
+    assert spread[0] < 1e-9 < 0.1 < spread[1]
 
 
 def test_sums_and_averages_of_curves():

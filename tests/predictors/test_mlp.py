@@ -65,7 +65,7 @@ def plainly(recipe, archs, y, seed):
 def test_an_ensemble_is_trained_as_its_members_one_by_one(kind):
     loss, targets, penalty = KINDS[kind]
     recipe = MLPEnsemble(
-        encodings=["onehot"], members=3, layers=3, width=6, epochs=5, batch=8,
+        encodings=["onehot"], members=3, layers=3, width=6, epochs=5, batch=10,
         loss=loss, targets=targets, head_penalty=penalty,
     )  # fmt: skip
     seeds = [4, 9]

@@ -2,9 +2,12 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from nasrun.predictors.gaussian import posterior
 from nasrun.predictors.graphs import Graphs, Pruned, Pruning
-from nasrun.predictors.otmann import Layers, distance, mislabel, path_lengths
+from nasrun.predictors.otmann import Distances, Layers, distance, mislabel, path_lengths
+from nasrun.predictors.transport import TransportProcess, clipped
 from nasrun.spaces.nb201 import NB201
+from nasrun.spec import Inputs
 from nasrun.streams import Streams
 
 NAMES = ("input", "output", "conv3x3", "conv1x1", "maxpool", "avgpool")
@@ -76,3 +79,36 @@ def test_it_is_the_optimum_of_the_linear_programme():
         wanted = linprog(cost.ravel(), A_eq=equal, b_eq=np.append(supply, demand)).fun
         assert distance(a, b, 0.61) == pytest.approx(wanted, abs=1e-8)
         assert distance(b, a, 0.61) == pytest.approx(wanted, abs=1e-8)
+
+
+def test_negative_eigenvalues_become_zero():
+    kernel = np.array([[[1.0, 2.0], [2.0, 1.0]]])  # 3 along (1, 1), -1 across
+    np.testing.assert_allclose(clipped(kernel), 1.5 * np.ones((1, 2, 2)))
+
+
+def test_the_process_is_that_of_the_lengths_and_noise_of_the_highest_likelihood():
+    space, streams = NB201(), Streams([4], "records")
+    archs = np.stack([space.sample(streams) for _ in range(9)], axis=1)
+    y = 60.0 + archs.sum(axis=2) + streams.normal(9)
+    settings = {"structural": [0.1, 1.5], "lengths": [1.0, 8.0], "normalised": [0.1, 0.5]}
+    model = TransportProcess(**settings, noises=[1e-3, 1e-1]).opened(space, streams)
+    known = np.arange(9)[None] < 7
+    model.fit(Inputs(archs), y, known)
+    found = model.predict(Inputs(archs))
+
+    apart, mass = Distances(space, [0.1, 1.5])(archs, archs)
+    own = y[0, :7]
+    z, candidates = (own - own.mean()) / own.std(), []
+    for length in (1.0, 8.0):
+        for normalised in (0.1, 0.5):
+            first, second = apart.mean(axis=0)[0], ((apart / mass) ** 2).mean(axis=0)[0]
+            kernel = (np.exp(-first / length) + np.exp(-second / normalised**2)) / 2
+            values, vectors = np.linalg.eigh(kernel[:7, :7])
+            clipped = vectors @ np.diag(values.clip(0.0)) @ vectors.T
+            for noise in (1e-3, 1e-1):
+                says = posterior(clipped[None], np.array([noise]), z[None], known[:, :7])
+                candidates.append((says.log_likelihood[0], says, kernel))
+    _, says, kernel = max(candidates, key=lambda one: one[0])
+    mean, sd = says.predict(kernel[None, :7], np.ones((1, 9)))
+    np.testing.assert_allclose(found.mean, own.mean() + own.std() * mean)
+    np.testing.assert_allclose(found.sd, own.std() * sd)

@@ -6,12 +6,14 @@ from nasrun.errors import DataError
 from nasrun.record.rows import EVALUATION_COLUMNS
 from nasrun.report.jobs import (
     NEEDED,
+    Curve,
     MetaCost,
     Search,
     by_evaluations,
     find_jobs,
     meta_costs,
     read_histories,
+    settled,
 )
 
 META = {"agents": 2, "cost_s": 14400.0}
@@ -98,3 +100,14 @@ def test_a_damaged_provenance_is_refused(tmp_path):
 
 def test_runs_leave_the_columns_that_are_read():
     assert set(NEEDED) <= set(EVALUATION_COLUMNS)
+
+
+def test_curves_have_settled_after_a_tenth_and_end_in_their_intervals():
+    x = np.arange(1.0, 21.0)
+    one = Curve(x, np.concatenate([[0.0], np.linspace(50, 60, 19)]), x - 1.0, x + 60.0)
+    assert settled([one]) == (19.0, 80.0)  # the ends of the last interval
+    other = Curve(x, np.full(20, 7.0), np.full(20, 7.0), np.full(20, 7.0))
+    assert settled([one, other]) == (7.0, 80.0)
+    none = Curve(*[np.zeros(0)] * 4)
+    assert settled([other, none]) == (7.0, 7.0)
+    assert np.isnan(settled([none])).all()

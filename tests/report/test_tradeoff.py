@@ -10,7 +10,8 @@ from sweeps import COLUMNS, row
 
 from nasrun.report.experiment import write_report
 from nasrun.report.schema import DEFAULT
-from nasrun.report.tradeoff import _stairs
+from nasrun.report.tradeoff import Scatter, _stairs
+from nasrun.spec import ACCURACY, metric_named
 
 AIM = ("device", "target_ms", "exponent", "exponent_above", "limit_ms")
 FRONT = (
@@ -143,3 +144,13 @@ def test_another_programs_fronts_are_refused(tmp_path):
     (tmp_path / "pareto.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match=r"pareto\.csv: no column algorithm"):
         write_report(tmp_path, DEFAULT)
+
+
+@pytest.mark.parametrize(
+    ("metric", "shown"), [(ACCURACY, (52, 70)), (metric_named("error_pct"), (50, 68))]
+)
+def test_a_panel_leaves_the_worst_tenth_out(metric, shown):
+    points = {name: np.stack([np.ones(10), scores], axis=1) for name, scores in (
+        ("a", np.arange(50.0, 60.0)), ("b", np.arange(61.0, 71.0)))}  # fmt: skip
+    points["b"] = np.append(points["b"], [[1.0, 60.0]], axis=0)
+    assert Scatter("t", metric, points, {}, ()).shown_range == pytest.approx(shown)

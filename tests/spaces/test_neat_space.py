@@ -210,3 +210,7 @@ def test_xor_by_hand_is_solved():
     errors = np.abs(np.array(cases) - [0, 1, 1, 0]).sum()
     np.testing.assert_allclose(task.fitness(controllers), [(4 - errors) ** 2])
     assert task.achieved(controllers)[0].tolist() == [100.0]
+    # The output alone adds up its inputs: or, which is wrong where both are there.
+    either = space.controllers(space.parse("i0>o0:2.0000,i1>o0:2.0000,i2>o0:-1.0000;")[None])
+    assert not task.solved(either, np.zeros(1)).any()
+    assert task.achieved(either)[1].tolist() == [75.0]

@@ -46,6 +46,10 @@ def test_agreement_by_hand():
     assert found["kendall_1dec"] == pytest.approx((4 - 1) / np.sqrt(5 * 6))
     assert found["precision_10"] == 0.4
     assert agreement(np.ones(4), truth)["kendall"] == 0.0
+    # Of 25 the predicted best are 8 to 17, or 3 to 22.
+    truth, predicted = -np.arange(25.0), -np.abs(np.arange(25.0) - 12.4)
+    found = agreement(predicted, truth)
+    assert (found["precision_10"], found["precision_20"]) == (2 / 10, 17 / 20)
 
 
 def test_the_oracle_guesses_and_a_regression(opened):

@@ -138,9 +138,21 @@ def test_fitness_by_hand():
     without = WithoutVelocities(*TASK, trial=200, starts=0)
     assert without.fitness(pushing).tolist() == (0.1 * lasted / 200).tolist()
     # A cart that stands with both poles upright never wobbles.
-    lasted, wobble = np.array([200, 99]), np.array([[0.05] * 100, [0.05] * 100])
+    lasted, wobble = np.array([200, 100, 99]), np.full((3, 100), 0.05)
     without._run = lambda *_: poles.Balanced(lasted, wobble)
-    np.testing.assert_allclose(without.fitness(pushing), [0.1 + 0.9 * 0.75 / 5, 0.1 * 99 / 200])
+    rest = 0.9 * 0.75 / 5
+    np.testing.assert_allclose(without.fitness(pushing), [0.1 + rest, 0.05 + rest, 0.1 * 99 / 200])
+
+
+def test_a_wobble_is_a_sum_of_four_sizes():
+    assert poles._wobble((-1.0, 2.0, -3.0, -4.0, 9.0, 9.0)) == 10.0
+
+
+def test_as_many_starts_as_are_asked_for_and_as_many_actions_are_enough():
+    task = WithoutVelocities(*TASK, trial=1000, actions=1000, starts=5)
+    both = Pushing([0.5, 1.0])  # see the last test: five starts and none
+    task._run = lambda made, actions, kept=0: poles.Balanced(np.full(len(made), actions), None)
+    assert task.solved(both, np.zeros(2)).tolist() == [True, False]
 
 
 def test_the_last_wobbles_are_in_order():

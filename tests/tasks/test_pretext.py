@@ -168,6 +168,18 @@ def test_colours_are_judged_by_pixels_that_count():
     assert float(objective.loss(output, target)) == pytest.approx(wanted, rel=1e-5)
 
 
+def test_a_head_for_colours_looks_at_single_places():
+    head = Colours(3, 4).head(1)
+    maps = torch.zeros(1, 1, 2, 2)
+    maps[0, 0, 0, 0] = 1.0
+    rest = (head(maps) - head(torch.zeros(1, 1, 2, 2)))[0]
+    slope = head.classifier.weight[:, 0, 0, 0]
+    # Bilinear: the second pixel is a quarter of the way to the next place.
+    torch.testing.assert_close(rest[:, 0, 0], slope)
+    torch.testing.assert_close(rest[:, 0, 1], 0.75 * slope)
+    assert not rest[:, 3, 3].any()
+
+
 @pytest.mark.parametrize("pretext", PRETEXTS, ids=IDS)
 def test_networks_learn_it(pretext, tmp_path):
     space = NB201()
