@@ -80,7 +80,7 @@ def unwritable(path: Path, error: OSError) -> DataError:
     """The sentence for a file or folder that the system refuses to write."""
     return DataError(
         f"cannot write {path}: {error.strerror or error}; free some space or choose another folder "
-        "with hydra.run.dir=... (hydra.sweep.dir=... for -m)"
+        "with hydra.run.dir=... (hydra.sweep.dir=... for -m, cache_dir=... for what runs share)"
     )
 
 
