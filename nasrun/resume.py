@@ -17,7 +17,8 @@ from nasrun.record.request import SILENT, key_of
 
 RUN, SWEEP = Path(".hydra", "hydra.yaml"), Path("multirun.yaml")
 # What says where a run or a sweep lies and how it is told from the other: ``resume`` decides that.
-PLACES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.mode", "resume")
+PLACES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.mode", "resume")
+OF_JOB = "hydra.sweep.subdir"  # where a job lies in its sweep: no matter to the job as a run
 TRAINS = "_target_: nasrun.evaluators.training.Training"  # in a run's saved config
 PLAIN = re.compile(r"[\w/.+@-]+")  # texts that Hydra's grammar and a shell take as they are
 
@@ -54,8 +55,9 @@ def saved_command(folder: Path) -> Saved | None:
         return None
     try:
         hydra = yaml.safe_load(path.read_text(encoding="utf-8"))["hydra"]
-        overrides = _elsewhere(hydra["overrides"]["task"])
-        settings = _elsewhere(hydra["overrides"]["hydra"])
+        places = PLACES if path.name == SWEEP.name else (*PLACES, OF_JOB)
+        overrides = _without(hydra["overrides"]["task"], places)
+        settings = _without(hydra["overrides"]["hydra"], places)
         name = str(hydra["job"]["config_name"])
         flags = {} if name == "config" else {"--config-name": name}
         for source in hydra["runtime"]["config_sources"]:
@@ -70,8 +72,8 @@ def saved_command(folder: Path) -> Saved | None:
     return Saved(folder, path.name == SWEEP.name, overrides, settings, flags)
 
 
-def _elsewhere(overrides: Sequence[Any]) -> tuple[str, ...]:
-    return tuple(text for text in map(str, overrides) if key_of(text) not in PLACES)
+def _without(overrides: Sequence[Any], keys: Sequence[str]) -> tuple[str, ...]:
+    return tuple(text for text in map(str, overrides) if key_of(text) not in keys)
 
 
 def resumed(arguments: Sequence[str]) -> list[str]:

@@ -247,7 +247,7 @@ class Recorder:
         if other != self._hash and self._worth_keeping(found):
             raise DataError(
                 f"{self.folder} holds another run (config {other}, this one is "
-                f"{self._hash}): choose another folder with hydra.run.dir=..., or delete this one"
+                f"{self._hash}): {self._another_place()}, or delete this one"
             )
         self.complete = bool(found) and is_whole(self.folder, found)
         if not self.complete and found.get("state") == "complete":
@@ -263,6 +263,14 @@ class Recorder:
         if self._request not in (None, request_of(found)):
             # The same run asked for in other words, or by YAML files that changed without effect.
             write_json(self.folder / STATUS, {**found, **self._asked()})
+
+    def _another_place(self) -> str:
+        if self._wait:  # a job of a sweep
+            return (
+                "choose another folder with hydra.sweep.dir=..., or a hydra.sweep.subdir=... that "
+                "tells jobs apart"
+            )
+        return "choose another folder with hydra.run.dir=..."
 
     def _worth_keeping(self, status: Mapping[str, Any]) -> bool:
         """Whether there is more to the folder than a run that failed before its first result."""

@@ -84,6 +84,12 @@ def test_a_folder_of_another_run_is_refused_and_kept(finished):
     assert (finished / STATUS).read_bytes() == before
 
 
+def test_a_sweeps_job_in_the_folder_of_another_is_told_of_the_sweeps_settings(finished):
+    refused = pytest.raises(DataError, match=r"hydra\.sweep\.subdir=\.\.\. that tells jobs apart")
+    with refused, Recorder(finished, "two", wait=True):
+        pass
+
+
 def test_a_folder_in_use_is_refused(tmp_path):
     with (
         Recorder(tmp_path, "one"),
