@@ -167,8 +167,6 @@ def csv_cells(path: Path) -> Iterator[list[str]]:
     """
     require_file(path)
     try:
-        if is_cut(path):
-            raise DataError(f"{path}: cut off in its last line, so something has shortened it")
         with _text(path) as stream:
             reader = csv.reader(stream)
             header = next(reader, list[str]())
@@ -179,6 +177,8 @@ def csv_cells(path: Path) -> Iterator[list[str]]:
                         f"{path}, line {number}: not as many cells as the header has columns"
                     )
                 yield row
+            if header and is_cut(path):
+                raise DataError(f"{path}: cut off in its last line, so something has shortened it")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
 

@@ -236,7 +236,7 @@ def test_a_complete_run_of_which_a_file_is_cut_off_is_played_again(tmp_path, nam
 
     whole = play()
     cut(tmp_path / name, size)
-    with pytest.raises(DataError, match="cut off in its last line"):
+    with pytest.raises(DataError, match=r"cut off in its last line|not as many cells"):
         read_csv(tmp_path / name)
     assert play() == whole
 
