@@ -80,7 +80,7 @@ def unwritable(path: Path, error: OSError) -> DataError:
     """The sentence for a file or folder that the system refuses to write."""
     return DataError(
         f"cannot write {path}: {error.strerror or error}; free some space or choose another folder "
-        "with hydra.run.dir=... (hydra.sweep.dir=... for -m)"
+        "with hydra.run.dir=... (hydra.sweep.dir=... for -m, cache_dir=... for what runs share)"
     )
 
 
@@ -150,22 +150,52 @@ def read_csv(path: Path, columns: Sequence[str] | None = None) -> list[dict[str,
 
 def csv_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, str]]:
     """The same one by one, for files whose rows together would fill the memory."""
+    rows = csv_cells(path)
+    header = next(rows)
+    if columns is not None:
+        _require_columns(path, header, columns)
+    for row in rows:
+        # Three times as fast as csv.DictReader: a run may have a million rows.
+        yield dict(zip(header, row, strict=True))
+
+
+def csv_cells(path: Path) -> Iterator[list[str]]:
+    """The header of a CSV file, then its rows, as lists of as many texts.
+
+    Raises:
+        DataError: the file is missing or cut off, or a row has too few or too many cells.
+    """
     require_file(path)
     try:
         with _text(path) as stream:
             reader = csv.reader(stream)
             header = next(reader, list[str]())
-            if columns is not None:
-                _require_columns(path, header, columns)
+            yield header
             for number, row in enumerate(filter(None, reader), start=2):
                 if len(row) != len(header):
                     raise DataError(
                         f"{path}, line {number}: not as many cells as the header has columns"
                     )
-                # Three times as fast as csv.DictReader: a run may have a million rows.
-                yield dict(zip(header, row, strict=True))
+                yield row
+            if header and is_cut(path):
+                raise DataError(f"{path}: cut off in its last line, so something has shortened it")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
+
+
+def is_cut(path: Path) -> bool:
+    """Whether a file that nasrun wrote line by line lacks its end; packed ones say so themselves.
+
+    Files take their names when they are whole, but a machine that loses its power, or a copy that
+    is broken off, may leave less.
+    """
+    if path.suffix == ".gz":
+        return False
+    with path.open("rb") as stream:
+        if stream.seek(0, os.SEEK_END) == 0:
+            return True
+        stream.seek(-1, os.SEEK_END)
+        return stream.read() != b"\n"
 
 
 def _text(path: Path) -> TextIO:

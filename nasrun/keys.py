@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 SHOWN = 3  # suggestions
+UNNAMED = ("hydra", "tables")  # whose keys are no suggestion for one from elsewhere
 
 
 def key_path(override: str) -> str:
@@ -63,12 +64,22 @@ def _beyond_reference(key: str, config: DictConfig) -> str | None:
 
 def near(key: str, config: DictConfig) -> str:
     """``: did you mean ...?`` with the keys of ``config`` that are most like ``key``."""
-    last = key.rpartition(".")[2]
-    tops = [str(name) for name in config if name not in (key, "hydra")]
-    close = get_close_matches(key, tops, SHOWN) or _named(last, config)
-    if close:
+    parts = key.split(".")
+    hidden = {key, "hydra"} if len(parts) == 1 else {key}
+    tops = {str(name): node for name, node in _content(config).items() if name not in hidden}
+    if close := _corrected(parts, tops) or _named(parts[-1], config) or _corrected(parts[:1], tops):
         return f": did you mean {_either(close)}?"
     return f": leave it out, or use one of {', '.join(sorted(tops))}"
+
+
+def _corrected(parts: Sequence[str], node: Any) -> list[str]:
+    """Keys below ``node`` each part of which is the one in ``parts``, or else like it."""
+    names = [str(name) for name in node] if isinstance(node, dict) else []
+    own = parts[:1] if parts[0] in names else get_close_matches(parts[0], names, SHOWN)
+    if len(parts) == 1:
+        return list(own)
+    below = [f"{name}.{rest}" for name in own for rest in _corrected(parts[1:], node[name])]
+    return below[:SHOWN]
 
 
 def among(key: str, names: Sequence[str]) -> str:
@@ -79,12 +90,15 @@ def among(key: str, names: Sequence[str]) -> str:
 
 def _named(last: str, config: DictConfig) -> list[str]:
     """Keys below the top whose own name is, or is like, ``last``."""
-    content: Any = OmegaConf.to_container(config, resolve=False)
-    content.pop("hydra", None)
-    content.pop("tables", None)
-    paths = list(_paths(content))
+    content = _content(config)
+    paths = list(_paths({top: node for top, node in content.items() if top not in UNNAMED}))
     names = get_close_matches(last, {path.rpartition(".")[2] for path in paths}, 1, 0.8)
     return [path for path in paths if path.rpartition(".")[2] in names and path != last][:SHOWN]
+
+
+def _content(config: DictConfig) -> dict[Any, Any]:
+    content: Any = OmegaConf.to_container(config, resolve=False)
+    return content
 
 
 def _paths(content: dict[Any, Any], above: str = "") -> Iterator[str]:

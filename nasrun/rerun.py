@@ -12,7 +12,7 @@ from nasrun.files import read_csv
 from nasrun.measurements import PACKED, PLAIN
 from nasrun.record.recorder import STATUS, is_whole, read_status
 from nasrun.record.request import SILENT, key_of
-from nasrun.resume import Saved, command_for, saved_command, shown
+from nasrun.resume import Saved, command_for, refuse_study, saved_command, shown
 from nasrun.spec import Clock
 
 COMPARED = ("trials.csv", PLAIN, PACKED, "pareto.csv", "policy.csv", "tuning.csv")
@@ -56,6 +56,7 @@ def rerun(folder: Path, arguments: Sequence[str]) -> int:
     Raises:
         ConfigError: no finished run or sweep, or an argument that would change figures.
     """
+    refuse_study(folder)
     saved = _finished(folder)
     new = _new_folder(saved, arguments)
     overrides = [*arguments, f"{WHERE[saved.sweep]}={new}"]

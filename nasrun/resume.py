@@ -17,8 +17,10 @@ from nasrun.record.request import SILENT, key_of
 
 RUN, SWEEP = Path(".hydra", "hydra.yaml"), Path("multirun.yaml")
 # What says where a run or a sweep lies and how it is told from the other: ``resume`` decides that.
-PLACES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.mode", "resume")
+PLACES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.mode", "resume")
+OF_JOB = "hydra.sweep.subdir"  # where a job lies in its sweep: no matter to the job as a run
 TRAINS = "_target_: nasrun.evaluators.training.Training"  # in a run's saved config
+STUDY = re.compile(r"^study:\n  _target_: .*\n  name: (.+)$", re.MULTILINE)  # in a saved config
 PLAIN = re.compile(r"[\w/.+@-]+")  # texts that Hydra's grammar and a shell take as they are
 
 
@@ -54,8 +56,9 @@ def saved_command(folder: Path) -> Saved | None:
         return None
     try:
         hydra = yaml.safe_load(path.read_text(encoding="utf-8"))["hydra"]
-        overrides = _elsewhere(hydra["overrides"]["task"])
-        settings = _elsewhere(hydra["overrides"]["hydra"])
+        places = PLACES if path.name == SWEEP.name else (*PLACES, OF_JOB)
+        overrides = _without(hydra["overrides"]["task"], places)
+        settings = _without(hydra["overrides"]["hydra"], places)
         name = str(hydra["job"]["config_name"])
         flags = {} if name == "config" else {"--config-name": name}
         for source in hydra["runtime"]["config_sources"]:
@@ -70,8 +73,8 @@ def saved_command(folder: Path) -> Saved | None:
     return Saved(folder, path.name == SWEEP.name, overrides, settings, flags)
 
 
-def _elsewhere(overrides: Sequence[Any]) -> tuple[str, ...]:
-    return tuple(text for text in map(str, overrides) if key_of(text) not in PLACES)
+def _without(overrides: Sequence[Any], keys: Sequence[str]) -> tuple[str, ...]:
+    return tuple(text for text in map(str, overrides) if key_of(text) not in keys)
 
 
 def resumed(arguments: Sequence[str]) -> list[str]:
@@ -199,11 +202,29 @@ def _kept(folder: Path) -> str:
 
 def _trains(folder: Path) -> bool:
     """Whether a run's evaluator puts trainings on record, which no interruption loses."""
+    return TRAINS in _text((folder / RUN).with_name("config.yaml"))
+
+
+def refuse_study(folder: Path) -> None:
+    """Refuse a folder with the figures of a study, to what reads or compares searches.
+
+    Raises:
+        ConfigError: it is one; says where its figures are.
+    """
+    for path in (folder / SWEEP, (folder / RUN).with_name("config.yaml")):
+        if found := STUDY.search(_text(path)):
+            raise ConfigError(
+                f"{folder} holds the figures of study={found[1]} and no search: they are in its "
+                "report.html and its tables"
+            )
+
+
+def _text(path: Path) -> str:
+    """The content of a file; nothing where it cannot be read."""
     try:
-        text = (folder / RUN).with_name("config.yaml").read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        return False
-    return TRAINS in text
+        return ""
 
 
 def shown(folder: Path) -> Path:

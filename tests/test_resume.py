@@ -53,6 +53,16 @@ def test_a_sweeps_folder_says_all(sweep, given):
     assert found == [*(given or ["-m"]), *rest[1:], f"resume={sweep}"]
 
 
+def test_a_sweeps_jobs_stay_where_they_lie(tmp_path):
+    own = "hydra.sweep.subdir=mine${seed}"
+    places = [own, "hydra.sweep.dir=there"]
+    sweep = saved_command(saved(tmp_path / "sweep", SWEEP, hydra=places))
+    job = saved_command(saved(tmp_path / "job", RUN, hydra=places))
+    assert sweep is not None
+    assert job is not None
+    assert (sweep.settings, job.settings) == ((own,), ())
+
+
 def test_how_a_sweep_is_played_may_change(sweep):
     given = [f"resume={sweep}", "sweep.split=5", "hydra/launcher=basic"]
     assert resumed(given) == ["-m", "algorithm=rea,tpe", "trials=3", *given]

@@ -22,9 +22,14 @@ def ladder(fidelities: Sequence[int], min_epochs: int, eta: float, merge: bool) 
     rungs that fall on the same length are one rung, so a single fidelity gives a single rung.
 
     Raises:
-        ConfigError: the full training is shorter than ``min_epochs``.
+        ConfigError: there is no training, or the full one is shorter than ``min_epochs``.
     """
     full = fidelities[-1]
+    if full < 1:
+        raise ConfigError(
+            "successive halving, Hyperband and BOHB compare trainings of several lengths, but this "
+            "evaluator trains nothing: use evaluator=tabular or training, or another algorithm"
+        )
     if full < min_epochs:
         raise ConfigError(
             f"algorithm.min_epochs={min_epochs} is more than the full training of {full} epochs: "

@@ -1,6 +1,7 @@
 """A benchmark table that has been opened for a space and a task."""
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -165,8 +166,8 @@ class TabularSession(Session):
         if self._schedule == 12 and self._space.name == "nb201":
             cures.insert(0, "run nasrun fetch mini_nasbench201")
         if not others and (known := self._table.scored()):
-            name = f"tables.NAME.datasets.{self._task.name}=[SEARCH,FINAL]"
-            cures.append(f"say with {name} which of {', '.join(known)} it is")
+            where = _entry(self._task.name)
+            cures.append(f"say with {where} which of {', '.join(known)} it is")
             cures.append("train networks on its pictures with evaluator=training")
         epochs = f"{self._schedule}-epoch " if self._schedule else ""
         return self._lacks(f"{epochs}validation {self.metric.label} of {dataset}", cures)
@@ -338,3 +339,10 @@ def ranks(figures: Floats, among: Floats) -> Floats:
     known = np.sort(among[~np.isnan(among)])
     better = len(known) - np.searchsorted(known, figures, side="right")
     return np.where(np.isnan(figures), np.nan, better + 1.0)
+
+
+def _entry(task: str) -> str:
+    """Where to say what a table calls a task's images: no key of a command line has brackets."""
+    if re.fullmatch(r"[\w-]+", task):
+        return f"+tables.NAME.datasets.{task}=[SEARCH,FINAL]"
+    return f"{task!r}: [SEARCH,FINAL] in the datasets of a table's YAML"

@@ -18,7 +18,6 @@ trials advance in lock step and none has finished before all are nearly there:
 - of a sweep, also a tuning: what its jobs that are at work lose, and nothing else.
 """
 
-import csv
 import logging
 import math
 import os
@@ -37,7 +36,9 @@ import filelock
 from nasrun.drafts import draft_of
 from nasrun.errors import DataError, NasrunError
 from nasrun.files import (
+    csv_cells,
     csv_rows,
+    is_cut,
     join_csv,
     read_csv,
     read_json,
@@ -46,6 +47,7 @@ from nasrun.files import (
     write_json,
 )
 from nasrun.locks import file_lock
+from nasrun.measurements import PLAIN
 from nasrun.record.evaluations import Kept, join_evaluations, write_evaluations
 from nasrun.record.provenance import meta_agents
 from nasrun.record.request import Request, request_of
@@ -65,26 +67,26 @@ STATUS = "status.json"
 LOCK = ".lock"
 PARTS = "unfinished"
 TRIALS = "trials.csv"
-POLICY = "policy.csv"
+PARETO, POLICY = "pareto.csv", "policy.csv"
 
 
 def seeds_on_record(trials: Path) -> set[int]:
     """The seeds in a ``trials.csv``; none if there is no such file, or another.
 
-    Only as many cells as it takes are looked at: a run may have a million rows.
+    A file that is damaged has none: whoever looks for seeds plays them again.
     """
     try:
-        with trials.open(encoding="utf-8", newline="") as stream:
-            rows = csv.reader(stream)
-            at = next(rows, list[str]()).index("seed")
-            return {int(row[at]) for row in rows}
-    except (OSError, ValueError, IndexError, csv.Error):
+        rows = csv_cells(trials)
+        at = next(rows).index("seed")
+        return {int(row[at]) for row in rows}
+    except (DataError, ValueError):
         return set()
 
 
 def is_whole(folder: Path, status: Mapping[str, Any]) -> bool:
     """Whether a run is complete, and its rows have every trial that was asked for.
 
+    No file of rows may be cut off, be it that of the measurements.
     A file with the columns of another version counts as whole: whoever reads it will refuse it.
     """
     request = request_of(status)
@@ -92,9 +94,15 @@ def is_whole(folder: Path, status: Mapping[str, Any]) -> bool:
         return status["state"] == "complete"
     name = rows_of(status)
     trials = folder / name
+    if any(_is_damaged(folder / other) for other in (PLAIN, PARETO, POLICY)):
+        return False
     return (name == TRIALS and _is_foreign(trials)) or seeds_on_record(trials).issuperset(
         request.seeds
     )
+
+
+def _is_damaged(path: Path) -> bool:
+    return path.is_file() and is_cut(path)
 
 
 def rows_of(status: Mapping[str, Any]) -> str:
@@ -240,19 +248,30 @@ class Recorder:
         if other != self._hash and self._worth_keeping(found):
             raise DataError(
                 f"{self.folder} holds another run (config {other}, this one is "
-                f"{self._hash}): choose another folder with hydra.run.dir=..., or delete this one"
+                f"{self._hash}): {self._another_place()}, or delete this one"
             )
         self.complete = bool(found) and is_whole(self.folder, found)
         if not self.complete and found.get("state") == "complete":
-            log.warning("%s says complete, but trials are missing: playing anew", self.folder)
+            log.warning(
+                "%s says complete, but trials are missing or cut off: playing anew", self.folder
+            )
         self._prepare()
         if not self.complete:
+            self._drop_damaged()
             self._status("running")
             return
         shutil.rmtree(self.folder / PARTS, ignore_errors=True)  # was killed before it could
         if self._request not in (None, request_of(found)):
             # The same run asked for in other words, or by YAML files that changed without effect.
             write_json(self.folder / STATUS, {**found, **self._asked()})
+
+    def _another_place(self) -> str:
+        if self._wait:  # a job of a sweep
+            return (
+                "choose another folder with hydra.sweep.dir=..., or a hydra.sweep.subdir=... that "
+                "tells jobs apart"
+            )
+        return "choose another folder with hydra.run.dir=..."
 
     def _worth_keeping(self, status: Mapping[str, Any]) -> bool:
         """Whether there is more to the folder than a run that failed before its first result."""
@@ -274,6 +293,14 @@ class Recorder:
         """Finished parts by first seed."""
         return sorted((self.folder / PARTS).glob("[0-9]*"), key=lambda part: int(part.name))
 
+    def _drop_damaged(self) -> None:
+        """Remove parts that lack their end, so that their trials are played again."""
+        for part in self._parts():
+            files = sorted({part / self._rows, *part.glob("*.csv")})
+            if cut := [path for path in files if not path.is_file() or is_cut(path)]:
+                log.warning("%s is missing or cut off: its trials are played anew", cut[0])
+                shutil.rmtree(part, ignore_errors=True)
+
     def work_folder(self, first_seed: int) -> Path:
         """Where the trials from this seed on may keep checkpoints; goes once they are on record."""
         return self.folder / PARTS / f"work-{first_seed}"
@@ -285,7 +312,7 @@ class Recorder:
             write_csv(draft / TRIALS, TRIAL_COLUMNS, by_column(part.trials, TRIAL_COLUMNS))
             write_evaluations(draft, part.measured, part.kept)
             if part.front:
-                write_csv(draft / "pareto.csv", PARETO_COLUMNS, map(values, part.front))
+                write_csv(draft / PARETO, PARETO_COLUMNS, map(values, part.front))
             if part.policy is not None:
                 write_csv(draft / POLICY, part.policy.columns, part.policy.rows)
 
@@ -340,13 +367,13 @@ class Recorder:
         """
         self._require(seeds)
         parts = self._parts()
-        for name in ("trials.csv", "pareto.csv", POLICY):
+        for name in (TRIALS, PARETO, POLICY):
             pieces = [part / name for part in parts if (part / name).exists()]
             if pieces:
                 join_csv(pieces, self.folder / name)
         join_evaluations(parts, self.folder)
         trials = partial(csv_rows, self.folder / "trials.csv", TRIAL_COLUMNS)
-        fronts = self.folder / "pareto.csv"
+        fronts = self.folder / PARETO
         pareto = read_csv(fronts, PARETO_COLUMNS) if fronts.exists() else []
         agents = meta_agents(provenance)
         write_summary(self.folder / "summary.csv", trials(), pareto, lambda _: agents)

@@ -245,6 +245,11 @@ def _require_jobs(overrides: Sequence[Override], points: int) -> None:
     for each in overrides:
         if not each.is_sweep_override():
             continue
+        if each.is_interval_sweep():
+            raise ConfigError(
+                f"{each.input_line} has no list of values: give them, or range(...), or look for "
+                "good ones with hydra/sweeper=tune"
+            )
         count = _values(each)
         if count == 0:
             raise ConfigError(

@@ -20,6 +20,7 @@ from nasrun.report.stats import (
     signed_ranks,
 )
 from nasrun.report.trials import Problem, read_trials, require_sweeps
+from nasrun.resume import refuse_study
 from nasrun.spec import Floats, Metric
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def run(options: Namespace) -> int:
     from rich.console import Console
 
     folders = (options.first, options.second)
+    for folder in folders:
+        refuse_study(folder)
     require_sweeps(folders)
     if options.first.resolve() == options.second.resolve():
         raise ConfigError(f"both folders are {options.first}: name two")

@@ -12,6 +12,7 @@ from yaml import YAMLError
 
 from nasrun.errors import ConfigError
 from nasrun.files import CONF
+from nasrun.resume import refuse_study
 
 DEFAULT = CONF / "config.yaml"  # has the node of sweeps that name no other
 
@@ -37,6 +38,8 @@ def run(options: Namespace) -> int:
     from nasrun.cells import job_edges
     from nasrun.report.experiment import report
 
+    for folder in options.folders:
+        refuse_study(folder)
     console = Console()
     node = experiment_node(options.report) if options.report else None
     for written in report(options.folders, options.out, node, job_edges):

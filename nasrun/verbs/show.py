@@ -13,6 +13,7 @@ from nasrun.report.jobs import Curve, Job, by_evaluations, find_jobs, read_histo
 from nasrun.report.schema import measure
 from nasrun.report.trials import names_by_space
 from nasrun.results import Results
+from nasrun.resume import refuse_study
 from nasrun.verbs.chart import chart
 
 WIDTH = 80  # characters of a chart, at most
@@ -33,6 +34,7 @@ def run(options: Namespace) -> int:
 
     from nasrun.console import results_table
 
+    refuse_study(options.folder)
     results = Results.of(options.folder)
     console = Console()
     console.print(results_table(results.folder))

@@ -44,6 +44,11 @@ def test_rungs_are_lengths_that_can_be_measured(fidelities, merge, rungs):
     assert ladder(fidelities, 1, 3.0, merge) == rungs
 
 
+def test_what_trains_nothing_has_no_rungs():
+    with pytest.raises(ConfigError, match="this evaluator trains nothing"):
+        ladder([0], 1, 3.0, merge=True)
+
+
 @given(
     st.sets(st.integers(1, 300), min_size=1, max_size=20),
     st.integers(1, 300),

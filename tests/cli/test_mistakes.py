@@ -44,6 +44,7 @@ MISTAKES = {
     "debug=maybe": "debug must be true or false, got 'maybe'",
     "-m seed=range(5,0)": "seed=range(5,0) stands for no value at all",
     "-m seed=range(0,inf)": "seed=range(0,inf) makes a sweep of more than 100,000 jobs",
+    "-m algorithm.population=interval(1,5)": "has no list of values: give them, or range(...)",
     "-m algorithm=glob(zzz*)": "algorithm=glob(zzz*) stands for no value at all",
     "-m algorithm=rea,random algorithm.population=5": "no key algorithm.population: algorithm has",
 }

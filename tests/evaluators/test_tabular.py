@@ -256,13 +256,19 @@ def test_the_last_training_is_the_longest_of_the_data_set(start):
     assert start(without=["of200"]).protocol.fidelity == "val@12"
 
 
-def test_a_task_that_the_table_calls_otherwise_is_told_where_to_say_so(start):
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [
+        ("mine", "+tables.NAME.datasets.mine=[SEARCH,FINAL]"),
+        ("cifar10[0,1]", "'cifar10[0,1]': [SEARCH,FINAL] in the datasets of a table's YAML"),
+    ],
+)
+def test_a_task_that_the_table_calls_otherwise_is_told_where_to_say_so(start, name, entry):
     with pytest.raises(ConfigError) as error:
-        start(task=Task("mine", 10, 32, "mine", "mine", 1, 1))
+        start(task=Task(name, 10, 32, name, name, 1, 1))
     assert str(error.value) == (
-        "first, second have no validation accuracy of mine: say with "
-        "tables.NAME.datasets.mine=[SEARCH,FINAL] which of cifar10-valid it is or train networks "
-        "on its pictures with evaluator=training"
+        f"first, second have no validation accuracy of {name}: say with {entry} which of "
+        "cifar10-valid it is or train networks on its pictures with evaluator=training"
     )
 
 

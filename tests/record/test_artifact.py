@@ -116,6 +116,12 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
         fetch(tmp_path / "cache", INPUTS, made)
 
 
+def test_a_file_that_cannot_be_written_is_told_with_the_folder_to_change(tmp_path):
+    (tmp_path / artifact_key(INPUTS) / "about.json").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"cannot write .*about\.json: .*cache_dir="):
+        fetch(tmp_path, INPUTS, made)
+
+
 def test_the_code_has_a_hash():
     assert len(code_hash(CATCH())) == 12
     assert code_hash(CATCH()) == code_hash(CATCH())

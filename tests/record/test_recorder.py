@@ -84,6 +84,12 @@ def test_a_folder_of_another_run_is_refused_and_kept(finished):
     assert (finished / STATUS).read_bytes() == before
 
 
+def test_a_sweeps_job_in_the_folder_of_another_is_told_of_the_sweeps_settings(finished):
+    refused = pytest.raises(DataError, match=r"hydra\.sweep\.subdir=\.\.\. that tells jobs apart")
+    with refused, Recorder(finished, "two", wait=True):
+        pass
+
+
 def test_a_folder_in_use_is_refused(tmp_path):
     with (
         Recorder(tmp_path, "one"),
@@ -195,6 +201,44 @@ def test_a_run_that_lost_trials_on_the_way_is_not_complete(tmp_path, gone, left)
         assert len(recorder.finished()) == left
         run(toy_experiment(RandomSearch(), trials=6).opened(), recorder, dict)
     assert seeds_on_record(tmp_path / "trials.csv") == {*range(6)}
+
+
+def cut(path, size):
+    path.write_bytes(path.read_bytes()[:size])
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("trials.csv", 0), ("trials.csv", -100), ("evaluations.csv", -5)]
+)
+def test_finished_trials_of_a_file_that_is_cut_off_are_played_again(tmp_path, name, size):
+    """As a machine that loses its power leaves it."""
+    whole, folder = tmp_path / "whole", tmp_path / "cut"
+    with Recorder(whole, "one") as recorder:
+        run(toy_experiment(RandomSearch(), trials=6, cohort=2).opened(), recorder, dict)
+    removing = toy_experiment(Removing(folder / PARTS / "0"), trials=6, cohort=2).opened()
+    with pytest.raises(DataError), Recorder(folder, "one", ASKED) as recorder:
+        run(removing, recorder, dict)
+    cut(folder / PARTS / "2" / name, size)
+    with Recorder(folder, "one", ASKED) as recorder:
+        assert recorder.finished() == {4, 5}
+        run(toy_experiment(RandomSearch(), trials=6).opened(), recorder, dict)
+    for table in ("trials.csv", "evaluations.csv"):
+        assert (folder / table).read_bytes() == (whole / table).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["trials.csv", "evaluations.csv"])
+@pytest.mark.parametrize("size", [-1, -100])
+def test_a_complete_run_of_which_a_file_is_cut_off_is_played_again(tmp_path, name, size):
+    def play():
+        with Recorder(tmp_path, "one", ASKED) as recorder:
+            run(toy_experiment(RandomSearch(), trials=6).opened(), recorder, dict)
+        return (tmp_path / name).read_bytes()
+
+    whole = play()
+    cut(tmp_path / name, size)
+    with pytest.raises(DataError, match=r"cut off in its last line|not as many cells"):
+        read_csv(tmp_path / name)
+    assert play() == whole
 
 
 def test_a_complete_run_without_all_its_rows_is_played_again(tmp_path, caplog):

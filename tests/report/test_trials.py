@@ -110,7 +110,7 @@ def test_a_damaged_file_is_refused(tmp_path, text, message):
     elif text == "LONG":
         path.write_text("\n".join([lines[0], *(line + ",1" for line in lines[1:])]))
     elif text == "WORD":
-        path.write_text("\n".join(lines).replace(",2.0,", ",good,"))
+        path.write_text(path.read_text().replace(",2.0,", ",good,"))
     else:
         path.write_text(text)
     with pytest.raises(DataError, match=message):

@@ -113,7 +113,7 @@ def test_what_one_folder_alone_has_is_named(compare, tmp_path):
     lines = (first / "trials.csv").read_text().splitlines()
     more = [line.replace("rea", "tpe") for line in lines[1:]]
     more += [line.replace("cifar10", "svhn") for line in lines[1:]]
-    (first / "trials.csv").write_text("\n".join([*lines, *more]))
+    (first / "trials.csv").write_text("\n".join([*lines, *more, ""]))
     second = write(tmp_path / "b", "rea", [92, 93])
     found = f"as {first} alone has it: tpe on cifar10 in nb201, rea on svhn in nb201"
     for folders in ((first, second), (second, first)):

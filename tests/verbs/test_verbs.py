@@ -54,6 +54,17 @@ def test_missing_and_unknown_arguments_are_one_sentence(name):
         verbs.perform([name, "x", "y", "--colour"])
 
 
+@pytest.mark.parametrize("place", ["multirun.yaml", ".hydra/config.yaml"])
+@pytest.mark.parametrize("verb", ["show", "report", "rerun", "compare"])
+def test_a_folder_of_a_study_is_named_as_such(tmp_path, verb, place):
+    study, other = tmp_path / "study", tmp_path / "other"
+    (study / place).parent.mkdir(parents=True)
+    (study / place).write_text("seed: 0\nstudy:\n  _target_: a.B\n  name: predictors\n")
+    folders = [str(other), str(study)] if verb == "compare" else [str(study)]
+    with pytest.raises(ConfigError, match=r"holds the figures of study=predictors and no search"):
+        verbs.perform([verb, *folders])
+
+
 def command(monkeypatch, *arguments):
     """Exit code of the command in this process."""
     monkeypatch.setattr(sys, "argv", ["nasrun", *arguments])
