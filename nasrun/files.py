@@ -139,18 +139,28 @@ def _cell(content: Any) -> str:
     return line.getvalue()[1:-1]
 
 
-def read_csv(path: Path, columns: Sequence[str] | None = None) -> list[dict[str, str]]:
+def read_csv(
+    path: Path, columns: Sequence[str] | None = None, *, by_hand: bool = False
+) -> list[dict[str, str]]:
     """The rows of a CSV file, as texts by column; ``columns`` is the header it must have.
 
+    Args:
+        path: of the file.
+        columns: None: any.
+        by_hand: somebody else wrote the file, and may have left its last line without an end.
+
     Raises:
-        DataError: the file is missing, has another header, or a row has too few or too many cells.
+        DataError: the file is missing or cut off, has another header, or a row has too few or too
+            many cells.
     """
-    return list(csv_rows(path, columns))
+    return list(csv_rows(path, columns, by_hand=by_hand))
 
 
-def csv_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, str]]:
+def csv_rows(
+    path: Path, columns: Sequence[str] | None = None, *, by_hand: bool = False
+) -> Iterator[dict[str, str]]:
     """The same one by one, for files whose rows together would fill the memory."""
-    rows = csv_cells(path)
+    rows = csv_cells(path, by_hand=by_hand)
     header = next(rows)
     if columns is not None:
         _require_columns(path, header, columns)
@@ -159,8 +169,8 @@ def csv_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[
         yield dict(zip(header, row, strict=True))
 
 
-def csv_cells(path: Path) -> Iterator[list[str]]:
-    """The header of a CSV file, then its rows, as lists of as many texts.
+def csv_cells(path: Path, *, by_hand: bool = False) -> Iterator[list[str]]:
+    """The header of a CSV file, then its rows, as lists of as many texts; see ``read_csv``.
 
     Raises:
         DataError: the file is missing or cut off, or a row has too few or too many cells.
@@ -177,7 +187,7 @@ def csv_cells(path: Path) -> Iterator[list[str]]:
                         f"{path}, line {number}: not as many cells as the header has columns"
                     )
                 yield row
-            if header and is_cut(path):
+            if header and not by_hand and is_cut(path):
                 raise DataError(f"{path}: cut off in its last line, so something has shortened it")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None

@@ -59,7 +59,7 @@ def read_published(name: str, figure: str) -> Mapping[Key, Published]:
         DataError: no such file, another header, a cell that stands twice or is no number.
     """
     path = _path(name)
-    rows = read_csv(path)
+    rows = read_csv(path, by_hand=True)
     if not rows or tuple(rows[0]) != COLUMNS:
         raise DataError(f"{path}: expected figures below the header {','.join(COLUMNS)}")
     found: dict[Key, Published] = {}

@@ -80,7 +80,8 @@ def seconds(published, name, task):
 
 def test_a_users_own_file_and_its_gaps(tmp_path):
     path = tmp_path / "mine.csv"
-    path.write_text(f"{HEADER}\nrea,a,b,acc,,,93.5,,me\nrea,a,b,other,,1,2,3,me\n")
+    # As a spreadsheet may leave it: no line feed after the last line.
+    path.write_text(f"{HEADER}\nrea,a,b,acc,,,93.5,,me\nrea,a,b,other,,1,2,3,me")
     (figure,) = read_published(str(path), "acc").values()
     assert figure.mean == 93.5
     assert np.isnan([figure.std, figure.n]).all()
