@@ -22,7 +22,7 @@ from nasrun.files import read_csv
 from nasrun.found import Found, job_config, job_experiment, trains
 from nasrun.measurements import evaluation_rows, evaluations_file
 from nasrun.record.collect import job_folders
-from nasrun.record.recorder import STATUS, read_status
+from nasrun.record.recorder import STATUS, read_status, require_whole
 from nasrun.record.rows import EVALUATION_COLUMNS, PARETO_COLUMNS, TrialRow
 
 if TYPE_CHECKING:
@@ -61,11 +61,14 @@ class Results:
             raise DataError(
                 f"{place} holds no run: expected a folder with {STATUS}, or with such folders in it"
             )
-        jobs = [job for job in found if read_status(job)["state"] == "complete"]
+        states = {job: read_status(job) for job in found}
+        jobs = [job for job in found if states[job]["state"] == "complete"]
         if not jobs:
             raise DataError(
                 f"{place} holds no finished run: nasrun resume={place} goes on with what it holds"
             )
+        for job in jobs:
+            require_whole(job, states[job])
         return cls(place, jobs)
 
     def __repr__(self) -> str:

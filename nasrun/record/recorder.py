@@ -101,6 +101,19 @@ def is_whole(folder: Path, status: Mapping[str, Any]) -> bool:
     )
 
 
+def require_whole(folder: Path, status: Mapping[str, Any]) -> None:
+    """Refuse figures of a complete run whose files have lost some.
+
+    Raises:
+        DataError: they have.
+    """
+    if not is_whole(folder, status):
+        raise DataError(
+            f"{folder}: the run was complete, but {rows_of(status)} or a file beside it has lost "
+            f"its end since: play the missing trials again with: nasrun resume={folder}"
+        )
+
+
 def _is_damaged(path: Path) -> bool:
     return path.is_file() and is_cut(path)
 

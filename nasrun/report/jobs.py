@@ -12,6 +12,7 @@ from nasrun.errors import DataError
 from nasrun.files import TUNING, read_csv, read_json
 from nasrun.measurements import evaluations_file, size_mb
 from nasrun.record.provenance import meta_agents
+from nasrun.record.recorder import read_status, require_whole
 from nasrun.report.stats import bootstrap_ci
 from nasrun.report.trials import Problem, Trials
 from nasrun.spec import Metric, metric_named
@@ -87,8 +88,13 @@ def find_jobs(folder: Path) -> list[Job]:
         DataError: a file of a finished job is missing or damaged.
     """
     found = sorted(folder.rglob("status.json"))
-    states = [path for path in found if TUNING not in path.relative_to(folder).parts]
-    return [_job(path.parent) for path in states if read_json(path)["state"] == "complete"]
+    places = [path.parent for path in found if TUNING not in path.relative_to(folder).parts]
+    complete = {
+        place: own for place in places if (own := read_status(place))["state"] == "complete"
+    }
+    for place, status in complete.items():
+        require_whole(place, status)
+    return [_job(place) for place in complete]
 
 
 def _job(folder: Path) -> Job:
