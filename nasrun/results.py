@@ -21,8 +21,8 @@ from nasrun.errors import ConfigError, DataError
 from nasrun.files import read_csv
 from nasrun.found import Found, job_config, job_experiment, trains
 from nasrun.measurements import evaluation_rows, evaluations_file
-from nasrun.record.collect import job_folders
-from nasrun.record.recorder import STATUS, read_status, require_whole
+from nasrun.record.collect import job_folders, require_whole_below
+from nasrun.record.recorder import STATUS, read_status
 from nasrun.record.rows import EVALUATION_COLUMNS, PARETO_COLUMNS, TrialRow
 
 if TYPE_CHECKING:
@@ -61,14 +61,12 @@ class Results:
             raise DataError(
                 f"{place} holds no run: expected a folder with {STATUS}, or with such folders in it"
             )
-        states = {job: read_status(job) for job in found}
-        jobs = [job for job in found if states[job]["state"] == "complete"]
+        jobs = [job for job in found if read_status(job)["state"] == "complete"]
         if not jobs:
             raise DataError(
                 f"{place} holds no finished run: nasrun resume={place} goes on with what it holds"
             )
-        for job in jobs:
-            require_whole(job, states[job])
+        require_whole_below(place)
         return cls(place, jobs)
 
     def __repr__(self) -> str:

@@ -14,11 +14,19 @@ from nasrun.errors import ConfigError, DataError
 from nasrun.files import TUNING, read_csv, read_json, unwritable, write_csv
 from nasrun.locks import file_lock
 from nasrun.record.labels import JobRows, told_apart
-from nasrun.record.provenance import meta_agents
-from nasrun.record.recorder import PARTS, STATUS, TRIALS, is_whole, read_status, rows_of
+from nasrun.record.recorder import (
+    PARTS,
+    STATUS,
+    TRIALS,
+    is_whole,
+    read_status,
+    require_whole,
+    rows_of,
+)
 from nasrun.record.request import Request, asked_for, request_of
 from nasrun.record.rows import PARETO_COLUMNS, TRIAL_COLUMNS
 from nasrun.record.summary import PROTOCOL, Row, search_of, write_summary
+from nasrun.report.jobs import meta_agents
 
 SEARCH = ("space", "search_task", "algorithm")
 GROUP = (*SEARCH, *PROTOCOL)
@@ -145,6 +153,18 @@ def job_folders(folder: Path) -> Iterator[Path]:
         below[:] = [name for name in below if name not in (PARTS, TUNING)]
         if STATUS in files:
             yield Path(place)
+
+
+def require_whole_below(folder: Path) -> None:
+    """Refuse a folder with a finished run that has lost trials since.
+
+    Raises:
+        DataError: there is one.
+    """
+    for job in job_folders(folder):
+        status = read_status(job)
+        if status["state"] == "complete":
+            require_whole(job, status)
 
 
 def _refuse_mixed_data(requests: Mapping[Path, Request]) -> None:

@@ -42,15 +42,6 @@ def provenance(config_id: str, files: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def meta_agents(origin: Mapping[str, Any]) -> int:
-    """How many agents were meta-trained for a run, by its ``provenance.json``; 0: none.
-
-    What learnt from records searched for nothing, and has no agents.
-    """
-    meta: Mapping[str, Any] | None = origin.get("meta")
-    return int(meta.get("agents", 0)) if meta else 0
-
-
 def _version(name: str) -> str | None:
     try:
         return version(name)

@@ -49,7 +49,6 @@ from nasrun.files import (
 from nasrun.locks import file_lock
 from nasrun.measurements import PLAIN
 from nasrun.record.evaluations import Kept, join_evaluations, write_evaluations
-from nasrun.record.provenance import meta_agents
 from nasrun.record.request import Request, request_of
 from nasrun.record.rows import (
     PARETO_COLUMNS,
@@ -61,6 +60,7 @@ from nasrun.record.rows import (
     values,
 )
 from nasrun.record.summary import write_best, write_summary
+from nasrun.report.jobs import meta_agents
 
 log = logging.getLogger(__name__)
 STATUS = "status.json"

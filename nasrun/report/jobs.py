@@ -11,8 +11,6 @@ import numpy as np
 from nasrun.errors import DataError
 from nasrun.files import TUNING, read_csv, read_json
 from nasrun.measurements import evaluations_file, size_mb
-from nasrun.record.provenance import meta_agents
-from nasrun.record.recorder import read_status, require_whole
 from nasrun.report.stats import bootstrap_ci
 from nasrun.report.trials import Problem, Trials
 from nasrun.spec import Metric, metric_named
@@ -88,13 +86,8 @@ def find_jobs(folder: Path) -> list[Job]:
         DataError: a file of a finished job is missing or damaged.
     """
     found = sorted(folder.rglob("status.json"))
-    places = [path.parent for path in found if TUNING not in path.relative_to(folder).parts]
-    complete = {
-        place: own for place in places if (own := read_status(place))["state"] == "complete"
-    }
-    for place, status in complete.items():
-        require_whole(place, status)
-    return [_job(place) for place in complete]
+    states = [path for path in found if TUNING not in path.relative_to(folder).parts]
+    return [_job(path.parent) for path in states if read_json(path)["state"] == "complete"]
 
 
 def _job(folder: Path) -> Job:
@@ -111,6 +104,15 @@ def evaluations_mb(jobs: Sequence[Job]) -> float:
     """Size of the jobs' measurements in megabytes; 0 where a job has kept none."""
     sizes = [size_mb(job.folder) for job in jobs]
     return sum(sizes) if all(sizes) else 0.0
+
+
+def meta_agents(origin: Mapping[str, Any]) -> int:
+    """How many agents were meta-trained for a run, by its ``provenance.json``; 0: none.
+
+    What learnt from records searched for nothing, and has no agents.
+    """
+    meta: Mapping[str, Any] | None = origin.get("meta")
+    return int(meta.get("agents", 0)) if meta else 0
 
 
 def _meta_cost(origin: Mapping[str, Any]) -> MetaCost | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nasrun.errors import ConfigError
+from nasrun.record.collect import require_whole_below
 from nasrun.record.labels import told_apart
 from nasrun.report.jobs import MetaCost, Search, agents_in_common, find_jobs, meta_costs
 from nasrun.report.schema import measure
@@ -45,6 +46,7 @@ def run(options: Namespace) -> int:
     folders = (options.first, options.second)
     for folder in folders:
         refuse_study(folder)
+        require_whole_below(folder)
     require_sweeps(folders)
     if options.first.resolve() == options.second.resolve():
         raise ConfigError(f"both folders are {options.first}: name two")

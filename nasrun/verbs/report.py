@@ -36,10 +36,12 @@ def run(options: Namespace) -> int:
     from rich.console import Console
 
     from nasrun.cells import job_edges
+    from nasrun.record.collect import require_whole_below
     from nasrun.report.experiment import report
 
     for folder in options.folders:
         refuse_study(folder)
+        require_whole_below(folder)
     console = Console()
     node = experiment_node(options.report) if options.report else None
     for written in report(options.folders, options.out, node, job_edges):

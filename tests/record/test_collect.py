@@ -11,12 +11,11 @@ from nasrun.algorithms.random_search import RandomSearch
 from nasrun.errors import DataError
 from nasrun.files import read_csv, write_csv, write_json
 from nasrun.pipeline import run
-from nasrun.record.collect import collect
+from nasrun.record.collect import collect, require_whole_below
 from nasrun.record.found import found_jobs
 from nasrun.record.recorder import PARTS, STATUS, Recorder
 from nasrun.record.request import Request
 from nasrun.record.rows import PARETO_COLUMNS, ParetoRow, values
-from nasrun.report.jobs import find_jobs
 from nasrun.spec import RewardTerms
 
 FRONT = ParetoRow(
@@ -186,11 +185,11 @@ def test_fronts_are_joined_and_their_hypervolume_is_summarised(tmp_path):
 
 def test_a_finished_run_that_has_lost_trials_gives_no_figures(tmp_path):
     job(tmp_path, 0, 3)
-    assert find_jobs(tmp_path)
+    require_whole_below(tmp_path)
     assert len(nasrun.load(tmp_path).trials) == 3
     lines = (tmp_path / "trials.csv").read_text().splitlines(keepends=True)
     (tmp_path / "trials.csv").write_text("".join(lines[:-1]))
-    for read in (find_jobs, nasrun.load):
+    for read in (require_whole_below, nasrun.load):
         with pytest.raises(DataError, match=r"trials\.csv or a file .* lost its end .* resume="):
             read(tmp_path)
 
