@@ -14,7 +14,7 @@ from nasrun.files import read_csv, read_json
 from nasrun.jobs import Job
 from nasrun.live import count_text, duration_text
 from nasrun.record.collect import Collected
-from nasrun.record.recorder import STATUS, read_status
+from nasrun.record.status import STATUS, read_status
 from nasrun.record.summary import GROUP, PROTOCOL
 from nasrun.report.schema import SCORES, measure
 from nasrun.report.studied import StudyReport

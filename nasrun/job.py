@@ -29,8 +29,9 @@ from nasrun.machine import end_as_worker
 from nasrun.pipeline import run
 from nasrun.record.earlier_data import require_earlier_data
 from nasrun.record.provenance import config_hash, provenance
-from nasrun.record.recorder import LOCK, STATUS, Recorder, read_status
+from nasrun.record.recorder import Recorder
 from nasrun.record.request import Request, composed_hash, conf_hash
+from nasrun.record.status import LOCK, STATUS, read_status
 from nasrun.report.studied import PAGE
 from nasrun.resume import RUN
 from nasrun.screen import prepare

@@ -22,8 +22,8 @@ from nasrun.files import read_csv
 from nasrun.found import Found, job_config, job_experiment, trains
 from nasrun.measurements import evaluation_rows, evaluations_file
 from nasrun.record.collect import job_folders, require_whole_below
-from nasrun.record.recorder import STATUS, read_status
 from nasrun.record.rows import EVALUATION_COLUMNS, PARETO_COLUMNS, TrialRow
+from nasrun.record.status import STATUS, read_status
 
 if TYPE_CHECKING:
     from pandas import DataFrame

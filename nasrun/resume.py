@@ -188,7 +188,7 @@ def interrupted(folder: Path | None) -> str:
 
 def _kept(folder: Path) -> str:
     """How many of a run's trials are on record, and what becomes of the others."""
-    from nasrun.record.recorder import progress
+    from nasrun.record.status import progress
 
     try:
         kept, asked, resting = progress(folder)

@@ -3,7 +3,7 @@ from composed import composed
 from omegaconf import OmegaConf
 
 from nasrun.errors import ConfigError, DataError
-from nasrun.record.recorder import PARTS, STATUS
+from nasrun.record.status import PARTS, STATUS
 from nasrun.resume import RUN, SWEEP, command_for, interrupted, resumed, saved_command
 
 

@@ -14,7 +14,9 @@ from nasrun.errors import ConfigError, DataError
 from nasrun.files import TUNING, read_csv, read_json, unwritable, write_csv
 from nasrun.locks import file_lock
 from nasrun.record.labels import JobRows, told_apart
-from nasrun.record.recorder import (
+from nasrun.record.request import Request, asked_for, request_of
+from nasrun.record.rows import PARETO_COLUMNS, TRIAL_COLUMNS
+from nasrun.record.status import (
     PARTS,
     STATUS,
     TRIALS,
@@ -23,8 +25,6 @@ from nasrun.record.recorder import (
     require_whole,
     rows_of,
 )
-from nasrun.record.request import Request, asked_for, request_of
-from nasrun.record.rows import PARETO_COLUMNS, TRIAL_COLUMNS
 from nasrun.record.summary import PROTOCOL, Row, search_of, write_summary
 from nasrun.report.jobs import meta_agents
 

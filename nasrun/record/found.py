@@ -7,8 +7,8 @@ import filelock
 
 from nasrun.locks import file_lock
 from nasrun.record.collect import job_folders
-from nasrun.record.recorder import LOCK, PARTS, is_whole, read_status
 from nasrun.record.request import Found, request_of
+from nasrun.record.status import LOCK, PARTS, is_whole, read_status
 
 
 def found_jobs(folder: Path) -> Iterator[Found]:

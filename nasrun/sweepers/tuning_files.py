@@ -13,9 +13,9 @@ from nasrun.errors import DataError
 from nasrun.files import TUNING, atomic, read_csv, read_json, write_csv
 from nasrun.locks import file_lock
 from nasrun.record.found import found_jobs
-from nasrun.record.recorder import STATUS, read_status
 from nasrun.record.request import wording
 from nasrun.record.rows import DECIMALS
+from nasrun.record.status import STATUS, read_status
 from nasrun.sweepers.tuning import REPORTED, Tuning, overrides_of
 
 TABLE = "tuning.csv"

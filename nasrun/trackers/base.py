@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from nasrun.errors import UnsupportedError
 from nasrun.files import read_csv, read_json
 from nasrun.measurements import evaluation_rows
-from nasrun.record.recorder import STATUS, read_status
+from nasrun.record.status import STATUS, read_status
 from nasrun.spec import Floats, Phase
 
 QUARTERS = (25, 50, 75)

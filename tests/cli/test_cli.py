@@ -13,8 +13,8 @@ import filelock
 import pytest
 from command import NASRUN, rows
 
-from nasrun.record.recorder import LOCK
 from nasrun.record.rows import TRIAL_COLUMNS
+from nasrun.record.status import LOCK
 
 
 def digests(folder):

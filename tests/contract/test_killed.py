@@ -20,8 +20,9 @@ from nasrun.benchmarks.trainings import TrainingLog
 from nasrun.evaluators.training import Training
 from nasrun.nets.recipe import Precision, Recipe
 from nasrun.pipeline import run
-from nasrun.record.recorder import STATUS, Recorder
+from nasrun.record.recorder import Recorder
 from nasrun.record.request import Request
+from nasrun.record.status import STATUS
 from nasrun.resume import RUN, SWEEP
 from nasrun.spaces.nb201 import NB201
 from nasrun.streams import Streams

@@ -13,9 +13,10 @@ from nasrun.files import read_csv, write_csv, write_json
 from nasrun.pipeline import run
 from nasrun.record.collect import collect, require_whole_below
 from nasrun.record.found import found_jobs
-from nasrun.record.recorder import PARTS, STATUS, Recorder
+from nasrun.record.recorder import Recorder
 from nasrun.record.request import Request
 from nasrun.record.rows import PARETO_COLUMNS, ParetoRow, values
+from nasrun.record.status import PARTS, STATUS
 from nasrun.spec import RewardTerms
 
 FRONT = ParetoRow(

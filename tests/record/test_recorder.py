@@ -12,17 +12,10 @@ from nasrun.errors import DataError
 from nasrun.files import read_csv, read_json
 from nasrun.pipeline import run
 from nasrun.record.collect import collect
-from nasrun.record.recorder import (
-    PARTS,
-    STATUS,
-    Recorder,
-    is_whole,
-    progress,
-    read_status,
-    seeds_on_record,
-)
+from nasrun.record.recorder import Recorder
 from nasrun.record.request import Request
 from nasrun.record.rows import TRIAL_COLUMNS
+from nasrun.record.status import PARTS, STATUS, is_whole, read_status, seeds_on_record
 from nasrun.record.summary import SUMMARY_COLUMNS
 
 
@@ -254,13 +247,3 @@ def test_a_complete_run_without_all_its_rows_is_played_again(tmp_path, caplog):
     assert "says complete, but trials are missing" in caplog.text
     (tmp_path / "trials.csv").unlink()
     assert play() == whole
-
-
-def test_how_far_an_unfinished_run_is(tmp_path):
-    with Recorder(tmp_path, "one", ASKED) as recorder:
-        assert progress(tmp_path) == (0, 6, False)
-        work = recorder.work_folder(0)
-        work.mkdir(parents=True)
-        assert progress(tmp_path) == (0, 6, False)
-        (work / "checkpoint").touch()
-        assert progress(tmp_path) == (0, 6, True)

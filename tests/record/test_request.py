@@ -1,5 +1,6 @@
-from nasrun.record.recorder import Recorder, read_status
+from nasrun.record.recorder import Recorder
 from nasrun.record.request import Request, conf_hash, request_of, wording
+from nasrun.record.status import read_status
 
 
 def test_a_request_comes_back_from_the_status(tmp_path):

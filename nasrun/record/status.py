@@ -1,0 +1,109 @@
+"""Whether a run is complete, under way or cut off, by what stands in its folder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nasrun.errors import DataError
+from nasrun.files import csv_cells, is_cut, read_json
+from nasrun.measurements import PLAIN
+from nasrun.record.request import request_of
+from nasrun.record.rows import TRIAL_COLUMNS
+
+STATUS = "status.json"
+LOCK = ".lock"
+PARTS = "unfinished"
+TRIALS = "trials.csv"
+PARETO, POLICY = "pareto.csv", "policy.csv"
+
+
+def seeds_on_record(trials: Path) -> set[int]:
+    """The seeds in a ``trials.csv``; none if there is no such file, or another.
+
+    A file that is damaged has none: whoever looks for seeds plays them again.
+    """
+    try:
+        rows = csv_cells(trials)
+        at = next(rows).index("seed")
+        return {int(row[at]) for row in rows}
+    except (DataError, ValueError):
+        return set()
+
+
+def is_whole(folder: Path, status: Mapping[str, Any]) -> bool:
+    """Whether a run is complete, and its rows have every trial that was asked for.
+
+    No file of rows may be cut off, be it that of the measurements.
+    A file with the columns of another version counts as whole: whoever reads it will refuse it.
+    """
+    request = request_of(status)
+    if status["state"] != "complete" or request is None:
+        return status["state"] == "complete"
+    name = rows_of(status)
+    trials = folder / name
+    if any(_is_damaged(folder / other) for other in (PLAIN, PARETO, POLICY)):
+        return False
+    return (name == TRIALS and _is_foreign(trials)) or seeds_on_record(trials).issuperset(
+        request.seeds
+    )
+
+
+def require_whole(folder: Path, status: Mapping[str, Any]) -> None:
+    """Refuse figures of a complete run whose files have lost some.
+
+    Raises:
+        DataError: they have.
+    """
+    if not is_whole(folder, status):
+        raise DataError(
+            f"{folder}: the run was complete, but {rows_of(status)} or a file beside it has lost "
+            f"its end since: play the missing trials again with: nasrun resume={folder}"
+        )
+
+
+def _is_damaged(path: Path) -> bool:
+    return path.is_file() and is_cut(path)
+
+
+def rows_of(status: Mapping[str, Any]) -> str:
+    """The file with a run's trials: ``trials.csv``, or what its study has in its place."""
+    return str(status.get("rows", TRIALS))
+
+
+def _is_foreign(trials: Path) -> bool:
+    """Whether a file is there that begins otherwise than ours."""
+    try:
+        with trials.open("rb") as stream:
+            header = stream.readline()
+    except OSError:
+        return False
+    return bool(header) and header.rstrip() != ",".join(TRIAL_COLUMNS).encode()
+
+
+def progress(folder: Path) -> tuple[int, int, bool]:
+    """Of an unfinished run: trials on record, trials asked for, and whether some have checkpoints.
+
+    Raises:
+        DataError: its status cannot be read.
+    """
+    status, parts = read_status(folder), folder / PARTS
+    request, name = request_of(status), rows_of(status)
+    kept = sum(len(seeds_on_record(part / name)) for part in parts.glob("[0-9]*"))
+    resting = any(any(work.iterdir()) for work in parts.glob("work-*"))
+    return kept, kept if request is None else request.trials, resting
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """The content of a run folder's ``status.json``.
+
+    Raises:
+        DataError: it cannot be read, or nasrun did not write it.
+    """
+    path, cure = folder / STATUS, f"delete {folder} to play that run again"
+    try:
+        status: Any = read_json(path)
+    except DataError as error:
+        raise DataError(f"{error}: {cure}") from None
+    if not isinstance(status, dict) or "state" not in status:
+        raise DataError(f"{path}: expected the state of a run, found something else: {cure}")
+    return {**status}
