@@ -157,7 +157,8 @@ def _fit(panel: "Axes", low: float, high: float) -> None:
 def _anytime_figure(content: Content) -> "Drawing":
     """A column of panels per searched task: against evaluations, and below against hours.
 
-    Where no search knows its costs there are no panels below.
+    Where no search knows its costs there are no panels below, and where those of one task do not,
+    its panel says so.
     """
     searched = content.searches()
     hours = any(len(both[1].x) for found in searched.values() for both in found.values())
@@ -171,8 +172,13 @@ def _anytime_figure(content: Content) -> "Drawing":
                 _curve(panel, curve, content.label(name), content.place(name))
         _fit(column[0], *settled([by_evaluations for by_evaluations, _ in found.values()]))
         column[0].set_title(task, fontweight="bold", fontsize=10)
-        for panel, label in zip(column, ("evaluations", content.clock), strict=False):
+        for panel, label, curves in zip(
+            column, ("evaluations", content.clock), zip(*found.values(), strict=True), strict=False
+        ):
             panel.set_xlabel(label)
+            if not any(len(curve.x) for curve in curves):
+                panel.set_axis_off()
+                panel.text(0.5, 0.5, "costs unknown", transform=panel.transAxes, ha="center")
         reached.append(next((curve.y for curve, _ in found.values()), ""))
     for row in panels:
         _name_once(row, reached)

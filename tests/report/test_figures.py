@@ -79,14 +79,30 @@ def test_nothing_known_is_an_empty_figure(tmp_path, kind):
     assert (tmp_path / "f.png").exists()
 
 
+def without_costs(job_folder):
+    path = job_folder / "evaluations.csv"
+    head, *lines = list(csv.reader(path.read_text().splitlines()))
+    for line in lines:
+        line[head.index("clock_s")] = ""
+    path.write_text("\n".join(map(",".join, [head, *lines])))
+
+
+def test_a_task_without_costs_says_so_beside_one_that_has_them(folder):
+    there = [row("rea", seed, 90.0 + seed, task="jigsaw") for seed in range(2)]
+    write_trials(job(folder / "there", "rea", [[90.0], [91.0]]), there)
+    without_costs(folder / "there")
+    write_trials(folder, [*(row("rea", seed, 93.0) for seed in range(6)), *there])
+    write_report(folder, {**REPORT, "figures": ["anytime"]})
+    drawn = (folder / "f.svg").read_text(encoding="utf-8")
+    shown = re.findall(r"<text [^>]*>(.*?)</text>", drawn)
+    assert [shown.count(text) for text in ("jigsaw", "evaluations", "costs unknown")] == [1, 2, 1]
+    assert shown.count("simulated GPU hours") == 1
+
+
 def test_curves_are_drawn_where_costs_are_unknown(folder):
     """Against evaluations alone, until the shorter trials end."""
     for name in ("random", "rea"):
-        path = folder / name / "evaluations.csv"
-        head, *lines = list(csv.reader(path.read_text().splitlines()))
-        for line in lines:
-            line[head.index("clock_s")] = ""
-        path.write_text("\n".join(map(",".join, [head, *lines])))
+        without_costs(folder / name)
     write_report(folder, {**REPORT, "figures": ["anytime"]})
     drawn = (folder / "f.svg").read_text(encoding="utf-8")
     assert "evaluations" in drawn
