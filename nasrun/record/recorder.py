@@ -37,14 +37,15 @@ from nasrun.drafts import draft_of
 from nasrun.errors import DataError, NasrunError
 from nasrun.files import (
     csv_rows,
-    is_cut,
     join_csv,
     read_csv,
+    read_json,
     unwritable,
     write_csv,
     write_json,
 )
 from nasrun.locks import file_lock
+from nasrun.measurements import PACKED, PLAIN
 from nasrun.record.evaluations import Kept, join_evaluations, write_evaluations
 from nasrun.record.request import Request, request_of
 from nasrun.record.rows import (
@@ -61,16 +62,20 @@ from nasrun.record.status import (
     PARETO,
     PARTS,
     POLICY,
+    PROVENANCE,
     STATUS,
     TRIALS,
     is_whole,
     read_status,
     seeds_on_record,
+    shortened,
+    sizes,
 )
 from nasrun.record.summary import write_best, write_summary
 from nasrun.report.jobs import meta_agents
 
 log = logging.getLogger(__name__)
+SIZES = "bytes.json"  # of a part: how large its files are
 
 
 @dataclass(frozen=True)
@@ -218,11 +223,13 @@ class Recorder:
         return sorted((self.folder / PARTS).glob("[0-9]*"), key=lambda part: int(part.name))
 
     def _drop_damaged(self) -> None:
-        """Remove parts that lack their end, so that their trials are played again."""
+        """Remove parts that lack some of what was written, so that their trials are played again.
+
+        As a machine that loses its power may leave them.
+        """
         for part in self._parts():
-            files = sorted({part / self._rows, *part.glob("*.csv")})
-            if cut := [path for path in files if not path.is_file() or is_cut(path)]:
-                log.warning("%s is missing or cut off: its trials are played anew", cut[0])
+            if (lost := _lost(part)) is not None:
+                log.warning("%s is missing or cut off: its trials are played anew", lost)
                 shutil.rmtree(part, ignore_errors=True)
 
     def work_folder(self, first_seed: int) -> Path:
@@ -276,6 +283,7 @@ class Recorder:
             raise unwritable(parts, error) from error
         try:
             write(draft)
+            write_json(draft / SIZES, sizes(draft))
             os.replace(draft, parts / str(first_seed))
             shutil.rmtree(self.work_folder(first_seed), ignore_errors=True)
         except OSError as error:
@@ -310,8 +318,10 @@ class Recorder:
         Raises:
             DataError: a file cannot be written.
         """
-        write_json(self.folder / "provenance.json", provenance)
-        self._status("complete", wall_s=round(wall_s, 3))
+        write_json(self.folder / PROVENANCE, provenance)
+        kept = (self._rows, PLAIN, PACKED, PARETO, POLICY, PROVENANCE)
+        known = {name: size for name, size in sizes(self.folder).items() if name in kept}
+        self._status("complete", wall_s=round(wall_s, 3), bytes=known)
         shutil.rmtree(self.folder / PARTS, ignore_errors=True)
         self.complete = True
 
@@ -323,6 +333,15 @@ class Recorder:
                 f"{len(seeds) - len(missing)} (seed {missing[0]} is missing), so something has "
                 f"removed them meanwhile: start nasrun resume={self.folder} to play them again"
             )
+
+
+def _lost(part: Path) -> Path | None:
+    """A file of a part that is not as it was written; None if all are."""
+    try:
+        known: Any = read_json(part / SIZES)
+    except DataError:
+        return part / SIZES
+    return next(iter(shortened(part, known)), None)
 
 
 def _is_nan(cell: Any) -> bool:

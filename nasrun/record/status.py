@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from nasrun.errors import DataError
-from nasrun.files import csv_cells, is_cut, read_json
-from nasrun.measurements import PLAIN
+from nasrun.files import csv_cells, read_json
+from nasrun.measurements import PACKED, PLAIN
 from nasrun.record.request import request_of
 from nasrun.record.rows import TRIAL_COLUMNS
 
@@ -15,6 +15,7 @@ LOCK = ".lock"
 PARTS = "unfinished"
 TRIALS = "trials.csv"
 PARETO, POLICY = "pareto.csv", "policy.csv"
+PROVENANCE = "provenance.json"
 
 
 def seeds_on_record(trials: Path) -> set[int]:
@@ -30,10 +31,25 @@ def seeds_on_record(trials: Path) -> set[int]:
         return set()
 
 
+def sizes(folder: Path) -> dict[str, int]:
+    """Bytes of each file that stands in a folder, by name.
+
+    Kept beside the files, they tell what has lost its end since, even where that was at the end of
+    a line.
+    """
+    return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def shortened(folder: Path, known: Mapping[str, int]) -> list[Path]:
+    """Files that are gone or smaller than they were."""
+    paths = [folder / name for name in known]
+    return [path for path in paths if not path.is_file() or path.stat().st_size < known[path.name]]
+
+
 def is_whole(folder: Path, status: Mapping[str, Any]) -> bool:
     """Whether a run is complete, and its rows have every trial that was asked for.
 
-    No file of rows may be cut off, be it that of the measurements.
+    No file of rows may have lost its end, be it that of the measurements; these may be removed.
     A file with the columns of another version counts as whole: whoever reads it will refuse it.
     """
     request = request_of(status)
@@ -41,11 +57,15 @@ def is_whole(folder: Path, status: Mapping[str, Any]) -> bool:
         return status["state"] == "complete"
     name = rows_of(status)
     trials = folder / name
-    if any(_is_damaged(folder / other) for other in (PLAIN, PARETO, POLICY)):
-        return False
-    return (name == TRIALS and _is_foreign(trials)) or seeds_on_record(trials).issuperset(
-        request.seeds
-    )
+    if name == TRIALS and _is_foreign(trials):
+        return True
+    lost = [path for path in shortened(folder, status.get("bytes", {})) if not _was_removed(path)]
+    return not lost and seeds_on_record(trials).issuperset(request.seeds)
+
+
+def _was_removed(path: Path) -> bool:
+    """Whether a file is gone that somebody may do without to save space."""
+    return path.name in (PLAIN, PACKED) and not path.exists()
 
 
 def require_whole(folder: Path, status: Mapping[str, Any]) -> None:
@@ -56,13 +76,9 @@ def require_whole(folder: Path, status: Mapping[str, Any]) -> None:
     """
     if not is_whole(folder, status):
         raise DataError(
-            f"{folder}: the run was complete, but {rows_of(status)} or a file beside it has lost "
-            f"its end since: play the missing trials again with: nasrun resume={folder}"
+            f"{folder}: the run was complete, but {rows_of(status)} or a file beside it is gone or "
+            f"has lost its end since: play the missing trials again with: nasrun resume={folder}"
         )
-
-
-def _is_damaged(path: Path) -> bool:
-    return path.is_file() and is_cut(path)
 
 
 def rows_of(status: Mapping[str, Any]) -> str:

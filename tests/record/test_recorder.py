@@ -196,12 +196,19 @@ def test_a_run_that_lost_trials_on_the_way_is_not_complete(tmp_path, gone, left)
     assert seeds_on_record(tmp_path / "trials.csv") == {*range(6)}
 
 
+LINE = None  # in place of a number of bytes: the last line
+
+
 def cut(path, size):
-    path.write_bytes(path.read_bytes()[:size])
+    """Leave the first bytes of a file, or whole lines of it alone where ``size`` is ``LINE``."""
+    content = path.read_bytes()
+    path.write_bytes(content[: content.rfind(b"\n", 0, -1) + 1] if size == LINE else content[:size])
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("trials.csv", 0), ("trials.csv", -100), ("evaluations.csv", -5)]
+    ("name", "size"),
+    [("trials.csv", 0), ("trials.csv", -100), ("evaluations.csv", -5), ("bytes.json", 0)]
+    + [(name, LINE) for name in ("trials.csv", "evaluations.csv")],
 )
 def test_finished_trials_of_a_file_that_is_cut_off_are_played_again(tmp_path, name, size):
     """As a machine that loses its power leaves it."""
@@ -220,7 +227,7 @@ def test_finished_trials_of_a_file_that_is_cut_off_are_played_again(tmp_path, na
 
 
 @pytest.mark.parametrize("name", ["trials.csv", "evaluations.csv"])
-@pytest.mark.parametrize("size", [-1, -100])
+@pytest.mark.parametrize("size", [-1, -100, LINE])
 def test_a_complete_run_of_which_a_file_is_cut_off_is_played_again(tmp_path, name, size):
     def play():
         with Recorder(tmp_path, "one", ASKED) as recorder:
@@ -229,9 +236,28 @@ def test_a_complete_run_of_which_a_file_is_cut_off_is_played_again(tmp_path, nam
 
     whole = play()
     cut(tmp_path / name, size)
-    with pytest.raises(DataError, match=r"cut off in its last line|not as many cells"):
-        read_csv(tmp_path / name)
+    if size != LINE:
+        with pytest.raises(DataError, match=r"cut off in its last line|not as many cells"):
+            read_csv(tmp_path / name)
+    assert not is_whole(tmp_path, read_status(tmp_path))
     assert play() == whole
+
+
+def test_a_complete_run_may_go_without_its_measurements_but_not_without_where_it_comes_from(
+    tmp_path,
+):
+    def play():
+        with Recorder(tmp_path, "one", ASKED) as recorder:
+            run(toy_experiment(RandomSearch(), trials=6).opened(), recorder, dict)
+
+    play()
+    (tmp_path / "evaluations.csv").unlink()
+    assert is_whole(tmp_path, read_status(tmp_path))
+    (tmp_path / "provenance.json").unlink()
+    assert not is_whole(tmp_path, read_status(tmp_path))
+    play()
+    assert is_whole(tmp_path, read_status(tmp_path))
+    assert (tmp_path / "provenance.json").exists()
 
 
 def test_a_complete_run_without_all_its_rows_is_played_again(tmp_path, caplog):
