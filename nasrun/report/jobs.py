@@ -1,9 +1,11 @@
 """What the jobs of a sweep know beyond ``trials.csv``: meta-training, measurements, provenance."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -125,8 +127,18 @@ def _meta_cost(origin: Mapping[str, Any]) -> MetaCost | None:
 
 
 def meta_costs(jobs: Iterable[Job]) -> dict[Search, MetaCost]:
-    """What was meta-trained for each search; searches without meta-training are left out."""
-    return {job.search: job.meta for job in jobs if job.meta is not None}
+    """What was meta-trained for each search; searches without meta-training are left out.
+
+    Where the jobs of a search have not as many agents, it is what their seeds have in common.
+    """
+    found = defaultdict[Search, set[MetaCost]](set)
+    for job in jobs:
+        if job.meta is not None:
+            found[job.search].add(job.meta)
+    return {
+        search: MetaCost(agents_in_common(costs), fmean(cost.agent_h for cost in costs))
+        for search, costs in found.items()
+    }
 
 
 def agents_in_common(costs: Iterable[MetaCost | None]) -> int:

@@ -94,6 +94,7 @@ def test_accuracies_by_hand():
 
 
 def test_normalisation_takes_the_moments_of_the_batch_and_keeps_none():
+    torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 2, 1, bias=False), nn.BatchNorm2d(2), nn.Flatten())
     weights, forward = functional(network)
     x = torch.randn(6, 3, 2, 2, generator=torch.Generator().manual_seed(0))
@@ -107,6 +108,7 @@ def test_normalisation_takes_the_moments_of_the_batch_and_keeps_none():
 
 
 def test_given_weights_are_used_and_those_of_the_network_stay():
+    torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     weights, forward = functional(network)
     before = network[1].weight.detach().clone()

@@ -40,6 +40,13 @@ def test_an_unknown_cost_is_not_a_cost_of_zero(tmp_path):
     assert np.isnan(cost.agent_h)
 
 
+def test_jobs_with_other_numbers_of_agents_have_those_in_common(tmp_path):
+    """Seeds 0 and 2 have one of two agents in common, and of four agents two different ones."""
+    job(tmp_path / "a", "catch", [[1.0]], meta=META)
+    job(tmp_path / "b", "catch", [[1.0]], meta={"agents": 4, "cost_s": 14400.0})
+    assert list(meta_costs(find_jobs(tmp_path)).values()) == [MetaCost(2, 1.5)]
+
+
 def test_what_was_learnt_from_records_took_no_agents_hours(tmp_path):
     learnt = {"pool": "metad2a_database(...)", "predictor": {"artifact": "0f", "records": 4630}}
     job(tmp_path / "a", "metad2a", [[1.0]], meta=learnt)
