@@ -7,9 +7,8 @@ from torch import Tensor, nn
 from nasrun.nets.darts_cells import INPUTS, Branch
 from nasrun.nets.darts_operations import darts_operation, drop_path
 from nasrun.nets.operations import HalvedSkip, ReLUConvNorm, beside
+from nasrun.nets.stacked_cells import Cell, StackedCells
 from nasrun.spec import Objective
-
-STEM = 3  # times the channels of the first cells
 
 
 def reductions(cells: int) -> set[int]:
@@ -24,7 +23,7 @@ def fit(c_in: int, c_out: int, halve: bool, affine: bool = True, track: bool = T
     return ReLUConvNorm(1, c_in, c_out, 1, affine, track)
 
 
-class EvaluationCell(nn.Module):
+class EvaluationCell(Cell):
     """A cell whose nodes have two branches each, with drop-path on all but plain skips."""
 
     per_channel = True
@@ -42,6 +41,7 @@ class EvaluationCell(nn.Module):
         before, last, channels = widths
         self.first = fit(before, channels, halved_before)
         self.second = fit(last, channels, False)
+        self.width = len(branches) * channels
         self.sources = [source for pair in branches for _, source in pair]
         self.branches = nn.ModuleList(
             darts_operation(operations[name], channels, 2 if halves and source < INPUTS else 1)
@@ -62,11 +62,8 @@ class EvaluationCell(nn.Module):
         return drop_path(module(x), rate) if drops else module(x)
 
 
-class DARTSNet(nn.Module):
+class DARTSNet(StackedCells):
     """Stacked cells on small images (the authors' ``NetworkCIFAR``).
-
-    In training it returns two outputs, the second of the auxiliary head, if it has one.
-    ``drop_path`` is set from outside, epoch by epoch.
 
     Args:
         normal: branches of the cell that keeps the image's size.
@@ -90,36 +87,8 @@ class DARTSNet(nn.Module):
         objective: Objective,
         auxiliary: bool = True,
     ) -> None:
-        super().__init__()
-        self.drop_path = 0.0
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, STEM * channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(STEM * channels),
-        )
-        before = last = STEM * channels
-        halved = False
-        self.cells = nn.ModuleList()
-        self._branches_off = 2 * cells // 3
-        widths: list[int] = []
-        for number in range(cells):
-            halves = number in reductions(cells)
-            channels *= 2 if halves else 1
-            branches = reduce if halves else normal
-            cell = EvaluationCell(branches, operations, (before, last, channels), halves, halved)
-            self.cells.append(cell)
-            before, last, halved = last, len(branches) * channels, halves
-            widths.append(last)
-        width = widths[self._branches_off]
-        self.auxiliary = objective.auxiliary_head(width) if auxiliary else None
-        self.classifier = objective.head(last)
+        def cell(widths: tuple[int, int, int], halves: bool, halved: bool) -> EvaluationCell:
+            return EvaluationCell(reduce if halves else normal, operations, widths, halves, halved)
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """The head's output for ``x (B, 3, H, W)``, in training with the second head's."""
-        before = last = self.stem(x)
-        second: Tensor | None = None
-        for number, cell in enumerate(self.cells):
-            before, last = last, cell(before, last, self.drop_path)
-            if number == self._branches_off and self.auxiliary is not None and self.training:
-                second = self.auxiliary(last)
-        output = self.classifier(last)
-        return output if second is None else (output, second)
+        halving = [number in reductions(cells) for number in range(cells)]
+        super().__init__(cell, channels, halving, 2 * cells // 3, objective, auxiliary)

@@ -6,9 +6,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from nasrun.nets.darts import STEM, fit, reductions
+from nasrun.nets.darts import fit, reductions
 from nasrun.nets.darts_cells import CELLS, INPUTS, Layout
 from nasrun.nets.darts_operations import darts_operation
+from nasrun.nets.stacked_cells import STEM
 from nasrun.nets.supernet import NONE, Knobs, Row, SharedNet, add, mixed
 from nasrun.spec import Objective
 from nasrun.streams import Floats, Ints

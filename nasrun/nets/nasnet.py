@@ -7,15 +7,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nasrun.nets.block_cells import INPUTS, Block, unread
-from nasrun.nets.darts import STEM, fit
+from nasrun.nets.darts import fit
 from nasrun.nets.darts_operations import drop_path
 from nasrun.nets.nasnet_operations import block_operation
+from nasrun.nets.stacked_cells import Cell, StackedCells
 from nasrun.spec import Objective
 
 STAGES = 3
 
 
-class BlockCell(nn.Module):
+class BlockCell(Cell):
     """A cell of blocks; its output are those that no other block reads, side by side.
 
     An input that no block reads is not fitted either.
@@ -75,7 +76,7 @@ class BlockCell(nn.Module):
         return drop_path(x, rate) if drops else x
 
 
-class NASNetwork(nn.Module):
+class NASNetwork(StackedCells):
     """Three stages of normal cells, each but the last followed by a cell that halves the image.
 
     [NU] ``nasnet.py``, its network for CIFAR: a 3x3 convolution as the stem; ReLU before the
@@ -107,42 +108,17 @@ class NASNetwork(nn.Module):
         objective: Objective,
         auxiliary: bool = True,
     ) -> None:
-        super().__init__()
-        self.drop_path = 0.0
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, STEM * channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(STEM * channels),
-        )
-        before = last = STEM * channels
-        halved, widths = False, list[int]()
-        self.cells = nn.ModuleList()
-        for number in range(STAGES * (cells + 1) - 1):
-            halves = (number + 1) % (cells + 1) == 0
-            channels *= 2 if halves else 1
-            cell = BlockCell(
-                reduce if halves else normal,
-                operations,
-                combiners,
-                (before, last, channels),
-                halves,
-                halved,
-            )
-            self.cells.append(cell)
-            before, last, halved = last, cell.width, halves
-            widths.append(last)
-        self._branches_off = 2 * cells  # the last cell of the second stage
-        width = widths[self._branches_off]
-        self.auxiliary = objective.auxiliary_head(width) if auxiliary else None
-        self.classifier = objective.head(last)
+        def cell(widths: tuple[int, int, int], halves: bool, halved: bool) -> BlockCell:
+            blocks = reduce if halves else normal
+            return BlockCell(blocks, operations, combiners, widths, halves, halved)
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """The head's output for ``x (B, 3, H, W)``, in training with the second head's."""
-        before = last = self.stem(x)
-        second: Tensor | None = None
-        for number, cell in enumerate(self.cells):
-            rate = self.drop_path * (number + 1) / len(self.cells)
-            before, last = last, cell(before, last, rate)
-            if number == self._branches_off and self.auxiliary is not None and self.training:
-                second = self.auxiliary(last)
-        output = self.classifier(F.relu(last))
-        return output if second is None else (output, second)
+        stage = [False] * cells
+        halving = [*([*stage, True] * (STAGES - 1)), *stage]
+        second_stage = 2 * cells  # its last cell
+        super().__init__(cell, channels, halving, second_stage, objective, auxiliary)
+
+    def _drop_rate(self, number: int) -> float:
+        return self.drop_path * (number + 1) / len(self.cells)
+
+    def _at_the_end(self, last: Tensor) -> Tensor:
+        return F.relu(last)
