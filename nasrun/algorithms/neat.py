@@ -99,7 +99,7 @@ class NEAT(Generational):
         """
         super().start(problem, streams, phase)
         minimal = np.zeros((1, self._best.shape[1]), np.int64)
-        problem.space.differences(minimal, minimal)
+        problem.space.differences(minimal, minimal[0])
         self._archs: Archs = np.zeros((problem.trials, 0, minimal.shape[1]), np.int64)
         self._fitness: Floats = np.zeros((problem.trials, 0))
         self._solved: Mask = np.zeros(problem.trials, np.bool_)
@@ -188,7 +188,7 @@ class NEAT(Generational):
         trial.best = max(best, trial.best)
 
     def _distance(self, archs: Archs, other: Archs) -> Floats:
-        found = self.problem.space.differences(archs, np.repeat(other[None], len(archs), axis=0))
+        found = self.problem.space.differences(archs, other)
         genes = np.where(found.genes < self.small, 1, found.genes)
         return self.unmatched * found.unmatched / genes + self.weight * found.weight
 

@@ -12,7 +12,7 @@ from nasrun.nets.evolved import Evolved, Wiring
 from nasrun.ranges import require_at_least, require_positive, require_within
 from nasrun.spaces.base import misplaced
 from nasrun.spaces.genome import GenomeSpace, Uniforms
-from nasrun.spec import Archs, Controllers, Differences, Edges, Floats, Task
+from nasrun.spec import Archs, Controllers, Differences, Edges, Floats, Ints, Task
 
 Link = tuple[str, str]  # source, target
 Gene = tuple[float, bool]  # weight, whether the link is enabled
@@ -101,6 +101,16 @@ class NeatGenomes(GenomeSpace):
         """Genes by text, of the genomes that are in use."""
         return {}
 
+    @cached_property
+    def _arrays(self) -> dict[int, tuple[Ints, Floats]]:
+        """Numbers of links and their weights by genome, of those that were compared."""
+        return {}
+
+    @cached_property
+    def _numbered(self) -> dict[Link, int]:
+        """Links by number, in the order in which they were met: for comparisons alone."""
+        return {}
+
     def _genes(self, text: str) -> Genes:
         if text not in self._read:
             self._read[text] = self._parsed(text)
@@ -115,6 +125,8 @@ class NeatGenomes(GenomeSpace):
         """Drop the texts and genes of ``archs (n, 1)``; the numbers are not used again."""
         for text in self._dropped(archs):
             self._read.pop(text, None)
+        for number in archs[:, 0].tolist():
+            self._arrays.pop(number, None)
 
     def drawn(self, uniforms: Uniforms) -> str:
         """The first genome with random weights."""
@@ -208,14 +220,39 @@ class NeatGenomes(GenomeSpace):
         counts = {"i": self.inputs, "o": self.outputs}
         return token[0] not in counts or int(token[1:]) < counts[token[0]]
 
-    def differences(self, a: Archs, b: Archs) -> Differences:
-        """How genomes differ link by link."""
-        ours, others = ([self._genes(self.text(arch)) for arch in archs] for archs in (a, b))
-        found = [_difference(*pair) for pair in zip(ours, others, strict=True)]
-        unmatched, weight, genes = zip(*found, strict=True) if found else ((), (), ())
+    def differences(self, archs: Archs, other: Archs) -> Differences:
+        """How genomes differ from another one link by link."""
+        if not len(archs):
+            return Differences(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))
+        links, weights = zip(*map(self._links, archs[:, 0].tolist()), strict=True)
+        sizes = np.array([*map(len, links)], np.int64)
+        theirs, their_weights = self._links(int(other[0]))
+        order = np.argsort(theirs)
+        link = np.concatenate(links)
+        at = order[np.minimum(np.searchsorted(theirs, link, sorter=order), len(theirs) - 1)]
+        both = theirs[at] == link
+        apart = np.abs(np.concatenate(weights) - their_weights[at])
+        genome = np.repeat(np.arange(len(sizes)), sizes)
+        matching = np.bincount(genome, both, len(sizes)).astype(np.int64)
+        apart = np.bincount(genome, both * apart, len(sizes))
         return Differences(
-            np.array(unmatched, np.int64), np.array(weight, np.float64), np.array(genes, np.int64)
+            sizes + len(theirs) - 2 * matching,
+            apart / np.maximum(matching, 1),
+            np.maximum(sizes, len(theirs)),
         )
+
+    def _links(self, number: int) -> tuple[Ints, Floats]:
+        """``(g,)`` numbers of a genome's links, and their weights."""
+        found = self._arrays.get(number)
+        if found is None:
+            text = self._texts[number]
+            assert text is not None, "asked about a genome that was forgotten"
+            genes, known = self._genes(text), self._numbered
+            links = [known.setdefault(link, len(known)) for link in genes]
+            weights = [weight for weight, _ in genes.values()]
+            found = np.array(links, np.int64), np.array(weights, np.float64)
+            self._arrays[number] = found
+        return found
 
     def controllers(self, archs: Archs) -> Controllers:
         """The networks of ``archs (n, 1)``, at rest."""
@@ -303,9 +340,3 @@ def _descendants(links: Iterable[Link]) -> dict[str, set[str]]:
             reached |= more
             grown |= bool(more)
     return after
-
-
-def _difference(a: Genes, b: Genes) -> tuple[int, float, int]:
-    apart = [abs(gene[0] - b[link][0]) for link, gene in a.items() if link in b]
-    unmatched = len(a) + len(b) - 2 * len(apart)
-    return unmatched, sum(apart) / len(apart) if apart else 0.0, max(len(a), len(b))

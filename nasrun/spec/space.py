@@ -37,7 +37,7 @@ class Dag(NamedTuple):
 
 
 class Differences(NamedTuple):
-    """Of ``n`` pairs of genomes, ``(n,)`` each.
+    """Of ``n`` genomes from another one, ``(n,)`` each.
 
     ``unmatched``: genes that only one of the two has; ``weight``: mean difference of the weights of
     genes that both have, 0 if they share none; ``genes`` of the larger one.
@@ -203,8 +203,8 @@ class SearchSpace(ABC):
         """
         raise UnsupportedError(f"space={self.name} cannot take graphs for architectures")
 
-    def differences(self, a: Archs, b: Archs) -> Differences:
-        """How ``a (n, L)`` differ from ``b (n, L)`` gene by gene, for methods that keep species."""
+    def differences(self, archs: Archs, other: Archs) -> Differences:
+        """How ``archs (n, L)`` differ from ``other (L,)`` by genes, for methods with species."""
         raise UnsupportedError(
             f"space={self.name} has no genes with historical markings: use space=genome"
         )

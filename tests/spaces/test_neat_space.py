@@ -100,9 +100,11 @@ def parents():
 def test_the_distance_of_the_papers_figure():
     """One gene of the first alone, four of the second; five match, all with a difference of 1."""
     space, one, two = parents()
-    found = space.differences(*(space.parse(text)[None] for text in (one, two)))
-    assert (found.unmatched.tolist(), found.weight.tolist()) == ([5], [1.0])
-    assert found.genes.tolist() == [9]
+    first, second = space.parse(one), space.parse(two)
+    found = space.differences(np.stack([first, second, first]), second)
+    assert (found.unmatched.tolist(), found.weight.tolist()) == ([5, 0, 5], [1.0, 0.0, 1.0])
+    assert found.genes.tolist() == [9, 9, 9]
+    assert not any(map(len, space.differences(np.zeros((0, 1), np.int64), first)))
 
 
 @pytest.mark.parametrize(("stays", "enabled"), [(0.74, False), (0.76, True)])
