@@ -19,8 +19,10 @@ class ENAS(ControlledWeights):
     Departures: candidates compete after every epoch, on plain batches of 512 (the authors': on
     augmented ones of the training's batch size); the baseline moves by an update's mean reward, and
     begins with that of the first update (the authors': by each architecture's own reward, and in
-    the first epoch it is the architecture's own accuracy); where a scale reduces the training
-    images, the controller's updates are reduced in proportion; and the departures of ``OneShot``.
+    the first epoch it is the architecture's own accuracy); the controller begins with PyTorch's own
+    weights, and each option of each decision has an embedding of its own (the authors': weights in
+    ±0.1, and embeddings that all edges share); where a scale reduces the training images, the
+    controller's updates are reduced in proportion; and the departures of ``OneShot``.
     """
 
     name: str = "enas"

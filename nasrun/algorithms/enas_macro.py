@@ -22,8 +22,11 @@ class ENASMacroSearch(ControlledWeights):
     controller's loss has the distance of the skips from their prior, times ``skip_weight``.
 
     Departures: the policy's entropy is the whole distribution's (the authors': that of what was
-    drawn); gradients are clipped by their common norm (the authors': each tensor by its own);
-    and those of ``ENAS`` and of ``space=enas_macro``.
+    drawn); gradients of the shared weights are clipped by their common norm (the authors': each
+    tensor by its own), and the controller's are clipped, too; the baseline moves from its value at
+    the epoch's start, as in ``ENAS``, and so by a hundredth of the way in an epoch (the authors':
+    with each of an epoch's 1,000 architectures, from 0 on); and those of ``space=enas_macro`` and
+    of ``ENAS``, but for the controller's first weights, which are in ±0.1.
 
     Raises:
         ConfigError: ``skip_prior`` outside (0, 1), or a negative ``skip_weight``; see ENAS for the

@@ -30,7 +30,8 @@ class MetaQNN(SampleBased):
     Departures: values begin at ``initial``, the 0.5 of the authors' code, in place of 0; decisions
     with a single option are none, so that what does not exist delays no reward; a repeat is not
     added to the memory; after ``draws`` draws a repeat is measured; a failed measurement is not
-    learnt from; where an evaluator answers with another architecture, that one is learnt. Every
+    learnt from; where an evaluator answers with another architecture, that one is learnt; the
+    reward is the task's, after the last epoch (the authors' code: the best of all epochs). Every
     trial has a table of its own.
 
     Args:

@@ -22,7 +22,8 @@ class NASRL(Controlled):
     of section 3.3 (anchor points); see ``Controller``.
 
     Departures: the decay of the baseline is not stated (``baseline_decay`` is NASNet's); the depth
-    does not grow; one process asks, and learns from ``batch`` architectures at a time; on a text,
+    does not grow; one process asks, and learns from ``batch`` architectures at a time; the accuracy
+    is the last epoch's (the paper's: the highest of the last five); on a text,
     where a reward is minus the perplexity, the policy maximises ``-(perplexity / 100)^power``, and
     not the 80 over the squared perplexity of section 4.2, so that bad cells weigh most. See
     ``Controlled`` for what else is our choice.

@@ -69,7 +69,10 @@ class PathLevel(Episodic):
     the first network's weights (``evaluator=inheriting``); 500 networks are a search, of 20 epochs
     each at a learning rate of 0.035.
 
-    Departures: an episode begins with the first cell alone, as the paper's does; in a space without
+    Departures: an episode begins with the first cell alone, as the paper's does; what becomes of a
+    leaf is one choice (the authors': if it gets branches, then the merge, then their number), and
+    every result is measured (theirs: a cell that has hardly grown is drawn again); the baseline
+    begins with the first batch's mean (theirs: with the first network's reward); in a space without
     trees its decisions stand for branches, each of which may get another option, one after another,
     from a random architecture on; and those of ``Episodic`` and of ``TreeController``.
 

@@ -21,9 +21,11 @@ class SMASH(OneShot):
     ``change``, then ``climbs`` of one changed decision each, which are kept where they are better.
     In ``space=memory_bank`` a hyper-network writes the weights; in others they are a supernet's.
 
-    Departures: candidates compete after every epoch, all on one batch of 512 validation images;
-    kernels and sizes are not annealed; where a scale reduces the candidates, the others are reduced
-    in proportion; and those of ``OneShot``.
+    Departures: candidates compete after every epoch, all on one batch of 512 validation images (the
+    authors': in the end, on the validation set); a perturbation changes one decision at least, and
+    a climb just one (theirs: each with probability ``change``, in climbs too); kernels and sizes
+    are not annealed; where a scale reduces the candidates, the others are reduced in proportion;
+    and those of ``OneShot``.
 
     Args:
         candidates: random architectures that compete.

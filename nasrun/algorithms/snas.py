@@ -20,7 +20,9 @@ class SNAS(Mixture):
 
     Departures: the resources are the weights of the options drawn, in numbers, normalised by the
     largest architecture (the authors add parameters, FLOPs and memory access of their own space);
-    the logits' optimiser is Adam, as in the authors' distributed script.
+    the logits' optimiser is Adam, as in the authors' distributed script; their gradient is not
+    clipped (the authors': at a norm of 10); drop-path leaves out an operation for an image, and no
+    skip-connection (the authors': the whole of an edge, skip-connections included).
     """
 
     name: str = "snas"
@@ -30,6 +32,7 @@ class SNAS(Mixture):
     drop_path: float = 0.3
     resource_weight: float = 1e-2
     initial_mean: float = 1.0
+    initial_std: float = 0.01
 
     def prepare(self) -> None:
         """Draw the logits around ``initial_mean``, and count the weights of the options."""

@@ -26,7 +26,7 @@ LOSSES = {"snip", "grasp", "fisher", "grad_norm", "plain"}
 TRAINED = LOSSES | {"jacov", "nwot", "epe_nas"}  # those that need images and labels
 SIZES = {"params", "flops"}  # those that need a network's shapes alone
 JACOV_K = 1e-5  # Mellor et al., section 3
-MANY = 100  # classes, from which on epe_nas compares them in pairs
+MANY = 100  # classes, above which epe_nas compares them in pairs
 
 
 def proxies(

@@ -30,7 +30,10 @@ class GIN(GraphPredictor):
 
     Departures: targets are z-scores and the output is linear, where NP squashes it by a sigmoid
     times a rate that it sets for each benchmark; batches are of 16 at first, too, where the authors
-    take 10 as long as they have ten records.
+    take 10 as long as they have ten records; layers begin with PyTorch's own weights (theirs: the
+    last ones by He's rule, with biases of 0). Of ``normal``, mean and logarithm of the variance
+    come from one layer of ReLUs with dropout (theirs: from a layer of CELUs each, the mean's alone
+    with dropout, and the logarithm goes through a CELU, so that no deviation is below 0.6).
 
     Raises:
         ConfigError: a field out of its range.

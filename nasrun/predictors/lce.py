@@ -54,8 +54,12 @@ class LCE(Extrapolating):
     still rises. The prediction is the mean over the walk.
 
     Departures: Hill's third family has kappa^eta, as Domhan et al. write it (NASLib: kappa·eta); a
-    fit that is not finite is left out, and where none is left the last value stands in, where
-    NASLib guesses.
+    fit begins at their starting values, by least squares without bounds (NASLib: at ones, by
+    L-BFGS); one that is not finite is left out, and where none is left the last value stands in,
+    where NASLib guesses; a move that is not taken leaves all as it was (NASLib's has moved the
+    families' parameters, which it does not copy); the noise stays that of the fits (NASLib's moves,
+    too); a curve rises where its final value is not below its first (NASLib: where the value after
+    the last that is known is above it).
 
     Raises:
         ConfigError: a field out of its range.

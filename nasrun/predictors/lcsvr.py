@@ -26,6 +26,10 @@ class LCSVR(OfCurves):
     settings of C, gamma and nu are compared by R² in three folds, the given ones first; 0 draws
     keep these. Where fewer records than folds are known, so do all.
 
+    Departures: figures are standardised; there are none of the architecture and of its settings,
+    which Baker et al., and NASLib's later version, have beside them; by default nothing is searched
+    (NASLib: 1,000 draws).
+
     Raises:
         UnsupportedError: scikit-learn is not installed.
         ConfigError: a field out of its range.

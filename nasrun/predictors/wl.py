@@ -42,8 +42,9 @@ class WeisfeilerLehman(Predictor):
     gets a new one, of its own and those of the vertices that lead to it. The kernel counts labels
     that two graphs share, over all rounds, and is scaled to 1 of a graph with itself.
 
-    Departures: rounds and noise are those of the highest marginal likelihood among ``rounds`` and
-    ``noises``, where the authors take 20 steps of Adam for the noise.
+    Departures: rounds and noise are those of the highest marginal likelihood among
+    ``rounds_of_labels`` and ``noises``, where the authors take 20 steps of Adam for the noise; the
+    deviation predicted is the function's (theirs: with the noise).
 
     Raises:
         ConfigError: a field out of its range.

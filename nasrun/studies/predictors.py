@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import nan
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +16,17 @@ from nasrun.experiment import Opened
 from nasrun.progress import tell
 from nasrun.ranges import require_at_least
 from nasrun.report.studied import Finding
-from nasrun.spec import Archs, Floats, Inputs, Ints, Predictor, SearchSpace, Streams, no_curve
+from nasrun.spec import (
+    Archs,
+    Floats,
+    Inputs,
+    Ints,
+    Mask,
+    Predictor,
+    SearchSpace,
+    Streams,
+    no_curve,
+)
 from nasrun.studies.agreement import COLUMNS, Agreement, agreement, as_csv, means
 from nasrun.studies.base import TrialStudy
 from nasrun.studies.best_predictor import best_predictor
@@ -118,11 +128,11 @@ class PredictorBenchmark(TrialStudy):
         self, source: "_Source", streams: Streams, asked: "_Drawn", known: "_Drawn", after: int
     ) -> list[Agreement]:
         """A size and a fidelity, all trials."""
-        mean, fit_s, query_s = self._predicted(source, streams, asked, known, after)
+        mean, judged, fit_s, query_s = self._predicted(source, streams, asked, known, after)
         trials, share = len(streams), after / source.full
         rows: list[Agreement] = []
         for trial, seed in enumerate(streams.seeds):
-            there = ~np.isnan(asked.score[trial])
+            there = judged[trial]
             rows.append(
                 Agreement(
                     space=source.space, task=source.task, predictor=self.label,
@@ -139,18 +149,30 @@ class PredictorBenchmark(TrialStudy):
 
     def _predicted(
         self, source: "_Source", streams: Streams, asked: "_Drawn", known: "_Drawn", after: int
-    ) -> tuple[Floats, float, float]:
-        """``(T, M)`` predictions, and seconds of all trials' fits and queries."""
+    ) -> tuple[Floats, Mask, float, float]:
+        """``(T, M)`` predictions, which of them count, and seconds of all trials' fits and queries.
+
+        What has no figure does not count, nor is it learnt from, nor is a curve with gaps.
+
+        Raises:
+            DataError: fewer than two predictions of a trial count.
+        """
         own = streams.fork(f"{self.label} of {known.score.shape[1]} after {after}")
         if self.predictor is None:
-            return own.uniform(asked.score.shape[1]), 0.0, 0.0
+            guesses = own.uniform(asked.score.shape[1])
+            return guesses, _enough(~np.isnan(asked.score), streams, ""), 0.0, 0.0
         model = self.predictor.opened(source.searched, own, source.truth)
-        learnt, question = (source.inputs(part, self.predictor, after) for part in (known, asked))
+        (learnt, whole), (question, readable) = (
+            _readable(source.inputs(part, self.predictor, after)) for part in (known, asked)
+        )
+        reads = self.predictor.reads
+        what = f" and {reads} after every epoch up to {after}" if reads else ""
+        judged = _enough(~np.isnan(asked.score) & readable, streams, what)
         begun = time.perf_counter()
-        model.fit(learnt, known.score, ~np.isnan(known.score))
+        model.fit(learnt, known.score, ~np.isnan(known.score) & whole)
         fitted = time.perf_counter()
         mean = model.predict(question).mean
-        return mean, fitted - begun, time.perf_counter() - fitted
+        return mean, judged, fitted - begun, time.perf_counter() - fitted
 
     def findings(self, rows: Sequence[Mapping[str, str]]) -> list[Finding]:
         """Kendall's tau by predictor, fidelity and size."""
@@ -167,6 +189,33 @@ class PredictorBenchmark(TrialStudy):
         """Means of all figures, and a drawing of the best predictor by both times."""
         found = means(map(Agreement.of, rows))
         return {f"{self.name}_means.csv": as_csv(found), **best_predictor(found, self.name)}
+
+
+def _readable(inputs: Inputs) -> tuple[Inputs, Mask]:
+    """Without NaN in the curves, and which ``(T, N)`` have none: the figures of others say nothing.
+
+    A gap must not count as a figure of 0, which is the best of all training losses.
+    """
+    if inputs.curve is None:
+        return inputs, np.ones(inputs.archs.shape[:2], np.bool_)
+    whole = np.logical_and.reduce(~np.isnan(inputs.curve), axis=2)
+    return replace(inputs, curve=np.where(whole[:, :, None], inputs.curve, 0.0)), whole
+
+
+def _enough(judged: Mask, streams: Streams, what: str) -> Mask:
+    """``judged (T, M)`` itself, where correlations can be told.
+
+    Raises:
+        DataError: a trial in which fewer than two are.
+    """
+    for seed, count in zip(streams.seeds, judged.sum(axis=1).tolist(), strict=True):
+        if count < 2:
+            raise DataError(
+                f"seed {seed}: expected two or more of {judged.shape[1]} drawn architectures with "
+                f"a figure{what}, found {count}: raise study.test, set other study.epochs, or take "
+                "another table"
+            )
+    return judged
 
 
 def _place(row: Agreement) -> str:
@@ -228,7 +277,7 @@ class _Table:
         return _Drawn(archs, score, cost_s if cost_s.any() else np.full_like(cost_s, nan))
 
     def inputs(self, drawn: _Drawn, predictor: Predictor, after: int) -> Inputs:
-        """What a predictor may know of architectures."""
+        """What a predictor may know of architectures; NaN where a curve has gaps."""
         if (figure := predictor.reads) is None:
             return Inputs(drawn.archs)
         if figure not in self._session.curves:
@@ -237,8 +286,7 @@ class _Table:
         curve = self._session.curve(flat, epochs=np.full(len(flat), after), figure=figure)
         loss = figure.endswith("_loss")
         curve = -curve if loss else self._session.metric.oriented(curve)
-        curve = np.nan_to_num(curve).reshape(*drawn.archs.shape[:2], after)
-        return Inputs(drawn.archs, curve=curve)
+        return Inputs(drawn.archs, curve=curve.reshape(*drawn.archs.shape[:2], after))
 
     def truth(self, archs: Archs) -> Floats:
         """What the evaluator says: for an oracle."""

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from composed import make
 from tiny_supernet import (
     ARITY,
     LABEL,
@@ -140,6 +141,14 @@ def test_snas_starts_around_the_initial_mean():
     method = tiny(SNAS(initial_mean=0.5, initial_std=0.0))
     method.prepare()
     assert method.logits.tolist() == [[0.5] * 3] * 2
+
+
+def test_snas_starts_with_the_authors_deviation_of_the_logits():
+    """SNAS-Series draws by ``normal_(loc_mean=1, loc_std=0.01)``: 0.01 is no variance."""
+    assert make("snas").initial_std == SNAS().initial_std == 0.01
+    method = tiny(SNAS())
+    method.network.rows = (("a", "b", "c", "d", "e"),) * 200
+    assert float(method.parameter().detach().std()) == pytest.approx(0.01, rel=0.1)
 
 
 def test_snas_learns_both_from_one_loss_and_the_logits_from_the_resources_too():

@@ -11,6 +11,7 @@ from matplotlib.colors import to_hex
 from nasrun.errors import ConfigError, DataError
 from nasrun.files import read_csv
 from nasrun.predictors.blr import BayesianLinear
+from nasrun.predictors.lcsvr import LCSVR
 from nasrun.predictors.learning_curves import CurveReading, Figure, Reading
 from nasrun.predictors.oracle import Oracle
 from nasrun.record.collect import collect
@@ -166,6 +167,44 @@ def test_the_best_within_each_pair_of_times():
 def test_no_two_predictors_have_one_colour(count):
     found = colours([f"p{at}" for at in range(count)])
     assert len({to_hex(own) for own in found.values()}) == count
+
+
+class Gappy:
+    """The session with training losses that order cells as their scores do, and gaps in some."""
+
+    curves = ("train_loss",)
+
+    def __init__(self, session, lacking):
+        self._session, self._lacking = session, lacking
+
+    def __getattr__(self, name):
+        return getattr(self._session, name)
+
+    def curve(self, archs, *, epochs, figure):
+        assert figure == "train_loss"
+        full = np.full(len(archs), self.fidelities[-1])
+        score = self.evaluate(archs, epochs=full, streams=Streams(range(len(archs)))).score
+        loss = np.repeat((100.0 - score)[:, None], epochs.max(initial=0), axis=1)
+        loss[self._lacking(archs), -1:] = np.nan
+        return loss
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_curves_with_gaps_do_not_count_as_figures_of_zero(opened, learns):
+    gappy = Gappy(opened.measuring, lambda archs: archs[:, 0] == 0)
+    there = SimpleNamespace(experiment=opened.experiment, measuring=gappy)
+    sotl_e = CurveReading(figure=Figure.train_loss)
+    own = LCSVR(figure=Figure.train_loss, c=10.0, gamma=0.01) if learns else sotl_e
+    found = rows(there, range(2), own, epochs=[3], train=[30])
+    assert all(5 < row.tested < 25 for row in found)
+    assert all(row.kendall > 0.99 for row in found)
+
+
+def test_a_table_whose_curves_all_have_gaps_is_refused(opened):
+    gappy = Gappy(opened.measuring, lambda archs: np.ones(len(archs), bool))
+    there = SimpleNamespace(experiment=opened.experiment, measuring=gappy)
+    with pytest.raises(DataError, match="train_loss after every epoch up to 3, found 0: raise"):
+        rows(there, range(2), CurveReading(figure=Figure.train_loss), epochs=[3])
 
 
 def columns_file(tmp_path, count=40, epochs=6):
