@@ -132,7 +132,9 @@ class Translators(Model):
         """Networks of a block of trials, from texts ``(T, N, S)``."""
         own, records = self._own, text.shape[1]
         net = SequenceNetwork(self._names, own.hidden, own.head, streams)
-        self._pass(net, streams, own.pretraining, 1, text, goals, weight)
+        # Of both passes: a second fork would draw the masks of the first again.
+        drop = dropping(own.dropout, streams.fork("dropout"))
+        self._pass(net, streams, drop, own.pretraining, 1, text, goals, weight)
         if more := own.unlabelled(records):
             drawn = streams.fork("unlabelled")
             archs = np.stack([self._space.sample(drawn) for _ in range(more)], axis=1)
@@ -140,13 +142,14 @@ class Translators(Model):
             text = torch.cat([text, others], dim=1)
             goals = torch.cat([goals, _read(net, others)], dim=1)
             weight = torch.cat([weight, torch.ones(len(weight), more)], dim=1)
-        self._pass(net, streams, own.epochs, own.repeats, text, goals, weight, records)
+        self._pass(net, streams, drop, own.epochs, own.repeats, text, goals, weight, records)
         return net
 
     def _pass(
         self,
         net: SequenceNetwork,
         streams: Streams,
+        drop: Drop,
         epochs: int,
         repeats: int,
         text: Tensor,
@@ -159,7 +162,6 @@ class Translators(Model):
         records = every if records is None else records
         rows = np.concatenate([np.tile(np.arange(records), repeats), np.arange(records, every)])
         optimiser = FusedAdam(net.parameters, own.rate, decay=own.decay)
-        drop = dropping(own.dropout, streams.fork("dropout"))
         for _ in range(epochs):
             order = np.argsort(streams.uniform(len(rows)), axis=1, kind="stable")
             for batch in torch.from_numpy(rows[order]).split(own.batch, dim=1):

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from nasrun.errors import ConfigError
+from nasrun.predictors.batches import MULTIPLE
 from nasrun.predictors.nao import NAO, Translators, loss
 from nasrun.predictors.seminas import SemiNAS
 from nasrun.predictors.sequence_network import SequenceNetwork, texts
@@ -90,10 +91,11 @@ def test_what_is_learnt_from_and_how_often(monkeypatch):
     space, streams, seen = NB201(), Streams([1], "records"), []
     archs = np.stack([space.sample(streams) for _ in range(6)], axis=1)
     y = archs.sum(axis=2).astype(float)
-    passes = []
+    passes, masks = [], []
 
-    def remember(self, net, streams, epochs, repeats, text, goals, weight, records=None):
+    def remember(self, net, streams, drop, epochs, repeats, text, goals, weight, records=None):
         passes.append((epochs, repeats, text.shape[1], records, goals.numpy().copy()))
+        masks.append(drop(torch.ones(MULTIPLE, 64)).numpy())
 
     monkeypatch.setattr(Translators, "_pass", remember)
     settings = {"pretraining": 3, "epochs": 2, "repeats": 4, "hidden": 8}
@@ -107,6 +109,8 @@ def test_what_is_learnt_from_and_how_often(monkeypatch):
         (3, 1, 6, None),
         (2, 4, 9, 6),
     ]
+    assert (masks[0] != masks[1]).any()  # the second pass goes on where the first one ended
+    assert (masks[0] == masks[2]).all()  # a fit of equal seeds
     z = (y - y.mean()) / y.std()
     np.testing.assert_allclose(passes[3][4][0, :6], z[0], rtol=1e-5)
     unlabelled = passes[3][4][0, 6:]
@@ -128,7 +132,7 @@ def test_batches_hold_each_record_as_often_as_it_is_copied(monkeypatch):
     net = SequenceNetwork(NAMES, 8, 4, Streams([1]))
     goals = torch.arange(7.0)[None]
     text = torch.zeros(1, 7, 4, dtype=torch.int64)
-    model._pass(net, Streams([1]), 2, 3, text, goals, torch.ones(1, 7), records=4)
+    model._pass(net, Streams([1]), lambda x: x, 2, 3, text, goals, torch.ones(1, 7), records=4)
     assert counts[:7].tolist() == [6, 6, 6, 6, 2, 2, 2]
 
 
