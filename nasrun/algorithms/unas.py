@@ -173,6 +173,8 @@ class UNAS(Mixture):
     def objective_of(self, x: Tensor, y: Tensor, drawn: Draw) -> Tensor:
         """A scalar whose gradient is the estimate for the logits."""
         valid = self.valid_batch()
+        if self.objective is not Objective.train:  # images in pairs: the smaller batch has a say
+            drawn = drawn.first(len(valid[1]))
 
         def losses(rows: Sequence[Tensor]) -> Tensor:
             return self._losses((x, y), valid, rows)
