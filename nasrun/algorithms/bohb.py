@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from nasrun.algorithms.base import ranked_last
-from nasrun.algorithms.halving import SuccessiveHalving, survivors
+from nasrun.algorithms.halving import ROUNDING, SuccessiveHalving, survivors
 from nasrun.algorithms.kde import Kernel
 from nasrun.algorithms.ranked_model import TINY, Ranking, Rule, Split, ratios, split
 from nasrun.draws import draw
@@ -70,9 +70,9 @@ class BOHB(SuccessiveHalving):
         require_within(self, "algorithm", "(0, 100)", "top_percent")
 
     def brackets(self, rungs: int) -> list[list[int]]:
-        """``floor(rungs / k) * eta**(k - 1)`` architectures enter the bracket of k rungs."""
+        """``floor(floor(rungs / k) * eta**(k - 1))`` architectures enter the bracket of k rungs."""
         return [
-            survivors(int(np.ceil(rungs // k * self.eta ** (k - 1))), k, self.eta)
+            survivors(int(rungs // k * self.eta ** (k - 1) + ROUNDING), k, self.eta)
             for k in range(rungs, 0, -1)
         ]
 

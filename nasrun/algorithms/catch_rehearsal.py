@@ -31,7 +31,8 @@ class Rehearsal:
     its weights instead of by z: nothing is left for the encoder to explain. PEARL (Rakelly et al.,
     ICML 2019), whose encoder CATCH's is, learns from batches over all tasks. So does this: a step
     draws two contexts of each task, predicts scores of other architectures of the same task from
-    z, and lets the policy imitate good ones. ``contrast`` weighs a loss that draws the two contexts
+    z (of a history of fewer than 24 some may be in the context), and lets the policy imitate good
+    ones. ``contrast`` weighs a loss that draws the two contexts
     of a task together and those of others apart (InfoNCE; for PEARL's encoder such a loss is due to
     Li et al., "FOCAL", ICLR 2021).
 
@@ -56,7 +57,10 @@ class Rehearsal:
         return replace(self, histories=parts)
 
     def unmeasured(self, task: str) -> list[list[tuple[int, ...]]]:
-        """By trial, what was measured on other tasks and never on this one, oldest first."""
+        """By trial, what was measured on other tasks and never on this one.
+
+        Task by task, in the order of their first meta epochs; of a task the oldest first.
+        """
         others = [history.archs for name, history in self.histories.items() if name != task]
         if not others:
             return []

@@ -165,8 +165,8 @@ class MetaD2A(Algorithm):
 
     @property
     def planned_steps(self) -> int:
-        """One for all candidates, and one for each that is measured."""
-        return 1 + (self.kept if self.pick is Pick.validation else 0)
+        """One for all candidates, and one for each that is measured, if as many are found."""
+        return 1 + (min(self.kept, self.count) if self.pick is Pick.validation else 0)
 
     def learnt(self) -> dict[str, Any]:
         """Weights of both networks, under their learners' names."""
@@ -207,9 +207,11 @@ class MetaD2A(Algorithm):
         }
 
     def step(self) -> Measured:
-        """Find and rank all candidates at first; then measure them one by one."""
+        """Find and rank all candidates at first; then measure them one by one, while there are."""
         if not len(self._ranked):
             return self._search()
+        if len(self._measured) == len(self._ranked):
+            return self._nothing(0.0)
         measured = self._problem.evaluate(self._ranked[None, len(self._measured)])
         self._measured += measured.reward.tolist()
         return measured
@@ -230,10 +232,13 @@ class MetaD2A(Algorithm):
         found = self.found(sets)
         self._ranked = self._order(found, sets)[: self.kept]
         seconds = time.perf_counter() - began if self.own_costs else 0.0
+        return self._nothing(seconds)
+
+    def _nothing(self, seconds: float) -> Measured:
+        """A step that measured nothing, and took so many seconds."""
         none = np.zeros(1, np.int64)
         first = self._ranked[None, 0]
-        measured = Measured.scored(first, none, np.full(1, np.nan), np.array([seconds]), none)
-        return measured
+        return Measured.scored(first, none, np.full(1, np.nan), np.array([seconds]), none)
 
     # The data set
 

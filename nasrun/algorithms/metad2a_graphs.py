@@ -74,10 +74,14 @@ class Cells(Graphs):
 
 
 class Chain(Graphs):
-    """Decisions in a row, as the paper has those of MobileNetV3 (Appendix of Lee et al.).
+    """Decisions in a row, for spaces without graphs, or whose graphs cannot be undone.
 
-    For spaces without graphs, or whose graphs cannot be undone. A vertex is a decision, its type
-    the option: the number of a type is the option's plus two.
+    A vertex is a decision, its type the option: the number of a type is the option's plus two.
+
+    The authors' code has MobileNetV3's networks in a row, too ([MC] ``MetaD2A_mobilenetV3``; the
+    paper does not say how). A vertex there is a layer, whose type is one of 27 joint ones of depth,
+    kernel and expansion, and a stage whose layers name different depths is no architecture. Here
+    each of these is a vertex of its own.
 
     Args:
         space: any with a fixed number of decisions.

@@ -115,6 +115,9 @@ class Lesson:
             draws: of the batches.
             terms: the loss ``()`` of the records of a batch, and sums over them for the log.
             judged: figures of what is held out.
+
+        Raises:
+            ConfigError: the weights are not finite any more.
         """
         steps = self.epochs * len(list(sets.batches(rows, self.batch, draws)))
         descent = Descent(network, self.rate, self.decay, steps)
@@ -126,6 +129,12 @@ class Lesson:
                 loss, figures = terms(batch)
                 descent.step(loss)
                 sums = sums + np.array(figures)
+            if not all(bool(part.isfinite().all()) for part in network.parameters()):
+                raise ConfigError(
+                    f"weights that MetaD2A learns are not finite after epoch {epoch} at "
+                    f"rate={self.rate:g}: set algorithm.generator.rate and "
+                    "algorithm.predictor.rate lower"
+                )
             found.append((epoch, *(sums / len(rows)).round(6).tolist(), *judged()))
             tell(epoch / self.epochs, partial(_words, *found[-1][:2]))
         return found

@@ -104,6 +104,10 @@ class Mixture(OneShot):
         """What ``arch_step`` updates."""
         return [p for group in self.arch_optimizer.param_groups for p in group["params"]]
 
+    def learning(self) -> Sequence[Tensor]:
+        """Weights and logits."""
+        return [*super().learning(), *self.arch_parameters()]
+
     def arch_move(self, gradients: Sequence[Tensor]) -> None:
         """One update of the logits along these gradients."""
         for parameter, gradient in zip(self.arch_parameters(), gradients, strict=True):

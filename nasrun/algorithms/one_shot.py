@@ -1,5 +1,6 @@
 """What one-shot methods share: a supernet, its training epoch by epoch, checkpoints, judging."""
 
+import logging
 import math
 import time
 from abc import abstractmethod
@@ -34,6 +35,8 @@ from nasrun.spec import (
     Task,
 )
 
+log = logging.getLogger("nasrun")
+
 CHECKPOINT = "supernet.pt"
 
 
@@ -43,8 +46,9 @@ class OneShot(Algorithm):
 
     What is measured in a step is the architecture that the method would derive now, by its accuracy
     with the shared weights on the images that validate the search, and rewarded as in any search:
-    where a device is set, by its latency too. Subclasses say how weights and
-    architecture are updated (``update``) and what they derive (``derive``).
+    where a device is set, by its latency too. A training that diverges fails its measurements.
+    Subclasses say how weights and architecture are updated (``update``) and what they derive
+    (``derive``).
 
     Common settings are NAS-Bench-201's ([A] ``configs/nas-benchmark/algos``): SGD with Nesterov
     momentum, a cosine from 0.025 to 0.001, weight decay 5e-4, batches of 64, gradients clipped at
@@ -181,8 +185,7 @@ class OneShot(Algorithm):
             with self.processor.computing(), stage("supernet", self.epoch / self.planned_steps):
                 self._train()
                 tell((self.epoch + 1) / self.planned_steps, self._judging)
-                arch = self.derive()
-                accuracy = self.accuracy(arch, self.data.judging())
+                arch, accuracy = self._derived()
             self.processor.wait()
             self._records.append(
                 {"arch": arch.tolist(), "accuracy": accuracy, "cost": time.perf_counter() - began}
@@ -190,6 +193,33 @@ class OneShot(Algorithm):
             self._save()
         self.epoch += 1
         return self._measured()
+
+    def _derived(self) -> tuple[Archs, float]:
+        """``(L,)`` what would be derived now, and its accuracy.
+
+        From the epoch on in which a training diverges it is what was derived before, without an
+        accuracy: numbers that are none have their maximum in the first place, and see the first
+        class in every image.
+        """
+        gone = bool(self._records) and math.isnan(self._records[-1]["accuracy"])
+        if not gone and self.finite():
+            arch = self.derive()
+            return arch, self.accuracy(arch, self.data.judging())
+        if not gone:
+            log.warning(
+                "%s: what is learnt is not finite after epoch %d, and nothing is derived from it: "
+                "set algorithm.learning_rate or algorithm.max_gradient lower",
+                self.name, self.epoch + 1,
+            )  # fmt: skip
+        return self.recommend()[0] if self._records else self.random_arch(), math.nan
+
+    def finite(self) -> bool:
+        """Whether all that is learnt still is finite."""
+        return bool(torch.stack([part.isfinite().all() for part in self.learning()]).all())
+
+    def learning(self) -> Sequence[Tensor]:
+        """What is learnt; subclasses add what they derive architectures from."""
+        return self.weights
 
     def recommend(self) -> Archs:
         """``(1, L)`` what was derived last."""

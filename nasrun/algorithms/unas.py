@@ -60,9 +60,11 @@ class UNAS(Mixture):
     ``latency_weight`` adds a latency term by RELAX (eq. 5) with a linear surrogate.
 
     Departures: the task's own split of the images (the authors validate on a tenth of the training
-    images); REINFORCE's baseline begins at the first batch's mean instead of zero; logits begin at
-    zero up to a noise that decides between equals; cosines fall step by step (the authors': epoch
-    by epoch).
+    images); one architecture per image on ImageNet, too, and images that are mirrored and cropped
+    (the authors share one in a batch there, in either space, and leave the images as they are);
+    where fewer images validate than train, a batch has as many pairs; REINFORCE's baseline begins
+    at the first batch's mean instead of zero; logits begin at zero up to a noise that decides
+    between equals; cosines fall step by step (the authors': epoch by epoch).
 
     Raises:
         ConfigError: a temperature that is not positive; see Mixture for the others.
@@ -173,6 +175,8 @@ class UNAS(Mixture):
     def objective_of(self, x: Tensor, y: Tensor, drawn: Draw) -> Tensor:
         """A scalar whose gradient is the estimate for the logits."""
         valid = self.valid_batch()
+        if self.objective is not Objective.train:  # images in pairs: the smaller batch has a say
+            drawn = drawn.first(len(valid[1]))
 
         def losses(rows: Sequence[Tensor]) -> Tensor:
             return self._losses((x, y), valid, rows)

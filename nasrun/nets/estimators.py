@@ -36,6 +36,13 @@ class Draw:
     coupled: list[Tensor]
     log_p: Tensor
 
+    def first(self, count: int) -> "Draw":
+        """The first ``count`` of the ``B`` architectures alone, or all if there are fewer."""
+        hard, soft, coupled = (
+            [row[:count] for row in rows] for rows in (self.hard, self.soft, self.coupled)
+        )
+        return Draw(hard, soft, coupled, self.log_p[:count])
+
 
 def uniforms(
     arity: Sequence[int], count: int, generator: torch.Generator, device: torch.device | str = "cpu"

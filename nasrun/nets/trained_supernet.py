@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from nasrun.errors import UnsupportedError
+from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.files import unwritable
 from nasrun.locks import file_lock
 from nasrun.nets.once_for_all import OnceForAll
@@ -43,6 +43,7 @@ def trained_supernet(
 
     Raises:
         UnsupportedError: the space has no supernet that hands weights on.
+        ConfigError: its weights are not finite any more.
         DataError: the folder cannot be written, or its checkpoint is damaged.
     """
     key = supernet_key(algorithm, space, task, seed)
@@ -90,7 +91,11 @@ def _trained(
 ) -> OnceForAll:
     network = _begun(algorithm, space, task, seed, place)
     for _ in range(algorithm.planned_steps or 0):
-        algorithm.step()
+        if np.isnan(algorithm.step().score).any():
+            raise ConfigError(
+                f"the supernet of {task.name} has diverged, so that no network can begin with its "
+                "weights: set evaluator.supernet.learning_rate lower"
+            )
     return network.cpu().eval()
 
 

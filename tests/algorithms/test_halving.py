@@ -27,6 +27,8 @@ def test_hyperbands_brackets_are_those_of_the_paper():
 def test_bohbs_brackets_are_those_of_hpbandster():
     assert BOHB().brackets(5) == [[81, 27, 9, 3, 1], [27, 9, 3, 1], [9, 3, 1], [6, 2], [5]]
     assert BOHB().brackets(3) == [[9, 3, 1], [3, 1], [3]]
+    # int(np.floor(rungs / (s + 1)) * eta**s), and each rung int(n0 * eta**-i)
+    assert BOHB(eta=2.5).brackets(4) == [[15, 6, 2, 1], [6, 2, 1], [5, 2], [4]]
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,17 @@ def test_what_validation_measures_costs_what_the_evaluator_says(folder):
     assert (row.fidelity, row.clock) == ("val@12", "toy")
 
 
+@pytest.mark.parametrize("count", [8, 100])
+def test_fewer_candidates_than_are_kept_are_all_measured(folder, count):
+    """The tiny generator writes fewer than 100 cells; of 8 that are asked for it may find all."""
+    more = ("algorithm.pick=validation", "algorithm.kept=100", f"algorithm.count={count}")
+    (row,), algorithm = rows(opened(folder, *more))
+    assert row.evaluations == len(algorithm._ranked) < 100
+    assert row.failed == 0
+    assert row.simulated_s == 12.0 * row.evaluations
+    assert row.val_score == SPACE.index(algorithm._ranked).max()
+
+
 def algorithm(**changes):
     return MetaD2A(**{"features": PixelFeatures(), **changes})
 

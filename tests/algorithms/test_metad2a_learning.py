@@ -73,6 +73,14 @@ def test_noise_is_scaled_by_the_standard_deviation():
     assert float(seen[0].std()) == pytest.approx(0.5 * 3.0, rel=0.1)
 
 
+@pytest.mark.parametrize("learner", [Generator, Predictor])
+def test_a_training_that_diverges_is_refused(learner):
+    """Its scores are NaN, by which candidates would stay in the order in which they came."""
+    recipe = learner(epochs=3, rate=1e20, hidden=8, width=8)
+    with pytest.raises(ConfigError, match=r"not finite after epoch \d at rate=1e\+20"):
+        recipe.learn(records(), SPACE)
+
+
 def test_the_best_record_of_each_data_set():
     made = records(
         archs=SPACE.at(np.arange(5)),

@@ -425,6 +425,20 @@ def test_the_gap_of_a_batch_has_one_sign():
     torch.testing.assert_close(found, learnt + 0.5 * torch.tensor([-1.0, 6.0]))
 
 
+@pytest.mark.parametrize("objective", [Objective.val, Objective.gen])
+@pytest.mark.parametrize("estimator", Estimator)
+def test_fewer_images_that_validate_than_that_train_make_as_many_pairs(estimator, objective):
+    """The third training image has no partner: the logits learn from the first two alone."""
+    fields = {"estimator": estimator, "objective": objective}
+    three, alone = torch.tensor([1.0, 3.0, 8.0]), tiny_unas(**fields)
+    method = tiny_unas(**fields)
+    drawn = method._draw(3)
+    found = gradient_of(method.objective_of(three, torch.zeros(3), drawn), method)
+    pairs = alone._draw(3).first(2)
+    wanted = gradient_of(alone.objective_of(PAIR, LABELS, pairs), alone)
+    torch.testing.assert_close(found, wanted, **CLOSE)
+
+
 @pytest.mark.parametrize(("steps", "share"), [(0, 0.0), (250, 0.25), (5000, 1.0)])
 def test_the_latency_term_of_unas_is_relax_of_an_architecture_of_its_own(steps, share):
     fields = {"estimator": Estimator.gumbel, "objective": Objective.train}

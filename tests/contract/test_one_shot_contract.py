@@ -127,6 +127,28 @@ def test_a_stopped_search_goes_on_to_the_same_weights(name, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
 
 
+def test_a_training_that_diverges_has_no_accuracy_and_derives_nothing(name, caplog):
+    """The first epoch goes well; then the weights are gone."""
+    made = experiment(name)
+    made.budget.evaluations = 3
+    algorithm = made.algorithm
+    update = algorithm.update
+
+    def diverging(x, y):
+        update(x, y)
+        if algorithm.epoch == 1:
+            with torch.no_grad():
+                algorithm.weights[0].fill_(np.nan)
+
+    algorithm.update = diverging
+    outcome, history = search(made.opened(), np.array([3]), None)
+    scores = [float(measured.score[0]) for measured in history._measured]
+    assert np.isnan(scores).tolist() == [False, True, True]
+    assert outcome.failed.tolist() == [2]
+    assert outcome.archs.tolist() == history._measured[0].archs.tolist()
+    assert sum("not finite after epoch 2" in line for line in caplog.messages) == 1
+
+
 def test_another_seed_gives_another_search(name):
     other = searched(name, seed=4, evaluations=1)
     parameter = next(iter(other.algorithm.network.parameters()))
