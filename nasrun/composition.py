@@ -300,8 +300,13 @@ def _require_split(config: DictConfig) -> None:
 
 
 def _require_subfolder(config: DictConfig) -> None:
-    """Refuse jobs outside their sweep's folder, whose rows would be missing in the end."""
+    """Refuse jobs outside their sweep's folder, whose rows would be missing in the end.
+
+    And jobs in the very folder of their sweep, whose rows the joined ones would replace.
+    """
     text = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # pyright: ignore
     place = Path(str(text))
-    if place.is_absolute() or ".." in place.parts:
-        raise ConfigError(f"hydra.sweep.subdir must lie within the sweep's folder, got {text}")
+    if place.is_absolute() or ".." in place.parts or not place.parts:
+        raise ConfigError(
+            f"hydra.sweep.subdir must name a folder within the sweep's own, got {str(text)!r}"
+        )

@@ -16,9 +16,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nasrun import traces
-from nasrun.errors import ConfigError, NasrunError
+from nasrun.errors import ConfigError, DataError, NasrunError
 from nasrun.record.request import wording
-from nasrun.resume import command_for, shown
+from nasrun.resume import RUN, command_for, shown
 
 if TYPE_CHECKING:
     from nasrun.report.experiment import Written
@@ -63,17 +63,34 @@ class SweepCallback(Callback):
         """Remember the sweep's folder and its report.
 
         Raises:
-            SystemExit: the sweeper would ignore ``sweep.split``, or the report is not to be had.
-                Hydra would make a warning of any other error here, and go on.
+            SystemExit: the folder is a run's, the sweeper would ignore ``sweep.split``, or the
+                report is not to be had. Hydra would make a warning of any other error here, and go
+                on.
         """
         try:
+            _require_no_run(Path(config.hydra.sweep.dir))
             if (refusal := _ignored_split(config)) is not None:
                 raise refusal
             report, study = _report_node(config), _study(config)
-        except ConfigError as error:  # before the first job, not after the last
+        except NasrunError as error:  # before the first job, not after the last
             print(f"nasrun: {error}", file=sys.stderr)
             sys.exit(error.exit_code)
         _current.append(_Sweep(Path(config.hydra.sweep.dir), report, _is_by_ours(config), study))
+
+
+def _require_no_run(folder: Path) -> None:
+    """Refuse a run's folder: the sweep's rows would replace the run's, and be joined to themselves.
+
+    Raises:
+        DataError: it is one.
+    """
+    from nasrun.record.status import STATUS
+
+    if any((folder / name).is_file() for name in (STATUS, RUN)):
+        raise DataError(
+            f"{folder} holds a run, whose files this sweep would replace: choose another folder "
+            "with hydra.sweep.dir=..., or delete this one"
+        )
 
 
 def _report_node(config: DictConfig) -> dict[str, Any] | None:

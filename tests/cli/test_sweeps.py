@@ -177,6 +177,22 @@ def test_resume_goes_on_in_the_folder_of_a_run(swept, tmp_path):
     assert "resume=sweep holds no run" in swept("trials=3", "resume=sweep", code=2).stderr
 
 
+def test_a_run_and_a_sweep_do_not_share_a_folder(swept, tmp_path):
+    swept("trials=2", "hydra.run.dir=run")
+    swept("-m", "trials=2", "hydra.sweep.dir=sweep")
+    before = contents(tmp_path)
+    for launch in ([], ["hydra/sweeper=basic"]):
+        answer = swept("-m", "trials=3", "hydra.sweep.dir=run", *launch, code=1)
+        assert "run holds a run, whose files this sweep would replace" in answer.stderr
+    answer = swept("trials=3", "hydra.run.dir=sweep", code=1)
+    assert "sweep holds a sweep, whose files this run would replace" in answer.stderr
+    assert contents(tmp_path) == before
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 MISTAKES = {
     "sweep.split=0": "sweep.split must be a whole number of at least 1, got 0",
     "sweep.split=2,4": "sweep.split cannot be swept over",
