@@ -27,7 +27,7 @@ from nasrun.config_files import parse_files_once, parse_interpolations_once, use
 from nasrun.errors import ConfigError
 from nasrun.files import CONF
 from nasrun.keys import among, key_path, meant, near
-from nasrun.names import require_folder, require_name
+from nasrun.names import require_folder, require_name, verb_for
 from nasrun.targets import require_own_target
 
 NAMES = ("space.name", "task.name", "algorithm.name", "hydra.job.name")  # parts of paths
@@ -223,7 +223,7 @@ def _hidden(file: Path, hider: Path) -> str:
     if file.name == "config.yaml" and {path.name for path in file.parent.iterdir()} >= SAVED:
         return (
             f"{file} would not be played, because {hider} comes first: start that run again with "
-            f"nasrun rerun {file.parent.parent}, or with the overrides in "
+            f"{verb_for('rerun', file.parent.parent)}, or with the overrides in "
             f"{file.parent / 'overrides.yaml'}"
         )
     return f"{file} would not be read, because {hider} comes first: give it a name of its own"

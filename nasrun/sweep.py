@@ -17,8 +17,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nasrun import traces
 from nasrun.errors import ConfigError, DataError, NasrunError
+from nasrun.names import command_for, verb_for
 from nasrun.record.request import wording
-from nasrun.resume import RUN, command_for, shown
+from nasrun.resume import RUN, shown
 
 if TYPE_CHECKING:
     from nasrun.report.experiment import Written
@@ -239,7 +240,7 @@ def _reported(folder: Path, node: dict[str, Any] | None, rows: int) -> "Written 
     if node is None:
         return None
     if rows > UNASKED and not node.get("title"):
-        print(f"no report of {rows:,} rows unasked: nasrun report {folder} makes it")
+        print(f"no report of {rows:,} rows unasked: {verb_for('report', folder)} makes it")
         return None
     from nasrun.cells import job_edges
     from nasrun.report.experiment import write_report
