@@ -98,7 +98,7 @@ def _tables(tables: Any, space: str, sources: Any) -> Any:
             own[name] = table  # refused by whoever reads it
         elif name in named or table.get("space") == space:
             own[name] = OmegaConf.to_container(table, resolve=True)
-    return own
+    return OmegaConf.create(own)  # of a plain dict, --cfg job --resolve would make no node
 
 
 def _mode(split: Any, launcher: str, sweeper: str) -> str | None:
