@@ -10,7 +10,7 @@ import numpy as np
 
 from nasrun.errors import ConfigError, DataError, UnsupportedError
 from nasrun.images import Images, Pixels, Splits, Targets, are_classes, draw
-from nasrun.ranges import require_at_least, require_not_negative
+from nasrun.ranges import require_at_least, require_not_negative, require_positive
 from nasrun.spec import Task
 from nasrun.streams import Ints
 from nasrun.tasks.class_subset import ClassSubset
@@ -60,6 +60,7 @@ class ImageTask(KeptImages):
         super().__post_init__()
         require_at_least(self, "task", 1, "test_images")
         require_not_negative(self, "task", "seed")
+        require_positive(self, "task", "std")
         if len(self.mean) != len(self.std) or len(self.mean) not in (0, 3):
             raise ConfigError(
                 "task.mean and task.std must hold three numbers each, or none to measure them, "
