@@ -30,6 +30,7 @@ class ValidFrom(Enum):
 
 
 LISTS = {ValidFrom.train: ("train", "valid"), ValidFrom.test: ("xvalid", "xtest")}
+SHOWN = 5  # classes without pictures that are named
 
 
 @dataclass
@@ -243,11 +244,15 @@ class ImageTask(KeptImages):
                 f"{self.classes}: set task.classes={len(counts)}, or get the right files"
             )
         if (counts == 0).any():
-            empty = ", ".join(map(str, np.flatnonzero(counts == 0)[:5]))
-            raise DataError(
-                f"task={self.name} has no picture of class {empty} in one of its parts: add some, "
-                "take more pictures, or lower task.classes"
-            )
+            raise DataError(self._without(np.flatnonzero(counts == 0)[:SHOWN].tolist()))
+
+    def _without(self, classes: Sequence[int]) -> str:
+        """What is said where a part has no picture of ``classes``."""
+        numbers = ", ".join(map(str, classes))
+        return (
+            f"task={self.name} has no picture of class {numbers} in one of its parts: add some, "
+            "take more pictures, or lower task.classes"
+        )
 
 
 def _halves(images: Images, count: int) -> tuple[Images, Images]:
