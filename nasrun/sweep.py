@@ -99,6 +99,7 @@ def _report_node(config: DictConfig) -> dict[str, Any] | None:
 
     Raises:
         ConfigError: it is no node of a report, or a wrong one.
+        DataError: a file of published figures that is not there, or cannot be read.
     """
     from nasrun.report.schema import parse_report
 
@@ -112,7 +113,11 @@ def _report_node(config: DictConfig) -> dict[str, Any] | None:
     except OmegaConfBaseException as error:
         raise ConfigError(f"report: {str(error).splitlines()[0]}") from None
     found = {str(key): value for key, value in dict(content or {}).items()}  # pyright: ignore[reportArgumentType, reportCallIssue]
-    parse_report(found)
+    report = parse_report(found)
+    for name in filter(None, (report.published, report.published_ranks)):
+        from nasrun.report.compare import read_published
+
+        read_published(name, str(report.figure))
     return found
 
 
