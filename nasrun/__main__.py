@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -98,7 +98,7 @@ def _tables(tables: Any, space: str, sources: Any) -> Any:
             own[name] = table  # refused by whoever reads it
         elif name in named or table.get("space") == space:
             own[name] = OmegaConf.to_container(table, resolve=True)
-    return own
+    return OmegaConf.create(own)  # of a plain dict, --cfg job --resolve would make no node
 
 
 def _mode(split: Any, launcher: str, sweeper: str) -> str | None:
@@ -189,6 +189,11 @@ def one_sentence(error: Exception) -> str:
             f"{ambiguous[1]} has several values: add -m to play each of them, or put them in "
             "brackets for a list, or in quotes for a text"
         )
+    if isinstance(error, OverrideParseException):
+        return unreadable(error.override)
+    if text.startswith("Error merging override ") and error.__cause__ is not None:
+        reason = " ".join(str(error.__cause__).partition("\n    full_key")[0].split())
+        return f"{text.removeprefix('Error merging override ').strip()} cannot be: {reason}"
     if own := re.match(r"ConfigError raised while resolving interpolation: (.*)", text):
         return own[1]
     head, marker, options = text.partition("Available options in ")
@@ -196,6 +201,19 @@ def one_sentence(error: Exception) -> str:
         return " ".join(text.split())
     group, _, names = options.partition(":")
     return f"{' '.join(head.split())}; {group.strip()} can be {', '.join(names.split())}"
+
+
+def unreadable(override: str) -> str:
+    """The sentence for a word of the command that is no ``key=value`` in Hydra's grammar."""
+    key, equals, value = override.partition("=")
+    if not equals:
+        return f"{override!r} is no key=value, nor a flag of nasrun --hydra-help"
+    if value.startswith("~"):
+        return f"{override}: ~ is not expanded here: write {key}=$HOME{value.removeprefix('~')}"
+    return (
+        f"{override} cannot be read: close every bracket and quote, and put a text with other "
+        f"signs than letters, digits and /_-.+%@ in quotes of its own, as in \"{key}='...'\""
+    )
 
 
 def _refused(refusal: NasrunError) -> int:

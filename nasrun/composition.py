@@ -27,7 +27,7 @@ from nasrun.config_files import parse_files_once, parse_interpolations_once, use
 from nasrun.errors import ConfigError
 from nasrun.files import CONF
 from nasrun.keys import among, key_path, meant, near
-from nasrun.names import require_folder, require_name
+from nasrun.names import require_folder, require_name, verb_for
 from nasrun.targets import require_own_target
 
 NAMES = ("space.name", "task.name", "algorithm.name", "hydra.job.name")  # parts of paths
@@ -36,6 +36,9 @@ SAVED = {"config.yaml", "hydra.yaml", "overrides.yaml"}  # of a run, in its .hyd
 LOGGING = ("hydra_logging", "job_logging")
 HYDRA_ENV = "hydra.env"  # a group of Hydra's without a field
 STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
+SEVERAL = ("tables", "experiment", "tracker")  # of which a command may choose several options
+# What a run can do without, so that ~KEY is accepted.
+SPARED = {"predictor", "features", "study", "report", "resume", "scorer"}
 
 
 class CheckedLoader(ConfigLoaderImpl):
@@ -126,6 +129,8 @@ class CheckedLoader(ConfigLoaderImpl):
         except ConfigCompositionException as error:
             if (sentence := _no_such_part(str(error), overrides)) is not None:
                 raise ConfigError(sentence) from error
+            if (sentence := _chosen_twice(str(error), overrides)) is not None:
+                raise ConfigError(sentence) from error
             unknown = re.match(r"Could not (?:override|delete from config\.) '(.*?)'", str(error))
             if unknown is None:
                 raise
@@ -134,6 +139,8 @@ class CheckedLoader(ConfigLoaderImpl):
             if len(rest) == len(overrides):
                 raise
             config = self._composed(config_name, rest, *settings)
+            if f"~{key}" in overrides and _is_there(key, config):
+                raise ConfigError(f"{key} is null as it is: leave ~{key} out") from error
             if run_mode is not RunMode.MULTIRUN or key.startswith("hydra."):
                 raise ConfigError(meant(key, config)) from error
             # The swept options may have the key where the default has not: each job will tell.
@@ -144,18 +151,34 @@ class CheckedLoader(ConfigLoaderImpl):
         return config
 
     def _require_options(self, overrides: Sequence[str]) -> None:
-        """Refuse a choice from a group that is no name, which Hydra would stumble over."""
+        """Refuse what Hydra would stumble over: a choice that is no name, a group that is needed.
+
+        Raises:
+            ConfigError: there is one.
+        """
         for each in OverridesParser.create().parse_overrides(list(overrides)):
-            if each.is_sweep_override() or each.is_delete() or not self._is_group(each):
-                continue
-            value: Any = each.value()
-            names = value if isinstance(value, list) else [value]
-            if not isinstance(value, dict) and not all(isinstance(name, str) for name in names):
-                raise ConfigError(
-                    f"{each.key_or_group} must be the name of one of its options "
-                    f"({', '.join(self.get_group_options(each.key_or_group))}), got "
-                    f"{each.get_value_string()}"
-                )
+            key, typed = each.key_or_group, each.input_line
+            if not key:
+                raise ConfigError(f"{typed} has no key in front of its =: write key=value")
+            if each.is_delete() and key in known_keys() - SPARED:
+                raise ConfigError(f"a run cannot do without {key}: leave {typed} out")
+            if not each.is_sweep_override() and not each.is_delete() and self._is_group(each):
+                self._require_name(each)
+
+    def _require_name(self, choice: Override) -> None:
+        """Refuse a choice from a group that is no name of an option, or more than one."""
+        group, value = choice.key_or_group, choice.value()
+        names: Any = value if isinstance(value, list) else [value]
+        if not isinstance(value, dict) and not all(isinstance(name, str) for name in names):
+            raise ConfigError(
+                f"{group} must be the name of one of its options "
+                f"({', '.join(self.get_group_options(group))}), got {choice.get_value_string()}"
+            )
+        if isinstance(value, list) and group not in SEVERAL:
+            raise ConfigError(
+                f"{group} takes one option, got {choice.get_value_string()}: write {group}=NAME, "
+                f"or -m {group}=NAME,NAME to play several"
+            )
 
     def _is_group(self, override: Override) -> bool:
         return self.repository.group_exists(override.key_or_group)
@@ -186,6 +209,26 @@ def _no_such_part(refusal: str, overrides: Sequence[str]) -> str | None:
         which = given or f"the {group} of this command"
         return f"{which} has no place for {choice}: leave {own} out, or choose another {group}"
     return None
+
+
+def _chosen_twice(refusal: str, overrides: Sequence[str]) -> str | None:
+    """Why ``+group=option`` cannot be where the group has one; None where that is not it."""
+    twice = re.match(r"Multiple values for (\S+)\. |(\S+) appears more than once", refusal)
+    group = twice and (twice[1] or twice[2])
+    typed = next((text for text in overrides if text.startswith(f"+{group}=")), None)
+    if group is None or typed is None:
+        return None
+    if group in SEVERAL:
+        sign = "" if group in known_keys() else "+"
+        return f"{group} is chosen twice: name both in one list, as in {sign}{group}=[NAME,NAME]"
+    return f"{group} has an option already, which {typed} cannot join: write {typed[1:]}"
+
+
+def _is_there(key: str, config: DictConfig) -> bool:
+    """Whether the config has a key, be it without a value."""
+    above, _, last = key.rpartition(".")
+    node: Any = OmegaConf.select(config, above) if above else config
+    return isinstance(node, DictConfig) and last in node
 
 
 def _require_sound(config: DictConfig) -> None:
@@ -223,7 +266,7 @@ def _hidden(file: Path, hider: Path) -> str:
     if file.name == "config.yaml" and {path.name for path in file.parent.iterdir()} >= SAVED:
         return (
             f"{file} would not be played, because {hider} comes first: start that run again with "
-            f"nasrun rerun {file.parent.parent}, or with the overrides in "
+            f"{verb_for('rerun', file.parent.parent)}, or with the overrides in "
             f"{file.parent / 'overrides.yaml'}"
         )
     return f"{file} would not be read, because {hider} comes first: give it a name of its own"
@@ -300,8 +343,13 @@ def _require_split(config: DictConfig) -> None:
 
 
 def _require_subfolder(config: DictConfig) -> None:
-    """Refuse jobs outside their sweep's folder, whose rows would be missing in the end."""
+    """Refuse jobs outside their sweep's folder, whose rows would be missing in the end.
+
+    And jobs in the very folder of their sweep, whose rows the joined ones would replace.
+    """
     text = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # pyright: ignore
     place = Path(str(text))
-    if place.is_absolute() or ".." in place.parts:
-        raise ConfigError(f"hydra.sweep.subdir must lie within the sweep's folder, got {text}")
+    if place.is_absolute() or ".." in place.parts or not place.parts:
+        raise ConfigError(
+            f"hydra.sweep.subdir must name a folder within the sweep's own, got {str(text)!r}"
+        )

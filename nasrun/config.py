@@ -76,6 +76,8 @@ def build(node: DictConfig, contract: type[T], where: str) -> T:
     """
     _require_node(node, where)
     target = node.get("_target_")
+    if not target and not is_dataclass(contract):
+        raise ConfigError(f"{where} must be one of its options, got a group without _target_")
     cls = _class(target, contract, where) if target else contract
     values = OmegaConf.to_container(node, resolve=True)  # interpolations may point outside the node
     assert isinstance(values, dict)
@@ -110,9 +112,18 @@ def _fill(cls: type[T], values: Mapping[Any, Any], where: str) -> T:
         values = {key: _parts(value, f"{where}.{key}") for key, value in values.items()}
         return OmegaConf.to_object(OmegaConf.unsafe_merge(schema, values))  # pyright: ignore[reportReturnType]
     except OmegaConfBaseException as error:
-        reason = " ".join(str(error).partition("\n    full_key")[0].split())
         key = f"{where}.{error.full_key}" if error.full_key else where
-        raise ConfigError(f"{key}: {reason}") from None
+        raise ConfigError(f"{key}{_reason(error, values)}") from None
+
+
+def _reason(error: OmegaConfBaseException, values: Mapping[Any, Any]) -> str:
+    """What is wrong with a value, behind its key."""
+    value = values.get(error.full_key)
+    if "is not a ListConfig" in str(error):
+        return f" must be a list, as in [{value}], got {value}"
+    if value is None and error.full_key in values:
+        return " must have a value, got null"
+    return f": {' '.join(str(error).partition(chr(10) + '    full_key')[0].split())}"
 
 
 def _parts(value: Any, where: str) -> Any:

@@ -13,6 +13,7 @@ from rich.table import Table
 from nasrun.files import read_csv, read_json
 from nasrun.jobs import Job
 from nasrun.live import count_text, duration_text
+from nasrun.names import verb_for
 from nasrun.record.collect import Collected
 from nasrun.record.status import STATUS, read_status
 from nasrun.record.summary import GROUP, PROTOCOL
@@ -115,7 +116,7 @@ def _files(folder: Path) -> list[str]:
     more = [name for name in ("pareto.csv", "networks") if (folder / name).exists()]
     measured = [path.name for path in folder.glob("evaluations.csv*")]
     named = [*(["best.json"] if found else []), *more, "trials.csv", *measured, "summary.csv"]
-    drawn = [f"drawn by: nasrun show {_short(folder)}"] if found else []
+    drawn = [f"drawn by: {verb_for('show', _short(folder))}"] if found else []
     return [f"files: {', '.join(named)}", *drawn]
 
 

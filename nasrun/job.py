@@ -33,7 +33,7 @@ from nasrun.record.recorder import Recorder
 from nasrun.record.request import Request, composed_hash, conf_hash
 from nasrun.record.status import LOCK, STATUS, read_status
 from nasrun.report.studied import PAGE
-from nasrun.resume import RUN
+from nasrun.resume import RUN, SWEEP
 from nasrun.screen import prepare
 from nasrun.studies.base import TrialStudy
 from nasrun.studies.play import play_study
@@ -59,6 +59,8 @@ def play_job(config: DictConfig) -> float | None:
         begun = any((folder / name).exists() for name in (STATUS, RUN))
         if config.resume is not None and not sweep and not begun:
             raise ConfigError(f"resume={config.resume} holds no run: leave resume out, or add -m")
+        if not sweep:
+            _require_no_sweep(folder)
         return _play(config, settings, folder, sweep)
     except Exception as error:
         if not sweep and not isinstance(error, NasrunError) and config.debug is True:
@@ -130,6 +132,19 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
     texts = (row["reward"] for row in csv_rows(folder / "trials.csv"))
     rewards = array("d", (float(text) for text in texts if text))
     return sum(rewards) / len(rewards) if rewards else math.nan
+
+
+def _require_no_sweep(folder: Path) -> None:
+    """Refuse a sweep's folder for a single run, whose rows would replace the joined ones.
+
+    Raises:
+        DataError: it is one.
+    """
+    if (folder / SWEEP).is_file():
+        raise DataError(
+            f"{folder} holds a sweep, whose files this run would replace: choose another folder "
+            "with hydra.run.dir=..., or delete this one"
+        )
 
 
 def _job_of(settings: HydraConf) -> Job:

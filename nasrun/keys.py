@@ -25,6 +25,8 @@ def meant(key: str, config: DictConfig) -> str:
     if not isinstance(node, DictConfig) or not len(node):
         return f"there is no key {key}{near(key, config)}"
     own = [str(name) for name in node if name != "_target_"]
+    if last in own and isinstance(below := node[last], DictConfig):
+        return f"{key} is a group of keys: set one of {', '.join(sorted(map(str, below)))}"
     if close := get_close_matches(last, own, SHOWN):
         dot = "." if above else ""
         return f"there is no key {key}: did you mean {_either(f'{above}{dot}{n}' for n in close)}?"

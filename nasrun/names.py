@@ -1,12 +1,14 @@
 """Names that become parts of paths: an own folder's name must not lead out of it."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 from nasrun.errors import ConfigError
 
 FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f/\\]")
+PLAIN = re.compile(r"[\w/.+@-]+")  # texts that Hydra's grammar and a shell take as they are
 LONGEST = 100  # bytes; three names and a digest make a folder's, which may have 255
 
 
@@ -37,3 +39,16 @@ def require_folder(folder: Any, where: str) -> None:
     """
     if not isinstance(folder, str | Path) or not str(folder).strip() or "\0" in str(folder):
         raise ConfigError(f"{where} must name a folder (. for this one), got {folder!r}")
+
+
+def command_for(folder: Path) -> str:
+    """What to type to go on in ``folder``."""
+    text = str(folder)
+    if not PLAIN.fullmatch(text):
+        text = "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return f"nasrun {shlex.quote(f'resume={text}')}"
+
+
+def verb_for(verb: str, folder: Path) -> str:
+    """What to type to have a verb read ``folder``."""
+    return f"nasrun {verb} {shlex.quote(str(folder))}"

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,7 @@ def run(
         tally.add(outcome, history)
         tally.add_latencies(opened.device.latency_ms(outcome.archs), opened.device.terms.limit_ms)
         trials = retrain(opened, outcome, history)
+        tally.add_finals(trials)
         front = list(pareto_rows(opened, outcome, history))
         export(opened, trials, recorder.folder / "networks")
         form = experiment.kept_evaluations
@@ -168,7 +170,10 @@ def run(
             measured = history.columns(experiment.space, opened.metric, opened.protocol)
         policy = outcome.policy and policy_table(outcome.policy, seeds)
         recorder.keep(Part(int(seeds.min()), trials, measured, front, policy, form))
-    tally.tell(f"{experiment.algorithm.name} on {experiment.task.name}")
+    tally.tell(
+        f"{experiment.algorithm.name} on {experiment.task.name}",
+        trained=bool(opened.judging.final_training),
+    )
     about = {
         "meta": learnt or None,
         "images": opened.images or None,
@@ -218,6 +223,7 @@ class Tally:
         self._failed = self._scored = self._without_cost = 0
         self._trials = self._in_vain = 0
         self._too_slow = self._found = 0
+        self._judged, self._unjudged = Counter[str](), Counter[str]()
 
     def add(self, outcome: Outcome, history: History) -> None:
         """Take in a cohort."""
@@ -235,13 +241,24 @@ class Tally:
         if limit_ms is not None:
             self._too_slow += int((latency_ms > limit_ms).sum())
 
+    def add_finals(self, trials: Columns) -> None:
+        """Take in on which tasks what a cohort found has a test score."""
+        rows = zip(trials["task"], trials["reward"], trials["test_score"], strict=True)
+        for task, reward, score in rows:
+            if reward is not None:
+                (self._unjudged if score is None else self._judged)[task] += 1
+
     @property
     def measured(self) -> int:
         """Measurements that succeeded, and those that failed; a step may measure nothing."""
         return self._scored + self._failed
 
-    def tell(self, label: str) -> None:
-        """Say what the figures alone would not: failures, and costs that are not known."""
+    def tell(self, label: str, trained: bool = False) -> None:
+        """Say what the figures alone would not: failures, and costs that are not known.
+
+        ``trained``: whether the test scores are those of trainings, of which none should be
+        missing; a table may have none at all.
+        """
         if self._failed > MOSTLY * self.evaluations:
             log.warning(
                 "%s: %.1f %% of %d measurements failed, so little was learnt: see val_score in "
@@ -262,6 +279,14 @@ class Tally:
                 "%s: %d of %d measurements have no known cost, so simulated_s is too low",
                 label, self._without_cost, self._scored,
             )  # fmt: skip
+        why = "the final training failed, see failure in cache_dir/trainings/trainings.csv"
+        for task, lost in self._unjudged.items():
+            if trained or self._judged[task]:
+                log.warning(
+                    "%s: %d of %d trials have no test score on %s%s", label, lost,
+                    lost + self._judged[task], task,
+                    f" ({why})" if trained else "; means are over the rest",
+                )  # fmt: skip
 
 
 def _onward(watch: Watch | None, trials: int, tally: Tally) -> Watch | None:

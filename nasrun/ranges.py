@@ -37,6 +37,16 @@ def require_positive(owner: object, group: str, *keys: str) -> None:
     _require(owner, group, keys, "(0, inf)", "must be positive and finite")
 
 
+def require_seeds(owner: object, group: str, key: str) -> None:
+    """Refuse a list of seeds that is empty, or has one twice: a mean would count it twice."""
+    require_not_negative(owner, group, key)
+    seeds = list(getattr(owner, key))
+    if not seeds:
+        raise ConfigError(f"{group}.{key} must hold at least one seed, got none")
+    if len(set(seeds)) < len(seeds):
+        raise ConfigError(f"{group}.{key} must hold each seed once, got {seeds}")
+
+
 def require_within(owner: object, group: str, interval: str, *keys: str) -> None:
     """Refuse a field of ``owner`` outside an interval such as ``(0, 1]``, which 0 is not in."""
     _require(owner, group, keys, interval, f"must be in {interval}")

@@ -10,9 +10,10 @@ from pathlib import Path
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import read_csv
 from nasrun.measurements import PACKED, PLAIN
+from nasrun.names import command_for
 from nasrun.record.request import SILENT, key_of
 from nasrun.record.status import STATUS, is_whole, read_status
-from nasrun.resume import Saved, command_for, refuse_study, saved_command, shown
+from nasrun.resume import Saved, refuse_study, saved_command, shown
 from nasrun.spec import Clock
 
 COMPARED = ("trials.csv", PLAIN, PACKED, "pareto.csv", "policy.csv", "tuning.csv")

@@ -21,6 +21,7 @@ from nasrun.errors import ConfigError, DataError
 from nasrun.files import read_csv
 from nasrun.found import Found, job_config, job_experiment, trains
 from nasrun.measurements import evaluation_rows, evaluations_file
+from nasrun.names import command_for
 from nasrun.record.collect import job_folders, require_whole_below
 from nasrun.record.rows import EVALUATION_COLUMNS, PARETO_COLUMNS, TrialRow
 from nasrun.record.status import STATUS, read_status
@@ -64,7 +65,7 @@ class Results:
         jobs = [job for job in found if read_status(job)["state"] == "complete"]
         if not jobs:
             raise DataError(
-                f"{place} holds no finished run: nasrun resume={place} goes on with what it holds"
+                f"{place} holds no finished run: {command_for(place)} goes on with what it holds"
             )
         require_whole_below(place)
         return cls(place, jobs)
@@ -190,7 +191,7 @@ class Results:
         if not path.exists():
             raise DataError(
                 f"{path} is not there: the sweep was cut off before its jobs were joined; "
-                f"nasrun resume={self.folder} goes on"
+                f"{command_for(self.folder)} goes on"
             )
         return _read(path)
 

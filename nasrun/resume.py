@@ -4,7 +4,6 @@ Everything here happens before Hydra looks at the command line, so that nothing 
 """
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import yaml
 
 from nasrun.errors import ConfigError, DataError, NasrunError
+from nasrun.names import command_for
 from nasrun.record.request import SILENT, key_of
 
 RUN, SWEEP = Path(".hydra", "hydra.yaml"), Path("multirun.yaml")
@@ -21,7 +21,6 @@ PLACES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.mode", "resume")
 OF_JOB = "hydra.sweep.subdir"  # where a job lies in its sweep: no matter to the job as a run
 TRAINS = "_target_: nasrun.evaluators.training.Training"  # in a run's saved config
 STUDY = re.compile(r"^study:\n  _target_: .*\n  name: (.+)$", re.MULTILINE)  # in a saved config
-PLAIN = re.compile(r"[\w/.+@-]+")  # texts that Hydra's grammar and a shell take as they are
 
 
 @dataclass(frozen=True)
@@ -168,14 +167,6 @@ def _value(override: str) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError:
         return text
-
-
-def command_for(folder: Path) -> str:
-    """What to type to go on in ``folder``."""
-    text = str(folder)
-    if not PLAIN.fullmatch(text):
-        text = "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return f"nasrun {shlex.quote(f'resume={text}')}"
 
 
 def interrupted(folder: Path | None) -> str:

@@ -16,9 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nasrun import traces
-from nasrun.errors import ConfigError, NasrunError
+from nasrun.errors import ConfigError, DataError, NasrunError
+from nasrun.names import command_for, verb_for
 from nasrun.record.request import wording
-from nasrun.resume import command_for, shown
+from nasrun.resume import RUN, shown
 
 if TYPE_CHECKING:
     from nasrun.report.experiment import Written
@@ -63,17 +64,34 @@ class SweepCallback(Callback):
         """Remember the sweep's folder and its report.
 
         Raises:
-            SystemExit: the sweeper would ignore ``sweep.split``, or the report is not to be had.
-                Hydra would make a warning of any other error here, and go on.
+            SystemExit: the folder is a run's, the sweeper would ignore ``sweep.split``, or the
+                report is not to be had. Hydra would make a warning of any other error here, and go
+                on.
         """
         try:
+            _require_no_run(Path(config.hydra.sweep.dir))
             if (refusal := _ignored_split(config)) is not None:
                 raise refusal
             report, study = _report_node(config), _study(config)
-        except ConfigError as error:  # before the first job, not after the last
+        except NasrunError as error:  # before the first job, not after the last
             print(f"nasrun: {error}", file=sys.stderr)
             sys.exit(error.exit_code)
         _current.append(_Sweep(Path(config.hydra.sweep.dir), report, _is_by_ours(config), study))
+
+
+def _require_no_run(folder: Path) -> None:
+    """Refuse a run's folder: the sweep's rows would replace the run's, and be joined to themselves.
+
+    Raises:
+        DataError: it is one.
+    """
+    from nasrun.record.status import STATUS
+
+    if any((folder / name).is_file() for name in (STATUS, RUN)):
+        raise DataError(
+            f"{folder} holds a run, whose files this sweep would replace: choose another folder "
+            "with hydra.sweep.dir=..., or delete this one"
+        )
 
 
 def _report_node(config: DictConfig) -> dict[str, Any] | None:
@@ -81,6 +99,7 @@ def _report_node(config: DictConfig) -> dict[str, Any] | None:
 
     Raises:
         ConfigError: it is no node of a report, or a wrong one.
+        DataError: a file of published figures that is not there, or cannot be read.
     """
     from nasrun.report.schema import parse_report
 
@@ -94,7 +113,11 @@ def _report_node(config: DictConfig) -> dict[str, Any] | None:
     except OmegaConfBaseException as error:
         raise ConfigError(f"report: {str(error).splitlines()[0]}") from None
     found = {str(key): value for key, value in dict(content or {}).items()}  # pyright: ignore[reportArgumentType, reportCallIssue]
-    parse_report(found)
+    report = parse_report(found)
+    for name in filter(None, (report.published, report.published_ranks)):
+        from nasrun.report.compare import read_published
+
+        read_published(name, str(report.figure))
     return found
 
 
@@ -222,7 +245,7 @@ def _reported(folder: Path, node: dict[str, Any] | None, rows: int) -> "Written 
     if node is None:
         return None
     if rows > UNASKED and not node.get("title"):
-        print(f"no report of {rows:,} rows unasked: nasrun report {folder} makes it")
+        print(f"no report of {rows:,} rows unasked: {verb_for('report', folder)} makes it")
         return None
     from nasrun.cells import job_edges
     from nasrun.report.experiment import write_report

@@ -86,8 +86,9 @@ FOLDERS = {
     "hydra.sweep.dir=' '": r"hydra\.sweep\.dir must name a folder",
     "cache_dir=''": "cache_dir must name a folder",
     "cache_dir=null": "cache_dir must name a folder",
-    "hydra.sweep.subdir=../x": "must lie within the sweep's folder",
-    "hydra.sweep.subdir=/x": "must lie within the sweep's folder",
+    "hydra.sweep.subdir=../x": "must name a folder within the sweep's own",
+    "hydra.sweep.subdir=/x": "must name a folder within the sweep's own",
+    "hydra.sweep.subdir=.": "must name a folder within the sweep's own",
 }
 
 

@@ -489,3 +489,39 @@ def test_trials_whose_measurements_fail_are_counted(tmp_path, caplog):
     lost = sum(reward < bar for reward in rewards)
     assert 0 < lost < 6
     assert f"{lost} of 6 trials found no architecture with a reward" in caplog.text
+
+
+class Untested(ToyEvaluator):
+    """Final scores fail for every other architecture, or for all."""
+
+    trained = ""
+    of = 2
+
+    @property
+    def final_training(self):
+        return self.trained
+
+    def score(self, archs, task):
+        score = super().score(archs, task)
+        lost = self.space.index(archs) % self.of == 0
+        return replace(score, test_score=np.where(lost, np.nan, score.test_score))
+
+
+@pytest.mark.parametrize(
+    ("trained", "of", "said"),
+    [
+        ("", 2, "have no test score on toy; means are over the rest"),
+        ("12 epochs", 2, "have no test score on toy (the final training failed, see failure"),
+        ("12 epochs", 1, "6 of 6 trials have no test score on toy (the final training failed"),
+        ("", 1, ""),  # a table without any
+    ],
+)
+def test_final_scores_that_are_missing_are_counted(tmp_path, caplog, trained, of, said):
+    evaluator = Untested()
+    evaluator.trained, evaluator.of = trained, of
+    folder = record(toy_experiment(RandomSearch(), evaluator=evaluator, trials=6), tmp_path)
+    lost = sum(not row["test_score"] for row in read_csv(folder / T))
+    assert 0 < lost <= 6
+    expected = f"{lost} of 6 trials {said}" if of == 2 else said
+    assert expected in caplog.text
+    assert ("test score" in caplog.text) == bool(said)

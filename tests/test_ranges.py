@@ -5,10 +5,15 @@ import numpy as np
 import pytest
 
 from nasrun.errors import ConfigError
+from nasrun.evaluators.few_shot import FewShotEvaluator
+from nasrun.evaluators.training import Training
+from nasrun.evaluators.zero_cost import ZeroCost
+from nasrun.hardware.measured import MeasuredLatency
 from nasrun.ranges import (
     require_at_least,
     require_not_negative,
     require_positive,
+    require_seeds,
     require_within,
 )
 
@@ -62,3 +67,17 @@ def test_each_key_is_asked_about():
 def test_without_a_group_the_key_stands_alone():
     with pytest.raises(ConfigError, match=r"^cells must be at least 1, got 0$"):
         require_at_least(SimpleNamespace(cells=0), "", 1, "cells")
+
+
+def test_seeds_are_there_and_each_once():
+    require_seeds(SimpleNamespace(seeds=[3, 1]), "evaluator", "seeds")
+    for seeds, words in (([], "at least one seed"), ([1, 1], "each seed once"), ([-1], "negative")):
+        with pytest.raises(ConfigError, match=rf"^evaluator\.seeds must .*{words}"):
+            require_seeds(SimpleNamespace(seeds=seeds), "evaluator", "seeds")
+
+
+@pytest.mark.parametrize("make", [Training, ZeroCost, FewShotEvaluator, MeasuredLatency])
+def test_a_network_without_size_is_refused_by_the_key_of_its_group(make):
+    for key in ("channels", "cells"):
+        with pytest.raises(ConfigError, match=rf"^(evaluator|hardware)\.{key} must be at least 1"):
+            make(**{key: 0})

@@ -3,8 +3,9 @@ from composed import composed
 from omegaconf import OmegaConf
 
 from nasrun.errors import ConfigError, DataError
+from nasrun.names import command_for
 from nasrun.record.status import PARTS, STATUS
-from nasrun.resume import RUN, SWEEP, command_for, interrupted, resumed, saved_command
+from nasrun.resume import RUN, SWEEP, interrupted, resumed, saved_command
 
 
 def saved(folder, name, *task, hydra=(), config_name="config", sources=()):

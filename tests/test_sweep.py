@@ -9,6 +9,7 @@ from toys import toy_experiment
 
 from nasrun import sweep
 from nasrun.algorithms.random_search import RandomSearch
+from nasrun.errors import DataError
 from nasrun.pipeline import run
 from nasrun.record.recorder import Recorder
 from nasrun.record.request import Request
@@ -95,13 +96,24 @@ def test_a_report_that_is_null_is_none(tmp_path, monkeypatch, capsys):
 
 
 def test_a_report_that_fails_is_one_sentence_and_fails_nothing(tmp_path, monkeypatch, capsys):
-    node = {"strict": True, "published": "nowhere"}
-    code, said = reported(tmp_path, monkeypatch, capsys, node)
+    def fall(*_, **__):
+        raise DataError("trials are missing")
+
+    monkeypatch.setattr("nasrun.report.experiment.write_report", fall)
+    code, said = reported(tmp_path, monkeypatch, capsys, dict(DEFAULT))
     assert code == 0
     assert said.err.startswith(f"nasrun: the results are in {tmp_path}, but no report: ")
     assert said.err.count("\n") == 1
     assert "wrote" in said.out
     assert (tmp_path / "summary.csv").exists()
+
+
+@pytest.mark.parametrize("key", ["published", "published_ranks"])
+def test_figures_to_compare_with_are_looked_for_before_the_first_job(tmp_path, capsys, key):
+    with pytest.raises(SystemExit) as ended:
+        begun(tmp_path, OURS[0], report={key: "nowhere"})
+    assert ended.value.code == 1
+    assert "report.published=nowhere is none of " in capsys.readouterr().err
 
 
 def test_a_slip_of_ours_in_a_report_is_one_sentence_too(tmp_path, monkeypatch, capsys):

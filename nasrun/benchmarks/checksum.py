@@ -37,7 +37,7 @@ def sha256(path: Path, memory: Path) -> str:
 def _state(path: Path) -> dict[str, int]:
     """What changes when the content does, cheap to look up."""
     parts = sorted(path.iterdir()) if path.is_dir() else [path]
-    stats = [part.stat() for part in parts]
+    stats = [part.stat() if part.exists() else part.lstat() for part in parts]  # links to nowhere
     names = b"\n".join(
         os.fsencode(f"{p.name} {s.st_size} {s.st_mtime_ns}")
         for p, s in zip(parts, stats, strict=True)

@@ -4,9 +4,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
-from nasrun.errors import ConfigError
-from nasrun.ranges import require_at_least, require_not_negative, require_positive
-from nasrun.spec import Clock, Evaluator, Scale, SearchSpace, Task
+from nasrun.ranges import (
+    require_at_least,
+    require_not_negative,
+    require_positive,
+    require_seeds,
+)
+from nasrun.spec import Clock, Evaluator, SearchSpace, Task
 
 if TYPE_CHECKING:
     from nasrun.evaluators.few_shot_session import FewShotSession
@@ -64,13 +68,12 @@ class FewShotEvaluator(Evaluator):
     clock: ClassVar[Clock] = Clock.MEASURED
 
     def __post_init__(self) -> None:
-        Scale(self.channels, self.cells)  # refuses counts below 1
+        require_at_least(self, "evaluator", 1, "channels", "cells")
         counts = ("steps", "judged_steps", "episodes", "batches", "epochs", "judged_on")
         require_at_least(self, "evaluator", 1, *counts, "score_epochs")
         require_positive(self, "evaluator", "rate", "meta_rate", "params_k")
-        require_not_negative(self, "evaluator", "seed", "score_seeds")
-        if not self.score_seeds:
-            raise ConfigError("evaluator.score_seeds must hold at least one seed, got none")
+        require_not_negative(self, "evaluator", "seed")
+        require_seeds(self, "evaluator", "score_seeds")
 
     def opened(self, space: SearchSpace, task: Task) -> "FewShotSession":
         """Pictures and networks of a task; nothing is trained yet.

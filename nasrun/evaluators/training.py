@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 from nasrun.errors import ConfigError
 from nasrun.nets.recipe import Precision, Recipe
 from nasrun.nets.representatives import representatives
-from nasrun.ranges import require_at_least, require_not_negative
+from nasrun.ranges import require_at_least, require_not_negative, require_seeds
 from nasrun.spec import Archs, Clock, Evaluator, Scale, SearchSpace, Task
 
 if TYPE_CHECKING:
@@ -65,12 +65,11 @@ class Training(Evaluator):
     least_epochs: ClassVar[int] = 1  # of a search's trainings
 
     def __post_init__(self) -> None:
-        Scale(self.channels, self.cells)  # refuses counts below 1
+        require_at_least(self, "evaluator", 1, "channels", "cells")
         require_at_least(self, "evaluator", self.least_epochs, "epochs")
         require_at_least(self, "evaluator", 1, "score_epochs", "parallel", "together")
-        require_not_negative(self, "evaluator", "seed", "score_seeds")
-        if not self.score_seeds:
-            raise ConfigError("evaluator.score_seeds must hold at least one seed, got none")
+        require_not_negative(self, "evaluator", "seed")
+        require_seeds(self, "evaluator", "score_seeds")
         if self.parallel > 1 and self.together > 1:
             raise ConfigError(
                 f"evaluator.parallel={self.parallel} trains networks in processes of their own and "

@@ -58,7 +58,7 @@ class ZeroCost(Evaluator):
     at_once: ClassVar[int | None] = 20
 
     def __post_init__(self) -> None:
-        Scale(self.channels, self.cells)  # refuses counts below 1
+        require_at_least(self, "evaluator", 1, "channels", "cells")
         require_at_least(self, "evaluator", 2, "batch")
         require_not_negative(self, "evaluator", "seed")
 

@@ -35,8 +35,7 @@ class MeasuredLatency(Weighing):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        Scale(self.channels, self.cells)  # refuses counts below 1
-        require_at_least(self, "hardware", 1, "batch", "runs", "sample")
+        require_at_least(self, "hardware", 1, "batch", "runs", "sample", "channels", "cells")
         require_not_negative(self, "hardware", "warm_up", "seed")
 
     def opened(self, space: SearchSpace, task: Task) -> "MeasuredDevice":

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
+from nasrun.errors import ConfigError
 from nasrun.nets.classification import objective_of
 from nasrun.spec import Archs, Scale, SearchSpace, Task
 
@@ -30,7 +31,16 @@ class OfPieces(nn.Module):
 
 
 def built(space: SearchSpace, arch: Archs, task: Task, scale: Scale) -> nn.Module:
-    """The network of ``arch (L,)`` that is trained on a task's images ``(B, C, H, W)``."""
+    """The network of ``arch (L,)`` that is trained on a task's images ``(B, C, H, W)``.
+
+    Raises:
+        ConfigError: one class alone, which every network names right.
+    """
+    if task.objective is None and task.classes < 2:
+        raise ConfigError(
+            f"task={task.name} has one class of pictures, which every network names right: it "
+            "takes two at least"
+        )
     pieces = objective_of(task).pieces
     if pieces == 1:
         return space.build(arch, task, scale)

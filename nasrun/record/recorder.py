@@ -46,6 +46,7 @@ from nasrun.files import (
 )
 from nasrun.locks import file_lock
 from nasrun.measurements import PACKED, PLAIN
+from nasrun.names import command_for
 from nasrun.record.evaluations import Kept, join_evaluations, write_evaluations
 from nasrun.record.request import Request, request_of
 from nasrun.record.rows import (
@@ -331,7 +332,7 @@ class Recorder:
             raise DataError(
                 f"{self.folder / PARTS}: expected {len(seeds)} finished trials, found "
                 f"{len(seeds) - len(missing)} (seed {missing[0]} is missing), so something has "
-                f"removed them meanwhile: start nasrun resume={self.folder} to play them again"
+                f"removed them meanwhile: start {command_for(self.folder)} to play them again"
             )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from nasrun.errors import DataError
 from nasrun.files import csv_cells, read_json
 from nasrun.measurements import PACKED, PLAIN
+from nasrun.names import command_for
 from nasrun.record.request import request_of
 from nasrun.record.rows import TRIAL_COLUMNS
 
@@ -77,7 +78,7 @@ def require_whole(folder: Path, status: Mapping[str, Any]) -> None:
     if not is_whole(folder, status):
         raise DataError(
             f"{folder}: the run was complete, but {rows_of(status)} or a file beside it is gone or "
-            f"has lost its end since: play the missing trials again with: nasrun resume={folder}"
+            f"has lost its end since: play the missing trials again with: {command_for(folder)}"
         )
 
 

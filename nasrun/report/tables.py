@@ -247,6 +247,15 @@ def described(winner: Winner, content: Content) -> list[str]:
     return [*lines, f"trials that ended here: {counts}"]
 
 
+def _absent(content: Content) -> list[str]:
+    """Algorithms that are to be compared with others, and have no trials."""
+    report = content.report
+    rivals = [report.against] if report.against not in (None, BEST) else []
+    claimed = [name for claim in report.claims for name in (claim.better, claim.worse)]
+    played = content.played()
+    return [name for name in dict.fromkeys([*rivals, *claimed]) if name and name not in played]
+
+
 def notes(content: Content) -> list[str]:
     """What a reader must know: the protocol, the tests, the sources, the report's own remarks."""
     report, columns = content.report, set(content.report.columns)
@@ -275,6 +284,13 @@ def notes(content: Content) -> list[str]:
             "trials"
         )
     rival = "the best of each task" if report.against == BEST else report.against
+    if absent := _absent(content):
+        found.append(
+            f"no trials of {', '.join(absent)}, which report.against or report.claims names: what "
+            "they would be compared with is left out"
+        )
+    if report.against in absent:
+        columns -= {Column.p_value, Column.improvement}  # which are empty
     if Column.p_value in columns:
         found.append(
             f"p: Wilcoxon's signed-rank test against {rival}, paired by seed, Holm-adjusted over "

@@ -10,7 +10,7 @@ import numpy as np
 
 from nasrun.errors import ConfigError, DataError, UnsupportedError
 from nasrun.images import Images, Pixels, Splits, Targets, are_classes, draw
-from nasrun.ranges import require_at_least, require_not_negative
+from nasrun.ranges import require_at_least, require_not_negative, require_positive
 from nasrun.spec import Task
 from nasrun.streams import Ints
 from nasrun.tasks.class_subset import ClassSubset
@@ -30,6 +30,7 @@ class ValidFrom(Enum):
 
 
 LISTS = {ValidFrom.train: ("train", "valid"), ValidFrom.test: ("xvalid", "xtest")}
+SHOWN = 5  # classes without pictures that are named
 
 
 @dataclass
@@ -60,6 +61,7 @@ class ImageTask(KeptImages):
         super().__post_init__()
         require_at_least(self, "task", 1, "test_images")
         require_not_negative(self, "task", "seed")
+        require_positive(self, "task", "std")
         if len(self.mean) != len(self.std) or len(self.mean) not in (0, 3):
             raise ConfigError(
                 "task.mean and task.std must hold three numbers each, or none to measure them, "
@@ -242,11 +244,15 @@ class ImageTask(KeptImages):
                 f"{self.classes}: set task.classes={len(counts)}, or get the right files"
             )
         if (counts == 0).any():
-            empty = ", ".join(map(str, np.flatnonzero(counts == 0)[:5]))
-            raise DataError(
-                f"task={self.name} has no picture of class {empty} in one of its parts: add some, "
-                "take more pictures, or lower task.classes"
-            )
+            raise DataError(self._without(np.flatnonzero(counts == 0)[:SHOWN].tolist()))
+
+    def _without(self, classes: Sequence[int]) -> str:
+        """What is said where a part has no picture of ``classes``."""
+        numbers = ", ".join(map(str, classes))
+        return (
+            f"task={self.name} has no picture of class {numbers} in one of its parts: add some, "
+            "take more pictures, or lower task.classes"
+        )
 
 
 def _halves(images: Images, count: int) -> tuple[Images, Images]:

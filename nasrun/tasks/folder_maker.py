@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nasrun.errors import ConfigError
+from nasrun.errors import ConfigError, DataError
 from nasrun.ranges import require_at_least, require_not_negative, require_within
 from nasrun.spec import TaskMaker
 from nasrun.streams import Ints
@@ -52,8 +52,21 @@ class FolderMaker(TaskMaker):
 
         ``cut`` are rows of the test part that validate and that test; without one, ``valid_share``
         of the training part validates.
+
+        Raises:
+            DataError: nothing is left to train or to test on.
         """
         valid = max(round(self.valid_share * train), 1) if cut is None else len(cut[0])
+        if cut is None and valid >= train:
+            raise DataError(
+                f"task={self.name} has {train} pictures to train and validate on, of which "
+                f"task.valid_share={self.valid_share} leaves none to train on: lower it or add some"
+            )
+        if (test if cut is None else len(cut[1])) < 1:
+            raise DataError(
+                f"task={self.name} has no picture left to test on: add some, or raise "
+                "task.test_share"
+            )
         return {
             "name": self.name,
             "image_px": self.image_px,
@@ -61,7 +74,7 @@ class FolderMaker(TaskMaker):
             "final_split": self.name,
             "valid_images": max(valid, 1),
             "train_images": max(train - valid * (cut is None), 1),
-            "test_images": max(test if cut is None else len(cut[1]), 1),
+            "test_images": test if cut is None else len(cut[1]),
             "valid_from": ValidFrom.train if cut is None else ValidFrom.test,
             "mean": self.mean,
             "std": self.std,

@@ -1,5 +1,6 @@
 """A task whose pictures were listed when it was made."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,14 @@ class FolderTask(ImageTask):
     def paths(self) -> dict[str, Path]:
         """The folders that have pictures."""
         return self.listing.folders()
+
+    def _without(self, classes: Sequence[int]) -> str:
+        """Classes by their folders: their number is none that a person could lower."""
+        names = ", ".join(shown(Path(self.listing.classes[number])) for number in classes)
+        return (
+            f"task={self.name} has too few pictures of {names} for one in each part: add some, "
+            "raise task.valid_share or task.test_share, or take the folder out"
+        )
 
     def read(self) -> Published:
         """The listed pictures.

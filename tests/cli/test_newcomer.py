@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import subprocess
 import time
 from pathlib import Path
@@ -145,6 +146,12 @@ def test_draw_what_was_found_and_what_a_paper_prints(here, tmp_path):
     assert "0 --nor_conv_3x3--> 1" in here("draw", CELL, "--out", "cell.svg")
     assert (tmp_path / "cell.svg").exists()
     assert "wrote winner.png" in here("draw", folder, "--out", "winner.png")
+
+
+def test_what_a_run_says_to_type_can_be_typed_whatever_its_folder_is_called(here):
+    answer = here("trials=2", "budget.evaluations=3", "hydra.run.dir='my runs/a'")
+    typed = next(line for line in answer.splitlines() if line.startswith("drawn by: nasrun "))
+    assert "reward" in here(*shlex.split(typed.removeprefix("drawn by: nasrun ")))
 
 
 def test_look_at_the_figures_in_pandas(here, tmp_path):

@@ -158,6 +158,7 @@ def test_a_sweep_does_not_go_on_with_other_data_files(swept, tmp_path):
         content = json.loads((first / name).read_text())
         for each in [value] if value else list(content[key]):
             content[key][each] = "of other files"
+        content.pop("bytes", None)  # a file with other words is not cut off
         (first / name).write_text(json.dumps(content))
     answer = swept("-m", "trials=4", "sweep.split=2", "resume=sweep", code=1)
     assert f"{first.name} holds trials of this search on other data files" in answer.stderr
@@ -174,6 +175,22 @@ def test_resume_goes_on_in_the_folder_of_a_run(swept, tmp_path):
         assert not (tmp_path / "none").exists()
     swept("-m", "trials=3", "hydra.sweep.dir=sweep")
     assert "resume=sweep holds no run" in swept("trials=3", "resume=sweep", code=2).stderr
+
+
+def test_a_run_and_a_sweep_do_not_share_a_folder(swept, tmp_path):
+    swept("trials=2", "hydra.run.dir=run")
+    swept("-m", "trials=2", "hydra.sweep.dir=sweep")
+    before = contents(tmp_path)
+    for launch in ([], ["hydra/sweeper=basic"]):
+        answer = swept("-m", "trials=3", "hydra.sweep.dir=run", *launch, code=1)
+        assert "run holds a run, whose files this sweep would replace" in answer.stderr
+    answer = swept("trials=3", "hydra.run.dir=sweep", code=1)
+    assert "sweep holds a sweep, whose files this run would replace" in answer.stderr
+    assert contents(tmp_path) == before
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 MISTAKES = {

@@ -162,7 +162,8 @@ def test_other_tasks_and_evaluators_are_refused():
         ({"rate": 0.0}, "evaluator.rate must be positive"),
         ({"params_k": -1.0}, "evaluator.params_k must be positive"),
         ({"score_seeds": []}, "at least one seed"),
-        ({"channels": 0}, "channels must be at least 1"),
+        ({"score_seeds": [1, 1]}, "each seed once"),
+        ({"channels": 0}, "evaluator.channels must be at least 1"),
     ],
 )
 def test_bad_settings_are_refused(changes, sentence):

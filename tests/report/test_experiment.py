@@ -58,6 +58,14 @@ def test_the_table_shows_ours_beside_the_published(folder):
         assert note in shown
 
 
+def test_who_is_named_and_has_no_trials_is_said(folder):
+    claims = [{"better": "catch", "worse": "rea"}, {"better": "rea", "worse": "random"}]
+    shown = text(folder, LEADERBOARD | {"against": "nobody", "claims": claims}, width=300)
+    assert "no trials of nobody, catch, which report.against or report.claims names" in shown
+    assert "signed-rank test against nobody" not in shown
+    assert "no trials of" not in text(folder, LEADERBOARD | {"claims": claims[1:]}, width=300)
+
+
 def test_the_csv_has_every_figure_and_empty_cells_for_the_missing(folder):
     write_report(folder, LEADERBOARD)
     lines = rows(folder / "board.csv")

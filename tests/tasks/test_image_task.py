@@ -163,7 +163,14 @@ def test_other_data_than_the_tasks_is_refused(changes, sentence):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"test_images": 0}, {"seed": -1}, {"mean": [1.0]}, {"mean": [1.0], "std": [1.0]}]
+    "changes",
+    [
+        {"test_images": 0},
+        {"seed": -1},
+        {"mean": [1.0]},
+        {"mean": [1.0], "std": [1.0]},
+        {"mean": [1.0] * 3, "std": [1.0, 0.0, 1.0]},
+    ],
 )
 def test_what_means_nothing_is_refused(changes):
     with pytest.raises(ConfigError, match=r"task\."):

@@ -5,6 +5,9 @@ import pytest
 import tiny_files
 
 from nasrun.errors import ConfigError, DataError
+from nasrun.nets.building import built
+from nasrun.spaces.nb201 import NB201
+from nasrun.spec import Scale
 from nasrun.tasks.aircraft import Aircraft
 from nasrun.tasks.base import ValidFrom
 from nasrun.tasks.folder_listing import list_folder
@@ -181,8 +184,36 @@ def test_parts_with_other_classes_are_refused(tmp_path):
 
 def test_too_few_pictures_of_a_class_are_refused(tmp_path):
     tiny_files.write_folder(tmp_path / "photos", each=2)
-    with pytest.raises(DataError, match="no picture of class"):
+    with pytest.raises(DataError, match=r"too few pictures of (cat|dog|owl).* for one in each pa"):
         folder(tmp_path).load()
+
+
+def test_shares_that_leave_nothing_are_refused_by_their_key(tmp_path):
+    tiny_files.write_folder(tmp_path / "photos")
+    with pytest.raises(DataError, match=r"task\.valid_share=0\.99 leaves none to train on"):
+        folder(tmp_path, valid_share=0.99)
+    with pytest.raises(DataError, match=r"no picture left to test on: .* task\.test_share"):
+        folder(tmp_path, test_share=0.001)
+
+
+def test_pictures_that_no_disk_has_room_for_are_refused_before_they_are_decoded(tmp_path):
+    tiny_files.write_folder(tmp_path / "photos")
+    wanted = ImageFolder(path=str(tmp_path / "photos"), image_px=10**7, cache_dir=str(tmp_path))
+    with pytest.raises(DataError, match=r"decoded pictures take .* GB left: lower task\.image_px"):
+        wanted.make(lambda name, _: pytest.fail(name)).load()
+
+
+def test_a_link_to_nowhere_is_passed_over(tmp_path):
+    tiny_files.write_folder(tmp_path / "photos")
+    (tmp_path / "photos" / "cat" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    assert folder(tmp_path).load().files
+
+
+def test_networks_for_one_class_alone_are_refused(tmp_path):
+    tiny_files.write_folder(tmp_path / "photos", classes=("cat",))
+    space = NB201()
+    with pytest.raises(ConfigError, match="has one class of pictures"):
+        built(space, space.at(np.array([7]))[0], folder(tmp_path), Scale())
 
 
 @pytest.mark.parametrize("changes", [{"valid_share": 0.0}, {"test_share": 1.0}, {"image_px": 0}])
