@@ -68,7 +68,8 @@ class Records:
     need no unit. A data set is a tuple of classes in ``datasets``; ``features (C, k, d)`` are unit
     vectors of ``k`` pictures of each class, or one that stands for all of its pictures.
     ``held_out (n,)`` are not learnt from: they tell how well was learnt. ``judgement (n,)``:
-    scores of different ones do not compare even within a data set; None: all are alike.
+    scores of different ones do not compare even within a data set, and are standardised apart;
+    ``joint_score (n,)`` is standardised over all. None: all are alike.
     """
 
     archs: Archs
@@ -78,6 +79,7 @@ class Records:
     features: Vectors
     held_out: Mask
     judgement: Ints | None = None
+    joint_score: Floats | None = None
 
 
 class Library(ABC):

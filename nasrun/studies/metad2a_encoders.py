@@ -22,6 +22,7 @@ from nasrun.spec import Floats, Ints, Library, Mask, Records, SearchSpace, Task,
 from nasrun.studies.base import Study
 
 TASK = "imagenet_subsets"
+R = "pearson_r"
 ALONE = "data set alone (ridge)"
 OURS = "ours: with a linear path from the data set"
 ENCODERS: Mapping[SetEncoding, str] = {  # and what the published table calls them
@@ -39,9 +40,11 @@ class SetEncoders(Study):
     """A predictor for each set encoder, learnt from the records of ``meta``.
 
     Table 5 of Lee et al. (ICLR 2021): Pearson's r on the records that are held out, which nothing
-    was chosen by. A model that knows the data set alone has most of it: so the first row is a ridge
-    on what the data set's ``Outline`` says, and beside r stands what a search needs, the share of
-    pairs of one data set, at least one of them held out, that are in the right order.
+    was chosen by. Where there are two judgements, the paper's r is of all scores together; a second
+    one is of scores that are standardised apart. A model that knows the data set alone has most of
+    it: so the first row is a ridge on what the data set's ``Outline`` says, and beside r stands
+    what a search needs, the share of pairs of one data set, at least one of them held out, that are
+    in the right order.
 
     With ``folds``, the same share follows of the pairs of all data sets with two records or more:
     the data sets are parted, by their numbers, and each part is judged by a predictor that has
@@ -80,7 +83,7 @@ class SetEncoders(Study):
         return [found for part in self.parts(opened) for found in part()]
 
     def parts(self, opened: Opened) -> Sequence[Callable[[], Iterable[Finding]]]:
-        """The ridge, and then the encoders one by one, table by table."""
+        """The ridge, and then the encoders one by one, figure by figure and table by table."""
         algorithm, library = opened.experiment.algorithm, opened.pool
         if not isinstance(algorithm, MetaD2A) or not isinstance(library, Library):
             raise ConfigError(
@@ -88,10 +91,11 @@ class SetEncoders(Study):
             )
         space, records = opened.experiment.space, library.records()
         recipes = self._recipes(algorithm.predictor).items()
-        found: list[Callable[[], Iterable[Finding]]] = [
-            lambda: [_correlation(ALONE, ridge(records), records)]
-        ]
-        found += [partial(_held_out, *own, records, space) for own in recipes]
+        found: list[Callable[[], Iterable[Finding]]] = []
+        for figure, known in correlated(records).items():
+            found.append(partial(_by_the_set_alone, figure, known))
+            paired = known is records  # joint scores do not compare within a data set
+            found += [partial(_held_out, figure, paired, *own, known, space) for own in recipes]
         if self.folds is not None:
             found += [partial(_folded, *own, records, space, self.folds) for own in recipes]
         if self.trainings is not None:
@@ -144,14 +148,28 @@ class SetEncoders(Study):
         return f"{self.source.name}: rank correlation within a data set"
 
 
+def correlated(records: Records) -> dict[str, Records]:
+    """Records with the scores that a correlation is of, by its figure; the published one first."""
+    if records.joint_score is None:
+        return {R: records}
+    joint = replace(records, score=records.joint_score, judgement=None, joint_score=None)
+    return {R: joint, f"{R}, judgements apart": records}
+
+
+def _by_the_set_alone(figure: str, records: Records) -> Iterator[Finding]:
+    """The correlation of a ridge on the data sets."""
+    yield _correlation(figure, ALONE, ridge(records), records)
+
+
 def _held_out(
-    name: str, recipe: Predictor, records: Records, space: SearchSpace
+    figure: str, paired: bool, name: str, recipe: Predictor, records: Records, space: SearchSpace
 ) -> Iterator[Finding]:
-    """Correlation and pairs in order of what is held out."""
+    """Correlation of what is held out, and if it is ``paired`` the share of pairs in order."""
     learnt = recipe.learn(records, space)
     predicted = scores(Ranker(recipe, space, learnt.arrays), records)
-    yield _correlation(name, predicted, records)
-    yield _in_order(TASK, name, predicted, records)
+    yield _correlation(figure, name, predicted, records)
+    if paired:
+        yield _in_order(TASK, name, predicted, records)
 
 
 def _folded(
@@ -219,16 +237,16 @@ def _left_one_out(left: Floats, share: Floats, target: Floats) -> float:
     return float((((target - fitted) / (1.0 - leverage)) ** 2).mean())
 
 
-def _correlation(name: str, predicted: Floats, records: Records) -> Finding:
+def _correlation(figure: str, name: str, predicted: Floats, records: Records) -> Finding:
     """Pearson's r on what is held out."""
     out = records.held_out
-    known = read_published("metad2a_table5", "pearson_r").get((name, TASK, TASK))
+    known = read_published("metad2a_table5", figure).get((name, TASK, TASK))
     varies = out.any() and np.ptp(predicted[out]) > 0 and np.ptp(records.score[out]) > 0
     n, r = int(out.sum()), nan
     if varies:
         r = float(np.corrcoef(predicted[out], records.score[out])[0, 1])
     error = (1 - r**2) / sqrt(n - 3) if n > 3 else nan  # by Fisher's transformation
-    return Finding(TASK, name, "pearson_r", n, r, known.mean if known else nan, error)
+    return Finding(TASK, name, figure, n, r, known.mean if known else nan, error)
 
 
 def _in_order(where: str, name: str, predicted: Floats, records: Records) -> Finding:

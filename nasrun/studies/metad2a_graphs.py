@@ -31,15 +31,15 @@ class GeneratedGraphs(Study):
     """``samples`` graphs for each of ``retrain.tasks``, as Table 4 of Lee et al. (ICLR 2021).
 
     Validity is the share of graphs that are architectures, uniqueness that of different ones among
-    the valid, novelty that of the different ones which the generator has not learnt from; at the
-    temperature of the authors' code, and at that of the algorithm if it is another. Where
+    the valid, novelty that of the valid, repeats included, which the generator has not learnt from;
+    at the temperature of the authors' code, and at that of the algorithm if it is another. Where
     the final figures come from a table, the test scores of the candidates of ``runs`` searches
     stand below, beside those of the two other kinds of candidates.
 
-    Departures: graphs are written from codes of the task's pictures (the paper: "from the prior
-    distribution", section 4.4); the paper's novelty is the share of all valid graphs, repeats
-    included, by its words, by the D-VAE code that it follows and by its digits: 0.3519 of 10,000
-    graphs are 3,519 different ones, of which no number makes 0.6731.
+    Departure: graphs are written from codes of the task's pictures (the paper: "from the prior
+    distribution", section 4.4). That novelty is a share of all valid graphs is said by the paper,
+    by the D-VAE code that it follows, and by its digits: 0.3519 of 10,000 graphs are 3,519
+    different ones, of which no number makes 0.6731.
 
     Raises:
         ConfigError: no samples or runs.
@@ -118,7 +118,7 @@ def quality(archs: Archs, valid: Mask, learnt: set[bytes]) -> dict[str, float]:
     return {
         "validity": float(valid.mean()),
         "uniqueness": len(different) / len(written) if written else nan,
-        "novelty": len(different - learnt) / len(different) if different else nan,
+        "novelty": sum(one not in learnt for one in written) / len(written) if written else nan,
     }
 
 

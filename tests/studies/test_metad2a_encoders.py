@@ -15,6 +15,7 @@ from nasrun.studies.metad2a_encoders import (
     ALONE,
     OURS,
     PENALTIES,
+    R,
     SetEncoders,
     _correlation,
     _in_order,
@@ -73,7 +74,7 @@ def test_the_error_of_a_correlation_is_what_draws_have():
             archs=np.zeros((30, 1), np.int64), score=0.6 * x + 0.8 * draws.normal(size=30),
             dataset=np.arange(30), datasets=[(0, 1)] * 30, held_out=np.ones(30, bool),
         )  # fmt: skip
-        found.append(_correlation("toy", x, made))
+        found.append(_correlation(R, "toy", x, made))
     errors = [each.error for each in found]
     assert np.mean(errors) == pytest.approx(np.std([each.value for each in found]), rel=0.1)
 
@@ -152,6 +153,32 @@ def test_rows_of_all_encoders_and_of_the_trainings(conditioned_folder):
     each = [e.value for e in found if e.method == "learnt from meta" and e.figure != "mean"]
     assert means["learnt from meta"] == pytest.approx(np.mean(each))
     assert len(each) == 4
+
+
+class JudgedTwice(LastHeldOut):
+    """The same; every other record was judged in another way, which took two off its score."""
+
+    def records(self):
+        known = super().records()
+        judgement = np.arange(len(known.archs)) % 2
+        return replace(known, judgement=judgement, joint_score=known.score - 2.0 * judgement)
+
+
+def test_two_judgements_have_two_correlations(tmp_path):
+    """The published one is of all scores together."""
+    made = opened(tmp_path)
+    study = SetEncoders(encodings=QUICK)
+    joint, apart = R, f"{R}, judgements apart"
+    found = study.measured(replace(made, pool=JudgedTwice(made.pool.other)))
+    r = {(e.figure, e.method): e for e in found}
+    assert [e.method for e in found if e.figure == joint] == [ALONE, "graph_encoder", OURS]
+    assert r[joint, "graph_encoder"].published == 0.6439
+    assert np.isnan(r[apart, "graph_encoder"].published)
+    single = {(e.figure, e.method): e.value for e in study.measured(made)}
+    for name in ("graph_encoder", OURS):
+        assert r[apart, name].value == single[joint, name] != r[joint, name].value
+    pairs = [e.method for e in found if e.figure == "pairs_in_order"]
+    assert pairs == ["graph_encoder", OURS]  # of the scores that compare
 
 
 def test_what_is_left_out_was_not_learnt_from(tmp_path):

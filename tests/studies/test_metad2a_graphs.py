@@ -13,12 +13,12 @@ from nasrun.studies.play import play_study
 
 
 def test_quality_by_hand():
-    """Six graphs: five valid, of which three differ, of which one was learnt from."""
+    """Six graphs: five valid, of which three differ, and one was learnt from."""
     archs = SPACE.at(np.array([7, 7, 7, 9, 11, 13]))
     valid = np.array([True, True, True, True, True, False])
     learnt = {SPACE.at(np.array([9]))[0].tobytes(), SPACE.at(np.array([13]))[0].tobytes()}
     found = quality(archs, valid, learnt)
-    assert found == {"validity": 5 / 6, "uniqueness": 3 / 5, "novelty": 2 / 3}
+    assert found == {"validity": 5 / 6, "uniqueness": 3 / 5, "novelty": 4 / 5}
 
 
 def test_nothing_valid_is_neither_unique_nor_new():
