@@ -34,11 +34,16 @@ def _long(name: str) -> bool:
 def require_folder(folder: Any, where: str) -> None:
     """Refuse a folder without a name, which would be the one where the command is given.
 
+    And ``~/x``, which a shell leaves as it is behind a ``=``: it would be a folder called ``~``.
+
     Raises:
-        ConfigError: nothing, blanks, or no text at all.
+        ConfigError: nothing, blanks, no text at all, or ``~`` in front.
     """
     if not isinstance(folder, str | Path) or not str(folder).strip() or "\0" in str(folder):
         raise ConfigError(f"{where} must name a folder (. for this one), got {folder!r}")
+    if str(folder).partition("/")[0] == "~":
+        rest = str(folder).removeprefix("~")
+        raise ConfigError(f"{where}={folder} would be a folder called ~: write {where}=$HOME{rest}")
 
 
 def command_for(folder: Path) -> str:

@@ -83,7 +83,7 @@ def resumed(arguments: Sequence[str]) -> list[str]:
     may be gone on with by another command in its folder, which then has to be a whole one.
 
     Raises:
-        ConfigError: the command leaves out part of a sweep's.
+        ConfigError: the command leaves out part of a sweep's, or names a file.
         DataError: it says something else than the folder; the folder cannot be read.
     """
     if not any(text.startswith("resume=") for text in arguments):
@@ -92,6 +92,8 @@ def resumed(arguments: Sequence[str]) -> list[str]:
 
     given = get_args_parser().parse_args(list(arguments))
     place = _folder_of(given.overrides)
+    if place is not None and place.exists() and not place.is_dir():
+        raise ConfigError(f"resume={place} is a file: name the folder of a run or a sweep")
     saved = None if place is None else saved_command(place)
     if saved is None or given.experimental_rerun:
         return list(arguments)
