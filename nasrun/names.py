@@ -8,7 +8,9 @@ from typing import Any
 from nasrun.errors import ConfigError
 
 FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f/\\]")
-PLAIN = re.compile(r"[\w/.+@-]+")  # texts that Hydra's grammar and a shell take as they are
+PLAIN = re.compile(
+    r"[\w/.+@-]+", re.ASCII
+)  # which Hydra's grammar and a shell take as it is
 LONGEST = 100  # bytes; three names and a digest make a folder's, which may have 255
 
 
@@ -48,10 +50,15 @@ def require_folder(folder: Any, where: str) -> None:
 
 def command_for(folder: Path) -> str:
     """What to type to go on in ``folder``."""
+    return f"nasrun {shlex.quote(f'resume={as_value(folder)}')}"
+
+
+def as_value(folder: Path) -> str:
+    """A folder as Hydra's grammar takes it behind ``key=``."""
     text = str(folder)
-    if not PLAIN.fullmatch(text):
-        text = "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return f"nasrun {shlex.quote(f'resume={text}')}"
+    if PLAIN.fullmatch(text):
+        return text
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def verb_for(verb: str, folder: Path) -> str:
