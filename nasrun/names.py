@@ -8,9 +8,7 @@ from typing import Any
 from nasrun.errors import ConfigError
 
 FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f/\\]")
-PLAIN = re.compile(
-    r"[\w/.+@-]+", re.ASCII
-)  # which Hydra's grammar and a shell take as it is
+PLAIN = re.compile(r"[\w/.+@-]+", re.ASCII)  # which Hydra's grammar and a shell take as it is
 LONGEST = 100  # bytes; three names and a digest make a folder's, which may have 255
 
 
