@@ -176,6 +176,8 @@ class CheckedLoader(ConfigLoaderImpl):
                 f"{group} must be the name of one of its options "
                 f"({', '.join(self.get_group_options(group))}), got {choice.get_value_string()}"
             )
+        if value == []:
+            raise ConfigError(f"{group} must name an option at least, got []")
         if isinstance(value, list) and group not in SEVERAL:
             raise ConfigError(
                 f"{group} takes one option, got {choice.get_value_string()}: write {group}=NAME, "
