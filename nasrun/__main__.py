@@ -16,9 +16,10 @@ import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -154,12 +155,13 @@ def main() -> None:
     # Hydra refuses -m behind a key=value.
     arguments = sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in MULTIRUN)
     try:
-        if arguments == ["--version"]:  # Hydra would say its own
+        if "--version" in arguments and not verbs.is_verb(arguments):  # Hydra would say its own
             print(f"nasrun {__version__}")
             code = 0
         elif verbs.is_verb(arguments):
             code = verbs.perform(arguments)
         else:
+            _require_flags(arguments)
             sys.argv[1:] = resumed(arguments)
             task()
             code = 0
@@ -179,6 +181,22 @@ def main() -> None:
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
     sys.exit(max(code, sweep.close()))
+
+
+def _require_flags(arguments: Sequence[str]) -> None:
+    """Refuse flags that Hydra does not know, which it would do with its whole usage.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see nasrun --help, and nasrun --hydra-help for the flags")
+
+    parser.error = refuse
+    if "--version" not in arguments:
+        parser.parse_args(list(arguments))
 
 
 def one_sentence(error: Exception) -> str:

@@ -139,6 +139,8 @@ class CheckedLoader(ConfigLoaderImpl):
             if len(rest) == len(overrides):
                 raise
             config = self._composed(config_name, rest, *settings)
+            if key not in config and any(text.startswith(f"{key}=") for text in overrides):
+                self._require_plus(key, overrides)
             if f"~{key}" in overrides and _is_there(key, config):
                 raise ConfigError(f"{key} is null as it is: leave ~{key} out") from error
             if run_mode is not RunMode.MULTIRUN or key.startswith("hydra."):
@@ -174,11 +176,19 @@ class CheckedLoader(ConfigLoaderImpl):
                 f"{group} must be the name of one of its options "
                 f"({', '.join(self.get_group_options(group))}), got {choice.get_value_string()}"
             )
+        if value == []:
+            raise ConfigError(f"{group} must name an option at least, got []")
         if isinstance(value, list) and group not in SEVERAL:
             raise ConfigError(
                 f"{group} takes one option, got {choice.get_value_string()}: write {group}=NAME, "
                 f"or -m {group}=NAME,NAME to play several"
             )
+
+    def _require_plus(self, key: str, overrides: Sequence[str]) -> None:
+        """Refuse ``experiment=suite``: a group of which no run has an option takes a ``+``."""
+        if key in SEVERAL and self.repository.group_exists(key):
+            typed = next(text for text in overrides if text.startswith(f"{key}="))
+            raise ConfigError(f"{key} is a group of which a run has no option yet: write +{typed}")
 
     def _is_group(self, override: Override) -> bool:
         return self.repository.group_exists(override.key_or_group)

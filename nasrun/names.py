@@ -8,7 +8,7 @@ from typing import Any
 from nasrun.errors import ConfigError
 
 FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f/\\]")
-PLAIN = re.compile(r"[\w/.+@-]+")  # texts that Hydra's grammar and a shell take as they are
+PLAIN = re.compile(r"[\w/.+@-]+", re.ASCII)  # which Hydra's grammar and a shell take as it is
 LONGEST = 100  # bytes; three names and a digest make a folder's, which may have 255
 
 
@@ -34,19 +34,29 @@ def _long(name: str) -> bool:
 def require_folder(folder: Any, where: str) -> None:
     """Refuse a folder without a name, which would be the one where the command is given.
 
+    And ``~/x``, which a shell leaves as it is behind a ``=``: it would be a folder called ``~``.
+
     Raises:
-        ConfigError: nothing, blanks, or no text at all.
+        ConfigError: nothing, blanks, no text at all, or ``~`` in front.
     """
     if not isinstance(folder, str | Path) or not str(folder).strip() or "\0" in str(folder):
         raise ConfigError(f"{where} must name a folder (. for this one), got {folder!r}")
+    if str(folder).partition("/")[0] == "~":
+        rest = str(folder).removeprefix("~")
+        raise ConfigError(f"{where}={folder} would be a folder called ~: write {where}=$HOME{rest}")
 
 
 def command_for(folder: Path) -> str:
     """What to type to go on in ``folder``."""
+    return f"nasrun {shlex.quote(f'resume={as_value(folder)}')}"
+
+
+def as_value(folder: Path) -> str:
+    """A folder as Hydra's grammar takes it behind ``key=``."""
     text = str(folder)
-    if not PLAIN.fullmatch(text):
-        text = "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return f"nasrun {shlex.quote(f'resume={text}')}"
+    if PLAIN.fullmatch(text):
+        return text
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def verb_for(verb: str, folder: Path) -> str:

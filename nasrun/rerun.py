@@ -10,10 +10,10 @@ from pathlib import Path
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import read_csv
 from nasrun.measurements import PACKED, PLAIN
-from nasrun.names import command_for
+from nasrun.names import as_value, command_for
 from nasrun.record.request import SILENT, key_of
 from nasrun.record.status import STATUS, is_whole, read_status
-from nasrun.resume import Saved, refuse_study, saved_command, shown
+from nasrun.resume import Saved, folder_of, refuse_study, saved_command, shown
 from nasrun.spec import Clock
 
 COMPARED = ("trials.csv", PLAIN, PACKED, "pareto.csv", "policy.csv", "tuning.csv")
@@ -60,7 +60,7 @@ def rerun(folder: Path, arguments: Sequence[str]) -> int:
     refuse_study(folder)
     saved = _finished(folder)
     new = _new_folder(saved, arguments)
-    overrides = [*arguments, f"{WHERE[saved.sweep]}={new}"]
+    overrides = [*arguments, f"{WHERE[saved.sweep]}={as_value(new)}"]
     command = [sys.executable, "-m", "nasrun", *saved.arguments, *overrides]
     if (code := subprocess.run(command, check=False).returncode) != 0:
         return code
@@ -83,11 +83,11 @@ def _new_folder(saved: Saved, arguments: Sequence[str]) -> Path:
     for text in arguments:
         if not key_of(text).startswith(("hydra.", "hydra/")) and key_of(text) not in SILENT:
             raise ConfigError(f"rerun plays the same again, so {text} cannot be: leave it out")
-    given = [text for text in arguments if key_of(text) == WHERE[saved.sweep]]
+    given = folder_of(WHERE[saved.sweep], arguments)
     old = saved.folder.absolute()
     names = (old.with_name(f"{old.name}-rerun{number}") for number in count(1))
     free = next(name for name in names if not name.exists())
-    new = Path(given[-1].partition("=")[2]) if given else free
+    new = given or free
     if new.exists() and any(new.iterdir()):
         raise ConfigError(f"{new} is not empty: choose another folder for the new figures")
     return new

@@ -83,7 +83,7 @@ def resumed(arguments: Sequence[str]) -> list[str]:
     may be gone on with by another command in its folder, which then has to be a whole one.
 
     Raises:
-        ConfigError: the command leaves out part of a sweep's.
+        ConfigError: the command leaves out part of a sweep's, or names a file.
         DataError: it says something else than the folder; the folder cannot be read.
     """
     if not any(text.startswith("resume=") for text in arguments):
@@ -91,7 +91,9 @@ def resumed(arguments: Sequence[str]) -> list[str]:
     from hydra._internal.utils import get_args_parser
 
     given = get_args_parser().parse_args(list(arguments))
-    place = _folder_of(given.overrides)
+    place = folder_of("resume", given.overrides)
+    if place is not None and place.exists() and not place.is_dir():
+        raise ConfigError(f"resume={place} is a file: name the folder of a run or a sweep")
     saved = None if place is None else saved_command(place)
     if saved is None or given.experimental_rerun:
         return list(arguments)
@@ -127,8 +129,8 @@ def _decides(override: str) -> bool:
     return key not in SILENT and not key.startswith(("hydra.", "hydra/"))
 
 
-def _folder_of(overrides: Sequence[str]) -> Path | None:
-    """The folder that ``resume`` names; Hydra will say what is wrong with an odd one."""
+def folder_of(key: str, overrides: Sequence[str]) -> Path | None:
+    """The folder that ``key=...`` names; Hydra will say what is wrong with an odd one."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -136,7 +138,7 @@ def _folder_of(overrides: Sequence[str]) -> Path | None:
         values = [
             OverridesParser.create().parse_override(text).value()
             for text in overrides
-            if key_of(text) == "resume"
+            if key_of(text) == key
         ]
     except HydraException:
         return None

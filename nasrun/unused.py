@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Iterator, Sequence
 from functools import cache
+from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from nasrun.evaluators.curve_stopped import CurveStopped
 from nasrun.evaluators.screened import Screened
@@ -41,6 +42,16 @@ def unused(
             "features are for methods that look at a data set, so they change nothing of "
             f"algorithm={algorithm.name}"
         )
+    if "predictor" in asked and not any(
+        "predictor" in node and OmegaConf.is_interpolation(node, "predictor")
+        for node in (config.algorithm, config.get("study") or {})
+    ):
+        yield (
+            "predictor is of methods that choose candidates by one, so it changes nothing of "
+            f"algorithm={algorithm.name}"
+        )
+    if not _is_folder(config.data_dir) and str(config.data_dir) != f"{config.cache_dir}/data":
+        yield f"data_dir={config.data_dir} is no folder, so no data file is read from it"
     if "report" in asked and not sweep:
         yield "report is of a sweep, and this is one run: nasrun report DIR makes a run's own page"
     if algorithm.trains and isinstance(experiment.evaluator, Screened):
@@ -50,6 +61,10 @@ def unused(
         )
     yield from _stopped(experiment)
     yield from _latency(config, experiment)
+
+
+def _is_folder(place: object) -> bool:
+    return Path(str(place)).expanduser().is_dir()
 
 
 def _stopped(experiment: Experiment) -> Iterator[str]:

@@ -25,3 +25,11 @@ def test_what_names_no_folder_is_refused(folder):
     with pytest.raises(ConfigError, match=r"^cache_dir must name a folder"):
         require_folder(folder, "cache_dir")
     require_folder(".", "cache_dir")
+
+
+def test_a_home_that_no_shell_has_expanded_is_refused():
+    for folder in ("~", "~/x"):
+        with pytest.raises(ConfigError, match=r"folder called ~: write cache_dir=\$HOME"):
+            require_folder(folder, "cache_dir")
+    require_folder("./~", "cache_dir")
+    require_folder("~x", "cache_dir")

@@ -11,7 +11,7 @@ from nasrun.errors import ConfigError
 from nasrun.pipeline import run
 from nasrun.record.recorder import Recorder
 from nasrun.rerun import differences, rerun
-from nasrun.resume import RUN
+from nasrun.resume import RUN, folder_of
 
 
 def test_differences_are_named_by_column():
@@ -35,7 +35,8 @@ def test_a_column_that_one_file_lacks_is_a_difference():
 
 
 @pytest.fixture
-def finished(tmp_path):
+def finished(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     folder = tmp_path / "run"
     with Recorder(folder, "one") as recorder:
         run(toy_experiment(RandomSearch(), trials=2).opened(), recorder, dict)
@@ -56,7 +57,8 @@ def playing(monkeypatch, finished):
     def set_up(old="", new="", code=0):
         def play(command, check):
             commands.append(command[3:])
-            made = Path(command[-1].partition("=")[2])
+            made = folder_of("hydra.run.dir", command[-1:])
+            assert made is not None, command
             shutil.copytree(finished, made)
             text = (made / "trials.csv").read_text()
             (made / "trials.csv").write_text(text.replace(old, new))
@@ -75,6 +77,15 @@ def test_equal_figures_are_said_to_be_equal(finished, playing, capsys):
     new = [f"hydra.run.dir={finished}-rerun{number}" for number in (1, 2)]
     assert commands == [["trials=2", "cohort=1", new[0]], ["trials=2", new[1]]]
     assert "trials.csv: the same figures in all 2 rows of" in capsys.readouterr().out
+
+
+def test_a_folder_of_any_name_is_played_again(finished, playing, tmp_path):
+    playing()
+    odd = shutil.copytree(finished, tmp_path / "größe [1], it's")
+    assert rerun(odd, []) == 0
+    assert (tmp_path / f"{odd.name}-rerun1").is_dir()
+    assert rerun(odd, ["hydra.run.dir='new one'"]) == 0
+    assert Path("new one").is_dir()
 
 
 def test_other_figures_are_named_and_fail(finished, playing, capsys, tmp_path):

@@ -117,6 +117,7 @@ def test_a_damaged_config_is_one_sentence(tmp_path, text):
         ("outputs/x-1", "nasrun resume=outputs/x-1"),
         ("a b", """nasrun 'resume='"'"'a b'"'"''"""),
         ("it's,1", None),
+        ("größe", None),
     ],
 )
 def test_a_folder_can_be_typed(tmp_path, name, command):

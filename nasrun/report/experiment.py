@@ -36,6 +36,7 @@ from nasrun.report.trials import (
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+OWNED = ("status.json", "multirun.yaml")  # of a run, and of a sweep: their trials are their own
 NODE = "report.json"
 PAGE = "report.html"
 
@@ -82,7 +83,7 @@ def report(
 
 
 def _is_run(folder: Path) -> bool:
-    return (folder / "status.json").exists()
+    return (folder / OWNED[0]).exists()
 
 
 def node_of(folder: Path) -> Mapping[str, Any]:
@@ -116,11 +117,17 @@ def write_report(
     Raises:
         ConfigError: the report node is wrong.
         DataError: trials are missing, ragged or doubled, a file cannot be read or written, or
-            ``folder`` is one of the sources, whose own trials it would overwrite.
+            ``folder`` is one of the sources, or another run's or sweep's, whose own trials it would
+            overwrite.
     """
     if folder.resolve() in {source.resolve() for source in sources}:
         raise DataError(
             f"{folder} is one of the sweeps to join: choose another folder for the join"
+        )
+    if sources and any((folder / name).exists() for name in OWNED):
+        raise DataError(
+            f"{folder} holds a run or a sweep, whose own trials the join would replace: choose "
+            "another folder for the join"
         )
     parsed = parse_report(report)
     rows = read_trials(sources or [folder])

@@ -33,6 +33,8 @@ def run(options: Namespace) -> int:
     from nasrun.config import named_space
 
     path, out, reader, name = options.source, options.out, options.reader, options.space
+    if not path.exists():
+        raise ConfigError(f"{path} is not there: name an official file, or an unpacked folder")
     if not (reader and name):
         guessed = guess(path)
         reader, name = reader or guessed[0], name or guessed[1]

@@ -39,7 +39,10 @@ def run(options: Namespace) -> int:
     console = Console()
     console.print(results_table(results.folder))
     names = names_by_space(results.searches)
-    curves = _curves(results.folder)
+    try:
+        curves, lacking = _curves(results.folder), ""
+    except DataError as error:  # they may have been left out to save space
+        curves, lacking = {}, f"\nno anytime curve: {error}"
     for search, name in names.items():
         picture = f"best-{name.replace(' ', '-')}.png" if len(names) > 1 else "best.png"
         for line in _found(results, search, name, (options.out or results.folder) / picture):
@@ -47,6 +50,8 @@ def run(options: Namespace) -> int:
         drawn = curves.get(search, {})
         for line in _chart(drawn, min(WIDTH, console.width)):
             print(line)
+    if lacking:
+        print(lacking)
     return 0
 
 

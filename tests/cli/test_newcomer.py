@@ -154,6 +154,13 @@ def test_what_a_run_says_to_type_can_be_typed_whatever_its_folder_is_called(here
     assert "reward" in here(*shlex.split(typed.removeprefix("drawn by: nasrun ")))
 
 
+def test_a_run_without_its_measurements_is_shown_without_a_curve(here):
+    folder = wrote(here("trials=2", "budget.evaluations=3", "record.evaluations=none"))
+    answer = here("show", folder)
+    assert "drawn in" in answer
+    assert "no anytime curve: " in answer
+
+
 def test_look_at_the_figures_in_pandas(here, tmp_path):
     folder = wrote(here("algorithm=rea,random", "-m", "trials=4", "report=null"))
     results = nasrun.load(folder)

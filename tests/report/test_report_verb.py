@@ -70,3 +70,18 @@ def test_runs_are_joined_in_one_report(tmp_path):
     table = (tmp_path / "both" / "report.md").read_text(encoding="utf-8")
     assert "| rea | **93.50 ± 0.71** |" in table
     assert "Anytime" in (tmp_path / "both" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_join_replaces_no_trials_of_a_run_or_a_sweep(tmp_path):
+    for name, column in (("a", [93.0]), ("b", [92.0]), ("c", [91.0])):
+        job(tmp_path / name, f"of_{name}", [column])
+    sweep = tmp_path / "sweep"
+    sweep.mkdir()
+    (sweep / "multirun.yaml").write_text("")
+    kept = (tmp_path / "c" / "trials.csv").read_bytes()
+    for place in (tmp_path / "c", sweep):
+        joined = [str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(place)]
+        with pytest.raises(DataError, match="holds a run or a sweep, whose own trials"):
+            perform(["report", *joined])
+    assert (tmp_path / "c" / "trials.csv").read_bytes() == kept
+    assert not (sweep / "trials.csv").exists()
