@@ -82,7 +82,8 @@ def test_hours_are_summed_over_the_searched_tasks(folder):
 def test_claims_are_tested_on_every_task(folder):
     text = shown(folder)
     assert text.count("CATCH > rea") == 2
-    assert "tpe" not in text
+    assert "> tpe" not in text
+    assert "no trials of tpe, which report.against or report.claims names" in text
     write_report(folder, REPORT)
     here, there = table(folder, "r_claims.csv")
     assert (here["units"], here["unit"], here["p_value"]) == ("2", "agents", "0.25")
