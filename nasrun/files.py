@@ -78,9 +78,13 @@ def write_bytes(path: Path, data: bytes) -> Path:
 
 def unwritable(path: Path, error: OSError) -> DataError:
     """The sentence for a file or folder that the system refuses to write."""
+    cure = "free some space or choose another folder"
+    reason = error.strerror or str(error)
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        reason, cure = "a file stands where a folder has to be", "choose another folder"
     return DataError(
-        f"cannot write {path}: {error.strerror or error}; free some space or choose another folder "
-        "with hydra.run.dir=... (hydra.sweep.dir=... for -m, cache_dir=... for what runs share)"
+        f"cannot write {path}: {reason}; {cure} with hydra.run.dir=... (hydra.sweep.dir=... for "
+        "-m, cache_dir=... for what runs share)"
     )
 
 

@@ -196,6 +196,13 @@ def test_a_run_that_lost_trials_on_the_way_is_not_complete(tmp_path, gone, left)
     assert seeds_on_record(tmp_path / "trials.csv") == {*range(6)}
 
 
+def test_a_file_in_the_place_of_a_folder_is_no_full_disk(tmp_path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(DataError, match="a file stands where a folder has to be; choose an"):
+            Recorder(folder, "one", ASKED).__enter__()
+
+
 LINE = None  # in place of a number of bytes: the last line
 
 
