@@ -149,7 +149,10 @@ class CheckedLoader(ConfigLoaderImpl):
             own = set(config.hydra.overrides.hydra)
             config.hydra.overrides.task = [text for text in overrides if text not in own]
             return config
-        _require_sound(config)
+        if config_name is None:  # nasrun --hydra-help, which has no key of ours
+            _require_targets(config)
+        else:
+            _require_sound(config)
         return config
 
     def _require_options(self, overrides: Sequence[str]) -> None:
