@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nasrun.errors import DataError
-from nasrun.files import csv_cells, read_json
+from nasrun.files import csv_cells, is_cut, read_json
 from nasrun.measurements import PACKED, PLAIN
 from nasrun.names import command_for
 from nasrun.record.request import request_of
@@ -47,6 +47,15 @@ def shortened(folder: Path, known: Mapping[str, int]) -> list[Path]:
     return [path for path in paths if not path.is_file() or path.stat().st_size < known[path.name]]
 
 
+def cut_off(folder: Path, rows: str) -> list[Path]:
+    """Files of rows that lack their end, in a folder whose sizes an earlier version did not note.
+
+    What was lost at the end of a line is not seen.
+    """
+    paths = [folder / name for name in (rows, PLAIN, PARETO, POLICY)]
+    return [path for path in paths if path.is_file() and is_cut(path)]
+
+
 def is_whole(folder: Path, status: Mapping[str, Any]) -> bool:
     """Whether a run is complete, and its rows have every trial that was asked for.
 
@@ -60,8 +69,9 @@ def is_whole(folder: Path, status: Mapping[str, Any]) -> bool:
     trials = folder / name
     if name == TRIALS and _is_foreign(trials):
         return True
-    lost = [path for path in shortened(folder, status.get("bytes", {})) if not _was_removed(path)]
-    return not lost and seeds_on_record(trials).issuperset(request.seeds)
+    known = status.get("bytes")
+    lost = cut_off(folder, name) if known is None else shortened(folder, known)
+    return all(map(_was_removed, lost)) and seeds_on_record(trials).issuperset(request.seeds)
 
 
 def _was_removed(path: Path) -> bool:

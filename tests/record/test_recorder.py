@@ -250,6 +250,25 @@ def test_a_complete_run_of_which_a_file_is_cut_off_is_played_again(tmp_path, nam
     assert play() == whole
 
 
+def test_trials_of_a_version_that_noted_no_sizes_are_kept_unless_cut_off(tmp_path):
+    removing = toy_experiment(Removing(tmp_path / PARTS / "0"), trials=6, cohort=2).opened()
+    with pytest.raises(DataError), Recorder(tmp_path, "one", ASKED) as recorder:
+        run(removing, recorder, dict)
+    for part in (tmp_path / PARTS).glob("[0-9]*"):
+        (part / "bytes.json").unlink()
+    with Recorder(tmp_path, "one", ASKED) as recorder:
+        assert recorder.finished() == {2, 3, 4, 5}
+    cut(tmp_path / PARTS / "2" / "evaluations.csv", -1)
+    with Recorder(tmp_path, "one", ASKED) as recorder:
+        assert recorder.finished() == {4, 5}
+        run(toy_experiment(RandomSearch(), trials=6).opened(), recorder, dict)
+    status = read_status(tmp_path)
+    del status["bytes"]
+    assert is_whole(tmp_path, status)
+    cut(tmp_path / "evaluations.csv", -1)
+    assert not is_whole(tmp_path, status)
+
+
 def test_a_complete_run_may_go_without_its_measurements_but_not_without_where_it_comes_from(
     tmp_path,
 ):
