@@ -1,5 +1,6 @@
 """Whether a run is complete, under way or cut off, by what stands in its folder."""
 
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def cut_off(folder: Path, rows: str) -> list[Path]:
 def is_whole(folder: Path, status: Mapping[str, Any]) -> bool:
     """Whether a run is complete, and its rows have every trial that was asked for.
 
-    No file of rows may have lost its end, be it that of the measurements; these may be removed.
+    No file may have lost its end, be it that of the measurements; these may be removed.
     A file with the columns of another version counts as whole: whoever reads it will refuse it.
     """
     request = request_of(status)
@@ -71,12 +72,26 @@ def is_whole(folder: Path, status: Mapping[str, Any]) -> bool:
         return True
     known = status.get("bytes")
     lost = cut_off(folder, name) if known is None else shortened(folder, known)
-    return all(map(_was_removed, lost)) and seeds_on_record(trials).issuperset(request.seeds)
+    return all(map(_is_harmless, lost)) and seeds_on_record(trials).issuperset(request.seeds)
 
 
-def _was_removed(path: Path) -> bool:
-    """Whether a file is gone that somebody may do without to save space."""
-    return path.name in (PLAIN, PACKED) and not path.exists()
+def _is_harmless(path: Path) -> bool:
+    """Whether a file may be gone, as one does without to save space, or is smaller and yet whole.
+
+    JSON that somebody has edited, and what was packed again, say themselves where they end.
+    """
+    if not path.exists():
+        return path.name in (PLAIN, PACKED)
+    try:
+        if path.suffix == ".json":
+            read_json(path)
+        elif path.suffix == ".gz":
+            deque(csv_cells(path), maxlen=0)
+        else:
+            return False
+    except DataError:
+        return False
+    return True
 
 
 def require_whole(folder: Path, status: Mapping[str, Any]) -> None:

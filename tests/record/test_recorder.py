@@ -1,8 +1,10 @@
+import gzip
 import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from toys import toy_experiment
@@ -12,6 +14,7 @@ from nasrun.errors import DataError
 from nasrun.files import read_csv, read_json
 from nasrun.pipeline import run
 from nasrun.record.collect import collect
+from nasrun.record.evaluations import Kept
 from nasrun.record.recorder import Recorder
 from nasrun.record.request import Request
 from nasrun.record.rows import TRIAL_COLUMNS
@@ -267,6 +270,23 @@ def test_trials_of_a_version_that_noted_no_sizes_are_kept_unless_cut_off(tmp_pat
     assert is_whole(tmp_path, status)
     cut(tmp_path / "evaluations.csv", -1)
     assert not is_whole(tmp_path, status)
+
+
+def test_what_was_edited_or_packed_again_is_whole_until_it_is_cut_off(tmp_path):
+    packed, origin = tmp_path / "evaluations.csv.gz", tmp_path / "provenance.json"
+    made = replace(toy_experiment(RandomSearch(), trials=6), kept_evaluations=Kept.gz)
+    with Recorder(tmp_path, "one", ASKED) as recorder:
+        run(made.opened(), recorder, lambda: {"host": "somebody's own"})
+    before = packed.read_bytes(), origin.read_bytes()
+    packed.write_bytes(gzip.compress(gzip.decompress(before[0]), 9))
+    origin.write_text("{}")
+    assert packed.stat().st_size < len(before[0])
+    assert is_whole(tmp_path, read_status(tmp_path))
+    for path, content in ((packed, before[0][:-9]), (origin, before[1][:-9])):
+        kept = path.read_bytes()
+        path.write_bytes(content)
+        assert not is_whole(tmp_path, read_status(tmp_path))
+        path.write_bytes(kept)
 
 
 def test_a_complete_run_may_go_without_its_measurements_but_not_without_where_it_comes_from(
