@@ -184,7 +184,7 @@ def main() -> None:
 
 
 def _require_flags(arguments: Sequence[str]) -> None:
-    """Refuse flags that Hydra does not know, which it would do with its whole usage.
+    """Refuse flags that Hydra does not know, and words between them, in a sentence.
 
     Raises:
         ConfigError: there is one.
@@ -192,11 +192,13 @@ def _require_flags(arguments: Sequence[str]) -> None:
     parser = get_args_parser()
 
     def refuse(message: str) -> NoReturn:
+        words = message.removeprefix("unrecognized arguments: ")
+        if words != message and not any(word.startswith("-") for word in words.split()):
+            raise ConfigError(f"a flag parts {words} from the other key=value: put the flags first")
         raise ConfigError(f"{message}; see nasrun --help, and nasrun --hydra-help for the flags")
 
     parser.error = refuse
-    if "--version" not in arguments:
-        parser.parse_args(list(arguments))
+    parser.parse_args(list(arguments))
 
 
 def one_sentence(error: Exception) -> str:

@@ -37,6 +37,7 @@ LOGGING = ("hydra_logging", "job_logging")
 HYDRA_ENV = "hydra.env"  # a group of Hydra's without a field
 STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
 SEVERAL = ("tables", "experiment", "tracker")  # of which a command may choose several options
+NAMED = ("task", "space")  # by whose option others are chosen
 # What a run can do without, so that ~KEY is accepted.
 SPARED = {"predictor", "features", "study", "report", "resume", "scorer"}
 
@@ -149,7 +150,10 @@ class CheckedLoader(ConfigLoaderImpl):
             own = set(config.hydra.overrides.hydra)
             config.hydra.overrides.task = [text for text in overrides if text not in own]
             return config
-        _require_sound(config)
+        if config_name is None:  # nasrun --hydra-help, which has no key of ours
+            _require_targets(config)
+        else:
+            _require_sound(config)
         return config
 
     def _require_options(self, overrides: Sequence[str]) -> None:
@@ -162,13 +166,16 @@ class CheckedLoader(ConfigLoaderImpl):
             key, typed = each.key_or_group, each.input_line
             if not key:
                 raise ConfigError(f"{typed} has no key in front of its =: write key=value")
-            if each.is_delete() and key in known_keys() - SPARED:
+            if each.is_delete() and not each.package and key in known_keys() - SPARED:
                 raise ConfigError(f"a run cannot do without {key}: leave {typed} out")
             if not each.is_sweep_override() and not each.is_delete() and self._is_group(each):
                 self._require_name(each)
 
     def _require_name(self, choice: Override) -> None:
-        """Refuse a choice from a group that is no name of an option, or more than one."""
+        """Refuse a choice from a group that is no name of an option, or more than one of ours.
+
+        A file of one's own may be laid over an option, as in ``algorithm=[rea,mine]``.
+        """
         group, value = choice.key_or_group, choice.value()
         names: Any = value if isinstance(value, list) else [value]
         if not isinstance(value, dict) and not all(isinstance(name, str) for name in names):
@@ -178,10 +185,13 @@ class CheckedLoader(ConfigLoaderImpl):
             )
         if value == []:
             raise ConfigError(f"{group} must name an option at least, got []")
-        if isinstance(value, list) and group not in SEVERAL:
+        ours = [name for name in names if (CONF / group / f"{name}.yaml").is_file()]
+        named = isinstance(value, list) and group in NAMED and not choice.package
+        if named or (len(ours) > 1 and group not in SEVERAL):
+            typed = choice.get_key_element()
             raise ConfigError(
-                f"{group} takes one option, got {choice.get_value_string()}: write {group}=NAME, "
-                f"or -m {group}=NAME,NAME to play several"
+                f"{typed} takes one option, got {choice.get_value_string()}: write {typed}=NAME, "
+                f"or -m {typed}=NAME,NAME to play several"
             )
 
     def _require_plus(self, key: str, overrides: Sequence[str]) -> None:

@@ -9,6 +9,9 @@ from nasrun.errors import ConfigError
 
 FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f/\\]")
 PLAIN = re.compile(r"[\w/.+@-]+", re.ASCII)  # which Hydra's grammar and a shell take as it is
+NO_TEXTS = re.compile(  # for Hydra's grammar: numbers, and words of its own
+    r"[-+]?(?=\.?\d)\d*(_\d+)*\.?\d*(e[-+]?\d+)?|[-+]?(nan|inf)|null|true|false", re.IGNORECASE
+)
 LONGEST = 100  # bytes; three names and a digest make a folder's, which may have 255
 
 
@@ -54,9 +57,13 @@ def command_for(folder: Path) -> str:
 def as_value(folder: Path) -> str:
     """A folder as Hydra's grammar takes it behind ``key=``."""
     text = str(folder)
-    if PLAIN.fullmatch(text):
+    if PLAIN.fullmatch(text) and not NO_TEXTS.fullmatch(text):
         return text
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    # A backslash stands for itself, unless a quote follows.
+    escaped = re.sub(
+        r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), text
+    )
+    return f"'{escaped}'"
 
 
 def verb_for(verb: str, folder: Path) -> str:

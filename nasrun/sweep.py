@@ -114,10 +114,11 @@ def _report_node(config: DictConfig) -> dict[str, Any] | None:
         raise ConfigError(f"report: {str(error).splitlines()[0]}") from None
     found = {str(key): value for key, value in dict(content or {}).items()}  # pyright: ignore[reportArgumentType, reportCallIssue]
     report = parse_report(found)
-    for name in filter(None, (report.published, report.published_ranks)):
+    for key in ("published", "published_ranks"):
         from nasrun.report.compare import read_published
 
-        read_published(name, str(report.figure))
+        if name := getattr(report, key):
+            read_published(name, str(report.figure), f"report.{key}")
     return found
 
 

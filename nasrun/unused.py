@@ -47,7 +47,7 @@ def unused(
         for node in (config.algorithm, config.get("study") or {})
     ):
         yield (
-            "predictor is of methods that choose candidates by one, so it changes nothing of "
+            "predictor is for methods that choose candidates by one, so it changes nothing of "
             f"algorithm={algorithm.name}"
         )
     if not _is_folder(config.data_dir) and str(config.data_dir) != f"{config.cache_dir}/data":

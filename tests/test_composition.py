@@ -110,6 +110,38 @@ def test_a_choice_that_is_no_name_is_refused_with_the_options(choice):
         composed(choice)
 
 
+def test_options_of_ones_own_may_be_laid_over_others(tmp_path):
+    for group in ("algorithm", "own"):
+        (tmp_path / group).mkdir()
+    (tmp_path / "algorithm" / "few.yaml").write_text("population: 4\n")
+    for name, line in (("a", "trials: 2"), ("b", "seed: 5")):
+        (tmp_path / "own" / f"{name}.yaml").write_text(f"# @package _global_\n{line}\n")
+    own = f"hydra.searchpath=[file://{tmp_path}]"
+    config = composed(own, "algorithm=[rea,few]", "budget=[default]", "+own=[a,b]")
+    assert (config.algorithm.name, config.algorithm.population) == ("rea", 4)
+    assert (config.trials, config.seed) == (2, 5)
+
+
+TWO = {
+    "algorithm=[random,rea]": r"^algorithm takes one option, got \[random,rea\]: write algorithm=N",
+    "space=[nb201]": "^space takes one option",
+    "evaluator=training recipe@evaluator.recipe=[darts,dense]": (
+        r"^recipe@evaluator\.recipe takes one option, .*: write recipe@evaluator\.recipe=NAME"
+    ),
+}
+
+
+@pytest.mark.parametrize(("words", "sentence"), TWO.items(), ids=TWO)
+def test_two_options_of_ours_are_refused(words, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        composed(*words.split())
+
+
+def test_a_task_that_is_chosen_for_a_part_can_be_left_out():
+    table = ("+experiment=metad2a_table5", "+task@study.source=in16")
+    assert composed(*table, "~task@study.source").study.source is None
+
+
 TARGETS = [
     "hydra.launcher._target_=os.system",
     "hydra.sweeper._target_=os.system",

@@ -113,7 +113,7 @@ def test_figures_to_compare_with_are_looked_for_before_the_first_job(tmp_path, c
     with pytest.raises(SystemExit) as ended:
         begun(tmp_path, OURS[0], report={key: "nowhere"})
     assert ended.value.code == 1
-    assert "report.published=nowhere is none of " in capsys.readouterr().err
+    assert f"report.{key}=nowhere is none of " in capsys.readouterr().err
 
 
 def test_a_slip_of_ours_in_a_report_is_one_sentence_too(tmp_path, monkeypatch, capsys):

@@ -28,7 +28,7 @@ STOPPED = ("evaluator=curve_stopped", "evaluator@evaluator.then=tabular")
         (("scale=small",), "scale (channels=8 and more)"),
         (("algorithm=metad2a", "scale.epochs=3"), "scale (epochs=3 and more)"),
         (("features=pixels",), "features are for methods that look at a data set"),
-        (("predictor=gp",), "predictor is of methods that choose candidates by one"),
+        (("predictor=gp",), "predictor is for methods that choose candidates by one"),
         (("algorithm=metad2a", "predictor=gp"), "changes nothing of algorithm=metad2a"),
         (("data_dir=/nowhere",), "data_dir=/nowhere is no folder, so no data file is read"),
         (("report.title=x",), "report is of a sweep"),

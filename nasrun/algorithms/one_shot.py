@@ -185,37 +185,41 @@ class OneShot(Algorithm):
             with self.processor.computing(), stage("supernet", self.epoch / self.planned_steps):
                 self._train()
                 tell((self.epoch + 1) / self.planned_steps, self._judging)
-                arch, accuracy = self._derived()
+                finite = self._is_finite()
+                arch, accuracy = self._derived(finite)
             self.processor.wait()
+            cost = time.perf_counter() - began
             self._records.append(
-                {"arch": arch.tolist(), "accuracy": accuracy, "cost": time.perf_counter() - began}
+                {"arch": arch.tolist(), "accuracy": accuracy, "cost": cost, "finite": finite}
             )
             self._save()
         self.epoch += 1
         return self._measured()
 
-    def _derived(self) -> tuple[Archs, float]:
+    def _derived(self, finite: bool) -> tuple[Archs, float]:
         """``(L,)`` what would be derived now, and its accuracy.
 
         From the epoch on in which a training diverges it is what was derived before, without an
         accuracy: numbers that are none have their maximum in the first place, and see the first
         class in every image.
         """
-        gone = bool(self._records) and math.isnan(self._records[-1]["accuracy"])
-        if not gone and self.finite():
+        if finite:
             arch = self.derive()
             return arch, self.accuracy(arch, self.data.judging())
-        if not gone:
+        return self.recommend()[0] if self._records else self.random_arch(), math.nan
+
+    def _is_finite(self) -> bool:
+        """Whether all that is learnt is finite, and always was; says when that is over."""
+        if self._records and not self._records[-1].get("finite", True):
+            return False
+        finite = bool(torch.stack([part.isfinite().all() for part in self.learning()]).all())
+        if not finite:
             log.warning(
                 "%s: what is learnt is not finite after epoch %d, and nothing is derived from it: "
                 "set algorithm.learning_rate or algorithm.max_gradient lower",
                 self.name, self.epoch + 1,
             )  # fmt: skip
-        return self.recommend()[0] if self._records else self.random_arch(), math.nan
-
-    def finite(self) -> bool:
-        """Whether all that is learnt still is finite."""
-        return bool(torch.stack([part.isfinite().all() for part in self.learning()]).all())
+        return finite
 
     def learning(self) -> Sequence[Tensor]:
         """What is learnt; subclasses add what they derive architectures from."""

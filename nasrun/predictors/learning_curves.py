@@ -65,6 +65,11 @@ class CurveReading(OfCurves):
         return False
 
     @property
+    def reads_last(self) -> bool:
+        """A sum needs all of them."""
+        return self.reading is Reading.last
+
+    @property
     def in_figures(self) -> bool:
         """The last score is one of them; a sum is not."""
         return self.figure is Figure.val_score and self.reading is Reading.last

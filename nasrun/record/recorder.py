@@ -66,6 +66,7 @@ from nasrun.record.status import (
     PROVENANCE,
     STATUS,
     TRIALS,
+    cut_off,
     is_whole,
     read_status,
     seeds_on_record,
@@ -229,7 +230,7 @@ class Recorder:
         As a machine that loses its power may leave them.
         """
         for part in self._parts():
-            if (lost := _lost(part)) is not None:
+            if (lost := _lost(part, self._rows)) is not None:
                 log.warning("%s is missing or cut off: its trials are played anew", lost)
                 shutil.rmtree(part, ignore_errors=True)
 
@@ -336,8 +337,10 @@ class Recorder:
             )
 
 
-def _lost(part: Path) -> Path | None:
+def _lost(part: Path, rows: str) -> Path | None:
     """A file of a part that is not as it was written; None if all are."""
+    if not (part / SIZES).exists():
+        return next(iter(cut_off(part, rows)), None)
     try:
         known: Any = read_json(part / SIZES)
     except DataError:

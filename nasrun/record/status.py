@@ -1,11 +1,12 @@
 """Whether a run is complete, under way or cut off, by what stands in its folder."""
 
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nasrun.errors import DataError
-from nasrun.files import csv_cells, read_json
+from nasrun.files import csv_cells, is_cut, read_json
 from nasrun.measurements import PACKED, PLAIN
 from nasrun.names import command_for
 from nasrun.record.request import request_of
@@ -47,10 +48,19 @@ def shortened(folder: Path, known: Mapping[str, int]) -> list[Path]:
     return [path for path in paths if not path.is_file() or path.stat().st_size < known[path.name]]
 
 
+def cut_off(folder: Path, rows: str) -> list[Path]:
+    """Files of rows that lack their end, in a folder whose sizes an earlier version did not note.
+
+    What was lost at the end of a line is not seen.
+    """
+    paths = [folder / name for name in (rows, PLAIN, PARETO, POLICY)]
+    return [path for path in paths if path.is_file() and is_cut(path)]
+
+
 def is_whole(folder: Path, status: Mapping[str, Any]) -> bool:
     """Whether a run is complete, and its rows have every trial that was asked for.
 
-    No file of rows may have lost its end, be it that of the measurements; these may be removed.
+    No file may have lost its end, be it that of the measurements; these may be removed.
     A file with the columns of another version counts as whole: whoever reads it will refuse it.
     """
     request = request_of(status)
@@ -60,13 +70,28 @@ def is_whole(folder: Path, status: Mapping[str, Any]) -> bool:
     trials = folder / name
     if name == TRIALS and _is_foreign(trials):
         return True
-    lost = [path for path in shortened(folder, status.get("bytes", {})) if not _was_removed(path)]
-    return not lost and seeds_on_record(trials).issuperset(request.seeds)
+    known = status.get("bytes")
+    lost = cut_off(folder, name) if known is None else shortened(folder, known)
+    return all(map(_is_harmless, lost)) and seeds_on_record(trials).issuperset(request.seeds)
 
 
-def _was_removed(path: Path) -> bool:
-    """Whether a file is gone that somebody may do without to save space."""
-    return path.name in (PLAIN, PACKED) and not path.exists()
+def _is_harmless(path: Path) -> bool:
+    """Whether a file may be gone, as one does without to save space, or is smaller and yet whole.
+
+    JSON that somebody has edited, and what was packed again, say themselves where they end.
+    """
+    if not path.exists():
+        return path.name in (PLAIN, PACKED)
+    try:
+        if path.suffix == ".json":
+            read_json(path)
+        elif path.suffix == ".gz":
+            deque(csv_cells(path), maxlen=0)
+        else:
+            return False
+    except DataError:
+        return False
+    return True
 
 
 def require_whole(folder: Path, status: Mapping[str, Any]) -> None:

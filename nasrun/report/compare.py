@@ -52,13 +52,17 @@ class Published:
     metric: str = ""
 
 
-def read_published(name: str, figure: str) -> Mapping[Key, Published]:
+def read_published(
+    name: str, figure: str, where: str = "report.published"
+) -> Mapping[Key, Published]:
     """Published values of a figure, from a file of this package or a path of the user's.
+
+    ``where`` is the config key that has the name.
 
     Raises:
         DataError: no such file, another header, a cell that stands twice or is no number.
     """
-    path = _path(name)
+    path = _path(name, where)
     rows = read_csv(path, by_hand=True)
     if not rows or tuple(rows[0]) != COLUMNS:
         raise DataError(f"{path}: expected figures below the header {','.join(COLUMNS)}")
@@ -96,14 +100,14 @@ def as_we_call_them(
     }
 
 
-def _path(name: str) -> Path:
+def _path(name: str, where: str) -> Path:
     shipped = FOLDER / f"{name}.csv"
     if shipped.is_file():
         return shipped
     if Path(name).suffix == ".csv":
         return Path(name)
     known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.csv")))
-    raise DataError(f"report.published={name} is none of {known}, nor the path of a .csv file")
+    raise DataError(f"{where}={name} is none of {known}, nor the path of a .csv file")
 
 
 def _published(row: Mapping[str, str], where: str) -> Published:

@@ -122,7 +122,7 @@ def _over(ranks: Floats, spaces: Ints) -> Floats:
 def _comparisons(complete: Scores, report: Report) -> Iterator[Comparison]:
     if report.published_ranks is None:
         return
-    published = read_published(report.published_ranks, FIGURE)
+    published = read_published(report.published_ranks, FIGURE, "report.published_ranks")
     for name, spaces in report.comparable.items():
         printed = {key[0]: found for key, found in published.items() if key[1] == name}
         aliases = {own: report.published_names.get(own, own) for own in complete.algorithms}

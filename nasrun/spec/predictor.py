@@ -81,6 +81,11 @@ class Predictor(ABC):
         return True
 
     @property
+    def reads_last(self) -> bool:
+        """Whether of a curve its last figure alone is read: gaps before it do not matter."""
+        return False
+
+    @property
     def in_figures(self) -> bool:
         """Whether its predictions are in the unit of the figures, and not on a scale of its own."""
         return False

@@ -163,10 +163,12 @@ class PredictorBenchmark(TrialStudy):
             return guesses, _enough(~np.isnan(asked.score), streams, ""), 0.0, 0.0
         model = self.predictor.opened(source.searched, own, source.truth)
         (learnt, whole), (question, readable) = (
-            _readable(source.inputs(part, self.predictor, after)) for part in (known, asked)
+            _readable(source.inputs(part, self.predictor, after), self.predictor)
+            for part in (known, asked)
         )
-        reads = self.predictor.reads
-        what = f" and {reads} after every epoch up to {after}" if reads else ""
+        reads, last = self.predictor.reads, self.predictor.reads_last
+        what = f" and {reads} after {'epoch' if last else 'every epoch up to'} {after}"
+        what = what if reads else ""
         judged = _enough(~np.isnan(asked.score) & readable, streams, what)
         begun = time.perf_counter()
         model.fit(learnt, known.score, ~np.isnan(known.score) & whole)
@@ -191,14 +193,15 @@ class PredictorBenchmark(TrialStudy):
         return {f"{self.name}_means.csv": as_csv(found), **best_predictor(found, self.name)}
 
 
-def _readable(inputs: Inputs) -> tuple[Inputs, Mask]:
-    """Without NaN in the curves, and which ``(T, N)`` have none: the figures of others say nothing.
+def _readable(inputs: Inputs, predictor: Predictor) -> tuple[Inputs, Mask]:
+    """Curves, with zeros for those that the predictor cannot read, and which ``(T, N)`` it can.
 
     A gap must not count as a figure of 0, which is the best of all training losses.
     """
     if inputs.curve is None:
         return inputs, np.ones(inputs.archs.shape[:2], np.bool_)
-    whole = np.logical_and.reduce(~np.isnan(inputs.curve), axis=2)
+    needed = inputs.curve[..., -1:] if predictor.reads_last else inputs.curve
+    whole = np.logical_and.reduce(~np.isnan(needed), axis=2)
     return replace(inputs, curve=np.where(whole[:, :, None], inputs.curve, 0.0)), whole
 
 

@@ -12,23 +12,38 @@ from nasrun.config import check
 from nasrun.pipeline import search
 
 
-def test_shared_weights_learn_a_text(tmp_path):
-    """Ten words in turn, of which each foretells the next: single words have a perplexity of 10."""
-    words = "one two three four five six seven eight nine ten "
-    (tmp_path / "own.txt").write_text(words * 400)
+def searched(folder, *more):
+    (folder / "own.txt").write_text("one two three four five six seven eight nine ten " * 400)
     config = composed(
         "task=text", "space=rnn_cell", "space.nodes=3", "algorithm=enas_rnn", "scale=small_text",
-        f"task.path={tmp_path / 'own.txt'}", "task.classes=12", "task.train_images=128",
+        f"task.path={folder / 'own.txt'}", "task.classes=12", "task.train_images=128",
         "task.valid_images=32", "task.test_images=16", "scale.channels=16", "scale.epochs=3",
         "scale.train_images=128", "scale.valid_images=32", "scale.candidates=4",
         "algorithm.batch=16", "algorithm.updates=2", "algorithm.samples=3",
         "algorithm.max_gradient=0.25", "evaluator=training", "evaluator.score_epochs=null",
-        f"cache_dir={tmp_path}",
+        f"cache_dir={folder}", *more,
     )  # fmt: skip
     _, history = search(check(config, [CONF / "task"]).opened(), np.array([0]), None)
-    perplexities = [float(each.score[0]) for each in history._measured]
+    return history._measured
+
+
+def test_shared_weights_learn_a_text(tmp_path):
+    """Ten words in turn, of which each foretells the next: single words have a perplexity of 10."""
+    steps = searched(tmp_path)
+    perplexities = [float(each.score[0]) for each in steps]
     assert perplexities[-1] < 5.0
-    assert history._measured[-1].reward[0] == -perplexities[-1]
+    assert steps[-1].reward[0] == -perplexities[-1]
+
+
+def test_a_perplexity_beyond_all_numbers_is_no_divergence(tmp_path, monkeypatch, caplog):
+    """The weights are finite, and the next epoch may have a perplexity again."""
+    accuracy = ENASRNN.accuracy
+    monkeypatch.setattr(
+        ENASRNN, "accuracy", lambda own, *at: accuracy(own, *at) if own.epoch else math.nan
+    )
+    scores = [float(each.score[0]) for each in searched(tmp_path, "scale.epochs=2")]
+    assert np.isnan(scores).tolist() == [True, False]
+    assert "not finite" not in caplog.text
 
 
 @pytest.mark.parametrize(("perplexity", "reward"), [(40.0, 2.0), (math.nan, 0.0)])

@@ -47,6 +47,12 @@ def test_help_lists_every_group_and_option(nasrun):
             assert option.stem in line, f"hydra/{kind}/{option.stem}"
 
 
+def test_hydras_own_help_is_shown(in_process):
+    shown = in_process("--hydra-help").stdout
+    assert "--multirun,-m" in shown
+    assert "hydra/sweeper: basic, split, tune" in shown
+
+
 def test_the_config_is_shown_with_all_that_it_refers_to(in_process):
     shown = in_process("--cfg", "job", "--resolve", "seed=3").stdout
     assert "${" not in shown

@@ -66,6 +66,7 @@ MISTAKES = {
     "tracker=mlflow": "a run has no option yet: write +tracker=mlflow",
     "hydra.run.dir='~/x'": "would be a folder called ~: write hydra.run.dir=$HOME/x",
     "--hlep": "unrecognized arguments: --hlep; see nasrun --help",
+    "trials=1 --cfg job seed=2": "a flag parts seed=2 from the other key=value: put the fl",
     "--cfg foo": "argument --cfg/-c: invalid choice: 'foo'",
     "=3": "=3 has no key in front of its =",
     "algorithm.population=5,10": "algorithm.population=5,10 has several values: add -m",

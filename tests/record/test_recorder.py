@@ -1,8 +1,10 @@
+import gzip
 import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from toys import toy_experiment
@@ -12,6 +14,7 @@ from nasrun.errors import DataError
 from nasrun.files import read_csv, read_json
 from nasrun.pipeline import run
 from nasrun.record.collect import collect
+from nasrun.record.evaluations import Kept
 from nasrun.record.recorder import Recorder
 from nasrun.record.request import Request
 from nasrun.record.rows import TRIAL_COLUMNS
@@ -248,6 +251,42 @@ def test_a_complete_run_of_which_a_file_is_cut_off_is_played_again(tmp_path, nam
             read_csv(tmp_path / name)
     assert not is_whole(tmp_path, read_status(tmp_path))
     assert play() == whole
+
+
+def test_trials_of_a_version_that_noted_no_sizes_are_kept_unless_cut_off(tmp_path):
+    removing = toy_experiment(Removing(tmp_path / PARTS / "0"), trials=6, cohort=2).opened()
+    with pytest.raises(DataError), Recorder(tmp_path, "one", ASKED) as recorder:
+        run(removing, recorder, dict)
+    for part in (tmp_path / PARTS).glob("[0-9]*"):
+        (part / "bytes.json").unlink()
+    with Recorder(tmp_path, "one", ASKED) as recorder:
+        assert recorder.finished() == {2, 3, 4, 5}
+    cut(tmp_path / PARTS / "2" / "evaluations.csv", -1)
+    with Recorder(tmp_path, "one", ASKED) as recorder:
+        assert recorder.finished() == {4, 5}
+        run(toy_experiment(RandomSearch(), trials=6).opened(), recorder, dict)
+    status = read_status(tmp_path)
+    del status["bytes"]
+    assert is_whole(tmp_path, status)
+    cut(tmp_path / "evaluations.csv", -1)
+    assert not is_whole(tmp_path, status)
+
+
+def test_what_was_edited_or_packed_again_is_whole_until_it_is_cut_off(tmp_path):
+    packed, origin = tmp_path / "evaluations.csv.gz", tmp_path / "provenance.json"
+    made = replace(toy_experiment(RandomSearch(), trials=6), kept_evaluations=Kept.gz)
+    with Recorder(tmp_path, "one", ASKED) as recorder:
+        run(made.opened(), recorder, lambda: {"host": "somebody's own"})
+    before = packed.read_bytes(), origin.read_bytes()
+    packed.write_bytes(gzip.compress(gzip.decompress(before[0]), 9))
+    origin.write_text("{}")
+    assert packed.stat().st_size < len(before[0])
+    assert is_whole(tmp_path, read_status(tmp_path))
+    for path, content in ((packed, before[0][:-9]), (origin, before[1][:-9])):
+        kept = path.read_bytes()
+        path.write_bytes(content)
+        assert not is_whole(tmp_path, read_status(tmp_path))
+        path.write_bytes(kept)
 
 
 def test_a_complete_run_may_go_without_its_measurements_but_not_without_where_it_comes_from(
