@@ -53,8 +53,9 @@ def cut_off(folder: Path, rows: str) -> list[Path]:
 
     What was lost at the end of a line is not seen.
     """
+    gone = [] if (folder / rows).is_file() else [folder / rows]
     paths = [folder / name for name in (rows, PLAIN, PARETO, POLICY)]
-    return [path for path in paths if path.is_file() and is_cut(path)]
+    return gone + [path for path in paths if path.is_file() and is_cut(path)]
 
 
 def is_whole(folder: Path, status: Mapping[str, Any]) -> bool:

@@ -262,8 +262,10 @@ def test_trials_of_a_version_that_noted_no_sizes_are_kept_unless_cut_off(tmp_pat
     with Recorder(tmp_path, "one", ASKED) as recorder:
         assert recorder.finished() == {2, 3, 4, 5}
     cut(tmp_path / PARTS / "2" / "evaluations.csv", -1)
+    (tmp_path / PARTS / "4" / "trials.csv").unlink()  # its measurements must not stay behind
     with Recorder(tmp_path, "one", ASKED) as recorder:
-        assert recorder.finished() == {4, 5}
+        assert not recorder.finished()
+        assert not list((tmp_path / PARTS).glob("[0-9]*"))
         run(toy_experiment(RandomSearch(), trials=6).opened(), recorder, dict)
     status = read_status(tmp_path)
     del status["bytes"]
