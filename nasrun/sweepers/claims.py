@@ -101,6 +101,7 @@ def _living(folder: Path) -> Iterator[Request]:
                 other.release()
             else:
                 _remove(path, other)
+    _drop_empty(folder / CLAIMS)  # whose process was killed before it could
 
 
 def _claims(path: Path) -> Iterator[Request]:
@@ -113,5 +114,9 @@ def _remove(path: Path, lock: filelock.BaseFileLock) -> None:
     path.with_suffix(SUFFIX).unlink(missing_ok=True)
     lock.release()
     path.with_suffix(".lock").unlink(missing_ok=True)
-    if not any(path.parent.iterdir()):
-        path.parent.rmdir()
+    _drop_empty(path.parent)
+
+
+def _drop_empty(claims: Path) -> None:
+    if claims.is_dir() and not any(claims.iterdir()):
+        claims.rmdir()

@@ -70,6 +70,13 @@ def test_a_claim_ends_with_its_process(tmp_path):
     assert not (tmp_path / CLAIMS).exists()
 
 
+def test_what_a_killed_process_left_empty_goes(tmp_path):
+    """Between the end of its claim and that of the folder, or before its first claim."""
+    (tmp_path / CLAIMS).mkdir()
+    assert with_claims(tmp_path, []) == []
+    assert not (tmp_path / CLAIMS).exists()
+
+
 def test_a_claim_outlives_its_process_while_its_jobs_are_queued(tmp_path):
     """Else another command would play the trials of a job that has yet to begin."""
     _, asked = plan(tmp_path, 2)
