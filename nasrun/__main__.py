@@ -30,6 +30,7 @@ from nasrun.completion import offer_what_is_accepted
 from nasrun.composition import check_what_hydra_composes
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import CONF, cache_folder, unwritable
+from nasrun.keys import said
 from nasrun.machine import pinned_gpu, threads
 from nasrun.record.request import wording
 from nasrun.resume import interrupted, resumed
@@ -212,8 +213,8 @@ def one_sentence(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
         return unreadable(error.override)
     if text.startswith("Error merging override ") and error.__cause__ is not None:
-        reason = " ".join(str(error.__cause__).partition("\n    full_key")[0].split())
-        return f"{text.removeprefix('Error merging override ').strip()} cannot be: {reason}"
+        override = text.removeprefix("Error merging override ").strip()
+        return f"{override} cannot be: {said(error.__cause__)}"
     if own := re.match(r"ConfigError raised while resolving interpolation: (.*)", text):
         return own[1]
     head, marker, options = text.partition("Available options in ")

@@ -16,7 +16,7 @@ from nasrun.budget import Budget
 from nasrun.composition import require_known_keys
 from nasrun.errors import ConfigError
 from nasrun.experiment import Experiment, MetaTraining
-from nasrun.keys import among
+from nasrun.keys import among, said
 from nasrun.names import require_folder, require_name
 from nasrun.record.evaluations import Kept, Record
 from nasrun.spec import (
@@ -123,7 +123,7 @@ def _reason(error: OmegaConfBaseException, values: Mapping[Any, Any]) -> str:
         return f" must be a list, as in [{value}], got {value}"
     if value is None and error.full_key in values:
         return " must have a value, got null"
-    return f": {' '.join(str(error).partition(chr(10) + '    full_key')[0].split())}"
+    return f": {said(error)}"
 
 
 def _parts(value: Any, where: str) -> Any:

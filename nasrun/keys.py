@@ -16,6 +16,11 @@ def key_path(override: str) -> str:
     return override.lstrip("+~").partition("=")[0].partition("@")[0]
 
 
+def said(error: BaseException) -> str:
+    """What OmegaConf says of a value, on one line and without the key that it adds below."""
+    return " ".join(str(error).partition("\n    full_key")[0].split())
+
+
 def meant(key: str, config: DictConfig) -> str:
     """A sentence that refuses ``key``, which ``config`` does not have."""
     if (elsewhere := _beyond_reference(key, config)) is not None:
