@@ -52,7 +52,9 @@ PACKAGES = {
     MetaPool: "nasrun.meta",
     Study: "nasrun.studies",
 }
-ROWS = 3  # to be raised when the files of a run get other columns: old folders are other runs
+# To be raised when rows of trials get other columns: old folders are other runs. (Those of
+# measurements are a file a run: trials that an earlier version has kept of one are played anew.)
+ROWS = 3
 # Where files lie, and whether they may be fetched.
 PLACES = ("cache_dir", "data_dir", "path", "runtime_path", "paths", "folders", "download")
 

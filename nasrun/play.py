@@ -70,7 +70,7 @@ def play(
         counted, measured = meter.charge(measured)
         if not len(history) and not counted.all():
             raise _nothing_fits(budget, measured)
-        history.add(phase, measured, counted, meter.clock_s)
+        history.add(phase, measured, counted, meter.clock_s, meter.evaluations)
         archs = np.where(counted[:, None], algorithm.recommend(), archs)
         ended = meter.finished & ~finished
         if ended.any() and (found := algorithm.front()) is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import read_csv
-from nasrun.measurements import PACKED, PLAIN
+from nasrun.measurements import PACKED, PLAIN, SPENT
 from nasrun.names import as_value, command_for
 from nasrun.record.request import SILENT, key_of
 from nasrun.record.status import STATUS, is_whole, read_status
@@ -114,8 +114,13 @@ def _is_same(folder: Path, new: Path, name: str) -> bool:
 
 
 def differences(first: Rows, again: Rows) -> Iterator[Difference]:
-    """The columns in which rows differ that stand in the same line; durations may differ."""
+    """The columns in which rows differ that stand in the same line; durations may differ.
+
+    A column that measurements of an earlier version lack is no difference.
+    """
     columns = dict.fromkeys([*(first[0] if first else ()), *(again[0] if again else ())])
+    if first and SPENT not in first[0]:
+        columns.pop(SPENT, None)
     for column in columns:
         lines = [
             (line, old, new)

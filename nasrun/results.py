@@ -20,7 +20,7 @@ from nasrun.benchmarks.trainings import TrainedEpoch
 from nasrun.errors import ConfigError, DataError
 from nasrun.files import read_csv
 from nasrun.found import Found, job_config, job_experiment, trains
-from nasrun.measurements import evaluation_rows, evaluations_file
+from nasrun.measurements import evaluation_rows, evaluations_file, with_spent
 from nasrun.names import command_for
 from nasrun.record.collect import job_folders, require_whole_below
 from nasrun.record.rows import EVALUATION_COLUMNS, PARETO_COLUMNS, TrialRow
@@ -108,7 +108,8 @@ class Results:
             first = read_csv(job / "trials.csv")[0]
             name = job.relative_to(self.folder).as_posix()
             search = {key: first[key] for key in ("space", "search_task", "algorithm")}
-            frames.append(_read(evaluations_file(job)).assign(**search, job=name))
+            measured = with_spent(_read(evaluations_file(job)), job)
+            frames.append(measured.assign(**search, job=name))
         columns = ["job", "space", "search_task", "algorithm", *EVALUATION_COLUMNS]
         return pd.concat(frames, ignore_index=True).loc[:, columns]
 

@@ -148,7 +148,7 @@ def steps_of(history, *steps):
         score, latency_ms = np.array(score, float), np.array(latency_ms, float)
         archs = SPACE.at(np.array([number, number + 10]))
         measured = Measured(archs, np.full(2, 12), score, np.ones(2), latency_ms, score)
-        history.add(Phase.SEARCH, measured, np.array(counted), np.ones(2))
+        history.add(Phase.SEARCH, measured, np.array(counted), np.ones(2), np.ones(2, int))
     return history
 
 
@@ -185,7 +185,7 @@ def test_only_the_longest_trainings_are_compared():
             SPACE.at(np.array([number])), np.array([epochs]), np.array([float(score)]), np.ones(1),
             np.array([float(latency_ms)]), np.array([float(score)]),
         )  # fmt: skip
-        history.add(Phase.SEARCH, measured, np.ones(1, bool), np.ones(1))
+        history.add(Phase.SEARCH, measured, np.ones(1, bool), np.ones(1), np.ones(1, int))
     outcome = Outcome(SPACE.at(np.zeros(1, int)), *np.zeros((5, 1)))
     rows = list(pareto_rows(two_objectives(REA()).opened(), outcome, history))
     assert [(row.epochs, row.val_score) for row in rows] == [(12, 80.0), (12, 90.0)]

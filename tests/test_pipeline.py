@@ -237,6 +237,7 @@ def test_rows_are_written_by_name():
     assert set(columns) == set(EVALUATION_COLUMNS)
     assert {columns["split"][0], columns["run"][0], columns["clock"][0]} == {"S", "R", "C"}
     assert columns["clock_s"][:2] == [12.0, 24.0]
+    assert columns["evaluations"][:2] == [1, 2]
 
 
 def test_rows_go_by_trial_and_then_by_task():

@@ -34,6 +34,12 @@ def test_a_column_that_one_file_lacks_is_a_difference():
     assert (found.column, found.first, found.again) == ("b", "", "2")
 
 
+def test_the_count_of_evaluations_that_an_earlier_version_left_out_is_no_difference():
+    rows, again = [{"arch": "a"}], [{"arch": "a", "evaluations": "1"}]
+    assert not list(differences(rows, again))
+    assert [each.column for each in differences(again, rows)] == ["evaluations"]
+
+
 @pytest.fixture
 def finished(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -8,7 +8,7 @@ from enum import Enum
 from io import TextIOWrapper
 from pathlib import Path
 
-from nasrun.files import atomic, csv_columns, csv_lines, join_csv
+from nasrun.files import atomic, csv_cells, csv_columns, csv_lines, join_csv
 from nasrun.measurements import PACKED, PLAIN
 from nasrun.record.rows import EVALUATION_COLUMNS, Columns
 
@@ -52,6 +52,15 @@ def _pack(stream: TextIOWrapper, columns: Sequence[Sequence[object]]) -> None:
         TextIOWrapper(packed, encoding="utf-8", newline="") as text,
     ):
         csv_columns(text, columns)
+
+
+def foreign(folder: Path) -> Path | None:
+    """The measurements of some trials, if they have not our columns; None if they have."""
+    if (plain := folder / PLAIN).exists():
+        return None if next(csv_cells(plain)) == list(EVALUATION_COLUMNS) else plain
+    if (packed := folder / PACKED).exists():  # which has no header
+        return None if len(next(csv_cells(packed))) == len(EVALUATION_COLUMNS) else packed
+    return None
 
 
 def join_evaluations(parts: Sequence[Path], folder: Path) -> None:

@@ -22,13 +22,20 @@ class History:
         self._measured: list[Measured] = []
         self._counted: list[Mask] = []
         self._clock_s: list[Floats] = []
+        self._evaluations: list[Ints] = []
 
-    def add(self, phase: Phase, measured: Measured, counted: Mask, clock_s: Floats) -> None:
-        """Append one step: its phase, ``counted (T,)``, and ``clock_s (T,)`` after it."""
+    def add(
+        self, phase: Phase, measured: Measured, counted: Mask, clock_s: Floats, evaluations: Ints
+    ) -> None:
+        """Append one step: its phase, ``counted (T,)``, and what was spent after it.
+
+        That is ``clock_s (T,)`` and ``evaluations (T,)``, of which a generation is many.
+        """
         self._phases.append(phase.value)
         self._measured.append(measured)
         self._counted.append(counted)
         self._clock_s.append(clock_s)
+        self._evaluations.append(evaluations)
 
     def __len__(self) -> int:
         """Steps so far."""
@@ -82,6 +89,7 @@ class History:
             "reward": cells(self._stack("reward")[at]),
             "cost_s": cells(self._stack("cost_s")[at]),
             "clock_s": cells(np.array(self._clock_s)[at]),
+            "evaluations": np.array(self._evaluations)[at].tolist(),
             **{name: [text] * len(trial) for name, text in words.items()},
         }
 

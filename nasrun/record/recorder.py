@@ -47,7 +47,7 @@ from nasrun.files import (
 from nasrun.locks import file_lock
 from nasrun.measurements import PACKED, PLAIN
 from nasrun.names import command_for
-from nasrun.record.evaluations import Kept, join_evaluations, write_evaluations
+from nasrun.record.evaluations import Kept, foreign, join_evaluations, write_evaluations
 from nasrun.record.request import Request, request_of
 from nasrun.record.rows import (
     PARETO_COLUMNS,
@@ -227,11 +227,15 @@ class Recorder:
     def _drop_damaged(self) -> None:
         """Remove parts that lack some of what was written, so that their trials are played again.
 
-        As a machine that loses its power may leave them.
+        As a machine that loses its power may leave them, or a version with other columns, which
+        cannot be joined with ours.
         """
         for part in self._parts():
-            if (lost := _lost(part, self._rows)) is not None:
-                log.warning("%s is missing or cut off: its trials are played anew", lost)
+            why, lost = "missing or cut off", _lost(part, self._rows)
+            if lost is None:
+                why, lost = "of another version", foreign(part)
+            if lost is not None:
+                log.warning("%s is %s: its trials are played anew", lost, why)
                 shutil.rmtree(part, ignore_errors=True)
 
     def work_folder(self, first_seed: int) -> Path:

@@ -122,7 +122,7 @@ TRIAL_COLUMNS = tuple(field.name for field in fields(TrialRow))
 PARETO_COLUMNS = tuple(field.name for field in fields(ParetoRow))
 EVALUATION_COLUMNS = (
     "seed", "phase", "step", "arch", "epochs", "val_score", "latency_ms", "reward", "cost_s",
-    "clock_s", "metric", *PROTOCOL,
+    "clock_s", "evaluations", "metric", *PROTOCOL,
 )  # fmt: skip
 # Rows by column, all lists of one length.
 Columns = Mapping[str, Sequence[Any]]

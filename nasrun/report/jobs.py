@@ -12,7 +12,7 @@ import numpy as np
 
 from nasrun.errors import DataError
 from nasrun.files import TUNING, read_csv, read_json
-from nasrun.measurements import evaluations_file, size_mb
+from nasrun.measurements import SPENT, evaluations_file, size_mb, with_spent
 from nasrun.report.stats import bootstrap_ci
 from nasrun.report.trials import Problem, Trials
 from nasrun.spec import Metric, metric_named
@@ -70,13 +70,15 @@ class Histories:
     """Measurements of ``n`` trials in order, ``(n, k)``; NaN after a trial's last one.
 
     ``best`` is the highest reward so far among measurements of the longest training, ``clock_h``
-    the hours spent after each, NaN where costs are unknown. ``reached`` is what a curve shows: the
-    reward, or the metric that it is the negative of. ``agent (n,)``: numbers of the meta-trained
-    agents that searched; None: there are none.
+    the hours spent after each, NaN where costs are unknown, ``evaluations`` those charged by then,
+    of which a generation is many. ``reached`` is what a curve shows: the reward, or the metric that
+    it is the negative of. ``agent (n,)``: numbers of the meta-trained agents that searched; None:
+    there are none.
     """
 
     best: Floats
     clock_h: Floats
+    evaluations: Floats
     reached: Metric = REWARD
     agent: Ints | None = None
 
@@ -159,21 +161,32 @@ def read_histories(jobs: Sequence[Job]) -> Histories:
 
     paths = [evaluations_file(job.folder) for job in jobs]
     try:
-        frame = pd.concat([pd.read_csv(path, usecols=NEEDED) for path in paths])
+        frame = pd.concat([_measurements(path) for path in paths])
     except (OSError, ValueError) as error:  # pandas' ParserError is a ValueError
         raise DataError(f"{', '.join(map(str, paths))}: cannot be read ({error})") from None
     trial = frame["seed"].rank(method="dense").to_numpy(np.int64) - 1
     step = frame.groupby("seed").cumcount().to_numpy(np.int64)
     shape = (int(trial.max()) + 1, int(step.max()) + 1)
-    reward, clock_h = np.full(shape, np.nan), np.full(shape, np.nan)
+    reward, clock_h, spent = (np.full(shape, np.nan) for _ in range(3))
     longest = frame["epochs"] == frame["epochs"].max()
     reward[trial, step] = frame["reward"].where(longest).to_numpy(np.float64)
     clock_h[trial, step] = frame["clock_s"].to_numpy(np.float64) / HOUR_S
+    spent[trial, step] = frame[SPENT].to_numpy(np.float64)
     over = np.arange(shape[1]) >= np.bincount(trial)[:, None]
     best = np.where(over, np.nan, np.fmax.accumulate(reward, axis=1))
     agents = agents_in_common([job.meta for job in jobs])
     agent = np.unique(frame["seed"].to_numpy(np.int64)) % agents if agents else None
-    return Histories(best, clock_h, _reached(frame), agent)
+    return Histories(best, clock_h, spent, _reached(frame), agent)
+
+
+def _measurements(path: Path) -> "DataFrame":
+    """What a curve needs of a file of measurements."""
+    import pandas as pd
+
+    frame = pd.read_csv(path, usecols=lambda name: name in (*NEEDED, SPENT))
+    if missing := [name for name in NEEDED if name not in frame]:
+        raise ValueError(f"no column {', '.join(missing)}")
+    return with_spent(frame, path.parent)
 
 
 def _reached(frame: "DataFrame") -> Metric:
@@ -275,15 +288,16 @@ def settled(curves: Sequence[Curve]) -> tuple[float, float]:
 
 
 def by_evaluations(histories: Histories) -> Curve:
-    """The curve against evaluations, until half of the trials have ended.
+    """The curve against the evaluations charged, until half of the trials have ended.
 
+    It has a point wherever a trial has measured: of a method of generations, after each of them.
     What a trial found stays found after its end. The curve begins where every trial has measured
     an architecture after the full training.
     """
-    best = np.fmax.accumulate(histories.best, axis=1)
-    lengths = np.where(np.isnan(histories.best), 0, np.arange(best.shape[1]) + 1).max(axis=1)
-    last = int(np.median(lengths))
-    return _curve(np.arange(1.0, last + 1), best[:, :last], histories)
+    spent = histories.evaluations
+    half = float(np.median(np.nanmax(spent, axis=1)))
+    x = np.unique(spent[(spent > 0) & (spent <= half)])
+    return _curve(x, _so_far(x, spent, histories), histories)
 
 
 def by_hours(histories: Histories) -> Curve:
@@ -292,17 +306,19 @@ def by_hours(histories: Histories) -> Curve:
     if not np.isfinite(ends_h).all():
         return _curve(np.empty(0), np.empty((len(ends_h), 0)), histories)
     hours = np.linspace(0.0, float(np.median(ends_h)), MOMENTS + 1)[1:]
+    return _curve(hours, _so_far(hours, histories.clock_h, histories), histories)
+
+
+def _so_far(x: Floats, spent: Floats, histories: Histories) -> Floats:
+    """``(n, k)`` best of each trial once it has spent ``x (k,)``, of ``spent (n, steps)``."""
     best = np.fmax.accumulate(histories.best, axis=1)
-    so_far = np.stack(
-        [_at(hours, *trial) for trial in zip(histories.clock_h, best, strict=True)]
-    )  # fmt: skip
-    return _curve(hours, so_far, histories)
+    return np.stack([_at(x, *trial) for trial in zip(spent, best, strict=True)])
 
 
-def _at(hours: Floats, clock_h: Floats, best: Floats) -> Floats:
+def _at(x: Floats, spent: Floats, best: Floats) -> Floats:
     """``(k,)`` best of one trial's measurements that were over by then; NaN before the first."""
-    ended = clock_h[~np.isnan(clock_h)]
-    over = np.searchsorted(ended, hours, side="right")
+    ended = spent[~np.isnan(spent)]
+    over = np.searchsorted(ended, x, side="right")
     return np.append(np.nan, best[: len(ended)])[over]
 
 

@@ -15,7 +15,11 @@ from toys import toy_experiment
 from nasrun.budget import Budget
 from nasrun.config import check
 from nasrun.errors import UnsupportedError
+from nasrun.pipeline import run
 from nasrun.record.history import texts
+from nasrun.record.recorder import Recorder
+from nasrun.report.jobs import by_evaluations, find_jobs, read_histories
+from nasrun.results import Results
 from nasrun.spec import Measured
 
 pytestmark = pytest.mark.parametrize("name", GENERATIONAL)
@@ -67,6 +71,18 @@ def test_a_budget_is_overspent_by_less_than_a_generation(name):
     for limit in (1, size, size + 1):
         spent = [evaluations for *_, evaluations in played(name, evaluations=limit)]
         assert all(limit <= one < limit + size for one in spent)
+
+
+def test_curves_are_against_evaluations_of_which_a_generation_is_many(name, tmp_path):
+    made = replace(experiment(name), seeds=SEEDS, budget=Budget(evaluations=LIMIT))
+    with Recorder(tmp_path, "one") as recorder:
+        run(made.opened(), recorder, dict)
+    size = made.algorithm.evaluations_a_step
+    ends = Results.of(tmp_path).trials["evaluations"]  # a solved trial ends sooner
+    curve = by_evaluations(read_histories(find_jobs(tmp_path)))
+    assert curve.x.tolist() == list(range(size, int(ends.median()) + 1, size))
+    measured = Results.of(tmp_path).evaluations
+    assert measured["evaluations"].tolist() == (size * (measured["step"] + 1)).tolist()
 
 
 def test_what_is_recommended_is_the_best_that_was_measured(name):

@@ -12,12 +12,13 @@ from toys import toy_experiment
 from nasrun.algorithms.random_search import RandomSearch
 from nasrun.errors import DataError
 from nasrun.files import read_csv, read_json
+from nasrun.measurements import evaluations_file
 from nasrun.pipeline import run
 from nasrun.record.collect import collect
 from nasrun.record.evaluations import Kept
 from nasrun.record.recorder import Recorder
 from nasrun.record.request import Request
-from nasrun.record.rows import TRIAL_COLUMNS
+from nasrun.record.rows import EVALUATION_COLUMNS, TRIAL_COLUMNS
 from nasrun.record.status import PARTS, STATUS, is_whole, read_status, seeds_on_record
 from nasrun.record.summary import SUMMARY_COLUMNS
 
@@ -133,6 +134,7 @@ sys.path.insert(0, sys.argv[2])
 from toys import toy_experiment
 from nasrun.algorithms.random_search import RandomSearch
 from nasrun.errors import DataError
+from nasrun.measurements import evaluations_file
 from nasrun.pipeline import run
 from nasrun.record.recorder import Recorder
 try:
@@ -272,6 +274,32 @@ def test_trials_of_a_version_that_noted_no_sizes_are_kept_unless_cut_off(tmp_pat
     assert is_whole(tmp_path, status)
     cut(tmp_path / "evaluations.csv", -1)
     assert not is_whole(tmp_path, status)
+
+
+@pytest.mark.parametrize("kept", [Kept.csv, Kept.gz])
+def test_finished_trials_with_the_columns_of_another_version_are_played_again(
+    tmp_path, kept, monkeypatch, caplog
+):
+    def experiment(algorithm):
+        made = toy_experiment(algorithm, trials=6, cohort=2)
+        return replace(made, kept_evaluations=kept)
+
+    whole, folder = tmp_path / "whole", tmp_path / "old"
+    with Recorder(whole, "one") as recorder:
+        run(experiment(RandomSearch()).opened(), recorder, dict)
+    with monkeypatch.context() as earlier:
+        left = [name for name in EVALUATION_COLUMNS if name != "evaluations"]
+        earlier.setattr("nasrun.record.evaluations.EVALUATION_COLUMNS", tuple(left))
+        removing = experiment(Removing(folder / PARTS / "0")).opened()
+        with pytest.raises(DataError), Recorder(folder, "one", ASKED) as recorder:
+            run(removing, recorder, dict)
+    with Recorder(folder, "one", ASKED) as recorder:
+        assert not recorder.finished()
+        assert "evaluations.csv" in caplog.text
+        assert "is of another version: its trials are played anew" in caplog.text
+        run(experiment(RandomSearch()).opened(), recorder, dict)
+    name = evaluations_file(whole).name
+    assert (folder / name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_what_was_edited_or_packed_again_is_whole_until_it_is_cut_off(tmp_path):

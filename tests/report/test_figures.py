@@ -129,37 +129,46 @@ def test_a_damaged_evaluations_file_is_one_sentence(folder):
 def test_curves_against_evaluations_keep_what_ended_trials_found():
     best = np.array([[1, 2, 3], [4, 5, 6], [7, NAN, NAN]], float)
     clock_h = np.array([[1, 2, 3], [1, 2, 3], [1, NAN, NAN]], float)
-    curve = by_evaluations(Histories(best, clock_h))
+    curve = by_evaluations(Histories(best, clock_h, clock_h))
     np.testing.assert_array_equal(curve.x, [1, 2, 3])
     np.testing.assert_allclose(curve.mean, [4, 14 / 3, 16 / 3])
     assert ((curve.low <= curve.mean) & (curve.mean <= curve.high)).all()
 
 
+def test_curves_against_evaluations_stand_where_they_were_spent():
+    """Of generations of 10; one trial's second and third were repeats, which cost nothing."""
+    best = np.array([[1, 2, 3], [3, 4, 5]], float)
+    spent = np.array([[10, 20, 30], [10, 10, 20]], float)
+    curve = by_evaluations(Histories(best, spent, spent))
+    np.testing.assert_array_equal(curve.x, [10, 20])
+    np.testing.assert_allclose(curve.mean, [(1 + 4) / 2, (2 + 5) / 2])
+
+
 def test_bands_draw_agents_with_all_of_their_trials():
     best, clock_h = np.array([[1.0], [5.0], [3.0], [7.0]]), np.ones((4, 1))
-    curve = by_evaluations(Histories(best, clock_h, agent=np.array([0, 1, 0, 1])))
+    curve = by_evaluations(Histories(best, clock_h, clock_h, agent=np.array([0, 1, 0, 1])))
     assert (curve.low[0], curve.mean[0], curve.high[0]) == pytest.approx((2.0, 4.0, 6.0))
-    alone = by_hours(Histories(best, clock_h, agent=np.zeros(4, np.int64)))
+    alone = by_hours(Histories(best, clock_h, clock_h, agent=np.zeros(4, np.int64)))
     assert np.isnan(alone.low).all()
 
 
 def test_curves_begin_where_every_trial_has_a_full_measurement():
     best = np.array([[NAN, 2.0], [1.0, 1.0]])
-    curve = by_evaluations(Histories(best, np.array([[1.0, 2.0], [1.0, 2.0]])))
+    curve = by_evaluations(Histories(best, *[np.array([[1.0, 2.0], [1.0, 2.0]])] * 2))
     np.testing.assert_array_equal(curve.x, [2])
 
 
 def test_curves_against_hours_count_what_is_over_by_then():
     best = np.array([[1.0, 5.0], [3.0, 3.0]])
     clock_h = np.array([[1.0, 4.0], [2.0, 4.0]])
-    curve = by_hours(Histories(best, clock_h))
+    curve = by_hours(Histories(best, clock_h, clock_h))
     assert curve.x[0] == pytest.approx(2.0, abs=4 / 60)
     assert (curve.mean[curve.x < 4] == 2.0).all()
     assert curve.mean[-1] == 4.0
 
 
 def test_unknown_costs_have_no_curve_against_hours():
-    nothing = by_hours(Histories(np.full((2, 3), 1.0), np.full((2, 3), NAN)))
+    nothing = by_hours(Histories(np.full((2, 3), 1.0), *np.full((2, 2, 3), NAN)))
     assert len(nothing.x) == 0
 
 

@@ -85,6 +85,26 @@ def test_another_reward_stays_what_it_is(tmp_path):
     np.testing.assert_array_equal(curve.mean, [-3, -1.5])
 
 
+def spent(folder, total):
+    """Say in ``trials.csv`` how many evaluations a trial had."""
+    head, *lines = (folder / "trials.csv").read_text(encoding="utf-8").splitlines()
+    at = head.split(",").index("evaluations")
+    rows = [[*cells[:at], total, *cells[at + 1 :]] for cells in (line.split(",") for line in lines)]
+    text = "\n".join([head, *map(",".join, rows)]) + "\n"
+    (folder / "trials.csv").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(("total", "x"), [("300", [100, 200, 300]), ("3", [1, 2, 3])])
+def test_rows_of_an_earlier_version_stand_for_as_many_evaluations_each(tmp_path, total, x):
+    spent(job(tmp_path / "a", "neat", [[1.0, 2.0, 3.0]]), total)
+    np.testing.assert_array_equal(by_evaluations(read_histories(find_jobs(tmp_path))).x, x)
+
+
+def test_rows_of_an_earlier_version_that_cannot_are_counted_as_one_each(tmp_path):
+    spent(job(tmp_path / "a", "neat", [[1.0, 2.0, 3.0]]), "200")  # a repeat cost nothing
+    np.testing.assert_array_equal(by_evaluations(read_histories(find_jobs(tmp_path))).x, [1, 2, 3])
+
+
 def test_a_job_without_measurements_is_refused(tmp_path):
     job(tmp_path / "a", "rea", [[1.0]])
     (tmp_path / "a" / "evaluations.csv").unlink()
