@@ -22,7 +22,7 @@ from nasrun.console import show_job, show_run, show_study, show_study_job
 from nasrun.errors import ConfigError, DataError, NasrunError
 from nasrun.files import atomic, csv_rows, write_json
 from nasrun.jobs import Job, this_job
-from nasrun.keys import of_experiment
+from nasrun.keys import of_experiment, of_option
 from nasrun.live import announce, live, reading
 from nasrun.locks import file_lock
 from nasrun.machine import end_as_worker
@@ -84,8 +84,10 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
     try:
         experiment = configs.check(config, [Path(source.path) / "task" for source in sources])
     except configs.UnknownKeyError as error:
-        named = settings.runtime.choices.get("experiment")
-        sentence = of_experiment(error.key, named, settings.overrides.task)
+        choices = settings.runtime.choices
+        sentence = of_experiment(
+            error.key, choices.get("experiment"), settings.overrides.task
+        ) or of_option(error.key, [Path(source.path) for source in sources], choices)
         raise (error if sentence is None else ConfigError(sentence)) from None
     study = configs.study_of(config)
     if study is not None and sweep and not isinstance(study, TrialStudy):

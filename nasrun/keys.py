@@ -1,13 +1,16 @@
 """Keys of a config, and which of them a wrong one may have been meant for."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 SHOWN = 3  # suggestions
+SLIP = 0.85  # likeness from which on a key is another one, mistyped
 UNNAMED = ("hydra", "tables")  # whose keys are no suggestion for one from elsewhere
 
 
@@ -28,16 +31,80 @@ def meant(key: str, config: DictConfig) -> str:
     above, _, last = key.rpartition(".")
     node: Any = OmegaConf.select(config, above) if above else config
     if not isinstance(node, DictConfig) or not len(node):
-        return f"there is no key {key}{near(key, config)}"
+        elsewhere = of_option(key, *_origin(config))
+        return elsewhere or f"there is no key {key}{near(key, config)}"
     own = [str(name) for name in node if name != "_target_"]
     if last in own and isinstance(below := node[last], DictConfig):
         return f"{key} is a group of keys: set one of {', '.join(sorted(map(str, below)))}"
-    if close := get_close_matches(last, own, SHOWN):
-        dot = "." if above else ""
-        return f"there is no key {key}: did you mean {_either(f'{above}{dot}{n}' for n in close)}?"
-    if elsewhere := _named(last, config):
-        return f"there is no key {key}: did you mean {_either(elsewhere)}?"
+    dot = "." if above else ""
+    slips, close = (
+        [f"{above}{dot}{name}" for name in get_close_matches(last, own, SHOWN, likeness)]
+        for likeness in (SLIP, 0.6)
+    )
+    if not slips and (sentence := of_option(key, *_origin(config))) is not None:
+        return sentence
+    if likely := slips or _namesakes(key, config) or close or _named(last, config):
+        return f"there is no key {key}: did you mean {_either(likely)}?"
     return f"there is no key {key}: {above or 'the config'} has {', '.join(sorted(own))}"
+
+
+def of_option(key: str, folders: Sequence[Path], choices: Mapping[str, Any]) -> str | None:
+    """The sentence for a key that other options of its group have; None where none has.
+
+    Args:
+        key: such as ``evaluator.reward``.
+        folders: those with the YAML files of the groups.
+        choices: the option that was chosen from each group.
+    """
+    group, _, path = key.partition(".")
+    chosen = choices.get(group)
+    having = [name for name in _options_with(group, path, folders) if name != chosen]
+    if not path or not having:
+        return None
+    shown = ", ".join(having[:SHOWN])
+    more = f" and {len(having) - SHOWN} more" if len(having) > SHOWN else ""
+    verb = "has" if len(having) == 1 else "have"
+    own = f", {group}={chosen} has not" if isinstance(chosen, str) else ""
+    return f"there is no key {key}: {group}={shown}{more} {verb} it{own}"
+
+
+def _origin(config: DictConfig) -> tuple[list[Path], Mapping[str, Any]]:
+    """Where the groups' files lie, and what was chosen from each; empty without Hydra's part."""
+    runtime: Any = OmegaConf.select(config, "hydra.runtime")
+    if runtime is None:
+        return [], {}
+    folders = [Path(source.path) for source in runtime.config_sources if source.schema == "file"]
+    return folders, runtime.choices
+
+
+def _options_with(group: str, path: str, folders: Sequence[Path]) -> list[str]:
+    """Options of a group whose files, or those of it that they build on, have a key."""
+    places = [file for folder in folders for file in (folder / group).glob("*.yaml")]
+    files = {file.stem: _mapping(file) for file in places}
+    return sorted(name for name in files if _has(files, name, path.split(".")))
+
+
+def _has(files: Mapping[str, Mapping[Any, Any]], name: str, parts: Sequence[str]) -> bool:
+    node: Any = files.get(name, {})
+    others = {other: content for other, content in files.items() if other != name}  # no circle
+    defaults = node.get("defaults")
+    for part in parts:
+        if not isinstance(node, dict) or part not in node:
+            below = defaults if isinstance(defaults, list) else []
+            return any(_has(others, each, parts) for each in below if isinstance(each, str))
+        node = node[part]
+    return True
+
+
+def _mapping(file: Path) -> Mapping[Any, Any]:
+    """What a YAML file holds; nothing where it is none with keys."""
+    try:
+        content = yaml.load(
+            file.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        )  # OmegaConf would make nodes of it
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def of_experiment(key: str, experiment: str | None, overrides: Sequence[str]) -> str | None:
@@ -74,7 +141,13 @@ def near(key: str, config: DictConfig) -> str:
     parts = key.split(".")
     hidden = {key, "hydra"} if len(parts) == 1 else {key}
     tops = {str(name): node for name, node in _content(config).items() if name not in hidden}
-    if close := _corrected(parts, tops) or _named(parts[-1], config) or _corrected(parts[:1], tops):
+    close = (
+        (len(parts) == 1 and _namesakes(key, config))
+        or _corrected(parts, tops)
+        or _named(parts[-1], config)
+        or _corrected(parts[:1], tops)
+    )
+    if close:
         return f": did you mean {_either(close)}?"
     return f": leave it out, or use one of {', '.join(sorted(tops))}"
 
@@ -97,10 +170,26 @@ def among(key: str, names: Sequence[str]) -> str:
 
 def _named(last: str, config: DictConfig) -> list[str]:
     """Keys below the top whose own name is, or is like, ``last``."""
-    content = _content(config)
-    paths = list(_paths({top: node for top, node in content.items() if top not in UNNAMED}))
+    paths = _named_paths(config)
     names = get_close_matches(last, {path.rpartition(".")[2] for path in paths}, 1, 0.8)
     return [path for path in paths if path.rpartition(".")[2] in names and path != last][:SHOWN]
+
+
+def _namesakes(key: str, config: DictConfig) -> list[str]:
+    """Other keys with the own name of ``key``, or else those that other options have, and which."""
+    last = key.rpartition(".")[2]
+    own = [path for path in _named_paths(config) if path.rpartition(".")[2] == last and path != key]
+    if own:
+        return own[:SHOWN]
+    folders, choices = _origin(config)
+    groups = [str(group) for group in choices if group in config and group not in UNNAMED]
+    having = {group: _options_with(group, last, folders) for group in groups}
+    return [f"{group}.{last} of {group}={own[0]}" for group, own in having.items() if own][:SHOWN]
+
+
+def _named_paths(config: DictConfig) -> list[str]:
+    content = _content(config)
+    return list(_paths({top: node for top, node in content.items() if top not in UNNAMED}))
 
 
 def _content(config: DictConfig) -> dict[Any, Any]:

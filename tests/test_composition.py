@@ -32,6 +32,16 @@ UNKNOWN = {
     "algorithm.populaton=3": r"no key algorithm\.populaton: did you mean algorithm\.population\?",
     "evaluator.foo=3": r"no key evaluator\.foo: evaluator has cache_dir, ",
     "evaluator.tables.nats_tss.auto=true": r"set tables\.nats_tss\.auto$",
+    "evaluator=training evaluator.reward=val@12": (
+        r"no key evaluator\.reward: evaluator=tabular has it, evaluator=training has not$"
+    ),
+    "evaluator=training algorithm.reward=1": r"evaluator\.reward of evaluator=tabular\?$",
+    "evaluator=training +reward=1": r"did you mean evaluator\.reward of evaluator=tabular\?$",
+    "algorithm=random algorithm.sample=2": (  # rea_warm has it from rea's file
+        r"algorithm=amoebanet, automl_zero, rea and \d+ more have it, algorithm=random has not$"
+    ),
+    "algorithm.trials=3": r"no key algorithm\.trials: did you mean trials\?$",
+    "evaluator.evaluations=3": r"evaluator\.evaluations: did you mean .*budget\.evaluations",
     "+hydra.foo=1": r"nothing reads the key hydra\.foo",
     "+hydra.job.chdirr=true": r"the key hydra\.job\.chdirr: did you mean chdir\?",
 }
@@ -40,7 +50,22 @@ UNKNOWN = {
 @pytest.mark.parametrize(("override", "sentence"), UNKNOWN.items(), ids=UNKNOWN)
 def test_an_unknown_key_is_refused_with_what_it_may_have_been_meant_for(override, sentence):
     with pytest.raises(ConfigError, match=sentence):
-        composed(override)
+        composed(*override.split())
+
+
+def test_a_key_that_an_own_option_has_is_said_to_be_there(tmp_path):
+    """A file that is no YAML is passed over: whoever reads it will say so."""
+    (tmp_path / "evaluator").mkdir()
+    (tmp_path / "evaluator" / "broken.yaml").write_text("{")
+    (tmp_path / "evaluator" / "list.yaml").write_text("- reward")
+    (tmp_path / "evaluator" / "circle.yaml").write_text("defaults: [circle, 3]")
+    (tmp_path / "evaluator" / "number.yaml").write_text("defaults: 3")
+    (tmp_path / "evaluator" / "mine.yaml").write_text("defaults: [tabular]\nparts: {glue: 1}\n")
+    own = f"hydra.searchpath=[file://{tmp_path}]"
+    with pytest.raises(ConfigError, match=r"evaluator=mine has it, evaluator=tabular has not$"):
+        composed(own, "evaluator.parts.glue=3")
+    with pytest.raises(ConfigError, match=r"evaluator=mine, tabular have it, evaluator=training"):
+        composed(own, "evaluator=training", "evaluator.reward=val@12")
 
 
 WITHOUT_PLACE = {

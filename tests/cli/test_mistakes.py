@@ -14,6 +14,8 @@ from nasrun import __main__, sweep, traces
 MISTAKES = {
     "algorithm=foo": "'algorithm' can be ",
     "algorithm.population=many": "algorithm.population: Value 'many'",
+    "evaluator=training evaluator.reward=val@12": "reward: evaluator=tabular has it, eval",
+    "evaluator=training +evaluator.reward=val@12": "evaluator=tabular has it, evaluator=training",
     "algorithm.populaton=3": "no key algorithm.populaton: did you mean algorithm.population?",
     "+meta.agents=3": "nothing reads the key meta.agents",
     "algorithm.population=0": "at least 1, got 0",
@@ -75,7 +77,7 @@ MISTAKES = {
     "-m seed=range(0,inf)": "seed=range(0,inf) makes a sweep of more than 100,000 jobs",
     "-m algorithm.population=interval(1,5)": "has no list of values: give them, or range(...)",
     "-m algorithm=glob(zzz*)": "algorithm=glob(zzz*) stands for no value at all",
-    "-m algorithm=rea,random algorithm.population=5": "no key algorithm.population: algorithm has",
+    "-m algorithm=rea,random algorithm.population=5": "algorithm=amoebanet, automl_zero, neat and "
 }
 
 
