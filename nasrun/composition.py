@@ -19,7 +19,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException
+from hydra.errors import ConfigCompositionException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -124,9 +124,13 @@ class CheckedLoader(ConfigLoaderImpl):
         validate_sweep_overrides: bool,
     ) -> DictConfig:
         settings = (run_mode, from_shell, validate_sweep_overrides)
-        self._require_options(overrides)
+        self._require_options(config_name, overrides)
         try:
             config = super().load_configuration(config_name, overrides, *settings)
+        except MissingConfigException as error:
+            if (sentence := self._no_such_option(error, config_name, overrides)) is None:
+                raise
+            raise ConfigError(sentence) from error
         except ConfigCompositionException as error:
             if (sentence := _no_such_part(str(error), overrides)) is not None:
                 raise ConfigError(sentence) from error
@@ -156,7 +160,23 @@ class CheckedLoader(ConfigLoaderImpl):
             _require_sound(config)
         return config
 
-    def _require_options(self, overrides: Sequence[str]) -> None:
+    def _no_such_option(
+        self, refusal: MissingConfigException, config_name: str | None, overrides: Sequence[str]
+    ) -> str | None:
+        """Which options a group has, where Hydra does not say so: of one named in a list.
+
+        None where it does, or where nothing is known.
+        """
+        group, _, _ = str(refusal.missing_cfg_file).rpartition("/")
+        if refusal.options is not None or not group:
+            return None
+        options = self.get_group_options(
+            group, config_name=config_name, overrides=list(overrides)
+        )  # those of the command's own folders, too
+        head = str(refusal).partition("\n")[0].rstrip(".")
+        return f"{head}; '{group}' can be {', '.join(options)}" if options else None
+
+    def _require_options(self, config_name: str | None, overrides: Sequence[str]) -> None:
         """Refuse what Hydra would stumble over: a choice that is no name, a group that is needed.
 
         Raises:
@@ -169,9 +189,11 @@ class CheckedLoader(ConfigLoaderImpl):
             if each.is_delete() and not each.package and key in known_keys() - SPARED:
                 raise ConfigError(f"a run cannot do without {key}: leave {typed} out")
             if not each.is_sweep_override() and not each.is_delete() and self._is_group(each):
-                self._require_name(each)
+                self._require_name(each, config_name, overrides)
 
-    def _require_name(self, choice: Override) -> None:
+    def _require_name(
+        self, choice: Override, config_name: str | None, overrides: Sequence[str]
+    ) -> None:
         """Refuse a choice from a group that is no name of an option, or more than one of ours.
 
         A file of one's own may be laid over an option, as in ``algorithm=[rea,mine]``.
@@ -179,9 +201,12 @@ class CheckedLoader(ConfigLoaderImpl):
         group, value = choice.key_or_group, choice.value()
         names: Any = value if isinstance(value, list) else [value]
         if not isinstance(value, dict) and not all(isinstance(name, str) for name in names):
+            options = self.get_group_options(
+                group, config_name=config_name, overrides=list(overrides)
+            )
             raise ConfigError(
-                f"{group} must be the name of one of its options "
-                f"({', '.join(self.get_group_options(group))}), got {choice.get_value_string()}"
+                f"{group} must be the name of one of its options ({', '.join(options)}), got "
+                f"{choice.get_value_string()}"
             )
         if value == []:
             raise ConfigError(f"{group} must name an option at least, got []")

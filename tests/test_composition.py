@@ -135,6 +135,30 @@ def test_a_choice_that_is_no_name_is_refused_with_the_options(choice):
         composed(choice)
 
 
+NO_OPTIONS = {
+    "tables=[nope]": r"Could not load 'tables/nope'; 'tables' can be default, mine$",
+    "tables=[default,nope]": r"'tables/nope'; 'tables' can be default, mine$",
+    "tables=[default,broken]": r"'tables/gone'; 'tables' can be default, mine$",
+    "+experiment=[nope]": r"'experiment/nope'; 'experiment' can be bananas_xgb, .*survey",
+    "algorithm=[rea,nope]": r"'algorithm/nope'; 'algorithm' can be amoebanet, .*unas",
+    "tables=3": r"one of its options \(default, mine\), got 3",
+}
+
+
+@pytest.mark.parametrize(("choice", "sentence"), NO_OPTIONS.items(), ids=NO_OPTIONS)
+def test_an_option_in_a_list_that_there_is_not_is_refused_with_those_there_are(
+    tmp_path, choice, sentence
+):
+    """Those of a folder that the command names among them."""
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "mine.yaml").write_text("mine: {space: nb201}")
+    if "broken" in choice:
+        (tmp_path / "tables" / "broken.yaml").write_text("defaults: [gone]")
+        sentence = sentence.replace("default,", "broken, default,")
+    with pytest.raises(ConfigError, match=sentence):
+        composed(with_folder(tmp_path), choice)
+
+
 def test_options_of_ones_own_may_be_laid_over_others(tmp_path):
     for group in ("algorithm", "own"):
         (tmp_path / group).mkdir()

@@ -63,6 +63,7 @@ MISTAKES = {
     "trials=3 more": "'more' is no key=value, nor a flag",
     "resume=/dev/null": "resume=/dev/null is a file: name the folder of a run or a sweep",
     "convert nowhere.pth out.safetensors": "nowhere.pth is not there: name an official file",
+    "tables=[nope]": "Could not load 'tables/nope'; 'tables' can be default",
     "tables=[]": "tables must name an option at least, got []",
     "experiment=suite": "a run has no option yet: write +experiment=suite",
     "tracker=mlflow": "a run has no option yet: write +tracker=mlflow",
