@@ -282,10 +282,12 @@ def _require_sound(config: DictConfig) -> None:
     require_known_keys(config)
     _require_known_to(config.hydra, "hydra")
     _require_split(config)
+    for key in NAMES:  # of which folders are made
+        if not _is_there(key, config):
+            raise ConfigError(f"{key} is missing: the YAML file needs a line such as name: mine")
+        require_name(OmegaConf.select(config, key), key)
     for key in FOLDERS:
         require_folder(OmegaConf.select(config, key), key)
-    for key in NAMES:
-        require_name(OmegaConf.select(config, key), key)
     _require_subfolder(config)
 
 

@@ -14,6 +14,7 @@ from nasrun.algorithms.reduction import Reduction
 from nasrun.benchmarks.source import Source
 from nasrun.budget import Budget
 from nasrun.composition import require_known_keys
+from nasrun.config_files import keys_of
 from nasrun.errors import ConfigError
 from nasrun.experiment import Experiment, MetaTraining
 from nasrun.keys import among, said
@@ -356,8 +357,7 @@ def _named(name: str, folders: Sequence[Path], where: str) -> DictConfig:
     if name not in files:
         known = ", ".join(sorted(files))
         raise ConfigError(f"{where} names {name!r}, which is none of {known}")
-    node = OmegaConf.load(files[name])
-    assert isinstance(node, DictConfig)
+    node = keys_of(files[name])
     entries = node.pop("defaults", [])
     if any(not isinstance(entry, str) or "/" in entry for entry in entries):
         raise ConfigError(

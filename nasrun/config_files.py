@@ -2,6 +2,8 @@
 
 import os
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -12,10 +14,12 @@ import yaml
 from hydra._internal.core_plugins import file_config_source
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.plugins.config_source import ConfigResult
-from omegaconf import _utils, base, grammar_parser
+from omegaconf import DictConfig, ListConfig, OmegaConf, _utils, base, grammar_parser
 from yaml.constructor import SafeConstructor
 from yaml.representer import SafeRepresenter
 from yaml.resolver import Resolver
+
+from nasrun.errors import ConfigError
 
 LOADER: Any = _utils.get_yaml_loader()  # OmegaConf's own
 DUMPER: Any = _utils.get_omega_conf_dumper()
@@ -31,21 +35,71 @@ class FileConfigSource(file_config_source.FileConfigSource):
     """
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """The content of a file; a copy of what was parsed, from the third time on."""
-        key = self.path, config_path
+        """The content of a file; a copy of what was parsed, from the third time on.
+
+        Raises:
+            ConfigError: it has no keys and values.
+        """
+        key, file = (
+            (self.path, config_path),
+            Path(self.path, self._normalize_file_name(config_path)),
+        )
         try:
-            found = os.stat(Path(self.path) / self._normalize_file_name(config_path))
+            found = os.stat(file)
         except OSError:
             return super().load_config(config_path)  # which knows what to say
         stamp = found.st_mtime_ns, found.st_size, found.st_ino
         if key in _parsed and _parsed[key][0] == stamp:
             # This process's own bytes, and a third of the time of a deep copy.
             return pickle.loads(_parsed[key][1])
-        loaded = super().load_config(config_path)
+        with reading(file):
+            loaded = super().load_config(config_path)
+        require_keys(file, loaded.config)
         if _seen.get(key) == stamp:  # a single command does not pay for a copy
             _parsed[key] = stamp, pickle.dumps(loaded)
         _seen[key] = stamp
         return loaded
+
+
+def keys_of(file: Path) -> DictConfig:
+    """The content of a YAML file of a config.
+
+    Raises:
+        ConfigError: it has no keys and values.
+    """
+    with reading(file):
+        content = OmegaConf.load(file)
+    return require_keys(file, content)
+
+
+def require_keys(file: Path, content: Any) -> DictConfig:
+    """The content of a YAML file, unless it is empty or a list.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if isinstance(content, DictConfig) and len(content):
+        return content
+    found = "a list" if isinstance(content, ListConfig) else "none"
+    raise ConfigError(f"{file} must hold keys and values, as in name: mine, got {found}")
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Name the file that is no text, no YAML, or nothing but a number.
+
+    Raises:
+        ConfigError: it is such.
+    """
+    try:
+        yield
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split()).replace(f' in "{file}",', " in")
+        raise ConfigError(f"{file} cannot be read as YAML: {reason}") from None
+    except OSError as error:
+        if error.errno is not None:  # else it is OmegaConf's for a single value
+            raise
+        raise ConfigError(f"{file} must hold keys and values, as in name: mine: {error}") from None
 
 
 def parse_files_once() -> None:

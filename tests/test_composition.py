@@ -233,6 +233,22 @@ def test_a_file_that_another_hides_is_refused(tmp_path):
         composed(with_folder(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", r"algorithm/mine\.yaml must hold keys and values, as in name: mine, got none$"),
+        ("- rea", r"algorithm/mine\.yaml must hold keys and values, .* got a list$"),
+        ("population: 3", r"algorithm\.name is missing: .* a line such as name: mine$"),
+        ("rea", r"algorithm\.name is missing"),
+    ],
+)
+def test_a_file_that_says_nothing_of_an_option_is_refused(tmp_path, content, sentence):
+    (tmp_path / "algorithm").mkdir()
+    (tmp_path / "algorithm" / "mine.yaml").write_text(content)
+    with pytest.raises(ConfigError, match=sentence):
+        composed(with_folder(tmp_path), "algorithm=mine")
+
+
 def test_a_saved_config_is_not_passed_over_for_the_default(tmp_path):
     place = tmp_path / "run" / ".hydra"
     place.mkdir(parents=True)

@@ -6,6 +6,7 @@ from hydra.plugins.config_source import ConfigLoadError
 from omegaconf import OmegaConf, _utils, base, grammar_parser
 from omegaconf.errors import GrammarParseError
 
+from nasrun.config import named_space
 from nasrun.config_files import (
     DUMPER,
     LOADER,
@@ -13,6 +14,7 @@ from nasrun.config_files import (
     parse_interpolations_once,
     use_libyaml,
 )
+from nasrun.errors import ConfigError
 from nasrun.files import CONF
 
 
@@ -40,6 +42,28 @@ def test_a_file_is_parsed_twice_at_most_while_it_stays_the_same(tmp_path, monkey
     (tmp_path / "a.yaml").unlink()
     with pytest.raises(ConfigLoadError, match="not found"):
         source.load_config("a")
+
+
+NO_KEYS = {
+    b"": "must hold keys and values, as in name: mine, got none$",
+    b"# population: 3": "must hold keys and values, .* got none$",
+    b"- a": "must hold keys and values, .* got a list$",
+    b"3": "must hold keys and values, .*: int$",
+    b"\xff\xfe": "cannot be read as YAML: 'utf-8' codec",
+    b"{": "cannot be read as YAML: .* in line 2, column 1$",
+}
+
+
+@pytest.mark.parametrize(("content", "sentence"), NO_KEYS.items())
+def test_a_file_without_keys_is_refused_by_name(tmp_path, content, sentence):
+    use_libyaml()
+    (tmp_path / "mine.yaml").write_bytes(content)
+    for read in (
+        FileConfigSource("own", f"file://{tmp_path}").load_config,
+        lambda name: named_space(name, tmp_path, "spaces"),
+    ):
+        with pytest.raises(ConfigError, match=f"^{tmp_path}/mine.yaml {sentence}"):
+            read("mine")
 
 
 def test_libyaml_reads_every_config_and_writes_it_as_pyyaml_does():
