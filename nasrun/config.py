@@ -17,7 +17,7 @@ from nasrun.composition import require_known_keys
 from nasrun.config_files import keys_of
 from nasrun.errors import ConfigError
 from nasrun.experiment import Experiment, MetaTraining
-from nasrun.keys import among, said
+from nasrun.keys import among, require_single, said
 from nasrun.names import require_folder, require_name
 from nasrun.record.evaluations import Kept, Record
 from nasrun.spec import (
@@ -112,6 +112,7 @@ def _fill(cls: type[T], values: Mapping[Any, Any], where: str) -> T:
         schema = OmegaConf.structured(cls)
         own = [field.name for field in fields(cls) if field.init]  # pyright: ignore[reportArgumentType]
         _require_own(values, own, where)
+        require_single(values, schema, where)
         values = {key: _parts(value, f"{where}.{key}") for key, value in values.items()}
         return OmegaConf.to_object(OmegaConf.unsafe_merge(schema, values))  # pyright: ignore[reportReturnType]
     except OmegaConfBaseException as error:

@@ -3,14 +3,18 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from nasrun.errors import ConfigError
 
 SHOWN = 3  # suggestions
 SLIP = 0.85  # likeness from which on a key is another one, mistyped
+NODES = (list, dict, ListConfig, DictConfig)
 UNNAMED = ("hydra", "tables")  # whose keys are no suggestion for one from elsewhere
 
 
@@ -22,6 +26,23 @@ def key_path(override: str) -> str:
 def said(error: BaseException) -> str:
     """What OmegaConf says of a value, on one line and without the key that it adds below."""
     return " ".join(str(error).partition("\n    full_key")[0].split())
+
+
+def require_single(values: Mapping[Any, Any], schema: DictConfig, where: str) -> None:
+    """Refuse lists in a list of texts or numbers, which OmegaConf takes for anything.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for key, value in values.items():
+        field: Any = schema._get_node(key)
+        if isinstance(value, (list, ListConfig)) and isinstance(field, ListConfig):
+            kind = field._metadata.element_type
+            single = isinstance(kind, type) and issubclass(kind, (str, int, float, Enum))
+            if single and any(isinstance(each, NODES) for each in value):
+                raise ConfigError(
+                    f"{where}.{key} must be a list of single values, as in [a, b], got {value}"
+                )
 
 
 def meant(key: str, config: DictConfig) -> str:

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nasrun.errors import ConfigError
+from nasrun.keys import require_single
 from nasrun.spec import Metric, metric_named
 
 AUTO = "auto"
@@ -186,7 +187,9 @@ def parse_report(node: Mapping[str, Any]) -> Report:
         ConfigError: an unknown key, a wrong type, or a value that the schema rejects.
     """
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(Report), dict(node))
+        values, schema = dict(node), OmegaConf.structured(Report)
+        merged = OmegaConf.merge(schema, values)  # of unknown keys it says so first
+        require_single(values, schema, "report")
         return OmegaConf.to_object(merged)  # pyright: ignore[reportReturnType]
     except OmegaConfBaseException as error:
         key = f"report.{error.full_key}" if error.full_key else "report"

@@ -51,6 +51,13 @@ MISTAKES = {
     "+task=cifar100": "task has an option already, which +task=cifar100 cannot join: write task=ci",
     "+tables=default": "tables is chosen twice: name both in one list, as in tables=[NAME,NAME]",
     "retrain.tasks=cifar10": "retrain.tasks must be a list, as in [cifar10], got cifar10",
+    "retrain.tasks=[[cifar10]]": "a list of single values, as in [a, b], got [['cifar10']]",
+    "retrain.tasks=[{a:1}]": "retrain.tasks must be a list of single values",
+    "-m seed=1,2 report.figures=[[box]]": "report.figures must be a list of single values",
+    "retrain.export=[[onnx]]": "retrain.export must be a list of single values",
+    "evaluator.sources=[[a]]": "evaluator.sources must be a list of single values",
+    "evaluator=training evaluator.judged=[[3]]": "evaluator.judged must be a list of single",
+    "task=subset task.classes=[[1]]": "task.classes must be a list of single values",
     "retrain.tasks=null": "retrain.tasks must have a value, got null",
     "evaluator.sources=mine": "evaluator.sources must be a list, as in [mine], got mine",
     "algorithm.population=null": "algorithm.population must have a value, got null",
@@ -78,7 +85,7 @@ MISTAKES = {
     "-m seed=range(0,inf)": "seed=range(0,inf) makes a sweep of more than 100,000 jobs",
     "-m algorithm.population=interval(1,5)": "has no list of values: give them, or range(...)",
     "-m algorithm=glob(zzz*)": "algorithm=glob(zzz*) stands for no value at all",
-    "-m algorithm=rea,random algorithm.population=5": "algorithm=amoebanet, automl_zero, neat and "
+    "-m algorithm=rea,random algorithm.population=5": "algorithm=amoebanet, automl_zero, neat and ",
 }
 
 
