@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasrun.errors import ConfigError, DataError, UnsupportedError
 from nasrun.files import CONF
+from nasrun.record.status import without_config
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -135,15 +136,22 @@ def job_config(job: Path) -> "DictConfig":
     Raises:
         DataError: it is gone, or damaged.
     """
+    import nasrun.__main__  # noqa: F401 - registers what the config's interpolations call
+
+    return _saved(job, "config.yaml")
+
+
+def _saved(job: Path, name: str) -> "DictConfig":
+    """A file that Hydra has left in a run's folder."""
     from omegaconf import DictConfig, OmegaConf
     from yaml import YAMLError
 
-    import nasrun.__main__  # noqa: F401 - registers what the config's interpolations call
-
-    path = job / ".hydra" / "config.yaml"
+    path = job / ".hydra" / name
+    if not path.parent.exists():
+        raise DataError(without_config(job))
     try:
         config = OmegaConf.load(path)
-    except (OSError, YAMLError) as error:
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
     if not isinstance(config, DictConfig):
         raise DataError(f"{path}: expected the config of a run, found something else")
@@ -151,13 +159,17 @@ def job_config(job: Path) -> "DictConfig":
 
 
 def job_experiment(config: "DictConfig", job: Path) -> "Experiment":
-    """The run's parts, built anew; tasks come from its config folders, where they still are."""
+    """The run's parts, built anew; tasks come from its config folders, where they still are.
+
+    Raises:
+        DataError: what says where these are is gone, or damaged.
+    """
     from omegaconf import OmegaConf
 
     from nasrun.config import check
 
-    path = job / ".hydra" / "hydra.yaml"
-    sources: Any = OmegaConf.select(OmegaConf.load(path), "hydra.runtime.config_sources") or []
+    saved = _saved(job, "hydra.yaml")
+    sources: Any = OmegaConf.select(saved, "hydra.runtime.config_sources") or []
     own = [Path(each.path) / "task" for each in sources if each.schema == "file"]
     return check(config, [*own, CONF / "task"])
 

@@ -12,7 +12,7 @@ from nasrun.files import read_csv
 from nasrun.measurements import PACKED, PLAIN, SPENT
 from nasrun.names import as_value, command_for
 from nasrun.record.request import SILENT, key_of
-from nasrun.record.status import STATUS, is_whole, read_status
+from nasrun.record.status import STATUS, is_whole, read_status, without_config
 from nasrun.resume import Saved, folder_of, refuse_study, saved_command, shown
 from nasrun.spec import Clock
 
@@ -70,6 +70,8 @@ def rerun(folder: Path, arguments: Sequence[str]) -> int:
 
 def _finished(folder: Path) -> Saved:
     saved = saved_command(folder)
+    if saved is None and (folder / STATUS).exists():
+        raise ConfigError(without_config(folder))
     if saved is None:
         raise ConfigError(f"{folder} holds neither a run nor a sweep of nasrun")
     whole = saved.sweep or ((folder / STATUS).exists() and is_whole(folder, read_status(folder)))

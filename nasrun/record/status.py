@@ -1,11 +1,12 @@
 """Whether a run is complete, under way or cut off, by what stands in its folder."""
 
+import shlex
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nasrun.errors import DataError
+from nasrun.errors import DataError, NasrunError
 from nasrun.files import csv_cells, is_cut, read_json
 from nasrun.measurements import PACKED, PLAIN
 from nasrun.names import command_for
@@ -56,6 +57,19 @@ def cut_off(folder: Path, rows: str) -> list[Path]:
     gone = [] if (folder / rows).is_file() else [folder / rows]
     paths = [folder / name for name in (rows, PLAIN, PARETO, POLICY)]
     return gone + [path for path in paths if path.is_file() and is_cut(path)]
+
+
+def without_config(folder: Path) -> str:
+    """The sentence for a run's folder that has lost ``.hydra``, with what else is known of it."""
+    try:
+        command = read_json(folder / PROVENANCE)["command"]
+        by = f" with: {shlex.join(['nasrun', *map(str, command[1:])])}"
+    except (NasrunError, KeyError, TypeError):
+        by = ""
+    return (
+        f"{folder} has no .hydra, which says what its run was composed of: copy .hydra there from "
+        f"where the run was played, or play it again{by}"
+    )
 
 
 def is_whole(folder: Path, status: Mapping[str, Any]) -> bool:

@@ -67,7 +67,12 @@ def _found(results: Results, search: tuple[str, str], name: str, picture: Path) 
     yield best.text
     yield from (f"  {figure}" for figure in _figures(best))
     try:
-        lines = cell_lines(best.edges)
+        edges = best.edges
+    except (UnsupportedError, DataError) as error:  # of a copy without the run's config
+        yield str(error)
+        return
+    try:
+        lines = cell_lines(edges)
         best.draw(picture)
     except UnsupportedError as error:
         yield str(error)

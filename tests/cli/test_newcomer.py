@@ -3,6 +3,7 @@
 import csv
 import json
 import shlex
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -159,6 +160,26 @@ def test_a_run_without_its_measurements_is_shown_without_a_curve(here):
     answer = here("show", folder)
     assert "drawn in" in answer
     assert "no anytime curve: " in answer
+
+
+def test_a_run_without_the_config_that_hydra_saved_is_shown_without_its_cell(here):
+    """As a copy that left out hidden folders."""
+    folder = wrote(here("trials=2", "budget.evaluations=3"))
+    shutil.rmtree(folder / ".hydra")
+    answer = here("show", folder)
+    assert "best found on cifar10, by rea" in answer
+    assert "3 evaluations" in answer  # the curve
+    lost = f"{folder} has no .hydra, which says what its run was composed of: copy .hydra"
+    again = "or play it again with: nasrun trials=2 budget.evaluations=3"
+    assert lost in answer
+    assert again in answer
+    for verb in (("rerun", folder), ("draw", folder, "--out", "cell.svg")):
+        said = here(*verb, code=2 if verb[0] == "rerun" else 1)
+        assert lost in said
+        assert again in said
+        assert said.count("\n") == 1
+    (folder / "provenance.json").unlink()
+    assert "or play it again\n" in here("rerun", folder, code=2)
 
 
 def test_look_at_the_figures_in_pandas(here, tmp_path):
