@@ -152,6 +152,7 @@ class OneShot(Algorithm):
             # On a CPU a supernet's channels are too few for bfloat16 to pay.
             self.processor = replace(self.processor, precision=Precision.float32)
         self.check_task(problem.task)
+        self._searching = phase is Phase.SEARCH
         self.epoch, self.progress = 0, 0.0
         self._records: list[dict[str, Any]] = []
         self._kept: dict[str, Any] = {}
@@ -179,27 +180,37 @@ class OneShot(Algorithm):
             )
 
     def step(self) -> Measured:
-        """Train for an epoch, derive an architecture and judge it; known epochs are looked up."""
+        """Train for an epoch, derive an architecture and judge it; known epochs are looked up.
+
+        Nothing is trained after a training has diverged: the epochs that are left have no score.
+        """
         if self.epoch == len(self._records):
-            began = time.perf_counter()
-            with self.processor.computing(), stage("supernet", self.epoch / self.planned_steps):
-                self._train()
-                tell((self.epoch + 1) / self.planned_steps, self._judging)
-                finite = self._is_finite()
-                arch, accuracy = self._derived(finite)
-            self.processor.wait()
-            cost = time.perf_counter() - began
-            self._records.append(
-                {"arch": arch.tolist(), "accuracy": accuracy, "cost": cost, "finite": finite}
-            )
+            lost = bool(self._records) and not self._records[-1].get("finite", True)
+            self._records.append(self._lost_epoch() if lost else self._trained_epoch())
             self._save()
         self.epoch += 1
         return self._measured()
 
+    def _trained_epoch(self) -> dict[str, Any]:
+        began = time.perf_counter()
+        with self.processor.computing(), stage("supernet", self.epoch / self.planned_steps):
+            self._train()
+            tell((self.epoch + 1) / self.planned_steps, self._judging)
+            finite = self._is_finite()
+            arch, accuracy = self._derived(finite)
+        self.processor.wait()
+        cost = time.perf_counter() - began
+        return {"arch": arch.tolist(), "accuracy": accuracy, "cost": cost, "finite": finite}
+
+    def _lost_epoch(self) -> dict[str, Any]:
+        """The record of an epoch that would be trained for nothing."""
+        arch = self.recommend()[0].tolist()
+        return {"arch": arch, "accuracy": math.nan, "cost": 0.0, "finite": False, "trained": False}
+
     def _derived(self, finite: bool) -> tuple[Archs, float]:
         """``(L,)`` what would be derived now, and its accuracy.
 
-        From the epoch on in which a training diverges it is what was derived before, without an
+        In the epoch in which a training diverges it is what was derived before, without an
         accuracy: numbers that are none have their maximum in the first place, and see the first
         class in every image.
         """
@@ -209,11 +220,9 @@ class OneShot(Algorithm):
         return self.recommend()[0] if self._records else self.random_arch(), math.nan
 
     def _is_finite(self) -> bool:
-        """Whether all that is learnt is finite, and always was; says when that is over."""
-        if self._records and not self._records[-1].get("finite", True):
-            return False
+        """Whether all that is learnt is finite; says when that is over."""
         finite = bool(torch.stack([part.isfinite().all() for part in self.learning()]).all())
-        if not finite:
+        if not finite and self._searching:  # else who has the supernet trained refuses it
             log.warning(
                 "%s: what is learnt is not finite after epoch %d, and nothing is derived from it: "
                 "set algorithm.learning_rate or algorithm.max_gradient lower",
@@ -413,7 +422,7 @@ class OneShot(Algorithm):
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self._records = state["records"]
-        self.resume(len(self._records))
+        self.resume(sum(record.get("trained", True) for record in self._records))
         parts = {"network": self.network, "weights": self.weight_optimizer, **self._kept}
         for name, part in parts.items():
             if isinstance(part, Tensor):

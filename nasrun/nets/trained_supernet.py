@@ -94,7 +94,8 @@ def _trained(
         if np.isnan(algorithm.step().score).any():
             raise ConfigError(
                 f"the supernet of {task.name} has diverged, so that no network can begin with its "
-                "weights: set evaluator.supernet.learning_rate lower"
+                "weights: set evaluator.supernet.learning_rate or evaluator.supernet.max_gradient "
+                "lower"
             )
     return network.cpu().eval()
 

@@ -127,25 +127,31 @@ def test_a_stopped_search_goes_on_to_the_same_weights(name, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
 
 
-def test_a_training_that_diverges_has_no_accuracy_and_derives_nothing(name, caplog):
-    """The first epoch goes well; then the weights are gone."""
-    made = experiment(name)
-    made.budget.evaluations = 3
+def test_a_training_that_diverges_has_no_accuracy_and_derives_nothing(name, caplog, tmp_path):
+    """The first epoch goes well; then the weights are gone, and nothing is trained any more."""
+    made = experiment(name, *("scale.cells=3",) * (name == "p_darts"))  # whose supernet grows
     algorithm = made.algorithm
-    update = algorithm.update
+    update, trained = algorithm.update, set()
 
     def diverging(x, y):
         update(x, y)
+        trained.add(algorithm.epoch)
         if algorithm.epoch == 1:
             with torch.no_grad():
                 algorithm.weights[0].fill_(np.nan)
 
     algorithm.update = diverging
-    outcome, history = search(made.opened(), np.array([3]), None)
-    scores = [float(measured.score[0]) for measured in history._measured]
-    assert np.isnan(scores).tolist() == [False, True, True]
-    assert outcome.failed.tolist() == [2]
-    assert outcome.archs.tolist() == history._measured[0].archs.tolist()
+    for epochs in (3, EPOCHS):  # the second time it goes on from its checkpoint
+        made.budget.evaluations = epochs
+        outcome, history = search(made.opened(), np.array([3]), None, tmp_path)
+        scores = [float(measured.score[0]) for measured in history._measured]
+        assert np.isnan(scores).tolist() == [False] + [True] * (epochs - 1)
+        assert outcome.failed.tolist() == [epochs - 1]
+        assert outcome.archs.tolist() == history._measured[0].archs.tolist()
+        assert trained == {0, 1}
+        assert [float(measured.cost_s[0]) > 0 for measured in history._measured[:3]] == [
+            True, True, False,
+        ]  # fmt: skip
     assert sum("not finite after epoch 2" in line for line in caplog.messages) == 1
 
 

@@ -70,15 +70,16 @@ def test_a_part_is_judged_as_it_is_cut_out(folder):
     assert "4 of made (sandwich, 2 epochs)" in session.protocol.fidelity
 
 
-def test_a_supernet_that_diverges_is_refused(tmp_path, monkeypatch):
+def test_a_supernet_that_diverges_is_refused(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("nasrun.nets.trained_supernet._loaded", {})
     wild = replace(SUPERNET, learning_rate=1e30, final_rate=1e30, max_gradient=None)
     session = evaluator(tmp_path, supernet=wild).opened(SPACE, SOURCE.subset([0, 2]))
     for _ in range(2):  # nor is it taken from the cache
         with pytest.raises(
-            ConfigError, match=r"has diverged, .* evaluator\.supernet\.learning_rate"
+            ConfigError, match=r"has diverged, .* evaluator\.supernet\.learning_rate or evaluator"
         ):
             measured(session, SPACE.sample(Streams([0])))
+    assert "algorithm.learning_rate" not in caplog.text  # which is another method's
 
 
 def test_the_supernet_is_trained_for_the_first_network(tmp_path, monkeypatch):
