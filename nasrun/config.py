@@ -17,9 +17,10 @@ from nasrun.composition import require_known_keys
 from nasrun.config_files import keys_of
 from nasrun.errors import ConfigError
 from nasrun.experiment import Experiment, MetaTraining
+from nasrun.identity import recipe
 from nasrun.keys import among, require_single, said
 from nasrun.names import require_folder, require_name
-from nasrun.record.evaluations import Kept, Record
+from nasrun.record.evaluations import Record
 from nasrun.spec import (
     Algorithm,
     Database,
@@ -53,11 +54,6 @@ PACKAGES = {
     MetaPool: "nasrun.meta",
     Study: "nasrun.studies",
 }
-# To be raised when rows of trials get other columns: old folders are other runs. (Those of
-# measurements are a file a run: trials that an earlier version has kept of one are played anew.)
-ROWS = 3
-# Where files lie, and whether they may be fetched.
-PLACES = ("cache_dir", "data_dir", "path", "runtime_path", "paths", "folders", "download")
 
 
 class UnknownKeyError(ConfigError):
@@ -269,46 +265,6 @@ def _require_bare(node: DictConfig, where: str, own: set[str]) -> None:
             f"nothing reads the key {where}.{others[0]}: {where}={node.get('name', 'this')} has "
             f"none but {', '.join(sorted(own))}"
         )
-
-
-def recipe(config: DictConfig) -> dict[str, Any]:
-    """The part of a config that can change what meta-training learns."""
-    groups = _groups(config, ("space", "task", "algorithm", "evaluator", "hardware", "meta"))
-    groups["algorithm"].pop("name")
-    return groups
-
-
-def identity(config: DictConfig, files: Mapping[str, str]) -> dict[str, Any]:
-    """What can change a result: config and data, without folders, pace and verbosity.
-
-    Args:
-        config: the composed config.
-        files: data files and their sha256; they stand for the places where the files lie.
-    """
-    groups = (
-        "space", "task", "algorithm", "evaluator", "hardware", "meta", "budget", "retrain", "scorer"
-    )  # fmt: skip
-    own = {"rows": ROWS, "seed": config.seed, "trials": config.trials, "data": dict(files)}
-    left_out = config.record.evaluations
-    kept = {} if left_out == Kept.csv.value else {"evaluations": str(left_out)}
-    study = _groups(config, ["study"]) if config.get("study") else {}
-    return {**_groups(config, groups), **own, **kept, **study}
-
-
-def _groups(config: DictConfig, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Config groups as plain dicts, without the keys that only say where files lie."""
-    return {name: _without_places(_plain(config[name])) for name in names}
-
-
-def _plain(node: Any) -> Any:
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-
-
-def _without_places(content: Any) -> Any:
-    if not isinstance(content, dict):
-        return content
-    node: dict[Any, Any] = content
-    return {key: _without_places(value) for key, value in node.items() if key not in PLACES}
 
 
 def named_task(

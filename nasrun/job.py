@@ -21,6 +21,7 @@ from nasrun import traces
 from nasrun.console import show_job, show_run, show_study, show_study_job
 from nasrun.errors import ConfigError, DataError, NasrunError
 from nasrun.files import atomic, csv_rows, write_json
+from nasrun.identity import identity
 from nasrun.jobs import Job, this_job
 from nasrun.keys import of_experiment, of_option
 from nasrun.live import announce, live, reading
@@ -98,17 +99,17 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
     with reading(experiment, job):
         opened = experiment.opened()
         files = {**opened.files, **({} if study is None else study.inputs)}
-    whole = configs.identity(config, files)
-    identity = config_hash(whole)
+    whole = identity(config, files)
+    digest = config_hash(whole)
     request = _request(whole, settings)
     save = partial(_save_config, folder, config, settings)
     if study is not None:
         trials = isinstance(study, TrialStudy)
         kept = {"request": request, "wait": sweep, "rows": study.file} if trials else {}
-        with Recorder(folder, identity, prepare=save, **kept) as recorder:
+        with Recorder(folder, digest, prepare=save, **kept) as recorder:
             if not recorder.complete:
                 with live(experiment, 0, job=job, metric=opened.metric):
-                    found = play_study(study, opened, recorder, lambda: provenance(identity, files))
+                    found = play_study(study, opened, recorder, lambda: provenance(digest, files))
                 if not sweep:
                     show_study(found)
         if job is not None:
@@ -116,7 +117,7 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
         else:
             print(f"report: {folder / PAGE}")
         return math.nan
-    with Recorder(folder, identity, request, wait=sweep, prepare=save) as recorder:
+    with Recorder(folder, digest, request, wait=sweep, prepare=save) as recorder:
         if not recorder.complete:
             if sweep:
                 require_earlier_data(Path(settings.sweep.dir), request, files)
@@ -126,7 +127,7 @@ def _play(config: DictConfig, settings: HydraConf, folder: Path, sweep: bool) ->
                 experiment, kept, job=job, metric=opened.metric,
                 trained_after=bool(opened.judging.final_training),
             ) as watch:  # fmt: skip
-                run(opened, recorder, lambda: provenance(identity, files), watch)
+                run(opened, recorder, lambda: provenance(digest, files), watch)
     if job is not None:
         show_job(folder, job)
     else:

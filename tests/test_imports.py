@@ -37,7 +37,7 @@ LAYERS = (
     {"experiment"},
     {"meta_training", "meta_records", "fronts"},
     {"pipeline", "studies"},
-    {"config"},
+    {"config", "identity"},
     {"jobs", "unused"},
     {"live"},
     {"console", "cells", "traces", "resume"},

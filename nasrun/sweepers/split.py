@@ -297,7 +297,7 @@ def _adjusted(example: range, own: Mapping[str, int | None]) -> range | None:
 
 def _hash_of(config: DictConfig) -> str | None:
     """Hash of a composed config, as the job will have it; None where it cannot be resolved."""
-    from nasrun.config import identity
+    from nasrun.identity import identity
 
     own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     try:

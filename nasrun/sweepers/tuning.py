@@ -9,9 +9,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import distribution_to_json
 
-from nasrun.config import build, identity
+from nasrun.config import build
 from nasrun.errors import ConfigError
 from nasrun.files import TUNING
+from nasrun.identity import identity
 from nasrun.sweepers.choosing import Sampling
 from nasrun.sweepers.dimensions import (
     Dimensions,

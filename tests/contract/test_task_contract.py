@@ -9,8 +9,9 @@ from composed import composed
 from omegaconf import OmegaConf
 
 from nasrun.__main__ import CONF
-from nasrun.config import build, check, identity, named_task
+from nasrun.config import build, check, named_task
 from nasrun.errors import ConfigError, DataError
+from nasrun.identity import identity
 from nasrun.spec import Task, TaskMaker
 from nasrun.tasks.base import ImageTask, ValidFrom
 
