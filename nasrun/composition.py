@@ -165,14 +165,12 @@ class CheckedLoader(ConfigLoaderImpl):
     ) -> str | None:
         """Which options a group has, where Hydra does not say so: of one named in a list.
 
-        None where it does, or where nothing is known.
+        Those of the command's own folders, too. None where Hydra does, or nothing is known.
         """
         group, _, _ = str(refusal.missing_cfg_file).rpartition("/")
         if refusal.options is not None or not group:
             return None
-        options = self.get_group_options(
-            group, config_name=config_name, overrides=list(overrides)
-        )  # those of the command's own folders, too
+        options = self.get_group_options(group, config_name=config_name, overrides=[*overrides])
         head = str(refusal).partition("\n")[0].rstrip(".")
         return f"{head}; '{group}' can be {', '.join(options)}" if options else None
 
@@ -201,9 +199,7 @@ class CheckedLoader(ConfigLoaderImpl):
         group, value = choice.key_or_group, choice.value()
         names: Any = value if isinstance(value, list) else [value]
         if not isinstance(value, dict) and not all(isinstance(name, str) for name in names):
-            options = self.get_group_options(
-                group, config_name=config_name, overrides=list(overrides)
-            )
+            options = self.get_group_options(group, config_name=config_name, overrides=[*overrides])
             raise ConfigError(
                 f"{group} must be the name of one of its options ({', '.join(options)}), got "
                 f"{choice.get_value_string()}"
