@@ -1,39 +1,23 @@
-"""What one-shot methods share: a supernet, its training epoch by epoch, checkpoints, judging."""
+"""What one-shot methods share: a search epoch by epoch, what it derives, checkpoints, judging."""
 
 import logging
 import math
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, cast
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from nasrun.algorithms.reduction import Optimizer, Reduction
 from nasrun.algorithms.shared_data import SharedData
-from nasrun.errors import ConfigError, DataError, UnsupportedError
+from nasrun.algorithms.supernet_training import SupernetTraining
+from nasrun.errors import DataError, UnsupportedError
 from nasrun.nets.checkpoint import load_checkpoint, save_checkpoint
-from nasrun.nets.device import Device
-from nasrun.nets.graphs import RecordedMixture
-from nasrun.nets.recipe import Precision
-from nasrun.nets.supernet import SharedNet
 from nasrun.progress import stage, tell
-from nasrun.ranges import require_at_least, require_not_negative, require_positive
-from nasrun.spec import (
-    Algorithm,
-    Archs,
-    Measured,
-    Phase,
-    Problem,
-    Scale,
-    Streams,
-    Supernet,
-    Task,
-)
+from nasrun.spec import Archs, Measured, Phase, Problem, Scale, Streams, Supernet, Task
 
 log = logging.getLogger("nasrun")
 
@@ -41,7 +25,7 @@ CHECKPOINT = "supernet.pt"
 
 
 @dataclass
-class OneShot(Algorithm):
+class OneShot(SupernetTraining):
     """A method that shares the weights of all architectures: an epoch of its supernet is a step.
 
     What is measured in a step is the architecture that the method would derive now, by its accuracy
@@ -50,43 +34,12 @@ class OneShot(Algorithm):
     Subclasses say how weights and architecture are updated (``update``) and what they derive
     (``derive``).
 
-    Common settings are NAS-Bench-201's ([A] ``configs/nas-benchmark/algos``): SGD with Nesterov
-    momentum, a cosine from 0.025 to 0.001, weight decay 5e-4, batches of 64, gradients clipped at
-    5, batch normalisation without weights but with running statistics. Departures: the validation
-    images of an epoch are drawn without repeats; a derived cell is judged after every epoch.
-
-    Raises:
-        ConfigError: fewer than 1 epoch or image a batch, a learning rate that is not positive, or
-            a final rate, momentum or weight decay that is negative.
+    Departures from NAS-Bench-201's searches ([A]): the validation images of an epoch are drawn
+    without repeats; a derived cell is judged after every epoch.
     """
-
-    epochs: int = 50
-    batch: int = 64
-    optimizer: Optimizer = Optimizer.sgd
-    learning_rate: float = 0.025
-    final_rate: float = 0.001
-    momentum: float = 0.9  # of Adam: its first moment's decay
-    nesterov: bool = True
-    weight_decay: float = 5e-4
-    max_gradient: float | None = 5.0  # norm to which the weights' gradient is clipped
-    half_period: int | None = None  # epochs from the highest rate to the lowest; None: all
-    track: bool = True  # whether normalisation judges by running statistics
-    device: str = "auto"
-    precision: Precision = Precision.auto
-    scale: Reduction = field(default_factory=Reduction)
 
     cohort: ClassVar[bool] = False
     trains: ClassVar[bool] = True
-    share: ClassVar[int] = 1
-    mixes_all: ClassVar[bool] = False  # whether rows have no zeros, and one update one gradient
-    exact: ClassVar[bool] = False  # whether an automatic precision is float32 on a GPU, too
-
-    def __post_init__(self) -> None:
-        require_at_least(self, "algorithm", 1, "epochs", "batch")
-        require_positive(self, "algorithm", "learning_rate")
-        require_not_negative(self, "algorithm", "final_rate", "momentum", "weight_decay")
-        self._last_loss: Tensor | None = None  # of a batch, for the progress line
-        self._recorded: RecordedMixture | None = None  # the network's passes, where it mixes all
 
     # What a method says
 
@@ -110,9 +63,9 @@ class OneShot(Algorithm):
     # The contract
 
     @property
-    def planned_steps(self) -> int:
-        """Epochs of the schedule."""
-        return self.scale.epochs or self.epochs
+    def epochs_on_record(self) -> int:
+        """Epochs that are over, be it in an earlier process."""
+        return len(self._records)
 
     @property
     def protocol(self) -> Mapping[str, str]:
@@ -140,23 +93,11 @@ class OneShot(Algorithm):
             raise UnsupportedError(
                 f"algorithm={self.name} plays one trial at a time, got {problem.trials}"
             )
-        self.problem, self._streams = problem, streams.fork("one_shot")
-        self.processor = Device(self.device, self.precision, group="algorithm")
-        half = self.processor.dtype is torch.float16
-        if half and self.precision is Precision.float16:
-            raise ConfigError(
-                "algorithm.precision=float16 needs scaled losses, which supernets do not have: use "
-                "auto, bfloat16 or float32"
-            )
-        if self.precision is Precision.auto and (self.exact or half or not self.processor.on_gpu):
-            # On a CPU a supernet's channels are too few for bfloat16 to pay.
-            self.processor = replace(self.processor, precision=Precision.float32)
+        self.begin(problem, streams)
         self.check_task(problem.task)
         self._searching = phase is Phase.SEARCH
-        self.epoch, self.progress = 0, 0.0
         self._records: list[dict[str, Any]] = []
         self._kept: dict[str, Any] = {}
-        self._last_loss = None
         processor, layout = self.processor.processor, self.processor.on_gpu
         seed = self._seed(0)
         with self.processor.computing(), stage("supernet", words=lambda: "being built"):
@@ -290,71 +231,9 @@ class OneShot(Algorithm):
         processor, seed = self.processor, self.noise.initial_seed()
         self.network.noise = processor.generator(seed) if processor.on_gpu else self.noise
 
-    def _seed(self, number: int) -> int:
-        return int(self._streams.fork(f"seed/{number}").integers(2**48)[0, 0])
-
-    def build(self, scale: Scale, share: int) -> None:
-        """Make the supernet, and the optimiser of its weights."""
-        with self.processor.seeded(self._seed(1 + len(self._records))):
-            made = self.problem.space.supernet(
-                self.problem.task, scale, share=share, track=self.track
-            )
-        # Channels last pay on a GPU; a CPU is faster without at a supernet's few channels.
-        place = self.processor.place if self.processor.on_gpu else lambda net: net
-        self.network = cast(SharedNet, place(cast(nn.Module, made)))
-        if self.mixes_all:
-            self._recorded = RecordedMixture(self.network, self.processor)
-        self.weights = list(self.network.parameters())
-        self.weight_optimizer = self._optimizer()
-
-    def _optimizer(self) -> torch.optim.Optimizer:
-        rate, decay = self.learning_rate, self.weight_decay
-        if self.optimizer is Optimizer.adam:
-            betas = (self.momentum, 0.999)
-            return torch.optim.Adam(self.weights, rate, betas, weight_decay=decay)
-        return torch.optim.SGD(
-            self.weights, rate, self.momentum, nesterov=self.nesterov, weight_decay=decay
-        )
-
-    def _set_rate(self) -> None:
-        for group in self.weight_optimizer.param_groups:
-            group["lr"] = self.cosine(self.learning_rate, self.final_rate, self.half_period)
-
-    def cosine(self, first: float, last: float, half_period: int | None = None) -> float:
-        """A rate that falls from ``first`` to ``last`` over the search (or goes up and down)."""
-        done = self.progress / (half_period or self.planned_steps)
-        return last + (first - last) * (1.0 + math.cos(math.pi * done)) / 2.0
-
     def valid_batch(self) -> tuple[Tensor, Tensor]:
         """The next batch of validation images, as training images are shown."""
         return next(self._validation)
-
-    def losses(self, x: Tensor, y: Tensor, mixing: Sequence[Tensor]) -> Tensor:
-        """``(B,)`` cross-entropies."""
-        with self.processor.autocast():
-            logits = (self._recorded or self.network)(x, mixing)
-        return F.cross_entropy(logits.float(), y, reduction="none")
-
-    def loss(self, x: Tensor, y: Tensor, mixing: Sequence[Tensor]) -> Tensor:
-        """Mean cross-entropy."""
-        return self.losses(x, y, mixing).mean()
-
-    def weight_step(self, loss: Tensor) -> None:
-        """One update of the shared weights."""
-        self._last_loss = loss.detach()
-        self.weight_optimizer.zero_grad()
-        loss.backward(inputs=self.weights)
-        self.move_weights()
-
-    def move_weights(self) -> None:
-        """Let the shared weights follow the gradients that they have."""
-        if self.max_gradient is not None:
-            nn.utils.clip_grad_norm_(self.weights, self.max_gradient)
-        self.decay()
-        self.weight_optimizer.step()
-
-    def decay(self) -> None:
-        """Add to the weights' gradients the decay that is not the optimiser's."""
 
     # Architectures
 
