@@ -71,6 +71,8 @@ class Meter:
         free = np.zeros(len(measured.archs), np.bool_)
         if not self._budget.charge_repeats:
             free = self._repeats(measured)
+            if measured.count is not None:  # of a generation, the best alone is known here
+                free &= measured.count <= 1
         if self._steps < self._startup_steps and not self._budget.charge_startup:
             free[:] = True
         return free
@@ -86,7 +88,7 @@ class Meter:
             started = np.concatenate([measured.archs, measured.parents], axis=1)
         for trial, longest in enumerate(self._longest):
             network, epochs = started[trial].tobytes(), int(measured.epochs[trial])
-            before = longest.get(network, 0)
+            before = longest.get(network, -1)  # a measurement may train for no epoch
             repeats[trial] = before >= epochs
             longest[network] = max(before, epochs)
         return repeats

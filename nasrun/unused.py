@@ -59,6 +59,11 @@ def unused(
             f"evaluator.screen filters nothing, because algorithm={algorithm.name} measures with "
             "its own shared weights: the evaluator gives the final figures alone"
         )
+    if not experiment.budget.charge_repeats and algorithm.evaluations_a_step > 1:
+        yield (
+            "budget.charge_repeats=false spares single measurements, so it changes nothing of "
+            f"algorithm={algorithm.name}, whose generations are charged whole"
+        )
     yield from _stopped(experiment)
     yield from _latency(config, experiment)
 

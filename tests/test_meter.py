@@ -61,6 +61,20 @@ def test_repeats_can_be_free_unless_they_train_longer():
     assert meter.evaluations.tolist() == [3]
 
 
+def test_what_is_measured_without_training_is_a_repeat_the_second_time_alone():
+    meter = Meter(Budget(evaluations=9, charge_repeats=False), 1, 0)
+    for spent in (1, 1):
+        meter.charge(measured(3.0, epochs=0))
+        assert meter.evaluations.tolist() == [spent]
+
+
+def test_a_generation_is_charged_whole_though_its_best_was_measured_before():
+    meter = Meter(Budget(evaluations=99, charge_repeats=False), 1, 0)
+    for spent in (10, 20):
+        meter.charge(replace(measured(3.0), count=np.array([10])))
+        assert meter.evaluations.tolist() == [spent]
+
+
 def test_the_initial_population_can_be_free():
     meter = Meter(Budget(evaluations=1, charge_startup=False), 1, startup_steps=2)
     finished = [bool(meter.charge(measured(3.0)) and meter.finished[0]) for _ in range(3)]

@@ -31,6 +31,10 @@ STOPPED = ("evaluator=curve_stopped", "evaluator@evaluator.then=tabular")
         (("predictor=gp",), "predictor is for methods that choose candidates by one"),
         (("algorithm=metad2a", "predictor=gp"), "changes nothing of algorithm=metad2a"),
         (("data_dir=/nowhere",), "data_dir=/nowhere is no folder, so no data file is read"),
+        (
+            ("algorithm=neat", "space=genome", "task=xor", "budget.charge_repeats=false"),
+            "changes nothing of algorithm=neat, whose generations are charged whole",
+        ),
         (("report.title=x",), "report is of a sweep"),
         (("algorithm=gdas", *SCREEN), "evaluator.screen filters nothing"),
         (("algorithm=gdas", *STOPPED), "evaluator=curve_stopped stops nothing, because"),
