@@ -12,7 +12,7 @@ TASK = ("poles", 1, 1, "-", "-", 1, 1)
 
 
 class Judged(WithoutVelocities):
-    """Fitness is a controller's weight behind the first input; those of ``solving`` solve. Notes who was asked."""
+    """Fitness is a controller's weight behind the first input. Notes who is asked if it solves."""
 
     solving: float = np.inf
 
