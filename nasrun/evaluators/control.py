@@ -1,6 +1,6 @@
 """Controllers that are tried out on what they should control."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -68,6 +68,8 @@ class ControlSession(Session):
         # Of the last generation: members that stay are not tried again.
         self._fitness: dict[bytes, float] = {}
         self._solved: dict[bytes, bool] = {}
+        # By a trial's seed, whoever else is in the cohort: members that were asked if they solve.
+        self._tested: dict[int, set[bytes]] = {}
 
     def _require(self, task: Task) -> ControlTask:
         if not isinstance(task, ControlTask):
@@ -100,25 +102,40 @@ class ControlSession(Session):
             self._fitness |= zip([keys[at] for at in new], found.tolist(), strict=True)
         self._fitness = {key: self._fitness[key] for key in keys}
         score = np.array([self._fitness[key] for key in keys]).reshape(trials, members)
-        solved = self._solve(flat, keys, score)
+        solved = self._solve(flat, keys, score, streams.seeds)
         lengths = np.repeat(epochs[:, None], members, axis=1)
         return Measured.scored(archs, lengths, score, np.full(score.shape, np.nan), solved=solved)
 
-    def _solve(self, flat: Archs, keys: list[bytes], score: Floats) -> Mask:
+    def _solve(self, flat: Archs, keys: list[bytes], score: Floats, seeds: Sequence[int]) -> Mask:
         """``(T, N)`` which of ``flat (T * N, L)`` solve the task, as far as the task asks it."""
-        asked = np.arange(len(keys)).reshape(score.shape)
+        rows = list(range(len(keys)))
         if self._task.champions:
-            asked = np.take_along_axis(asked, score.argmax(axis=1)[:, None], axis=1)
-        rows: list[int] = asked.ravel().tolist()
-        new = _first([keys[at] for at in rows], self._solved)
-        at = asked.ravel()[new]
+            rows = self._champions(keys, score, seeds)
+        at = np.array(rows, np.int64)[_first([keys[row] for row in rows], self._solved)]
         if len(at):
             found = self._task.solved(self._space.controllers(flat[at]), score.ravel()[at])
             self._solved |= zip([keys[one] for one in at], found.tolist(), strict=True)
-        self._solved = {keys[one]: self._solved[keys[one]] for one in rows}
-        solved = np.zeros(score.shape, np.bool_)
-        solved.ravel()[rows] = [self._solved[keys[one]] for one in rows]
-        return solved
+        self._solved = {key: self._solved[key] for key in keys if key in self._solved}
+        return np.array([self._solved.get(key, False) for key in keys]).reshape(score.shape)
+
+    def _champions(self, keys: list[bytes], score: Floats, seeds: Sequence[int]) -> list[int]:
+        """Of each trial the row of the best member that it has not put to the test, if any.
+
+        The best member stays the best for many generations. Stanley's C++ does not ask it again
+        either: it takes the best of a species that was not asked since it became better.
+        """
+        rows = list[int]()
+        for trial, (seed, own) in enumerate(zip(seeds, score, strict=True)):
+            tested, first = self._tested.setdefault(seed, set()), trial * len(own)
+            mine = keys[first : first + len(own)]
+            if any(self._solved.get(key, False) for key in mine):
+                continue
+            ranked = np.argsort(-own, kind="stable").tolist()  # NaN stands last
+            new = next((at for at in ranked if mine[at] not in tested), None)
+            if new is not None:
+                tested.add(mine[new])
+                rows.append(first + new)
+        return rows
 
     def final_metric(self, task: Task) -> Metric:
         """Success in percent."""

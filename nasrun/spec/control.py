@@ -24,7 +24,8 @@ class ControlTask(Task):
     outputs: int = 1
     memory: bool = False
 
-    champions: ClassVar[bool] = False  # True: only the best of a generation is asked if it solves
+    # True: of a generation only one is asked if it solves, the best that was not asked before.
+    champions: ClassVar[bool] = False
 
     @property
     def metric(self) -> Metric:

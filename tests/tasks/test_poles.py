@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from nasrun.errors import ConfigError
 from nasrun.nets.evolved import Evolved, Wiring
 from nasrun.tasks import poles
 from nasrun.tasks.double_pole import WithoutVelocities, WithVelocities
@@ -135,13 +136,30 @@ def test_fitness_by_hand():
         while poles.upright(state := poles.pushed(state, action)):
             count += 1
         assert count == steps
-    without = WithoutVelocities(*TASK, trial=200, starts=0)
+    without = WithoutVelocities(*TASK, trial=200, starts=0, tilt=np.radians(1.0))
     assert without.fitness(pushing).tolist() == (0.1 * lasted / 200).tolist()
     # A cart that stands with both poles upright never wobbles.
     lasted, wobble = np.array([200, 100, 99]), np.full((3, 100), 0.05)
     without._run = lambda *_: poles.Balanced(lasted, wobble)
     rest = 0.9 * 0.75 / 5
     np.testing.assert_allclose(without.fitness(pushing), [0.1 + rest, 0.05 + rest, 0.1 * 99 / 200])
+
+
+def test_the_long_pole_starts_at_the_tilt_that_is_asked_for():
+    """Without a push the poles fall the later, the nearer to upright they start."""
+    unmoved = Pushing([0.5])
+    lasted = {}
+    for tilt in (0.07, 0.017453292519943295, 0.001):
+        state, count = (0.0, 0.0, tilt, 0.0, 0.0, 0.0), 0
+        while poles.upright(state := poles.pushed(state, 0.5)):
+            count += 1
+        lasted[tilt] = count
+        task = WithVelocities(*TASK, actions=1000, tilt=tilt)
+        assert task.fitness(unmoved).tolist() == [count]
+    assert lasted[0.07] < lasted[0.017453292519943295] < lasted[0.001]
+    assert WithoutVelocities(*TASK).tilt == 0.07
+    with pytest.raises(ConfigError, match="tilt"):
+        WithoutVelocities(*TASK, tilt=0.7)
 
 
 def test_a_wobble_is_a_sum_of_four_sizes():
