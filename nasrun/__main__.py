@@ -171,9 +171,7 @@ def main() -> None:
     except NasrunError as error:
         code = _refused(error)
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
-        cause = error.__cause__  # Hydra wraps what a callback or a sweeper refuses
-        wrapped = isinstance(cause, NasrunError)
-        code = _refused(cause if wrapped else ConfigError(one_sentence(error)))
+        code = _refused(_meant(error))
     except BrokenPipeError:  # who read what we print has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
@@ -182,6 +180,16 @@ def main() -> None:
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
     sys.exit(max(code, sweep.close()))
+
+
+def _meant(error: Exception) -> NasrunError:
+    """What an error of a library is about, in one sentence."""
+    cause = error.__cause__
+    if isinstance(cause, NasrunError):  # Hydra wraps what a callback or a sweeper refuses
+        return cause
+    if isinstance(cause, OSError) and cause.filename:  # and logging that its file cannot be opened
+        return unwritable(Path(os.fsdecode(cause.filename)), cause)
+    return ConfigError(one_sentence(error))
 
 
 def _require_flags(arguments: Sequence[str]) -> None:

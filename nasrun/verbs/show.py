@@ -67,13 +67,19 @@ def _found(results: Results, search: tuple[str, str], name: str, picture: Path) 
     yield best.text
     yield from (f"  {figure}" for figure in _figures(best))
     try:
-        lines = cell_lines(best.edges)
-        best.draw(picture)
+        yield from cell_lines(best.edges)
     except UnsupportedError as error:
         yield str(error)
         return
-    yield from lines
-    yield f"drawn in {picture}"
+    try:
+        best.draw(picture)
+    except DataError as error:
+        if picture.parent != results.folder:
+            raise
+        # The folder may be another person's: what is printed does without.
+        yield f"no picture: {error}; --out DIR puts it elsewhere"
+    else:
+        yield f"drawn in {picture}"
 
 
 def _figures(best: Found) -> Iterator[str]:

@@ -116,6 +116,21 @@ def test_an_output_folder_that_cannot_be_written(in_process, tmp_path):
         assert "choose another folder" in answer.stderr
 
 
+def test_a_finished_run_in_a_folder_that_cannot_be_written(in_process, tmp_path):
+    in_process("hydra.run.dir=run", "trials=2", "budget.evaluations=12")
+    for name in ("best.png", "nasrun.log"):  # a folder stands there, which stops root, too
+        (tmp_path / "run" / name).unlink(missing_ok=True)
+        (tmp_path / "run" / name).mkdir()
+    shown = in_process("show", "run").stdout
+    assert "no picture: cannot write run/best.png" in shown
+    assert "12 evaluations" in shown  # below the curve
+    (tmp_path / "file").write_text("")
+    assert "cannot write file/best.png" in in_process("show", "run", "--out", "file", code=1).stderr
+    answer = in_process("resume=run", code=1)
+    assert answer.stderr.count("\n") == 1
+    assert f"cannot write {tmp_path}/run/nasrun.log: Is a directory" in answer.stderr
+
+
 def test_a_folder_that_holds_another_run_is_refused_and_kept(in_process, tmp_path):
     in_process("hydra.run.dir=here", "trials=3")
     files = [path for path in (tmp_path / "here").rglob("*") if path.is_file()]
