@@ -87,7 +87,8 @@ def _collect(folder: Path) -> Collected:
     requests = {job: request for job in complete if (request := request_of(jobs[job]))}
     _refuse_mixed_data(requests)
     studies = {job: rows_of(jobs[job]) for job in complete}
-    rows, fronts, agents = _joined([job for job, name in studies.items() if name == TRIALS])
+    searches = [job for job, name in studies.items() if name == TRIALS]
+    rows, fronts, agents = _joined(searches, requests)
     studied = _join_studies(folder, studies)
     if rows:
         _write_rows(folder / "trials.csv", TRIAL_COLUMNS, rows)
@@ -183,7 +184,9 @@ def _write_rows(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None
     write_csv(path, columns, [[row[name] for name in columns] for row in rows])
 
 
-def _joined(jobs: Sequence[Path]) -> tuple[list[Row], list[Row], Callable[[Row], int]]:
+def _joined(
+    jobs: Sequence[Path], requests: Mapping[Path, Request]
+) -> tuple[list[Row], list[Row], Callable[[Row], int]]:
     """Rows of all jobs' trials and fronts in order; within a trial, as the job wrote them.
 
     And how many agents were meta-trained for the search of a row, 0 where none were.
@@ -191,7 +194,7 @@ def _joined(jobs: Sequence[Path]) -> tuple[list[Row], list[Row], Callable[[Row],
     by_job = {job: read_csv(job / "trials.csv", TRIAL_COLUMNS) for job in jobs}
     fronts = {job: _fronts(job) for job in jobs}
     # Also of two protocols, such as val@12 and val@200: a report lists either under its own name.
-    if _clash(by_job, SEARCH) is not None:
+    if _clash(by_job, SEARCH) is not None or _mixed(by_job, requests, SEARCH) is not None:
         names = told_apart(by_job)
         by_job = names.applied(by_job)
         fronts = names.applied(fronts)
@@ -202,6 +205,12 @@ def _joined(jobs: Sequence[Path]) -> tuple[list[Row], list[Row], Callable[[Row],
             f"{row['seed']}: give them names of their own, such as "
             f"algorithm.name='{row['algorithm']}-${{KEY}}' with the key in which they differ, or "
             "delete one"
+        )
+    if (mixed := _mixed(by_job, requests, GROUP)) is not None:
+        first, second, row = mixed
+        raise DataError(
+            f"{first} and {second} both hold {row['algorithm']} on {row['task']}, by different "
+            "settings: give them names of their own with algorithm.name=..., or delete one"
         )
     return _sorted(by_job), _sorted(fronts), _agents(by_job)
 
@@ -235,6 +244,24 @@ def _clash(by_job: JobRows, group: Sequence[str]) -> tuple[Path, Path, Row] | No
             if trial in origin:
                 return origin[trial], job, row
             origin[trial] = job
+    return None
+
+
+def _mixed(
+    by_job: JobRows, requests: Mapping[Path, Request], group: Sequence[str]
+) -> tuple[Path, Path, Row] | None:
+    """Two jobs of one ``group`` by different settings, and a row of the second.
+
+    What was asked for in other words may come to the same, and a value that follows the seed makes
+    another config of each trial: both are one search.
+    """
+    first: dict[tuple[str, ...], Path] = {}
+    for job, rows in by_job.items():
+        for row in rows[:1] if job in requests else ():
+            other = first.setdefault(tuple(row[key] for key in group), job)
+            one, two = requests[other], requests[job]
+            if one.family != two.family and one.composed != two.composed:
+                return other, job, row
     return None
 
 

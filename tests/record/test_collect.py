@@ -43,8 +43,8 @@ FRONT = ParetoRow(
 )
 
 
-def job(folder, seed, trials, data="one"):
-    request = Request((f"seed={seed}",), "conf", "composed", data, seed, trials)
+def job(folder, seed, trials, data="one", words=(), composed="composed"):
+    request = Request((f"seed={seed}", *words), "conf", composed, data, seed, trials)
     with Recorder(folder, f"{seed}-{trials}", request) as recorder:
         run(toy_experiment(RandomSearch(), seed=seed, trials=trials).opened(), recorder, dict)
 
@@ -111,8 +111,8 @@ def test_parts_of_a_search_on_different_data_are_refused_by_name(tmp_path):
         collect(tmp_path)
 
 
-def override(folder, *settings):
-    (folder / ".hydra").mkdir()
+def override(folder, *settings, made=True):
+    (folder / ".hydra").mkdir(parents=not made)
     (folder / ".hydra" / "overrides.yaml").write_text("".join(f"- {text}\n" for text in settings))
 
 
@@ -156,6 +156,24 @@ def test_jobs_that_do_not_clash_keep_their_names(tmp_path):
         override(tmp_path / name, f"cohort={seed + 1}", "algorithm.x=1")
     collect(tmp_path)
     assert {row["algorithm"] for row in read_csv(tmp_path / "trials.csv")} == {"random"}
+
+
+def test_trials_of_different_settings_are_never_one_search(tmp_path):
+    for name, size, seed in [("a", 5, 0), ("b", 7, 3)]:
+        words = (f"algorithm.population={size}",)
+        job(tmp_path / name, seed, 3, words=words, composed=f"of {size}")
+        override(tmp_path / name, *words, f"seed={seed}")
+    collect(tmp_path)
+    found = {(row["algorithm"], int(row["seed"])) for row in read_csv(tmp_path / "trials.csv")}
+    a, b = "random[population=5]", "random[population=7]"
+    assert found == {*((a, seed) for seed in range(3)), *((b, seed) for seed in range(3, 6))}
+    # Two files of one name, such as random.yaml and a copy of it: no setting tells them apart.
+    override(tmp_path / "c", "algorithm=mine", "seed=6", made=False)
+    job(tmp_path / "c", 6, 3, words=("algorithm=mine",), composed="mine")
+    override(tmp_path / "d", "algorithm=other", "seed=9", made=False)
+    job(tmp_path / "d", 9, 3, words=("algorithm=other",), composed="other")
+    with pytest.raises(DataError, match=r"c and .*d both hold random on toy, by different set"):
+        collect(tmp_path)
 
 
 def test_rows_of_another_format_are_refused(tmp_path):
