@@ -4,7 +4,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
-from toys import ToyEvaluator, toy_experiment
+from toys import Latency, ToyEvaluator, toy_experiment
 
 import nasrun
 from nasrun.algorithms.random_search import RandomSearch
@@ -174,6 +174,20 @@ def test_trials_of_different_settings_are_never_one_search(tmp_path):
     job(tmp_path / "d", 9, 3, words=("algorithm=other",), composed="other")
     with pytest.raises(DataError, match=r"c and .*d both hold random on toy, by different set"):
         collect(tmp_path)
+
+
+def test_trials_that_aim_at_different_latencies_are_said_to(tmp_path, caplog):
+    for name, seed, target_ms in [("a", 0, 4.0), ("b", 3, 4.5)]:
+        aimed = toy_experiment(
+            RandomSearch(), seed=seed, trials=3, hardware=Latency(target_ms=target_ms)
+        )
+        with Recorder(tmp_path / name, name) as recorder:
+            run(aimed.opened(), recorder, dict)
+    caplog.clear()
+    collect(tmp_path)
+    [said] = caplog.messages
+    assert said.startswith("random on toy: rewards of its trials do not compare, since each")
+    assert said.endswith("(4.0 to 4.5): set hardware.target_ms")
 
 
 def test_rows_of_another_format_are_refused(tmp_path):
