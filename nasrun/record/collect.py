@@ -13,6 +13,7 @@ import filelock
 from nasrun.errors import ConfigError, DataError
 from nasrun.files import TUNING, read_csv, read_json, unwritable, write_csv
 from nasrun.locks import file_lock
+from nasrun.names import command_for
 from nasrun.record.labels import JobRows, told_apart
 from nasrun.record.request import Request, asked_for, request_of
 from nasrun.record.rows import PARETO_COLUMNS, TRIAL_COLUMNS
@@ -30,6 +31,7 @@ from nasrun.report.jobs import meta_agents
 
 SEARCH = ("space", "search_task", "algorithm")
 GROUP = (*SEARCH, *PROTOCOL)
+SWEEP = "multirun.yaml"  # which Hydra writes into a sweep's folder
 LOCK_TIMEOUT_S = 600.0
 MISTAKE = ConfigError.exit_code
 
@@ -157,15 +159,42 @@ def job_folders(folder: Path) -> Iterator[Path]:
 
 
 def require_whole_below(folder: Path) -> None:
-    """Refuse a folder with a finished run that has lost trials since.
+    """Refuse a folder with a finished run that has lost trials since, or that is not joined yet.
 
     Raises:
         DataError: there is one.
     """
+    finished: list[Path] = []
     for job in job_folders(folder):
         status = read_status(job)
         if status["state"] == "complete":
             require_whole(job, status)
+            finished += [job] if rows_of(status) == TRIALS else []
+    if (folder / SWEEP).is_file() and (folder / TRIALS).is_file():
+        _require_joined(folder, finished)
+
+
+def _require_joined(folder: Path, finished: Sequence[Path]) -> None:
+    """Refuse joined trials that lack those of jobs which finished later.
+
+    As a sweep leaves them that has gone on with more jobs and was cut off, or is being played.
+
+    Raises:
+        DataError: they do.
+    """
+    there = sum(_rows_in(job / TRIALS) for job in finished)
+    joined = _rows_in(folder / TRIALS)
+    if joined < there:
+        raise DataError(
+            f"{folder}: {TRIALS} has {joined:,} of the {there:,} rows that its finished jobs have, "
+            f"since the sweep was cut off before it joined them: {command_for(folder)} goes on"
+        )
+
+
+def _rows_in(path: Path) -> int:
+    """Lines below the header."""
+    with path.open("rb") as stream:
+        return sum(1 for _ in stream) - 1
 
 
 def _refuse_mixed_data(requests: Mapping[Path, Request]) -> None:

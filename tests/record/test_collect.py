@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from nasrun.algorithms.random_search import RandomSearch
 from nasrun.errors import DataError
 from nasrun.files import read_csv, write_csv, write_json
 from nasrun.pipeline import run
-from nasrun.record.collect import collect, require_whole_below
+from nasrun.record.collect import SWEEP, collect, require_whole_below
 from nasrun.record.found import found_jobs
 from nasrun.record.recorder import Recorder
 from nasrun.record.request import Request
@@ -225,6 +226,20 @@ def test_a_finished_run_that_has_lost_trials_gives_no_figures(tmp_path):
     for read in (require_whole_below, nasrun.load):
         with pytest.raises(DataError, match=r"trials\.csv or a file .* lost its end .* resume="):
             read(tmp_path)
+
+
+def test_a_sweep_whose_later_jobs_are_not_joined_gives_no_figures(tmp_path):
+    (tmp_path / SWEEP).touch()
+    job(tmp_path / "a", 0, 3)
+    collect(tmp_path)
+    require_whole_below(tmp_path)
+    job(tmp_path / "b", 3, 4)
+    with pytest.raises(DataError, match=r"has 3 of the 7 rows .* resume=.* goes on"):
+        nasrun.load(tmp_path)
+    collect(tmp_path)
+    assert len(nasrun.load(tmp_path).trials) == 7
+    shutil.rmtree(tmp_path / "a")  # its trials are joined
+    assert len(nasrun.load(tmp_path).trials) == 7
 
 
 def test_intervals_draw_the_agents_of_a_search_that_was_split(tmp_path):
