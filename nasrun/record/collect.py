@@ -5,13 +5,13 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import filelock
 
 from nasrun.errors import ConfigError, DataError
-from nasrun.files import TUNING, read_csv, read_json, unwritable, write_csv
+from nasrun.files import TUNING, csv_rows, read_csv, read_json, unwritable, write_csv
 from nasrun.locks import file_lock
 from nasrun.names import command_for
 from nasrun.record.labels import JobRows, told_apart
@@ -292,6 +292,43 @@ def _mixed(
             if one.family != two.family and one.composed != two.composed:
                 return other, job, row
     return None
+
+
+def pooled(folders: Sequence[Path]) -> str:
+    """A sentence where runs or sweeps to be joined have one search by different settings; or none.
+
+    Their rows have one name then, unless a seed stands twice. Whoever joins folders may know better
+    than to call that a mistake: versions of nasrun may name a setting differently.
+
+    Raises:
+        DataError: trials that cannot be read.
+    """
+    named: dict[Path, list[dict[str, str]]] = {}
+    requests: dict[Path, Request] = {}
+    for folder in folders:
+        joined = read_csv(folder / TRIALS) if (folder / TRIALS).is_file() else []
+        names = {_trial(row): row.get("algorithm", "") for row in joined}
+        for job in job_folders(folder):
+            status = read_status(job)
+            request = request_of(status)
+            if status["state"] != "complete" or request is None or rows_of(status) != TRIALS:
+                continue
+            for row in islice(csv_rows(job / TRIALS), 1):
+                own = {key: row.get(key, "") for key in SEARCH}
+                named[job] = [{**own, "algorithm": names.get(_trial(row), own["algorithm"])}]
+                requests[job] = request
+    if (found := _mixed(named, requests, SEARCH)) is None:
+        return ""
+    first, second, row = found
+    return (
+        f"{first} and {second} have {row['algorithm']} on {row['search_task']} by different "
+        "settings, and it counts as one search: give one a name of its own (algorithm.name=...)"
+    )
+
+
+def _trial(row: Row) -> tuple[str | None, ...]:
+    """What a row has in its run and in its sweep's joined file, whatever its search is called."""
+    return tuple(row.get(key) for key in ("space", "search_task", "task", "seed", "arch"))
 
 
 def _write_failed(folder: Path, failed: dict[str, str]) -> None:

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from sweeps import job, sweep
 
@@ -70,6 +72,19 @@ def test_runs_are_joined_in_one_report(tmp_path):
     table = (tmp_path / "both" / "report.md").read_text(encoding="utf-8")
     assert "| rea | **93.50 ± 0.71** |" in table
     assert "Anytime" in (tmp_path / "both" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_join_says_where_different_settings_count_as_one_search(tmp_path, capsys):
+    request = {"conf": None, "data": "", "trials": 1}
+    for name, seed, size in (("a", 0, 5), ("b", 1, 5), ("c", 2, 7)):
+        job(tmp_path / name, "rea", [[93.0]], first_seed=seed)
+        own = {"overrides": [f"population={size}"], "composed": str(size), "seed": seed}
+        status = {"state": "complete", "request": {**request, **own}}
+        (tmp_path / name / "status.json").write_text(json.dumps(status))
+    for number, (names, said) in enumerate((("ab", False), ("ac", True))):
+        folders = [str(tmp_path / name) for name in names]
+        assert perform(["report", *folders, "--out", str(tmp_path / f"both{number}")]) == 0
+        assert ("c have rea on cifar10 by different settings" in capsys.readouterr().err) is said
 
 
 def test_a_join_replaces_no_trials_of_a_run_or_a_sweep(tmp_path):
