@@ -1,7 +1,6 @@
 """Join the jobs of a sweep. Can be called at any time, any number of times, by any process."""
 
 import math
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 import filelock
 
 from nasrun.errors import ConfigError, DataError
-from nasrun.files import TUNING, csv_rows, read_csv, read_json, unwritable, write_csv
+from nasrun.files import TUNING, csv_rows, folders_with, read_csv, read_json, unwritable, write_csv
 from nasrun.locks import file_lock
 from nasrun.names import command_for
 from nasrun.record.labels import JobRows, told_apart
@@ -149,13 +148,9 @@ def _sorting(cell: str) -> tuple[int, str]:
 def job_folders(folder: Path) -> Iterator[Path]:
     """Folders at or below ``folder`` that hold a run.
 
-    A job that ends while this looks around removes its unfinished parts, so these are passed over,
-    and ``os.walk`` does not mind a folder that vanishes, as ``Path.rglob`` does.
+    A job that ends while this looks around removes its unfinished parts, so these are passed over.
     """
-    for place, below, files in os.walk(folder):
-        below[:] = [name for name in below if name not in (PARTS, TUNING)]
-        if STATUS in files:
-            yield Path(place)
+    return folders_with(folder, STATUS, (PARTS, TUNING))
 
 
 def require_whole_below(folder: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nasrun.errors import DataError
-from nasrun.files import TUNING, read_csv, read_json
+from nasrun.files import TUNING, folders_with, read_csv, read_json
 from nasrun.measurements import evaluations_file, size_mb
 from nasrun.report.stats import bootstrap_ci
 from nasrun.report.trials import Problem, Trials
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 HOUR_S = 3600.0
 POLICY = "policy.csv"
+STATUS = "status.json"
 REWARD = Metric("reward", "reward")
 MOMENTS = 60  # at which the curves against hours are computed
 SETTLED = 0.1  # of the budget: a panel shows the height of the curves from here on
@@ -87,9 +88,8 @@ def find_jobs(folder: Path) -> list[Job]:
     Raises:
         DataError: a file of a finished job is missing or damaged.
     """
-    found = sorted(folder.rglob("status.json"))
-    states = [path for path in found if TUNING not in path.relative_to(folder).parts]
-    return [_job(path.parent) for path in states if read_json(path)["state"] == "complete"]
+    found = sorted(folders_with(folder, STATUS, (TUNING,)))
+    return [_job(place) for place in found if read_json(place / STATUS)["state"] == "complete"]
 
 
 def _job(folder: Path) -> Job:

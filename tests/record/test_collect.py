@@ -18,6 +18,7 @@ from nasrun.record.recorder import Recorder
 from nasrun.record.request import Request
 from nasrun.record.rows import PARETO_COLUMNS, ParetoRow, values
 from nasrun.record.status import PARTS, STATUS
+from nasrun.report.jobs import find_jobs
 from nasrun.spec import RewardTerms
 
 FRONT = ParetoRow(
@@ -240,6 +241,22 @@ def test_a_sweep_whose_later_jobs_are_not_joined_gives_no_figures(tmp_path):
     assert len(nasrun.load(tmp_path).trials) == 7
     shutil.rmtree(tmp_path / "a")  # its trials are joined
     assert len(nasrun.load(tmp_path).trials) == 7
+
+
+def test_a_job_that_was_moved_and_linked_is_a_job(tmp_path):
+    sweep = tmp_path / "sweep"
+    for name, seed in (("a", 0), ("b", 3)):
+        job(sweep / name, seed, 3)
+    collect(sweep)
+    before = joined(sweep)
+    shutil.move(sweep / "a", tmp_path / "elsewhere")
+    (sweep / "a").symlink_to(tmp_path / "elsewhere")
+    (sweep / "latest").symlink_to(sweep / "b")  # no job of its own
+    (sweep / "nowhere").symlink_to(tmp_path / "gone")
+    assert collect(sweep).rows == 6
+    assert joined(sweep) == before
+    assert [one.folder.name for one in find_jobs(sweep)] == ["a", "b"]
+    assert {one.folder.name for one in found_jobs(sweep)} == {"a", "b"}
 
 
 def test_intervals_draw_the_agents_of_a_search_that_was_split(tmp_path):
