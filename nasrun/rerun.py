@@ -9,9 +9,9 @@ from pathlib import Path
 
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import read_csv
+from nasrun.keys import SILENT, key_of
 from nasrun.measurements import PACKED, PLAIN
 from nasrun.names import as_value, command_for
-from nasrun.record.request import SILENT, key_of
 from nasrun.record.status import STATUS, is_whole, read_status
 from nasrun.resume import SWEEP, Saved, folder_of, refuse_study, saved_command, shown
 from nasrun.spec import Clock

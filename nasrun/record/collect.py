@@ -4,16 +4,15 @@ import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import filelock
 
 from nasrun.errors import ConfigError, DataError
-from nasrun.files import TUNING, csv_rows, folders_with, read_csv, read_json, unwritable, write_csv
+from nasrun.files import TUNING, folders_with, read_csv, read_json, unwritable, write_csv
 from nasrun.locks import file_lock
 from nasrun.names import command_for
-from nasrun.record.labels import JobRows, told_apart
 from nasrun.record.request import Request, asked_for, request_of
 from nasrun.record.rows import PARETO_COLUMNS, TRIAL_COLUMNS
 from nasrun.record.status import (
@@ -26,7 +25,8 @@ from nasrun.record.status import (
     rows_of,
 )
 from nasrun.record.summary import PROTOCOL, Row, search_of, write_summary
-from nasrun.report.jobs import meta_agents
+from nasrun.report.jobs import find_jobs, meta_agents, named
+from nasrun.report.labels import JobRows, told_apart
 
 SEARCH = ("space", "search_task", "algorithm")
 GROUP = (*SEARCH, *PROTOCOL)
@@ -298,32 +298,20 @@ def pooled(folders: Sequence[Path]) -> str:
     Raises:
         DataError: trials that cannot be read.
     """
-    named: dict[Path, list[dict[str, str]]] = {}
+    searches: dict[Path, list[dict[str, str]]] = {}
     requests: dict[Path, Request] = {}
     for folder in folders:
         joined = read_csv(folder / TRIALS) if (folder / TRIALS).is_file() else []
-        names = {_trial(row): row.get("algorithm", "") for row in joined}
-        for job in job_folders(folder):
-            status = read_status(job)
-            request = request_of(status)
-            if status["state"] != "complete" or request is None or rows_of(status) != TRIALS:
-                continue
-            for row in islice(csv_rows(job / TRIALS), 1):
-                own = {key: row.get(key, "") for key in SEARCH}
-                named[job] = [{**own, "algorithm": names.get(_trial(row), own["algorithm"])}]
-                requests[job] = request
-    if (found := _mixed(named, requests, SEARCH)) is None:
+        for job in named(find_jobs(folder), {row.get("algorithm", "") for row in joined}):
+            if (request := request_of(read_status(job.folder))) is not None:
+                searches[job.folder], requests[job.folder] = [job.search._asdict()], request
+    if (found := _mixed(searches, requests, SEARCH)) is None:
         return ""
     first, second, row = found
     return (
         f"{first} and {second} have {row['algorithm']} on {row['search_task']} by different "
         "settings, and it counts as one search: give one a name of its own (algorithm.name=...)"
     )
-
-
-def _trial(row: Row) -> tuple[str | None, ...]:
-    """What a row has in its run and in its sweep's joined file, whatever its search is called."""
-    return tuple(row.get(key) for key in ("space", "search_task", "task", "seed", "arch"))
 
 
 def _write_failed(folder: Path, failed: dict[str, str]) -> None:

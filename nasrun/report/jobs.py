@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -13,6 +13,7 @@ import numpy as np
 from nasrun.errors import DataError
 from nasrun.files import TUNING, folders_with, read_csv, read_json
 from nasrun.measurements import evaluations_file, size_mb
+from nasrun.report.labels import told_apart
 from nasrun.report.stats import bootstrap_ci
 from nasrun.report.trials import Problem, Trials
 from nasrun.spec import Metric, metric_named
@@ -90,6 +91,20 @@ def find_jobs(folder: Path) -> list[Job]:
     """
     found = sorted(folders_with(folder, STATUS, (TUNING,)))
     return [_job(place) for place in found if read_json(place / STATUS)["state"] == "complete"]
+
+
+def named(jobs: Sequence[Job], names: Collection[str]) -> list[Job]:
+    """The jobs of a folder by the ``names`` of joined trials: ``rea[population=5]`` for ``rea``.
+
+    So are jobs called that differ in a setting (see ``told_apart``), where a join had to.
+    """
+    suffixes = told_apart({job.folder: [job.search._asdict()] for job in jobs}).suffixes
+    found: list[Job] = []
+    for job in jobs:
+        name = job.search.algorithm + suffixes[job.folder]
+        known = name in names
+        found.append(replace(job, search=job.search._replace(algorithm=name)) if known else job)
+    return found
 
 
 def _job(folder: Path) -> Job:

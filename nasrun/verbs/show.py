@@ -7,9 +7,9 @@ from pathlib import Path
 from nasrun.errors import DataError, UnsupportedError
 from nasrun.files import read_csv
 from nasrun.found import Found
-from nasrun.record.labels import told_apart
 from nasrun.report.draw import cell_lines
 from nasrun.report.jobs import Curve, Job, by_evaluations, find_jobs, read_histories
+from nasrun.report.labels import told_apart
 from nasrun.report.schema import measure
 from nasrun.report.trials import names_by_space
 from nasrun.results import Results
