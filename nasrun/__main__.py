@@ -162,6 +162,7 @@ def main() -> None:
         elif verbs.is_verb(arguments):
             code = verbs.perform(arguments)
         else:
+            _require_texts(arguments)
             _require_flags(arguments)
             sys.argv[1:] = resumed(arguments)
             task()
@@ -171,9 +172,7 @@ def main() -> None:
     except NasrunError as error:
         code = _refused(error)
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
-        cause = error.__cause__  # Hydra wraps what a callback or a sweeper refuses
-        wrapped = isinstance(cause, NasrunError)
-        code = _refused(cause if wrapped else ConfigError(one_sentence(error)))
+        code = _refused(_meant(error))
     except BrokenPipeError:  # who read what we print has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
@@ -182,6 +181,39 @@ def main() -> None:
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
     sys.exit(max(code, sweep.close()))
+
+
+def _meant(error: Exception) -> NasrunError:
+    """What an error of a library is about, in one sentence."""
+    cause = error.__cause__
+    if isinstance(cause, NasrunError):  # Hydra wraps what a callback or a sweeper refuses
+        return cause
+    if isinstance(cause, OSError) and cause.filename:  # and logging that its file cannot be opened
+        return unwritable(Path(os.fsdecode(cause.filename)), cause)
+    return ConfigError(one_sentence(error))
+
+
+def _require_texts(arguments: Sequence[str]) -> None:
+    """Refuse words and places that no config can hold.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    places = {"this folder": os.getcwd()}
+    places |= {name: os.environ.get(name, "") for name in ("NASRUN_CACHE", "NASRUN_DATA")}
+    for word in (*arguments, *places.values()):
+        try:
+            word.encode()
+        except UnicodeEncodeError:  # Python reads other bytes as what no text has
+            raise ConfigError(
+                f"{word!a} is no UTF-8: rename it, or set LC_ALL=C.UTF-8 if your names are"
+            ) from None
+    for name, place in places.items():
+        if "${" in place:
+            raise ConfigError(
+                f"{name}, {place}, has ${{ in its name, which a config takes for a reference: "
+                "choose another place, or rename it"
+            )
 
 
 def _require_flags(arguments: Sequence[str]) -> None:

@@ -96,7 +96,9 @@ def _class(target: str, contract: type[T], where: str) -> type[T]:
     try:
         cls = getattr(import_module(module), name)
     except Exception as error:  # importing runs the user's own module, which may fail in any way
-        raise ConfigError(f"{where}._target_={target} cannot be imported: {error}") from error
+        gone = isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]
+        cure = ": put the folder of your own module on PYTHONPATH" if gone else ""
+        raise ConfigError(f"{where}._target_={target} cannot be imported: {error}{cure}") from error
     if not (isinstance(cls, type) and issubclass(cls, contract) and is_dataclass(cls)):
         kind = "of the kinds that a config describes" if contract is object else contract.__name__
         raise ConfigError(f"{where}._target_={target} is no {kind}")

@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nasrun.record.request import TRIALS, key_of
+from nasrun.keys import key_of
+from nasrun.record.request import TRIALS
 
 VARIABLE = "NASRUN_JOBS"
 ENDED = ".ended"  # in the sweep's folder, while it is played

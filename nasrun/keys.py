@@ -15,12 +15,24 @@ from nasrun.errors import ConfigError
 SHOWN = 3  # suggestions
 SLIP = 0.85  # likeness from which on a key is another one, mistyped
 NODES = (list, dict, ListConfig, DictConfig)
+# Overrides that say where or how to work, and change no figure.
+SILENT = ("resume", "sweep.split", "cohort", "debug", "cache_dir", "data_dir", "report")
 UNNAMED = ("hydra", "tables")  # whose keys are no suggestion for one from elsewhere
 
 
 def key_path(override: str) -> str:
     """The key of ``key=value``, without what may stand before it or after ``@``."""
     return override.lstrip("+~").partition("=")[0].partition("@")[0]
+
+
+def key_of(override: str) -> str:
+    """The key of ``key=value``, without what may stand before it."""
+    return override.lstrip("+~").partition("=")[0]
+
+
+def is_silent(key: str) -> bool:
+    """Whether a setting changes no figure: a report is made anew in a moment."""
+    return key in SILENT or key.partition(".")[0] == "report"
 
 
 def said(error: BaseException) -> str:

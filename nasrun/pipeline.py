@@ -3,7 +3,8 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from nasrun.record.rows import TRIAL_COLUMNS, Columns, by_column, cells, policy_
 from nasrun.spec import Archs, Clock, Floats, Ints, Phase, Scored, Streams, Task
 
 log = logging.getLogger("nasrun")
+TALLIED = ("seed", "task", "reward", "test_score", "latency_ms", "failed", "evaluations")
+MISSING = (None, "")  # in a cell of a row, and on disk
 MOSTLY = 0.5  # share of failed measurements from which a run says so
 
 
@@ -153,15 +156,16 @@ def run(
     size = min(experiment.cohort, experiment.evaluator.at_once or experiment.cohort)
     size = size if experiment.algorithm.cohort else 1
     tally = Tally()
+    limit_ms = opened.device.terms.limit_ms
+    tally.add_trials(map(itemgetter(*TALLIED), recorder.trials_on_record()), limit_ms)
     for first in range(0, len(missing), size):
         seeds = missing[first : first + size]
         onward = _onward(watch, len(kept) + first, tally)
         work = recorder.work_folder(int(seeds[0]))
         outcome, history = search(opened, seeds, onward, work)
         tally.add(outcome, history)
-        tally.add_latencies(opened.device.latency_ms(outcome.archs), opened.device.terms.limit_ms)
         trials = retrain(opened, outcome, history)
-        tally.add_finals(trials)
+        tally.add_trials(by_column(trials, TALLIED), limit_ms)
         front = list(pareto_rows(opened, outcome, history))
         export(opened, trials, recorder.folder / "networks")
         form = experiment.kept_evaluations
@@ -216,42 +220,46 @@ def _why_nothing(opened: Opened, trials: Path) -> str:
 
 
 class Tally:
-    """What all cohorts of a run have measured so far."""
+    """What the trials of a run have come to: those on record, and those that it has played itself.
+
+    ``evaluations`` and ``best`` are of the latter alone.
+    """
 
     def __init__(self) -> None:
         self.evaluations, self.best = 0, -np.inf
-        self._failed = self._scored = self._without_cost = 0
-        self._trials = self._in_vain = 0
-        self._too_slow = self._found = 0
+        self._scored = self._without_cost = 0
+        self._trials = self._in_vain = self._too_slow = 0
+        self._failed = self._measured = 0
         self._judged, self._unjudged = Counter[str](), Counter[str]()
 
     def add(self, outcome: Outcome, history: History) -> None:
         """Take in a cohort."""
         self.evaluations += int(outcome.evaluations.sum())
         self.best = float(np.fmax.reduce(np.append(outcome.reward, self.best)))
-        self._failed += int(outcome.failed.sum())
-        self._trials += len(outcome.reward)
-        self._in_vain += int((np.isnan(outcome.reward) & (outcome.failed > 0)).sum())
         self._scored += int(history.scored.sum())
         self._without_cost += int(history.without_cost.sum())
 
-    def add_latencies(self, latency_ms: Floats, limit_ms: float | None) -> None:
-        """Take in what a cohort found: how many are slower than the limit."""
-        self._found += len(latency_ms)
-        if limit_ms is not None:
-            self._too_slow += int((latency_ms > limit_ms).sum())
-
-    def add_finals(self, trials: Columns) -> None:
-        """Take in on which tasks what a cohort found has a test score."""
-        rows = zip(trials["task"], trials["reward"], trials["test_score"], strict=True)
-        for task, reward, score in rows:
-            if reward is not None:
-                (self._unjudged if score is None else self._judged)[task] += 1
+    def add_trials(self, rows: Iterable[Sequence[Any]], limit_ms: float | None) -> None:
+        """Take in the cells ``TALLIED`` of trials, each trial's together, and the limit."""
+        last = None
+        for seed, task, reward, test_score, latency_ms, failed, evaluations in rows:
+            found = reward not in MISSING
+            if found:
+                (self._unjudged if test_score in MISSING else self._judged)[task] += 1
+            if seed == last:
+                continue  # scored on another task
+            last = seed
+            self._trials += 1
+            self._failed += int(failed)
+            self._measured += int(evaluations)
+            self._in_vain += not found and int(failed) > 0
+            if limit_ms is not None and latency_ms not in MISSING:
+                self._too_slow += float(latency_ms) > limit_ms
 
     @property
     def measured(self) -> int:
-        """Measurements that succeeded, and those that failed; a step may measure nothing."""
-        return self._scored + self._failed
+        """Measurements that count; a step may measure nothing."""
+        return self._measured
 
     def tell(self, label: str, trained: bool = False) -> None:
         """Say what the figures alone would not: failures, and costs that are not known.
@@ -259,15 +267,15 @@ class Tally:
         ``trained``: whether the test scores are those of trainings, of which none should be
         missing; a table may have none at all.
         """
-        if self._failed > MOSTLY * self.evaluations:
+        if self._failed > MOSTLY * self._measured:
             log.warning(
                 "%s: %.1f %% of %d measurements failed, so little was learnt: see val_score in "
-                "evaluations.csv", label, 100 * self._failed / self.evaluations, self.evaluations,
+                "evaluations.csv", label, 100 * self._failed / self._measured, self._measured,
             )  # fmt: skip
         if self._too_slow:
             log.warning(
                 "%s: %d of %d trials found nothing within hardware.limit_ms: see latency_ms in "
-                "trials.csv", label, self._too_slow, self._found,
+                "trials.csv", label, self._too_slow, self._trials,
             )  # fmt: skip
         if 0 < self._in_vain < self._trials:
             log.warning(

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from nasrun.errors import ConfigError, NasrunError
 from nasrun.files import read_csv
+from nasrun.keys import SILENT, key_of
 from nasrun.measurements import PACKED, PLAIN, SPENT
 from nasrun.names import as_value, command_for
-from nasrun.record.request import SILENT, key_of
 from nasrun.record.status import STATUS, is_whole, read_status, without_config
-from nasrun.resume import Saved, folder_of, refuse_study, saved_command, shown
+from nasrun.resume import SWEEP, Saved, folder_of, refuse_study, saved_command, shown
 from nasrun.spec import Clock
 
 COMPARED = ("trials.csv", PLAIN, PACKED, "pareto.csv", "policy.csv", "tuning.csv")
@@ -49,7 +49,8 @@ def rerun(folder: Path, arguments: Sequence[str]) -> int:
     Args:
         folder: of a finished run or sweep; it is read, and nothing in it is changed.
         arguments: overrides of how to play, such as ``hydra.run.dir=...``, ``cohort=...`` or
-            ``hydra/launcher=...``; without a folder, the new one stands beside the old one.
+            ``hydra/launcher=...``; without a folder, the new one stands beside the old one, or
+            beside its sweep.
 
     Returns:
         0: all figures are the same; 1: some differ, or the run failed; otherwise its exit code.
@@ -87,9 +88,11 @@ def _new_folder(saved: Saved, arguments: Sequence[str]) -> Path:
             raise ConfigError(f"rerun plays the same again, so {text} cannot be: leave it out")
     given = folder_of(WHERE[saved.sweep], arguments)
     old = saved.folder.absolute()
-    names = (old.with_name(f"{old.name}-rerun{number}") for number in count(1))
+    # A job's sweep would take a folder inside it for one more of its jobs.
+    whole = next((place for place in old.parents if (place / SWEEP).is_file()), old)
+    names = (whole.with_name(f"{whole.name}-rerun{number}") for number in count(1))
     free = next(name for name in names if not name.exists())
-    new = given or free
+    new = given or free / old.relative_to(whole)
     if new.exists() and any(new.iterdir()):
         raise ConfigError(f"{new} is not empty: choose another folder for the new figures")
     return new

@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from nasrun.errors import ConfigError, DataError, NasrunError
+from nasrun.keys import SILENT, key_of
 from nasrun.names import command_for
-from nasrun.record.request import SILENT, key_of
 
 RUN, SWEEP = Path(".hydra", "hydra.yaml"), Path("multirun.yaml")
 # What says where a run or a sweep lies and how it is told from the other: ``resume`` decides that.

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from nasrun.evaluators.curve_stopped import CurveStopped
 from nasrun.evaluators.screened import Screened
 from nasrun.experiment import Experiment
-from nasrun.record.request import key_of
+from nasrun.keys import key_of
 
 log = logging.getLogger(__name__)
 

@@ -424,6 +424,32 @@ def test_a_run_that_finds_nothing_says_what_may_be_the_matter(tmp_path, monkeypa
     assert "hardware=none knows no latency of what was measured" in text
 
 
+class KilledLast(Recorder):
+    """A recorder whose process is killed when all trials are on record."""
+
+    def finish(self, *arguments):
+        raise KeyboardInterrupt
+
+
+def test_what_is_said_of_a_run_that_goes_on_is_of_all_its_trials(tmp_path, monkeypatch, caplog):
+    with_reward_of(monkeypatch, lambda score: score < -np.inf)
+    unrewarded = toy_experiment(RandomSearch())
+    with pytest.raises(KeyboardInterrupt), KilledLast(tmp_path / "vain", "toy") as recorder:
+        run(unrewarded.opened(), recorder, dict)
+    assert "hardware=none knows no latency" in refused(unrewarded, tmp_path / "vain")
+    monkeypatch.undo()
+    failing = toy_experiment(RandomSearch(), evaluator=ToyEvaluator(fails_below=20), trials=6)
+    with caplog.at_level("WARNING", logger="nasrun"):
+        record(failing, tmp_path / "whole")
+        said, caplog.records[:] = caplog.messages, []
+        assert len(said) == 2
+        with pytest.raises(KeyboardInterrupt), KilledLast(tmp_path / "cut", "toy") as recorder:
+            run(failing.opened(), recorder, dict)
+        caplog.clear()
+        record(failing, tmp_path / "cut")
+    assert caplog.messages == said
+
+
 def test_an_interrupted_cohort_of_live_trainings_trains_none_of_them_again(tmp_path, monkeypatch):
     task = SyntheticImages("made_up", 3, 8, "made-up-valid", "made-up", 48, 96, test_images=48)
     trained, train, left = [], Trainer.train, [3]

@@ -11,7 +11,7 @@ from nasrun.errors import ConfigError
 from nasrun.pipeline import run
 from nasrun.record.recorder import Recorder
 from nasrun.rerun import differences, rerun
-from nasrun.resume import RUN, folder_of
+from nasrun.resume import RUN, SWEEP, folder_of
 
 
 def test_differences_are_named_by_column():
@@ -92,6 +92,15 @@ def test_a_folder_of_any_name_is_played_again(finished, playing, tmp_path):
     assert (tmp_path / f"{odd.name}-rerun1").is_dir()
     assert rerun(odd, ["hydra.run.dir='new one'"]) == 0
     assert Path("new one").is_dir()
+
+
+def test_a_job_is_played_again_beside_its_sweep(finished, playing, tmp_path):
+    commands = playing()
+    job = tmp_path / "sweep" / "part" / "job"
+    shutil.copytree(finished, job)
+    (tmp_path / "sweep" / SWEEP).touch()
+    assert rerun(job, []) == 0
+    assert commands[0][-1] == f"hydra.run.dir={tmp_path}/sweep-rerun1/part/job"
 
 
 def test_other_figures_are_named_and_fail(finished, playing, capsys, tmp_path):

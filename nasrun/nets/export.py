@@ -114,7 +114,21 @@ def _weights(whole: OfPixels, x: Tensor, facts: Facts) -> bytes:
 
     weights = whole.network.state_dict()
     facts = {**facts, "input": "(B, 3, px, px) RGB pixel values less mean, divided by std"}
-    return save({name: tensor.contiguous() for name, tensor in weights.items()}, dict(facts))
+    return _in_order(save({name: own.contiguous() for name, own in weights.items()}, dict(facts)))
+
+
+def _in_order(content: bytes) -> bytes:
+    """A safetensors file whose facts stand in order: the library's own has another in each process.
+
+    So the same weights are the same bytes. A file is its header's length in eight bytes, the header
+    as JSON with blanks behind it, up to a multiple of eight, and the numbers.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    header: dict[str, Any] = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def _torchscript(whole: OfPixels, x: Tensor, facts: Facts) -> bytes:

@@ -1,7 +1,6 @@
 """Join the jobs of a sweep. Can be called at any time, any number of times, by any process."""
 
 import math
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +10,9 @@ from pathlib import Path
 import filelock
 
 from nasrun.errors import ConfigError, DataError
-from nasrun.files import TUNING, read_csv, read_json, unwritable, write_csv
+from nasrun.files import TUNING, folders_with, read_csv, read_json, unwritable, write_csv
 from nasrun.locks import file_lock
-from nasrun.record.labels import JobRows, told_apart
+from nasrun.names import command_for
 from nasrun.record.request import Request, asked_for, request_of
 from nasrun.record.rows import PARETO_COLUMNS, TRIAL_COLUMNS
 from nasrun.record.status import (
@@ -26,10 +25,12 @@ from nasrun.record.status import (
     rows_of,
 )
 from nasrun.record.summary import PROTOCOL, Row, search_of, write_summary
-from nasrun.report.jobs import meta_agents
+from nasrun.report.jobs import find_jobs, meta_agents, named
+from nasrun.report.labels import JobRows, told_apart
 
 SEARCH = ("space", "search_task", "algorithm")
 GROUP = (*SEARCH, *PROTOCOL)
+SWEEP = "multirun.yaml"  # which Hydra writes into a sweep's folder
 LOCK_TIMEOUT_S = 600.0
 MISTAKE = ConfigError.exit_code
 
@@ -87,7 +88,8 @@ def _collect(folder: Path) -> Collected:
     requests = {job: request for job in complete if (request := request_of(jobs[job]))}
     _refuse_mixed_data(requests)
     studies = {job: rows_of(jobs[job]) for job in complete}
-    rows, fronts, agents = _joined([job for job, name in studies.items() if name == TRIALS])
+    searches = [job for job, name in studies.items() if name == TRIALS]
+    rows, fronts, agents = _joined(searches, requests)
     studied = _join_studies(folder, studies)
     if rows:
         _write_rows(folder / "trials.csv", TRIAL_COLUMNS, rows)
@@ -146,25 +148,48 @@ def _sorting(cell: str) -> tuple[int, str]:
 def job_folders(folder: Path) -> Iterator[Path]:
     """Folders at or below ``folder`` that hold a run.
 
-    A job that ends while this looks around removes its unfinished parts, so these are passed over,
-    and ``os.walk`` does not mind a folder that vanishes, as ``Path.rglob`` does.
+    A job that ends while this looks around removes its unfinished parts, so these are passed over.
     """
-    for place, below, files in os.walk(folder):
-        below[:] = [name for name in below if name not in (PARTS, TUNING)]
-        if STATUS in files:
-            yield Path(place)
+    return folders_with(folder, STATUS, (PARTS, TUNING))
 
 
 def require_whole_below(folder: Path) -> None:
-    """Refuse a folder with a finished run that has lost trials since.
+    """Refuse a folder with a finished run that has lost trials since, or that is not joined yet.
 
     Raises:
         DataError: there is one.
     """
+    finished: list[Path] = []
     for job in job_folders(folder):
         status = read_status(job)
         if status["state"] == "complete":
             require_whole(job, status)
+            finished += [job] if rows_of(status) == TRIALS else []
+    if (folder / SWEEP).is_file() and (folder / TRIALS).is_file():
+        _require_joined(folder, finished)
+
+
+def _require_joined(folder: Path, finished: Sequence[Path]) -> None:
+    """Refuse joined trials that lack those of jobs which finished later.
+
+    As a sweep leaves them that has gone on with more jobs and was cut off, or is being played.
+
+    Raises:
+        DataError: they do.
+    """
+    there = sum(_rows_in(job / TRIALS) for job in finished)
+    joined = _rows_in(folder / TRIALS)
+    if joined < there:
+        raise DataError(
+            f"{folder}: {TRIALS} has {joined:,} of the {there:,} rows that its finished jobs have, "
+            f"since the sweep was cut off before it joined them: {command_for(folder)} goes on"
+        )
+
+
+def _rows_in(path: Path) -> int:
+    """Lines below the header."""
+    with path.open("rb") as stream:
+        return sum(1 for _ in stream) - 1
 
 
 def _refuse_mixed_data(requests: Mapping[Path, Request]) -> None:
@@ -183,7 +208,9 @@ def _write_rows(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None
     write_csv(path, columns, [[row[name] for name in columns] for row in rows])
 
 
-def _joined(jobs: Sequence[Path]) -> tuple[list[Row], list[Row], Callable[[Row], int]]:
+def _joined(
+    jobs: Sequence[Path], requests: Mapping[Path, Request]
+) -> tuple[list[Row], list[Row], Callable[[Row], int]]:
     """Rows of all jobs' trials and fronts in order; within a trial, as the job wrote them.
 
     And how many agents were meta-trained for the search of a row, 0 where none were.
@@ -191,7 +218,7 @@ def _joined(jobs: Sequence[Path]) -> tuple[list[Row], list[Row], Callable[[Row],
     by_job = {job: read_csv(job / "trials.csv", TRIAL_COLUMNS) for job in jobs}
     fronts = {job: _fronts(job) for job in jobs}
     # Also of two protocols, such as val@12 and val@200: a report lists either under its own name.
-    if _clash(by_job, SEARCH) is not None:
+    if _clash(by_job, SEARCH) is not None or _mixed(by_job, requests, SEARCH) is not None:
         names = told_apart(by_job)
         by_job = names.applied(by_job)
         fronts = names.applied(fronts)
@@ -202,6 +229,12 @@ def _joined(jobs: Sequence[Path]) -> tuple[list[Row], list[Row], Callable[[Row],
             f"{row['seed']}: give them names of their own, such as "
             f"algorithm.name='{row['algorithm']}-${{KEY}}' with the key in which they differ, or "
             "delete one"
+        )
+    if (mixed := _mixed(by_job, requests, GROUP)) is not None:
+        first, second, row = mixed
+        raise DataError(
+            f"{first} and {second} both hold {row['algorithm']} on {row['task']}, by different "
+            "settings: give them names of their own with algorithm.name=..., or delete one"
         )
     return _sorted(by_job), _sorted(fronts), _agents(by_job)
 
@@ -236,6 +269,49 @@ def _clash(by_job: JobRows, group: Sequence[str]) -> tuple[Path, Path, Row] | No
                 return origin[trial], job, row
             origin[trial] = job
     return None
+
+
+def _mixed(
+    by_job: JobRows, requests: Mapping[Path, Request], group: Sequence[str]
+) -> tuple[Path, Path, Row] | None:
+    """Two jobs of one ``group`` by different settings, and a row of the second.
+
+    What was asked for in other words may come to the same, and a value that follows the seed makes
+    another config of each trial: both are one search.
+    """
+    first: dict[tuple[str, ...], Path] = {}
+    for job, rows in by_job.items():
+        for row in rows[:1] if job in requests else ():
+            other = first.setdefault(tuple(row[key] for key in group), job)
+            one, two = requests[other], requests[job]
+            if one.family != two.family and one.composed != two.composed:
+                return other, job, row
+    return None
+
+
+def pooled(folders: Sequence[Path]) -> str:
+    """A sentence where runs or sweeps to be joined have one search by different settings; or none.
+
+    Their rows have one name then, unless a seed stands twice. Whoever joins folders may know better
+    than to call that a mistake: versions of nasrun may name a setting differently.
+
+    Raises:
+        DataError: trials that cannot be read.
+    """
+    searches: dict[Path, list[dict[str, str]]] = {}
+    requests: dict[Path, Request] = {}
+    for folder in folders:
+        joined = read_csv(folder / TRIALS) if (folder / TRIALS).is_file() else []
+        for job in named(find_jobs(folder), {row.get("algorithm", "") for row in joined}):
+            if (request := request_of(read_status(job.folder))) is not None:
+                searches[job.folder], requests[job.folder] = [job.search._asdict()], request
+    if (found := _mixed(searches, requests, SEARCH)) is None:
+        return ""
+    first, second, row = found
+    return (
+        f"{first} and {second} have {row['algorithm']} on {row['search_task']} by different "
+        "settings, and it counts as one search: give one a name of its own (algorithm.name=...)"
+    )
 
 
 def _write_failed(folder: Path, failed: dict[str, str]) -> None:

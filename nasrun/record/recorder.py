@@ -24,7 +24,7 @@ import os
 import shutil
 import tempfile
 import traceback
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -219,6 +219,15 @@ class Recorder:
     def finished(self) -> set[int]:
         """Seeds whose rows are already on disk."""
         return {seed for part in self._parts() for seed in seeds_on_record(part / self._rows)}
+
+    def trials_on_record(self) -> Iterator[dict[str, str]]:
+        """Their rows.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+        for part in self._parts():
+            yield from csv_rows(part / TRIALS, TRIAL_COLUMNS)
 
     def _parts(self) -> list[Path]:
         """Finished parts by first seed."""

@@ -11,22 +11,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from nasrun.keys import is_silent, key_of
 from nasrun.record.provenance import config_hash
 
-# Overrides that say where or how to work, and change no figure.
-SILENT = ("resume", "sweep.split", "cohort", "debug", "cache_dir", "data_dir", "report")
 TRIALS = ("seed", "trials")
 HYDRA_OWN = ("pkg://hydra.conf", "structured://")
-
-
-def key_of(override: str) -> str:
-    """The key of ``key=value``, without what may stand before it."""
-    return override.lstrip("+~").partition("=")[0]
-
-
-def is_silent(key: str) -> bool:
-    """Whether a setting changes no figure: a report is made anew in a moment."""
-    return key in SILENT or key.partition(".")[0] == "report"
 
 
 def wording(overrides: Iterable[str], without: Sequence[str] = ()) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """``trials.csv`` in few rows: ``summary.csv`` and ``best.json``."""
 
+import logging
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from nasrun.report.pareto import OWNER, covered
 from nasrun.report.stats import summarise_columns
 from nasrun.spec import metric_named
 
+log = logging.getLogger("nasrun")
 FIGURES = (
     "reward", "val_score", "test_score", "latency_ms", "params_m", "flops_m", "evaluations",
     "simulated_s", "wall_s", "rank", "failed",
@@ -35,6 +37,7 @@ class _Group:
     """Figures of the trials of one search on one task, and of how many agents it has."""
 
     agents: int
+    targets_ms: set[str] = field(default_factory=set[str])
     seeds: "array[int]" = field(default_factory=lambda: array("q"))
     figures: "array[float]" = field(default_factory=lambda: array("d"))
 
@@ -50,7 +53,8 @@ def write_summary(
     The hypervolume of the trials' fronts is one of the figures, where there are ``pareto`` rows
     (see ``covered``); a trial of such a search that found nothing has no row there and covers 0.
     Of the rows, their figures alone are kept in memory. ``agents``: how many were meta-trained for
-    a row's search, which are the units of its intervals; 0: none, and trials are.
+    a row's search, which are the units of its intervals; 0: none, and trials are. Says so where the
+    rewards of a search aim at different latencies.
     """
     volumes = covered(pareto)
     with_fronts = {search_of(row) for row in pareto}
@@ -61,11 +65,27 @@ def write_summary(
             groups[key] = _Group(agents(row))
         own = groups[key]
         own.seeds.append(int(row["seed"]))
+        if row["target_ms"]:
+            own.targets_ms.add(row["target_ms"])
         own.figures.extend([float(text or "nan") for text in figures_of(row)])
         nothing = 0.0 if with_fronts and search_of(row) in with_fronts else np.nan
         own.figures.append(volumes.get(_owner(row), nothing) if volumes else nothing)
+    _tell_targets(groups)
     lines = [line for key, own in groups.items() for line in _lines(key, own)]
     write_csv(path, SUMMARY_COLUMNS, [[line[name] for name in SUMMARY_COLUMNS] for line in lines])
+
+
+def _tell_targets(groups: Mapping[tuple[str, ...], _Group]) -> None:
+    """Say that trials of one search were rewarded by different targets, as measured ones differ."""
+    for key, own in groups.items():
+        group = dict(zip(KEY, key, strict=True))
+        if len(own.targets_ms) > 1:
+            ordered = sorted(own.targets_ms, key=float)
+            log.warning(
+                "%s on %s: rewards of its trials do not compare, since each process has measured a "
+                "target_ms of its own (%s to %s): set hardware.target_ms",
+                group["algorithm"], group["task"], ordered[0], ordered[-1],
+            )  # fmt: skip
 
 
 def _owner(row: Row) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from nasrun.report.compare import Extras, as_we_call_them, compare, read_publish
 from nasrun.report.content import Content, EdgesOf, find_winners
 from nasrun.report.formats import csv_files, latex, markdown
 from nasrun.report.groups import group_ranks
-from nasrun.report.jobs import Job, agents_in_common, anytime_curves, find_jobs, meta_costs
+from nasrun.report.jobs import Job, agents_in_common, anytime_curves, find_jobs, meta_costs, named
 from nasrun.report.overview import judge, overview
 from nasrun.report.page import page
 from nasrun.report.pareto import read_fronts
@@ -131,7 +131,8 @@ def write_report(
         )
     parsed = parse_report(report)
     rows = read_trials(sources or [folder])
-    jobs = [job for place in (sources or [folder]) for job in find_jobs(place)]
+    names = set(rows["algorithm"])
+    jobs = [job for place in (sources or [folder]) for job in named(find_jobs(place), names)]
     content = _content(rows, parsed, jobs, sources or [folder])
     files = {TRIALS: joined_text(rows).encode()} if sources else {}
     if not page_only:

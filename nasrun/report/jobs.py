@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nasrun.errors import DataError
-from nasrun.files import TUNING, read_csv, read_json
+from nasrun.files import TUNING, folders_with, read_csv, read_json
 from nasrun.measurements import SPENT, evaluations_file, size_mb, with_spent
+from nasrun.report.labels import told_apart
 from nasrun.report.stats import bootstrap_ci
 from nasrun.report.trials import Problem, Trials
 from nasrun.spec import Metric, metric_named
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 HOUR_S = 3600.0
 POLICY = "policy.csv"
+STATUS = "status.json"
 REWARD = Metric("reward", "reward")
 MOMENTS = 60  # at which the curves against hours are computed
 SETTLED = 0.1  # of the budget: a panel shows the height of the curves from here on
@@ -89,9 +91,22 @@ def find_jobs(folder: Path) -> list[Job]:
     Raises:
         DataError: a file of a finished job is missing or damaged.
     """
-    found = sorted(folder.rglob("status.json"))
-    states = [path for path in found if TUNING not in path.relative_to(folder).parts]
-    return [_job(path.parent) for path in states if read_json(path)["state"] == "complete"]
+    found = sorted(folders_with(folder, STATUS, (TUNING,)))
+    return [_job(place) for place in found if read_json(place / STATUS)["state"] == "complete"]
+
+
+def named(jobs: Sequence[Job], names: Collection[str]) -> list[Job]:
+    """The jobs of a folder by the ``names`` of joined trials: ``rea[population=5]`` for ``rea``.
+
+    So are jobs called that differ in a setting (see ``told_apart``), where a join had to.
+    """
+    suffixes = told_apart({job.folder: [job.search._asdict()] for job in jobs}).suffixes
+    found: list[Job] = []
+    for job in jobs:
+        name = job.search.algorithm + suffixes[job.folder]
+        known = name in names
+        found.append(replace(job, search=job.search._replace(algorithm=name)) if known else job)
+    return found
 
 
 def _job(folder: Path) -> Job:

@@ -15,8 +15,9 @@ from uuid import uuid4
 import filelock
 
 from nasrun.files import read_json, write_json
+from nasrun.keys import key_of
 from nasrun.locks import file_lock
-from nasrun.record.request import TRIALS, Found, Request, key_of, request_of, wording
+from nasrun.record.request import TRIALS, Found, Request, request_of, wording
 from nasrun.sweepers.plan import Overrides, Wanted
 from nasrun.sweepers.queued import SUFFIX, waiting
 

@@ -11,7 +11,8 @@ from operator import itemgetter
 from pathlib import Path
 
 from nasrun.errors import ConfigError
-from nasrun.record.request import SILENT, TRIALS, Found, Request, key_of, wording
+from nasrun.keys import SILENT, key_of
+from nasrun.record.request import TRIALS, Found, Request, wording
 
 Overrides = tuple[str, ...]
 

@@ -18,7 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 from nasrun import sweep
 from nasrun.errors import ConfigError
 from nasrun.jobs import numbered
-from nasrun.record.request import TRIALS, Found, composed_hash, conf_hash, key_of, wording
+from nasrun.keys import key_of
+from nasrun.record.request import TRIALS, Found, composed_hash, conf_hash, wording
 from nasrun.sweepers.base import MULTIRUN, FolderSweeper, succeeded
 from nasrun.sweepers.plan import Overrides, Plan, Wanted, make_plan
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from nasrun.errors import ConfigError
 from nasrun.record.collect import require_whole_below
-from nasrun.record.labels import told_apart
 from nasrun.report.jobs import MetaCost, Search, agents_in_common, find_jobs, meta_costs
+from nasrun.report.labels import told_apart
 from nasrun.report.schema import measure
 from nasrun.report.stats import (
     bootstrap_ci,

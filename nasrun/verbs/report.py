@@ -3,6 +3,7 @@
 Several have a report each, or with --out a joint one there.
 """
 
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def run(options: Namespace) -> int:
     from rich.console import Console
 
     from nasrun.cells import job_edges
-    from nasrun.record.collect import require_whole_below
+    from nasrun.record.collect import pooled, require_whole_below
     from nasrun.report.experiment import report
 
     for folder in options.folders:
@@ -44,6 +45,8 @@ def run(options: Namespace) -> int:
         require_whole_below(folder)
     console = Console()
     node = experiment_node(options.report) if options.report else None
+    if options.out is not None and (sentence := pooled(options.folders)):
+        print(f"warning: {sentence}", file=sys.stderr)
     for written in report(options.folders, options.out, node, job_edges):
         console.print(written.table)
         for path in written.files:

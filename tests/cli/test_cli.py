@@ -116,6 +116,38 @@ def test_an_output_folder_that_cannot_be_written(in_process, tmp_path):
         assert "choose another folder" in answer.stderr
 
 
+@pytest.mark.parametrize("sweep", [[], ["-m"]])
+def test_words_and_places_that_no_config_can_hold(in_process, tmp_path, monkeypatch, sweep):
+    answer = in_process(*sweep, "hydra.run.dir=caf\udce9", code=2)
+    assert answer.stderr == (
+        "nasrun: 'hydra.run.dir=caf\\udce9' is no UTF-8: rename it, or set LC_ALL=C.UTF-8 if your "
+        "names are\n"
+    )
+    here = tmp_path / "a ${b}"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert f"this folder, {here}, has ${{ in its name" in in_process(*sweep, code=2).stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NASRUN_CACHE", str(here))
+    assert f"NASRUN_CACHE, {here}, has ${{ in its name" in in_process(*sweep, code=2).stderr
+    assert [path.name for path in tmp_path.rglob("*")] == ["a ${b}"]
+
+
+def test_a_finished_run_in_a_folder_that_cannot_be_written(in_process, tmp_path):
+    in_process("hydra.run.dir=run", "trials=2", "budget.evaluations=12")
+    for name in ("best.png", "nasrun.log"):  # a folder stands there, which stops root, too
+        (tmp_path / "run" / name).unlink(missing_ok=True)
+        (tmp_path / "run" / name).mkdir()
+    shown = in_process("show", "run").stdout
+    assert "no picture: cannot write run/best.png" in shown
+    assert "12 evaluations" in shown  # below the curve
+    (tmp_path / "file").write_text("")
+    assert "cannot write file/best.png" in in_process("show", "run", "--out", "file", code=1).stderr
+    answer = in_process("resume=run", code=1)
+    assert answer.stderr.count("\n") == 1
+    assert f"cannot write {tmp_path}/run/nasrun.log: Is a directory" in answer.stderr
+
+
 def test_a_folder_that_holds_another_run_is_refused_and_kept(in_process, tmp_path):
     in_process("hydra.run.dir=here", "trials=3")
     files = [path for path in (tmp_path / "here").rglob("*") if path.is_file()]

@@ -15,6 +15,7 @@ import pytest
 from command import environment
 
 from nasrun.__main__ import CONF
+from nasrun.record.rows import EVALUATION_COLUMNS, TRIAL_COLUMNS
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
@@ -121,6 +122,21 @@ def test_the_commands_one_after_the_other(here, tmp_path, cache_dir):
 def test_a_command_that_needs_data(here, command, data_dir, monkeypatch):
     monkeypatch.setenv("NASRUN_DATA", str(data_dir))
     here(*words(command, WITH_DATA[of(WITH_DATA, command)]))
+
+
+@pytest.mark.parametrize(
+    ("file", "columns"),
+    [("trials.csv", TRIAL_COLUMNS), ("evaluations.csv", EVALUATION_COLUMNS)],
+)
+def test_the_columns_of_a_runs_files_are_those_it_has(file, columns):
+    listed = re.search(rf"^\| `{file}` \|[^`]*`([^`]*)`", README, re.MULTILINE)[1]
+    assert tuple(listed.split(", ")) == columns
+
+
+def test_each_column_that_says_how_figures_came_about_is_explained():
+    explained = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|.*\| .* \|$", README, re.MULTILINE)
+    named = {name for cell in explained for name in re.findall(r"\w+", cell)}
+    assert {*TRIAL_COLUMNS[TRIAL_COLUMNS.index("device") :], "metric"} <= named
 
 
 GROUPS = ("space", "algorithm", "task", "evaluator", "hardware", "meta", "predictor", "features",

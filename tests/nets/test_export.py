@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from nasrun.errors import ConfigError, DataError
 from nasrun.images import Pictures
@@ -29,6 +30,22 @@ def network(index=9000):
 def normalised(pixels):
     mean, std = (np.reshape(m, (1, 3, 1, 1)) for m in (PICTURES.mean, PICTURES.std))
     return torch.tensor((pixels - mean) / std, dtype=torch.float32)
+
+
+def test_the_same_weights_are_the_same_bytes(tmp_path):
+    torch.manual_seed(0)
+    net, about = network(), {**ABOUT, "trained": "zwölf Epochen"}
+    files = [
+        export(net, PICTURES, tmp_path / str(at), ["weights"], about)[0].read_bytes()
+        for at in range(5)
+    ]
+    assert len(set(files)) == 1
+    with safe_open(tmp_path / "0.safetensors", "pt") as kept:
+        facts = kept.metadata()
+        weights = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118
+    assert facts["trained"] == "zwölf Epochen"
+    assert weights.keys() == net.state_dict().keys()
+    assert all(torch.equal(weights[name], own) for name, own in net.state_dict().items())
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit")  # whoever loads such a file meets it

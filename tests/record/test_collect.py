@@ -1,22 +1,24 @@
 import dataclasses
 import os
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
-from toys import ToyEvaluator, toy_experiment
+from toys import Latency, ToyEvaluator, toy_experiment
 
 import nasrun
 from nasrun.algorithms.random_search import RandomSearch
 from nasrun.errors import DataError
 from nasrun.files import read_csv, write_csv, write_json
 from nasrun.pipeline import run
-from nasrun.record.collect import collect, require_whole_below
+from nasrun.record.collect import SWEEP, collect, require_whole_below
 from nasrun.record.found import found_jobs
 from nasrun.record.recorder import Recorder
 from nasrun.record.request import Request
 from nasrun.record.rows import PARETO_COLUMNS, ParetoRow, values
 from nasrun.record.status import PARTS, STATUS
+from nasrun.report.jobs import find_jobs
 from nasrun.spec import RewardTerms
 
 FRONT = ParetoRow(
@@ -43,8 +45,8 @@ FRONT = ParetoRow(
 )
 
 
-def job(folder, seed, trials, data="one"):
-    request = Request((f"seed={seed}",), "conf", "composed", data, seed, trials)
+def job(folder, seed, trials, data="one", words=(), composed="composed"):
+    request = Request((f"seed={seed}", *words), "conf", composed, data, seed, trials)
     with Recorder(folder, f"{seed}-{trials}", request) as recorder:
         run(toy_experiment(RandomSearch(), seed=seed, trials=trials).opened(), recorder, dict)
 
@@ -111,8 +113,8 @@ def test_parts_of_a_search_on_different_data_are_refused_by_name(tmp_path):
         collect(tmp_path)
 
 
-def override(folder, *settings):
-    (folder / ".hydra").mkdir()
+def override(folder, *settings, made=True):
+    (folder / ".hydra").mkdir(parents=not made)
     (folder / ".hydra" / "overrides.yaml").write_text("".join(f"- {text}\n" for text in settings))
 
 
@@ -158,6 +160,38 @@ def test_jobs_that_do_not_clash_keep_their_names(tmp_path):
     assert {row["algorithm"] for row in read_csv(tmp_path / "trials.csv")} == {"random"}
 
 
+def test_trials_of_different_settings_are_never_one_search(tmp_path):
+    for name, size, seed in [("a", 5, 0), ("b", 7, 3)]:
+        words = (f"algorithm.population={size}",)
+        job(tmp_path / name, seed, 3, words=words, composed=f"of {size}")
+        override(tmp_path / name, *words, f"seed={seed}")
+    collect(tmp_path)
+    found = {(row["algorithm"], int(row["seed"])) for row in read_csv(tmp_path / "trials.csv")}
+    a, b = "random[population=5]", "random[population=7]"
+    assert found == {*((a, seed) for seed in range(3)), *((b, seed) for seed in range(3, 6))}
+    # Two files of one name, such as random.yaml and a copy of it: no setting tells them apart.
+    override(tmp_path / "c", "algorithm=mine", "seed=6", made=False)
+    job(tmp_path / "c", 6, 3, words=("algorithm=mine",), composed="mine")
+    override(tmp_path / "d", "algorithm=other", "seed=9", made=False)
+    job(tmp_path / "d", 9, 3, words=("algorithm=other",), composed="other")
+    with pytest.raises(DataError, match=r"c and .*d both hold random on toy, by different set"):
+        collect(tmp_path)
+
+
+def test_trials_that_aim_at_different_latencies_are_said_to(tmp_path, caplog):
+    for name, seed, target_ms in [("a", 0, 4.0), ("b", 3, 4.5)]:
+        aimed = toy_experiment(
+            RandomSearch(), seed=seed, trials=3, hardware=Latency(target_ms=target_ms)
+        )
+        with Recorder(tmp_path / name, name) as recorder:
+            run(aimed.opened(), recorder, dict)
+    caplog.clear()
+    collect(tmp_path)
+    [said] = caplog.messages
+    assert said.startswith("random on toy: rewards of its trials do not compare, since each")
+    assert said.endswith("(4.0 to 4.5): set hardware.target_ms")
+
+
 def test_rows_of_another_format_are_refused(tmp_path):
     job(tmp_path / "a", 0, 3)
     (tmp_path / "a" / "trials.csv").write_text("seed,arch\n1,000\n")
@@ -193,6 +227,36 @@ def test_a_finished_run_that_has_lost_trials_gives_no_figures(tmp_path):
     for read in (require_whole_below, nasrun.load):
         with pytest.raises(DataError, match=r"trials\.csv or a file .* lost its end .* resume="):
             read(tmp_path)
+
+
+def test_a_sweep_whose_later_jobs_are_not_joined_gives_no_figures(tmp_path):
+    (tmp_path / SWEEP).touch()
+    job(tmp_path / "a", 0, 3)
+    collect(tmp_path)
+    require_whole_below(tmp_path)
+    job(tmp_path / "b", 3, 4)
+    with pytest.raises(DataError, match=r"has 3 of the 7 rows .* resume=.* goes on"):
+        nasrun.load(tmp_path)
+    collect(tmp_path)
+    assert len(nasrun.load(tmp_path).trials) == 7
+    shutil.rmtree(tmp_path / "a")  # its trials are joined
+    assert len(nasrun.load(tmp_path).trials) == 7
+
+
+def test_a_job_that_was_moved_and_linked_is_a_job(tmp_path):
+    sweep = tmp_path / "sweep"
+    for name, seed in (("a", 0), ("b", 3)):
+        job(sweep / name, seed, 3)
+    collect(sweep)
+    before = joined(sweep)
+    shutil.move(sweep / "a", tmp_path / "elsewhere")
+    (sweep / "a").symlink_to(tmp_path / "elsewhere")
+    (sweep / "latest").symlink_to(sweep / "b")  # no job of its own
+    (sweep / "nowhere").symlink_to(tmp_path / "gone")
+    assert collect(sweep).rows == 6
+    assert joined(sweep) == before
+    assert [one.folder.name for one in find_jobs(sweep)] == ["a", "b"]
+    assert {one.folder.name for one in found_jobs(sweep)} == {"a", "b"}
 
 
 def test_intervals_draw_the_agents_of_a_search_that_was_split(tmp_path):

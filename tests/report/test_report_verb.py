@@ -1,8 +1,11 @@
+import json
+import shutil
+
 import pytest
-from sweeps import job, sweep
+from sweeps import job, row, sweep, write_trials
 
 from nasrun.errors import ConfigError, DataError
-from nasrun.files import CONF
+from nasrun.files import CONF, read_csv
 from nasrun.report.experiment import write_report
 from nasrun.verbs import perform
 
@@ -70,6 +73,44 @@ def test_runs_are_joined_in_one_report(tmp_path):
     table = (tmp_path / "both" / "report.md").read_text(encoding="utf-8")
     assert "| rea | **93.50 ± 0.71** |" in table
     assert "Anytime" in (tmp_path / "both" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_join_says_where_different_settings_count_as_one_search(tmp_path, capsys):
+    request = {"conf": None, "data": "", "trials": 1}
+    for name, seed, size in (("a", 0, 5), ("b", 1, 5), ("c", 2, 7)):
+        job(tmp_path / name, "rea", [[93.0]], first_seed=seed)
+        own = {"overrides": [f"population={size}"], "composed": str(size), "seed": seed}
+        status = {"state": "complete", "request": {**request, **own}}
+        (tmp_path / name / "status.json").write_text(json.dumps(status))
+    sweep = tmp_path / "sweep"  # in which they have names of their own, though they found the same
+    for at, size in enumerate((5, 7)):
+        shutil.copytree(tmp_path / "ac"[at], sweep / str(size))
+        (sweep / str(size) / ".hydra").mkdir()
+        (sweep / str(size) / ".hydra" / "overrides.yaml").write_text(f"- x.population={size}\n")
+    write_trials(sweep, [row(f"rea[population={size}]", size, 93.0) for size in (5, 7)])
+    pairs = ("ab", False), ("ac", True), (("sweep", "b"), False)
+    for number, (names, said) in enumerate(pairs):
+        folders = [str(tmp_path / name) for name in names]
+        assert perform(["report", *folders, "--out", str(tmp_path / f"both{number}")]) == 0
+        assert ("c have rea on cifar10 by different settings" in capsys.readouterr().err) is said
+
+
+def test_a_sweep_of_settings_has_the_curves_and_the_agents_of_each(tmp_path):
+    rows, meta = [], {"agents": 2, "cost_s": 7200}
+    for size, rewards in ((5, [[90.0], [91.0]]), (7, [[92.0], [93.0]])):
+        place = job(tmp_path / f"of{size}", "catch", rewards, meta=meta)
+        (place / ".hydra").mkdir()
+        (place / ".hydra" / "overrides.yaml").write_text(f"- algorithm.population={size}\n")
+        name = f"catch[population={size}]"
+        rows += [row(name, seed, trial[-1]) for seed, trial in enumerate(rewards)]
+    write_trials(tmp_path, rows)
+    assert perform(["report", str(tmp_path)]) == 0
+    [first, second] = read_csv(tmp_path / "report.csv")
+    assert (first["algorithm"], first["meta_agents"]) == ("catch[population=5]", "2")
+    assert (second["algorithm"], second["meta_agents"]) == ("catch[population=7]", "2")
+    curves = (tmp_path / "report_anytime.svg").read_text(encoding="utf-8")
+    assert "catch[population=5]" in curves
+    assert "catch[population=7]" in curves
 
 
 def test_a_join_replaces_no_trials_of_a_run_or_a_sweep(tmp_path):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from nasrun.record.request import is_silent
-from nasrun.record.summary import Row
+from nasrun.keys import is_silent
 
+Row = Mapping[str, str]
 JobRows = Mapping[Path, list[dict[str, str]]]
 
 # What stands in a column of its own, or does not tell two trials apart.
