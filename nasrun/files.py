@@ -240,13 +240,15 @@ def join_csv(parts: Sequence[Path], path: Path) -> None:
 def folders_with(folder: Path, name: str, without: Collection[str]) -> Iterator[Path]:
     """Folders at or below ``folder`` that hold a file ``name``; not below those called ``without``.
 
-    A link counts where it leads to such a folder elsewhere, as when one was moved to another disk;
-    what else is linked is not looked through. A folder that vanishes meanwhile is passed over.
+    Nor below one that holds it: what else was put there is another's. A link counts where it leads
+    to such a folder elsewhere, as when one was moved to another disk; what else is linked is not
+    looked through. A folder that vanishes meanwhile is passed over.
     """
     for place, below, files in os.walk(folder):
         below[:] = [own for own in below if own not in without]
         if name in files:
             yield Path(place)
+            below.clear()
         for link in (Path(place, own) for own in below):
             linked = link.is_symlink() and (link / name).is_file()
             if linked and not link.resolve().is_relative_to(folder.resolve()):

@@ -104,6 +104,19 @@ def test_networks_and_trainings_are_those_of_the_run(here, tmp_path):
         other.best.network("cifar10")
 
 
+def test_a_run_inside_the_folder_of_another_is_not_of_it(tmp_path, cache_dir):
+    """Its measurements stood among those of the outer one, whose trials they are not."""
+    for folder, trials in ((tmp_path / "a", 2), (tmp_path / "a" / "b", 3)):
+        subprocess.run(
+            [NASRUN, "algorithm=random", "task=cifar10", f"trials={trials}",
+             "budget.evaluations=4", f"hydra.run.dir={folder}"],
+            check=True, capture_output=True, env=environment(cache_dir),
+        )  # fmt: skip
+    for name, trials in (("a", 2), ("a/b", 3)):
+        results = nasrun.load(tmp_path / name)
+        assert (len(results.trials), len(results.evaluations)) == (trials, 4 * trials)
+
+
 def test_folders_without_a_finished_run_are_refused(tmp_path):
     with pytest.raises(DataError, match="is no folder"):
         nasrun.load(tmp_path / "nowhere")
