@@ -12,7 +12,7 @@ from composed import CONF, ONE_SHOT, composed, make
 from pretended import PLACE, PretendedDevice, PretendedGPU
 from toys import ToyEvaluator
 
-from nasrun.algorithms import one_shot
+from nasrun.algorithms import supernet_training
 from nasrun.config import check
 from nasrun.evaluators.training import Training
 from nasrun.images import Images
@@ -100,9 +100,9 @@ def pretended(monkeypatch):
         torch.optim, "SGD", lambda *given, fused=False, **more: plain(*given, **more)
     )
     monkeypatch.setattr(trainer_module, "fast_forward", lambda network, *given: network)
-    monkeypatch.setattr(one_shot, "RecordedMixture", lambda network, device: network)
+    monkeypatch.setattr(supernet_training, "RecordedMixture", lambda network, device: network)
     monkeypatch.setattr(
-        one_shot, "Device", lambda where, precision, group: PretendedDevice("cuda", precision)
+        supernet_training, "Device", lambda *given, **more: PretendedDevice("cuda", given[1])
     )
     with PretendedGPU() as gpu:
         yield gpu
