@@ -274,17 +274,12 @@ def _clash(by_job: JobRows, group: Sequence[str]) -> tuple[Path, Path, Row] | No
 def _mixed(
     by_job: JobRows, requests: Mapping[Path, Request], group: Sequence[str]
 ) -> tuple[Path, Path, Row] | None:
-    """Two jobs of one ``group`` by different settings, and a row of the second.
-
-    What was asked for in other words may come to the same, and a value that follows the seed makes
-    another config of each trial: both are one search.
-    """
+    """Two jobs of one ``group`` by different settings, and a row of the second."""
     first: dict[tuple[str, ...], Path] = {}
     for job, rows in by_job.items():
         for row in rows[:1] if job in requests else ():
             other = first.setdefault(tuple(row[key] for key in group), job)
-            one, two = requests[other], requests[job]
-            if one.family != two.family and one.composed != two.composed:
+            if not requests[other].is_one_search_with(requests[job]):
                 return other, job, row
     return None
 

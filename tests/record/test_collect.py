@@ -178,6 +178,15 @@ def test_trials_of_different_settings_are_never_one_search(tmp_path):
         collect(tmp_path)
 
 
+def test_trials_that_keep_their_measurements_otherwise_are_one_search(tmp_path):
+    job(tmp_path / "a", 0, 3, composed="with csv")
+    words = ("record.evaluations=gz",)
+    override(tmp_path / "b", *words, "seed=3", made=False)
+    job(tmp_path / "b", 3, 3, words=words, composed="with gz")
+    collect(tmp_path)
+    assert {row["algorithm"] for row in read_csv(tmp_path / "trials.csv")} == {"random"}
+
+
 def test_trials_that_aim_at_different_latencies_are_said_to(tmp_path, caplog):
     for name, seed, target_ms in [("a", 0, 4.0), ("b", 3, 4.5)]:
         aimed = toy_experiment(
