@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import filelock
 
@@ -85,7 +86,7 @@ def _collect(folder: Path) -> Collected:
     for job in complete:  # one that was killed at its very end could not tidy up
         if (job / PARTS).exists():
             shutil.rmtree(job / PARTS, ignore_errors=True)
-    requests = {job: request for job in complete if (request := request_of(jobs[job]))}
+    requests = _requests({job: jobs[job] for job in complete})
     _refuse_mixed_data(requests)
     studies = {job: rows_of(jobs[job]) for job in complete}
     searches = [job for job, name in studies.items() if name == TRIALS]
@@ -175,11 +176,14 @@ def _require_joined(folder: Path, finished: Sequence[Path]) -> None:
     As a sweep leaves them that has gone on with more jobs and was cut off, or is being played.
 
     Raises:
-        DataError: they do.
+        DataError: they do, or they cannot be joined, as where a job was copied or played again
+            inside the sweep.
     """
     there = sum(_rows_in(job / TRIALS) for job in finished)
     joined = _rows_in(folder / TRIALS)
     if joined < there:
+        statuses = {job: read_status(job) for job in finished}
+        _joined(finished, _requests(statuses))
         raise DataError(
             f"{folder}: {TRIALS} has {joined:,} of the {there:,} rows that its finished jobs have, "
             f"since the sweep was cut off before it joined them: {command_for(folder)} goes on"
@@ -190,6 +194,12 @@ def _rows_in(path: Path) -> int:
     """Lines below the header."""
     with path.open("rb") as stream:
         return sum(1 for _ in stream) - 1
+
+
+def _requests(statuses: Mapping[Path, Mapping[str, Any]]) -> dict[Path, Request]:
+    """What the jobs were asked for, where they say."""
+    found = {job: request_of(status) for job, status in statuses.items()}
+    return {job: request for job, request in found.items() if request is not None}
 
 
 def _refuse_mixed_data(requests: Mapping[Path, Request]) -> None:

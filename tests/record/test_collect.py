@@ -252,6 +252,15 @@ def test_a_sweep_whose_later_jobs_are_not_joined_gives_no_figures(tmp_path):
     assert len(nasrun.load(tmp_path).trials) == 7
 
 
+def test_a_job_that_stands_twice_in_a_sweep_is_named(tmp_path):
+    (tmp_path / SWEEP).touch()
+    job(tmp_path / "a", 0, 3)
+    collect(tmp_path)
+    shutil.copytree(tmp_path / "a", tmp_path / "a-rerun1")  # where an earlier version put it
+    with pytest.raises(DataError, match=r"a and .*a-rerun1 both hold random .* delete one"):
+        require_whole_below(tmp_path)
+
+
 def test_a_job_that_was_moved_and_linked_is_a_job(tmp_path):
     sweep = tmp_path / "sweep"
     for name, seed in (("a", 0), ("b", 3)):
