@@ -17,7 +17,7 @@ from nasrun.record.found import found_jobs
 from nasrun.record.recorder import Recorder
 from nasrun.record.request import Request
 from nasrun.record.rows import PARETO_COLUMNS, ParetoRow, values
-from nasrun.record.status import PARTS, STATUS
+from nasrun.record.status import PARTS, STATUS, read_status
 from nasrun.report.jobs import find_jobs
 from nasrun.spec import RewardTerms
 
@@ -250,6 +250,17 @@ def test_a_sweep_whose_later_jobs_are_not_joined_gives_no_figures(tmp_path):
     assert len(nasrun.load(tmp_path).trials) == 7
     shutil.rmtree(tmp_path / "a")  # its trials are joined
     assert len(nasrun.load(tmp_path).trials) == 7
+
+
+def test_studies_in_a_sweep_leave_the_measurements_of_its_searches(tmp_path):
+    job(tmp_path / "a", 0, 3)
+    study = tmp_path / "b"
+    job(study, 0, 2)
+    (study / "trials.csv").rename(study / "predictors.csv")
+    status = {key: kept for key, kept in read_status(study).items() if key != "bytes"}
+    write_json(study / STATUS, {**status, "rows": "predictors.csv"})
+    collect(tmp_path)
+    assert set(nasrun.load(tmp_path).evaluations["job"]) == {"a"}
 
 
 def test_a_job_that_stands_twice_in_a_sweep_is_named(tmp_path):
