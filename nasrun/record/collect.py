@@ -173,7 +173,8 @@ def require_whole_below(folder: Path) -> None:
 def _require_joined(folder: Path, finished: Sequence[Path]) -> None:
     """Refuse joined trials that lack those of jobs which finished later.
 
-    As a sweep leaves them that has gone on with more jobs and was cut off, or is being played.
+    As a sweep leaves them that has gone on with more jobs and was cut off, or is being played; or
+    a run or another sweep in a folder of its own below.
 
     Raises:
         DataError: they do, or they cannot be joined, as where a job was copied or played again
@@ -185,8 +186,9 @@ def _require_joined(folder: Path, finished: Sequence[Path]) -> None:
         statuses = {job: read_status(job) for job in finished}
         _joined(finished, _requests(statuses))
         raise DataError(
-            f"{folder}: {TRIALS} has {joined:,} of the {there:,} rows that its finished jobs have, "
-            f"since the sweep was cut off before it joined them: {command_for(folder)} goes on"
+            f"{folder}: {TRIALS} has {joined:,} of the {there:,} rows that finished jobs in it "
+            "have: the sweep was cut off before it joined them, is being played, or other commands "
+            f"have played in its folder: {command_for(folder)} goes on, and joins them"
         )
 
 

@@ -248,6 +248,10 @@ def test_a_sweep_whose_later_jobs_are_not_joined_gives_no_figures(tmp_path):
         nasrun.load(tmp_path)
     collect(tmp_path)
     assert len(nasrun.load(tmp_path).trials) == 7
+    job(tmp_path / "below" / "c", 7, 2)  # by another command
+    with pytest.raises(DataError, match="or other commands have played in its folder"):
+        require_whole_below(tmp_path)
+    shutil.rmtree(tmp_path / "below")
     shutil.rmtree(tmp_path / "a")  # its trials are joined
     assert len(nasrun.load(tmp_path).trials) == 7
 
