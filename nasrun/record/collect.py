@@ -1,5 +1,6 @@
 """Join the jobs of a sweep. Can be called at any time, any number of times, by any process."""
 
+import logging
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +35,8 @@ GROUP = (*SEARCH, *PROTOCOL)
 SWEEP = "multirun.yaml"  # which Hydra writes into a sweep's folder
 LOCK_TIMEOUT_S = 600.0
 MISTAKE = ConfigError.exit_code
+
+log = logging.getLogger("nasrun")
 
 
 @dataclass(frozen=True)
@@ -248,6 +251,13 @@ def _joined(
             f"{first} and {second} both hold {row['algorithm']} on {row['task']}, by different "
             "settings: give them names of their own with algorithm.name=..., or delete one"
         )
+    if (edited := _apart(by_job, requests, GROUP, Request.is_of_same_files_as)) is not None:
+        first, second, row = edited
+        log.warning(
+            "%s and %s both hold %s on %s, from before and after config files were changed, and it "
+            "counts as one search: compare their .hydra/config.yaml", first, second,
+            row["algorithm"], row["task"],
+        )  # fmt: skip
     return _sorted(by_job), _sorted(fronts), _agents(by_job)
 
 
@@ -287,11 +297,21 @@ def _mixed(
     by_job: JobRows, requests: Mapping[Path, Request], group: Sequence[str]
 ) -> tuple[Path, Path, Row] | None:
     """Two jobs of one ``group`` by different settings, and a row of the second."""
+    return _apart(by_job, requests, group, Request.is_one_search_with)
+
+
+def _apart(
+    by_job: JobRows,
+    requests: Mapping[Path, Request],
+    group: Sequence[str],
+    alike: Callable[[Request, Request], bool],
+) -> tuple[Path, Path, Row] | None:
+    """Two jobs of one ``group`` whose requests are not ``alike``, and a row of the second."""
     first: dict[tuple[str, ...], Path] = {}
     for job, rows in by_job.items():
         for row in rows[:1] if job in requests else ():
             other = first.setdefault(tuple(row[key] for key in group), job)
-            if not requests[other].is_one_search_with(requests[job]):
+            if not alike(requests[other], requests[job]):
                 return other, job, row
     return None
 

@@ -84,6 +84,14 @@ class Request:
         one, two = (wording(own.overrides, without=(*TRIALS, KEPT)) for own in (self, other))
         return one == two or self.composed == other.composed
 
+    def is_of_same_files_as(self, other: "Request") -> bool:
+        """Whether the YAML files are the same, or come to the same, as far as one can tell.
+
+        Other files may be those of another version of nasrun, and come to more keys.
+        """
+        unknown = self.conf is None or other.conf is None
+        return unknown or self.conf == other.conf or self.composed == other.composed
+
     @property
     def search(self) -> str:
         """What jobs share that are parts of one search."""

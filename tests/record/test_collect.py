@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import re
 import shutil
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -45,8 +46,8 @@ FRONT = ParetoRow(
 )
 
 
-def job(folder, seed, trials, data="one", words=(), composed="composed"):
-    request = Request((f"seed={seed}", *words), "conf", composed, data, seed, trials)
+def job(folder, seed, trials, data="one", words=(), composed="composed", conf="conf"):
+    request = Request((f"seed={seed}", *words), conf, composed, data, seed, trials)
     with Recorder(folder, f"{seed}-{trials}", request) as recorder:
         run(toy_experiment(RandomSearch(), seed=seed, trials=trials).opened(), recorder, dict)
 
@@ -176,6 +177,17 @@ def test_trials_of_different_settings_are_never_one_search(tmp_path):
     job(tmp_path / "d", 9, 3, words=("algorithm=other",), composed="other")
     with pytest.raises(DataError, match=r"c and .*d both hold random on toy, by different set"):
         collect(tmp_path)
+
+
+def test_trials_from_before_and_after_an_edit_are_said_to_be(tmp_path, caplog):
+    job(tmp_path / "a", 0, 3)
+    job(tmp_path / "b", 3, 3, conf="a comment more")
+    job(tmp_path / "c", 6, 3, composed="a value that follows the seed")
+    collect(tmp_path)
+    assert not caplog.text
+    job(tmp_path / "d", 9, 3, composed="of 7", conf="edited")
+    collect(tmp_path)
+    assert re.search(r"a and .*d both hold random on toy, from before and after", caplog.text)
 
 
 def test_trials_that_keep_their_measurements_otherwise_are_one_search(tmp_path):
