@@ -24,7 +24,7 @@ from nasrun.measurements import evaluation_rows, evaluations_file, with_spent
 from nasrun.names import command_for
 from nasrun.record.collect import job_folders, require_whole_below
 from nasrun.record.rows import EVALUATION_COLUMNS, PARETO_COLUMNS, TrialRow
-from nasrun.record.status import STATUS, read_status
+from nasrun.record.status import STATUS, TRIALS, read_status, rows_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -62,13 +62,15 @@ class Results:
             raise DataError(
                 f"{place} holds no run: expected a folder with {STATUS}, or with such folders in it"
             )
-        jobs = [job for job in found if read_status(job)["state"] == "complete"]
-        if not jobs:
+        statuses = {job: read_status(job) for job in found}
+        done = [job for job in found if statuses[job]["state"] == "complete"]
+        if not done:
             raise DataError(
                 f"{place} holds no finished run: {command_for(place)} goes on with what it holds"
             )
         require_whole_below(place)
-        return cls(place, jobs)
+        searches = [job for job in done if rows_of(statuses[job]) == TRIALS]
+        return cls(place, searches or done)  # studies beside them have figures of their own
 
     def __repr__(self) -> str:
         return f"Results({str(self.folder)!r}, {len(self.jobs)} finished)"

@@ -1,11 +1,13 @@
 """Join the jobs of a sweep. Can be called at any time, any number of times, by any process."""
 
+import logging
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import filelock
 
@@ -33,6 +35,8 @@ GROUP = (*SEARCH, *PROTOCOL)
 SWEEP = "multirun.yaml"  # which Hydra writes into a sweep's folder
 LOCK_TIMEOUT_S = 600.0
 MISTAKE = ConfigError.exit_code
+
+log = logging.getLogger("nasrun")
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def _collect(folder: Path) -> Collected:
     for job in complete:  # one that was killed at its very end could not tidy up
         if (job / PARTS).exists():
             shutil.rmtree(job / PARTS, ignore_errors=True)
-    requests = {job: request for job in complete if (request := request_of(jobs[job]))}
+    requests = _requests({job: jobs[job] for job in complete})
     _refuse_mixed_data(requests)
     studies = {job: rows_of(jobs[job]) for job in complete}
     searches = [job for job, name in studies.items() if name == TRIALS]
@@ -172,17 +176,22 @@ def require_whole_below(folder: Path) -> None:
 def _require_joined(folder: Path, finished: Sequence[Path]) -> None:
     """Refuse joined trials that lack those of jobs which finished later.
 
-    As a sweep leaves them that has gone on with more jobs and was cut off, or is being played.
+    As a sweep leaves them that has gone on with more jobs and was cut off, or is being played; or
+    a run or another sweep in a folder of its own below.
 
     Raises:
-        DataError: they do.
+        DataError: they do, or they cannot be joined, as where a job was copied or played again
+            inside the sweep.
     """
     there = sum(_rows_in(job / TRIALS) for job in finished)
     joined = _rows_in(folder / TRIALS)
     if joined < there:
+        statuses = {job: read_status(job) for job in finished}
+        _joined(finished, _requests(statuses))
         raise DataError(
-            f"{folder}: {TRIALS} has {joined:,} of the {there:,} rows that its finished jobs have, "
-            f"since the sweep was cut off before it joined them: {command_for(folder)} goes on"
+            f"{folder}: {TRIALS} has {joined:,} of the {there:,} rows that finished jobs in it "
+            "have: the sweep was cut off before it joined them, is being played, or other commands "
+            f"have played in its folder: {command_for(folder)} goes on, and joins them"
         )
 
 
@@ -190,6 +199,12 @@ def _rows_in(path: Path) -> int:
     """Lines below the header."""
     with path.open("rb") as stream:
         return sum(1 for _ in stream) - 1
+
+
+def _requests(statuses: Mapping[Path, Mapping[str, Any]]) -> dict[Path, Request]:
+    """What the jobs were asked for, where they say."""
+    found = {job: request_of(status) for job, status in statuses.items()}
+    return {job: request for job, request in found.items() if request is not None}
 
 
 def _refuse_mixed_data(requests: Mapping[Path, Request]) -> None:
@@ -236,6 +251,13 @@ def _joined(
             f"{first} and {second} both hold {row['algorithm']} on {row['task']}, by different "
             "settings: give them names of their own with algorithm.name=..., or delete one"
         )
+    if (edited := _apart(by_job, requests, GROUP, Request.is_of_same_files_as)) is not None:
+        first, second, row = edited
+        log.warning(
+            "%s and %s both hold %s on %s, from before and after config files were changed, and it "
+            "counts as one search: compare their .hydra/config.yaml", first, second,
+            row["algorithm"], row["task"],
+        )  # fmt: skip
     return _sorted(by_job), _sorted(fronts), _agents(by_job)
 
 
@@ -274,17 +296,22 @@ def _clash(by_job: JobRows, group: Sequence[str]) -> tuple[Path, Path, Row] | No
 def _mixed(
     by_job: JobRows, requests: Mapping[Path, Request], group: Sequence[str]
 ) -> tuple[Path, Path, Row] | None:
-    """Two jobs of one ``group`` by different settings, and a row of the second.
+    """Two jobs of one ``group`` by different settings, and a row of the second."""
+    return _apart(by_job, requests, group, Request.is_one_search_with)
 
-    What was asked for in other words may come to the same, and a value that follows the seed makes
-    another config of each trial: both are one search.
-    """
+
+def _apart(
+    by_job: JobRows,
+    requests: Mapping[Path, Request],
+    group: Sequence[str],
+    alike: Callable[[Request, Request], bool],
+) -> tuple[Path, Path, Row] | None:
+    """Two jobs of one ``group`` whose requests are not ``alike``, and a row of the second."""
     first: dict[tuple[str, ...], Path] = {}
     for job, rows in by_job.items():
         for row in rows[:1] if job in requests else ():
             other = first.setdefault(tuple(row[key] for key in group), job)
-            one, two = requests[other], requests[job]
-            if one.family != two.family and one.composed != two.composed:
+            if not alike(requests[other], requests[job]):
                 return other, job, row
     return None
 

@@ -58,8 +58,9 @@ def foreign(folder: Path) -> Path | None:
     """The measurements of some trials, if they have not our columns; None if they have."""
     if (plain := folder / PLAIN).exists():
         return None if next(csv_cells(plain)) == list(EVALUATION_COLUMNS) else plain
-    if (packed := folder / PACKED).exists():  # which has no header
-        return None if len(next(csv_cells(packed))) == len(EVALUATION_COLUMNS) else packed
+    if (packed := folder / PACKED).exists():  # which has no header, and may have no row
+        first = next(csv_cells(packed))
+        return None if len(first) in (0, len(EVALUATION_COLUMNS)) else packed
     return None
 
 

@@ -15,6 +15,7 @@ from nasrun.keys import is_silent, key_of
 from nasrun.record.provenance import config_hash
 
 TRIALS = ("seed", "trials")
+KEPT = "record.evaluations"  # which changes what is kept, and no figure
 HYDRA_OWN = ("pkg://hydra.conf", "structured://")
 
 
@@ -73,6 +74,23 @@ class Request:
     def family(self) -> tuple[str, ...]:
         """What this job shares with those that differ from it in their trials alone."""
         return wording(self.overrides, without=TRIALS)
+
+    def is_one_search_with(self, other: "Request") -> bool:
+        """Whether trials of both may be told as those of one search.
+
+        What was asked for in other words may come to the same, and a value that follows the seed
+        makes another config of each trial. How measurements are kept changes no figure.
+        """
+        one, two = (wording(own.overrides, without=(*TRIALS, KEPT)) for own in (self, other))
+        return one == two or self.composed == other.composed
+
+    def is_of_same_files_as(self, other: "Request") -> bool:
+        """Whether the YAML files are the same, or come to the same, as far as one can tell.
+
+        Other files may be those of another version of nasrun, and come to more keys.
+        """
+        unknown = self.conf is None or other.conf is None
+        return unknown or self.conf == other.conf or self.composed == other.composed
 
     @property
     def search(self) -> str:

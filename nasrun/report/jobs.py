@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 HOUR_S = 3600.0
 POLICY = "policy.csv"
 STATUS = "status.json"
+TRIALS = "trials.csv"  # of a search; a study has another file
 REWARD = Metric("reward", "reward")
 MOMENTS = 60  # at which the curves against hours are computed
 SETTLED = 0.1  # of the budget: a panel shows the height of the curves from here on
@@ -86,13 +87,18 @@ class Histories:
 
 
 def find_jobs(folder: Path) -> list[Job]:
-    """The finished jobs below a sweep's folder; those that only chose values are none.
+    """The finished jobs below a sweep's folder; those that only chose values are none, nor studies.
 
     Raises:
         DataError: a file of a finished job is missing or damaged.
     """
     found = sorted(folders_with(folder, STATUS, (TUNING,)))
-    return [_job(place) for place in found if read_json(place / STATUS)["state"] == "complete"]
+    statuses = {place: read_json(place / STATUS) for place in found}
+    return [
+        _job(place)
+        for place, status in statuses.items()
+        if status["state"] == "complete" and status.get("rows", TRIALS) == TRIALS
+    ]
 
 
 def named(jobs: Sequence[Job], names: Collection[str]) -> list[Job]:
@@ -110,9 +116,9 @@ def named(jobs: Sequence[Job], names: Collection[str]) -> list[Job]:
 
 
 def _job(folder: Path) -> Job:
-    rows = read_csv(folder / "trials.csv")
+    rows = read_csv(folder / TRIALS)
     if not rows:
-        raise DataError(f"{folder / 'trials.csv'}: a finished job without trials; delete the job")
+        raise DataError(f"{folder / TRIALS}: a finished job without trials; delete the job")
     search = Search(*(rows[0][key] for key in Search._fields))
     meta = _meta_cost(read_json(folder / "provenance.json"))
     policy = folder / POLICY

@@ -32,17 +32,15 @@ class Labels:
 def told_apart(by_job: JobRows) -> Labels:
     """Labels with the settings in which jobs of one algorithm differ."""
     overrides = {job: _overrides(job) for job in by_job}
-    suffixes: dict[Path, str] = {}
-    for job, rows in by_job.items():
-        peers = [overrides[other] for other, found in by_job.items() if _alike(rows, found)]
-        own = {text for text in overrides[job] if not all(text in peer for peer in peers)}
-        label = ",".join(sorted(own))
-        suffixes[job] = f"[{label}]" if label else ""
+    problems = {job: _problem(rows[0]) for job, rows in by_job.items() if rows}
+    shared: dict[tuple[str, ...], set[str]] = {}
+    for job, problem in problems.items():
+        shared[problem] = shared.get(problem, overrides[job]) & overrides[job]
+    suffixes = dict.fromkeys(by_job, "")
+    for job, problem in problems.items():
+        if own := sorted(overrides[job] - shared[problem]):
+            suffixes[job] = f"[{','.join(own)}]"
     return Labels(suffixes)
-
-
-def _alike(rows: list[dict[str, str]], others: list[dict[str, str]]) -> bool:
-    return bool(rows and others) and _problem(rows[0]) == _problem(others[0])
 
 
 def _problem(row: Row) -> tuple[str, ...]:

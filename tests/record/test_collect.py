@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import re
 import shutil
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -17,7 +18,7 @@ from nasrun.record.found import found_jobs
 from nasrun.record.recorder import Recorder
 from nasrun.record.request import Request
 from nasrun.record.rows import PARETO_COLUMNS, ParetoRow, values
-from nasrun.record.status import PARTS, STATUS
+from nasrun.record.status import PARTS, STATUS, read_status
 from nasrun.report.jobs import find_jobs
 from nasrun.spec import RewardTerms
 
@@ -45,8 +46,8 @@ FRONT = ParetoRow(
 )
 
 
-def job(folder, seed, trials, data="one", words=(), composed="composed"):
-    request = Request((f"seed={seed}", *words), "conf", composed, data, seed, trials)
+def job(folder, seed, trials, data="one", words=(), composed="composed", conf="conf"):
+    request = Request((f"seed={seed}", *words), conf, composed, data, seed, trials)
     with Recorder(folder, f"{seed}-{trials}", request) as recorder:
         run(toy_experiment(RandomSearch(), seed=seed, trials=trials).opened(), recorder, dict)
 
@@ -178,6 +179,26 @@ def test_trials_of_different_settings_are_never_one_search(tmp_path):
         collect(tmp_path)
 
 
+def test_trials_from_before_and_after_an_edit_are_said_to_be(tmp_path, caplog):
+    job(tmp_path / "a", 0, 3)
+    job(tmp_path / "b", 3, 3, conf="a comment more")
+    job(tmp_path / "c", 6, 3, composed="a value that follows the seed")
+    collect(tmp_path)
+    assert not caplog.text
+    job(tmp_path / "d", 9, 3, composed="of 7", conf="edited")
+    collect(tmp_path)
+    assert re.search(r"a and .*d both hold random on toy, from before and after", caplog.text)
+
+
+def test_trials_that_keep_their_measurements_otherwise_are_one_search(tmp_path):
+    job(tmp_path / "a", 0, 3, composed="with csv")
+    words = ("record.evaluations=gz",)
+    override(tmp_path / "b", *words, "seed=3", made=False)
+    job(tmp_path / "b", 3, 3, words=words, composed="with gz")
+    collect(tmp_path)
+    assert {row["algorithm"] for row in read_csv(tmp_path / "trials.csv")} == {"random"}
+
+
 def test_trials_that_aim_at_different_latencies_are_said_to(tmp_path, caplog):
     for name, seed, target_ms in [("a", 0, 4.0), ("b", 3, 4.5)]:
         aimed = toy_experiment(
@@ -239,8 +260,32 @@ def test_a_sweep_whose_later_jobs_are_not_joined_gives_no_figures(tmp_path):
         nasrun.load(tmp_path)
     collect(tmp_path)
     assert len(nasrun.load(tmp_path).trials) == 7
+    job(tmp_path / "below" / "c", 7, 2)  # by another command
+    with pytest.raises(DataError, match="or other commands have played in its folder"):
+        require_whole_below(tmp_path)
+    shutil.rmtree(tmp_path / "below")
     shutil.rmtree(tmp_path / "a")  # its trials are joined
     assert len(nasrun.load(tmp_path).trials) == 7
+
+
+def test_studies_in_a_sweep_leave_the_measurements_of_its_searches(tmp_path):
+    job(tmp_path / "a", 0, 3)
+    study = tmp_path / "b"
+    job(study, 0, 2)
+    (study / "trials.csv").rename(study / "predictors.csv")
+    status = {key: kept for key, kept in read_status(study).items() if key != "bytes"}
+    write_json(study / STATUS, {**status, "rows": "predictors.csv"})
+    collect(tmp_path)
+    assert set(nasrun.load(tmp_path).evaluations["job"]) == {"a"}
+
+
+def test_a_job_that_stands_twice_in_a_sweep_is_named(tmp_path):
+    (tmp_path / SWEEP).touch()
+    job(tmp_path / "a", 0, 3)
+    collect(tmp_path)
+    shutil.copytree(tmp_path / "a", tmp_path / "a-rerun1")  # where an earlier version put it
+    with pytest.raises(DataError, match=r"a and .*a-rerun1 both hold random .* delete one"):
+        require_whole_below(tmp_path)
 
 
 def test_a_job_that_was_moved_and_linked_is_a_job(tmp_path):

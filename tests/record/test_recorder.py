@@ -15,7 +15,7 @@ from nasrun.files import read_csv, read_json
 from nasrun.measurements import evaluations_file
 from nasrun.pipeline import run
 from nasrun.record.collect import collect
-from nasrun.record.evaluations import Kept
+from nasrun.record.evaluations import Kept, foreign, write_evaluations
 from nasrun.record.recorder import Recorder
 from nasrun.record.request import Request
 from nasrun.record.rows import EVALUATION_COLUMNS, TRIAL_COLUMNS
@@ -300,6 +300,12 @@ def test_finished_trials_with_the_columns_of_another_version_are_played_again(
         run(experiment(RandomSearch()).opened(), recorder, dict)
     name = evaluations_file(whole).name
     assert (folder / name).read_bytes() == (whole / name).read_bytes()
+
+
+@pytest.mark.parametrize("kept", [Kept.csv, Kept.gz])
+def test_trials_that_measured_nothing_are_of_this_version(tmp_path, kept):
+    write_evaluations(tmp_path, {name: [] for name in EVALUATION_COLUMNS}, kept)
+    assert foreign(tmp_path) is None
 
 
 def test_what_was_edited_or_packed_again_is_whole_until_it_is_cut_off(tmp_path):

@@ -34,6 +34,14 @@ def test_jobs_that_only_chose_values_are_no_results(tmp_path):
     assert len(find_jobs(tmp_path)) == 1
 
 
+def test_studies_beside_searches_are_no_jobs_of_a_report(tmp_path):
+    job(tmp_path / "a", "rea", [[1.0]])
+    study = job(tmp_path / "b", "random", [[2.0]])
+    (study / "trials.csv").rename(study / "predictors.csv")
+    (study / "status.json").write_text('{"state": "complete", "rows": "predictors.csv"}')
+    assert [one.folder.name for one in find_jobs(tmp_path)] == ["a"]
+
+
 def test_an_unknown_cost_is_not_a_cost_of_zero(tmp_path):
     job(tmp_path / "a", "catch", [[1.0]], meta={**META, "cost_s": None})
     (cost,) = meta_costs(find_jobs(tmp_path)).values()

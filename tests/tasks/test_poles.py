@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from nasrun.errors import ConfigError
+from nasrun.files import CONF
 from nasrun.nets.evolved import Evolved, Wiring
 from nasrun.tasks import poles
 from nasrun.tasks.double_pole import WithoutVelocities, WithVelocities
@@ -185,3 +187,10 @@ def test_starts_are_625_and_count_those_that_are_mastered():
     long = WithVelocities(*TASK, trial=1000)
     # Without a push the poles stay up where all but the position is zero, which it is five times.
     assert long.generalises(Pushing([0.5, 1.0])).tolist() == [5, 0]
+
+
+def test_the_split_says_what_tilt_was_asked_for():
+    task = OmegaConf.load(CONF / "task" / "double_pole_positions.yaml")
+    assert task.search_split == "long pole at 0.07 rad"
+    task.tilt = 0.2
+    assert task.search_split == "long pole at 0.2 rad"
