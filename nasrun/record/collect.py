@@ -12,7 +12,7 @@ from typing import Any
 import filelock
 
 from nasrun.errors import ConfigError, DataError
-from nasrun.files import TUNING, folders_with, read_csv, read_json, unwritable, write_csv
+from nasrun.files import TUNING, csv_rows, folders_with, read_csv, read_json, unwritable, write_csv
 from nasrun.locks import file_lock
 from nasrun.names import command_for
 from nasrun.record.request import Request, asked_for, request_of
@@ -328,8 +328,9 @@ def pooled(folders: Sequence[Path]) -> str:
     searches: dict[Path, list[dict[str, str]]] = {}
     requests: dict[Path, Request] = {}
     for folder in folders:
-        joined = read_csv(folder / TRIALS) if (folder / TRIALS).is_file() else []
-        for job in named(find_jobs(folder), {row.get("algorithm", "") for row in joined}):
+        joined = csv_rows(folder / TRIALS) if (folder / TRIALS).is_file() else iter(())
+        names = {row.get("algorithm", "") for row in joined}
+        for job in named(find_jobs(folder), names):
             if (request := request_of(read_status(job.folder))) is not None:
                 searches[job.folder], requests[job.folder] = [job.search._asdict()], request
     if (found := _mixed(searches, requests, SEARCH)) is None:
