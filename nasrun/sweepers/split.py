@@ -22,6 +22,7 @@ from nasrun.keys import key_of
 from nasrun.record.request import TRIALS, Found, composed_hash, conf_hash, wording
 from nasrun.sweepers.base import MULTIRUN, FolderSweeper, succeeded
 from nasrun.sweepers.plan import Overrides, Plan, Wanted, make_plan
+from nasrun.sweepers.points import chosen
 
 log = logging.getLogger(__name__)
 SPLIT = "sweep.split"
@@ -40,7 +41,8 @@ class SplitSweeper(FolderSweeper):
         params: swept keys and their values, as on the command line.
         max_batch_size: jobs that the launcher gets at once; None: all.
         points: overrides that go together, as spaces and their tasks do: every job has those of one
-            point. A key on the command line that a point has chooses the points of its values.
+            point. A key on the command line that a point has chooses the points of its values; a
+            setting with a value that none has (``algorithm.population=7``) holds in all of them.
         leave_out: leave out jobs whose files are missing, and say so, where else they fail.
     """
 
@@ -164,7 +166,7 @@ class SplitSweeper(FolderSweeper):
         overrides = parser.parse_overrides([*params, *arguments])
         if any(each.get_key_element() == SPLIT and each.is_sweep_override() for each in overrides):
             raise ConfigError(f"{SPLIT} cannot be swept over: give one number of jobs")
-        points = _chosen(self.points, parser.parse_overrides(list(arguments)))
+        points = chosen(self.points, parser.parse_overrides(list(arguments)))
         of_points = {key_of(text) for point in points for text in point}
         others = [each for each in overrides if each.get_key_element() not in of_points]
         _require_jobs(others, len(points))
@@ -195,45 +197,6 @@ class SplitSweeper(FolderSweeper):
                 if not succeeded(returned):
                     sweep.refuse(job)
         return returns
-
-
-def _chosen(points: Sequence[Sequence[str]], given: Sequence[Override]) -> list[Sequence[str]]:
-    """The points that have the values which the command line gives for their keys.
-
-    A point without such a key is not chosen: what the key should change there, it would not.
-
-    Raises:
-        ConfigError: a value that is given is none of a chosen point.
-    """
-    if not points:
-        return [()]
-    own = [_overridden(point) for point in points]
-    wanted = {
-        each.get_key_element(): list(each.sweep_string_iterator())
-        if each.is_sweep_override()
-        else [str(each.value())]
-        for each in given
-        if any(each.get_key_element() in values for values in own)
-    }
-    chosen = [
-        at
-        for at, values in enumerate(own)
-        if all(values.get(key) in allowed for key, allowed in wanted.items())
-    ]
-    if any(
-        value not in {own[at].get(key) for at in chosen}
-        for key, allowed in wanted.items()
-        for value in allowed
-    ):
-        asked = " ".join(each.input_line or "" for each in given)
-        known = ", ".join(" ".join(point) for point in points)
-        raise ConfigError(f"{asked} is none of what this experiment plays: choose among {known}")
-    return [points[at] for at in chosen]
-
-
-def _overridden(point: Sequence[str]) -> dict[str, str]:
-    """What a point says, by key."""
-    return {key: value for key, _, value in (text.partition("=") for text in point)}
 
 
 def _require_jobs(overrides: Sequence[Override], points: int) -> None:

@@ -12,7 +12,7 @@ from nasrun.config import check
 
 TEXT = (files("nasrun.report") / "published/overviews/README.md").read_text(encoding="utf-8")
 COMMANDS = [
-    command.removeprefix("-m ")  # a sweep of one job composes as that job does
+    command
     for command in re.findall(r"`nasrun ([^`]*)`", TEXT)
     if not command.startswith(("+experiment", "task=rotation"))  # of tables, and of data, at hand
 ]

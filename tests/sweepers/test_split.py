@@ -208,26 +208,6 @@ def test_every_job_has_the_overrides_of_a_point_that_the_command_line_allows(
     assert jobs == wanted
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [
-        ["space=darts", "task=cifar10"],
-        ["task=cifar10,svhn"],
-        ["space=nb201", "task=cifar10,in16"],
-        ["budget.evaluations=4"],  # what three points would not do, and the fourth does not say
-        ["task=cifar10,in16", "budget.evaluations=3"],
-    ],
-)
-def test_a_point_that_there_is_not_is_refused_with_those_there_are(asked):
-    made = sweeper()
-    made.points = POINTS
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        made.hydra_context.config_loader = GlobalHydra.instance().config_loader()
-        words = rf"{' '.join(asked)} is none of .* task=in16"
-        with pytest.raises(ConfigError, match=words):
-            made._jobs(asked)
-
-
 def test_jobs_without_their_files_are_left_out_in_a_sentence(monkeypatch, capsys):
     made = sweeper(hydra={"launcher": {"_target_": "of.BasicLauncher"}})
     wanted = [Wanted(job, range(2)) for job in JOBS]
