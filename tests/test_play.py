@@ -10,6 +10,7 @@ from nasrun.algorithms.random_search import RandomSearch
 from nasrun.budget import Edge
 from nasrun.errors import ConfigError
 from nasrun.pipeline import search
+from nasrun.spec.algorithm import Policy
 
 UNKNOWN = float("nan")
 
@@ -64,6 +65,15 @@ def test_other_budgets_need_no_cost():
     assert outcome.evaluations.tolist() == [3, 3]
 
 
+def test_a_trial_ends_with_what_is_recommended_after_its_last_measurement():
+    outcome, history = play_at((5.0, 50.0, 20.0), simulated_s=100.0)
+    rewards = np.stack([step.reward for step in history._measured])
+    archs = np.stack([step.archs for step in history._measured])
+    best = [rewards[:own, trial].argmax() for trial, own in enumerate(outcome.evaluations)]
+    assert outcome.archs.tolist() == [archs[at, trial].tolist() for trial, at in enumerate(best)]
+    assert outcome.reward.tolist() == [rewards[at, trial] for trial, at in enumerate(best)]
+
+
 @pytest.mark.parametrize("fails_below", [0, 20])
 def test_the_watch_sees_the_trials_that_ended_the_measurements_and_the_best_so_far(fails_below):
     seen = []
@@ -105,3 +115,41 @@ def test_the_front_of_a_trial_is_that_of_the_step_in_which_it_ended():
     ends = [19, 1, 4]
     wanted = [history._measured[end].archs[trial].tolist() for trial, end in enumerate(ends)]
     assert [front.tolist() for front in outcome.fronts] == [[arch] for arch in wanted]
+
+
+@dataclass
+class OwnFront(Fronted):
+    """The front of a trial is all that it has measured."""
+
+    def front(self):
+        return list(self.seen.swapaxes(0, 1))
+
+    def tell(self, measured):
+        super().tell(measured)
+        new = measured.archs[None]
+        self.seen = np.concatenate([self.seen, new]) if hasattr(self, "seen") else new
+
+
+def test_a_measurement_that_does_not_fit_is_not_in_the_front():
+    budget = {"simulated_s": 100.0, "edge": Edge.drop}
+    evaluator = Priced(prices=(30.0, 50.0))
+    made = toy_experiment(OwnFront(), evaluator=evaluator, trials=2, **budget)
+    outcome, _ = search(made.opened(), np.array(made.seeds), None)
+    assert outcome.evaluations.tolist() == [3, 2]  # 90 s, and 100 s to the second
+    assert [len(front) for front in outcome.fronts] == [3, 2]
+
+
+class Counting(RandomSearch):
+    """Its policy is the number of the step, less in later trials."""
+
+    def policy(self):
+        return Policy((("a",),), [self.steps - np.arange(self.problem.trials)[:, None] / 10])
+
+
+def test_the_policy_of_a_trial_is_that_of_the_step_in_which_it_ended():
+    evaluator = Priced(prices=(50.0, 20.0, 50.0))
+    made = toy_experiment(Counting(), evaluator=evaluator, simulated_s=100.0)
+    outcome, _ = search(made.opened(), np.array(made.seeds), None)
+    assert outcome.evaluations.tolist() == [2, 5, 2]
+    (numbers,) = outcome.policy.probabilities
+    np.testing.assert_allclose(numbers, [[2.0], [4.9], [1.8]])

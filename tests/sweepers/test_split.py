@@ -1,5 +1,6 @@
 """The sweeper behind ``nasrun -m``: what it composes, counts and hands to a launcher."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -145,6 +146,15 @@ def test_jobs_are_launched_by_batches_and_those_that_fail_are_told(monkeypatch, 
     assert launcher.batches == wanted
     assert [len(batch) for batch in returns] == [len(jobs) for _, jobs in batches]
     assert refused == [("x=2",)]
+
+
+def test_a_launcher_is_told_how_many_jobs_there_are_and_how_many_are_done(monkeypatch):
+    told = []
+    numbered = lambda *given: told.append(given) or nullcontext()  # noqa: E731
+    monkeypatch.setattr(split_module, "numbered", numbered)
+    made = sweeper(Batches())
+    made._launch_all(Plan(JOBS, JOBS[:1], []), ["no table"])
+    assert told == [(made._folder(), 3, 2, JOBS, ["no table"])]
 
 
 def test_nothing_to_do_launches_nothing():
