@@ -1,12 +1,15 @@
 """scripts/mutants.py on a package of one function, half of which is tested."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "mutants.py"
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / "scripts" / "mutants.py"
 MODULE = '''
 def clipped(x: float, low: float = 0.0) -> float:
     """At least ``low``."""
@@ -95,3 +98,30 @@ def test_a_plan_that_does_not_fit_the_package_is_refused(replay, old, new, words
     status, output = replay(old, new)
     assert words in output
     assert status == 2
+
+
+@pytest.fixture(scope="module")
+def mutants():
+    sys.path.insert(0, str(SCRIPT.parent))
+    spec = importlib.util.spec_from_file_location("mutants", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["mutants"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    yield module
+    sys.path.remove(str(SCRIPT.parent))
+    del sys.modules["mutants"]
+
+
+@pytest.mark.parametrize("name", OmegaConf.load(SCRIPT.with_suffix(".yaml")))
+def test_the_plan_fits_the_package_as_it_is(mutants, name):
+    area = mutants.Area(**OmegaConf.to_container(OmegaConf.load(mutants.PLAN)[name]))
+    assert len(list(area.mutants(ROOT, 0, 0))) == len(area.by_hand)  # each stands in a file once
+    lines = " ".join(
+        " ".join(file.read_text() for g in area.files for file in ROOT.glob(g)).split()
+    )
+    written = {" ".join(mutant.old.split()) for mutant in area.mutants(ROOT, 0, 0)}
+    for entry in area.equivalent:
+        assert entry["old"] in lines or entry["old"] in written
+    for test in area.tests:
+        file, _, function = test.removeprefix("--deselect=").partition("::")
+        assert f"def {function}" in (ROOT / file).read_text()

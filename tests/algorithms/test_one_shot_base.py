@@ -1,5 +1,6 @@
 """What every one-shot method inherits, by hand: its schedule, judging, epochs."""
 
+import math
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -131,6 +132,57 @@ def test_an_epoch_on_record_is_looked_up():
     method.epoch, method.calls = 0, []
     assert method.step().cost_s == cost_s
     assert not method.calls
+
+
+def test_what_is_told_of_a_step_is_the_share_of_the_search_and_its_place(monkeypatch):
+    told = []
+    monkeypatch.setattr(one_shot, "tell", lambda share, words: told.append((share, words())))
+    method = counted()
+    method.step()
+    assert told == [
+        (step / 20, f"epoch 1 of 5, step {step} of 4") for step in (1, 2, 3, 4)
+    ] + [(0.2, "epoch 1 of 5, judging what was found")]  # fmt: skip
+    method._last_loss = torch.tensor(0.25)
+    method._tell(3)
+    assert told[-1] == ((1 + 3 / 4) / 5, "epoch 2 of 5, step 3 of 4, loss 0.250")
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_one_number_that_is_not_finite_ends_a_search(number):
+    method = counted()
+    method._searching = False
+    method.random_arch = lambda: np.array([0, 2])
+    sound, spoilt = torch.ones(2), torch.tensor([1.0, number])
+    method.learning = lambda: [sound]
+    assert method._is_finite()
+    method.learning = lambda: [sound, spoilt]
+    first = method.step()
+    assert (first.archs.tolist(), np.isnan(first.score).tolist()) == ([[0, 2]], [True])
+    method = counted()
+    method._searching, method.learning = False, lambda: [sound]
+    method.step()
+    method.learning = lambda: [spoilt, sound]
+    second = method.step()
+    assert (second.archs.tolist(), np.isnan(second.score).tolist()) == ([[1, 0]], [True])
+
+
+def test_a_search_goes_on_from_its_checkpoint(tmp_path):
+    method = tiny(GDAS())
+    method.problem.folder, method._records = tmp_path, [{"arch": [1, 2]}]
+    method.keep(logits=method.logits)
+    with torch.no_grad():
+        method.logits += 1.0
+        method.network.weight += 3.0
+    method._save()
+    other = tiny(GDAS())
+    other.problem.folder, other._records = tmp_path / "other", []
+    other.keep(logits=other.logits)
+    other._load()
+    assert (other._records, other.network.weight.item()) == ([], 2.0)
+    other.problem.folder = tmp_path
+    other._load()
+    assert (other._records, other.network.weight.item()) == ([{"arch": [1, 2]}], 5.0)
+    assert torch.equal(other.logits, method.logits)
 
 
 def test_a_step_of_the_logits_teaches_no_weight():

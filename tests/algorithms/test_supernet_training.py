@@ -6,13 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_supernet import tiny
+from tiny_supernet import TinyNet, tiny
 from torch.nn import functional as F
 
 from nasrun.algorithms.gdas import GDAS
 from nasrun.algorithms.reduction import Optimizer
 from nasrun.algorithms.supernet_training import SupernetTraining
 from nasrun.errors import ConfigError
+from nasrun.streams import Streams
 
 
 @pytest.mark.parametrize("key", ["epochs", "batch", "learning_rate"])
@@ -88,3 +89,21 @@ def test_losses_are_cross_entropies_and_the_loss_their_mean():
     assert found.tolist() == pytest.approx(wanted)
     method.losses = lambda x, y, rows: found
     assert float(method.loss(None, y, [])) == pytest.approx(sum(wanted) / 2)
+
+
+def test_a_supernet_that_is_made_after_some_epochs_has_first_weights_of_its_own():
+    method = tiny(GDAS())
+    seeds, made = [], []
+    method.processor = SimpleNamespace(
+        seeded=lambda seed: seeds.append(seed) or nullcontext(), on_gpu=False
+    )
+    supernet = lambda *given, **more: made.append((given, more)) or TinyNet()  # noqa: E731
+    method.problem = SimpleNamespace(space=SimpleNamespace(supernet=supernet), task="task")
+    method._streams, method._records = Streams([7]), []
+    for epochs in (0, 2):
+        method._records = [{}] * epochs
+        method.build("scale", 4)
+    assert seeds == [int(Streams([7]).fork(f"seed/{n}").integers(2**48)[0, 0]) for n in (1, 3)]
+    assert made == [(("task", "scale"), {"share": 4, "track": True})] * 2
+    assert [weight.item() for weight in method.weights] == [2.0]
+    assert method.weight_optimizer.param_groups[0]["params"] == method.weights

@@ -191,6 +191,12 @@ def test_the_paired_test_rejects_true_hypotheses_as_often_as_it_says():
     assert rejected <= 22, f"{rejected} of 200"  # Binomial(200, 0.05) exceeds 22 with chance LEVEL
 
 
+def test_the_paired_test_of_few_pairs_counts_all_signs():
+    for pairs, p in ((2, 2 / 4), (3, 2 / 8), (4, 2 / 16)):
+        assert paired_p_value(np.arange(1.0, pairs + 1), np.zeros(pairs)) == pytest.approx(p)
+    assert np.isnan(paired_p_value(np.ones(1), np.zeros(1)))
+
+
 def test_draws_add_no_evidence():
     first = np.zeros(500)
     first[:6] = 1.0  # six wins and 494 draws: a sign test's two-sided p is 2 / 2**6 = 0.03
