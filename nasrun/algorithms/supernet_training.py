@@ -83,7 +83,7 @@ class SupernetTraining(Algorithm):
     def _chosen_processor(self) -> Device:
         chosen = Device(self.device, self.precision, group="algorithm")
         half = chosen.dtype is torch.float16
-        if half and self.precision is Precision.float16:
+        if self.precision is Precision.float16:
             raise ConfigError(
                 "algorithm.precision=float16 needs scaled losses, which supernets do not have: use "
                 "auto, bfloat16 or float32"

@@ -12,7 +12,8 @@ from tiny_supernet import LABEL, ROWS, TRAIN, carry_gradients, tiny
 from nasrun.algorithms import one_shot
 from nasrun.algorithms.gdas import GDAS
 from nasrun.algorithms.reduction import Reduction
-from nasrun.errors import UnsupportedError
+from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.nets.device import Device
 from nasrun.nets.recipe import Precision
 from nasrun.spec import Phase
 from nasrun.streams import Streams
@@ -162,8 +163,11 @@ def test_one_number_that_is_not_finite_ends_a_search(number):
     method._searching, method.learning = False, lambda: [sound]
     method.step()
     method.learning = lambda: [spoilt, sound]
-    second = method.step()
+    second, third = method.step(), method.step()
     assert (second.archs.tolist(), np.isnan(second.score).tolist()) == ([[1, 0]], [True])
+    assert third.archs.tolist() == [[1, 0]]
+    # The third was not trained for, which what is loaded with it must know.
+    assert [record.get("trained", True) for record in method._records] == [True, True, False]
 
 
 def test_a_search_goes_on_from_its_checkpoint(tmp_path):
@@ -248,6 +252,18 @@ def test_a_search_on_a_cpu_is_exact_unless_it_is_told_otherwise(start, asked, us
     assert method.built == (4, 2, 1, used)
     assert (method.epoch, method.progress, method._records, method.purpose) == (0, 0.0, [], "start")
     assert method.data[:3] == ("images", method.scale, 3)
+
+
+def test_losses_are_not_scaled_so_float16_is_refused_and_never_chosen(start, monkeypatch):
+    monkeypatch.setattr(Device, "__post_init__", lambda self: None)
+    older = {Precision.float32: torch.float32, Precision.bfloat16: torch.bfloat16}  # of GPUs
+    dtype = property(lambda self: older.get(self.precision, torch.float16))
+    monkeypatch.setattr(Device, "dtype", dtype)
+    for asked in (Precision.auto, Precision.float32):
+        assert start(precision=asked).processor.precision is Precision.float32
+    assert start(precision=Precision.bfloat16).processor.precision is Precision.bfloat16
+    with pytest.raises(ConfigError, match=r"algorithm\.precision=float16 needs scaled losses"):
+        start(precision=Precision.float16)
 
 
 def test_what_is_no_classification_cannot_start(start):

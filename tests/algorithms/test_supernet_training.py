@@ -58,6 +58,7 @@ def test_weights_go_down_their_own_gradient_alone_clipped_to_a_norm():
         method.weight_step(30.0 * weight * other)
         assert weight.item() == pytest.approx(before - step, rel=1e-5)
         assert other.grad is None
+        assert not method._last_loss.requires_grad  # it is said, and would hold the batch's graph
 
 
 def test_optimisers_of_the_weights():

@@ -198,6 +198,17 @@ def test_fidelities_are_the_recorded_epochs_and_shorter_trainings(start):
     assert start(reward="val@12", run="111").fidelities == (1, 6, 12)
 
 
+@pytest.mark.parametrize("reward", ["val@1", "val@200", "val@last"])
+def test_a_reward_is_validation_after_some_epochs(reward):
+    assert Tabular(reward=reward).reward == reward
+
+
+@pytest.mark.parametrize("reward", ["val@0", "val@-1", "val@1.5", "val", "test@12", "12"])
+def test_any_other_reward_is_refused(reward):
+    with pytest.raises(ConfigError, match=r"evaluator\.reward must be val@EPOCHS.* got"):
+        Tabular(reward=reward)
+
+
 def test_mixed_lengths_are_those_of_each_alone(start):
     evaluator = start(reward="val@12")
     mixed = measure(evaluator, [12, 1, 6])

@@ -1,5 +1,6 @@
 """The sweeper behind ``nasrun -m``: what it composes, counts and hands to a launcher."""
 
+import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
@@ -21,7 +23,14 @@ from nasrun.sweepers import base, inputs
 from nasrun.sweepers import split as split_module
 from nasrun.sweepers.base import MULTIRUN, succeeded
 from nasrun.sweepers.plan import Plan, Wanted
-from nasrun.sweepers.split import SplitSweeper, _hash_of, _known, trials_of
+from nasrun.sweepers.split import (
+    SplitSweeper,
+    _hash_of,
+    _known,
+    _require_jobs,
+    _values,
+    trials_of,
+)
 
 
 def found(*words, conf, seed=0, trials=10):
@@ -187,6 +196,32 @@ def test_jobs_are_the_product_of_what_is_swept_without_the_split():
     pairs = [("rea", 3), ("rea", 4), ("random", 3), ("random", 4)]
     wanted = [(f"algorithm={a}", "trials=2", f"budget.evaluations={n}") for a, n in pairs]
     assert jobs == wanted
+
+
+@pytest.mark.parametrize(
+    ("word", "count"),
+    [
+        ("x=1,2,3", 3),
+        ("x=range(4)", 4),
+        ("x=range(0,10,3)", 4),
+        ("x=range(10,0,-5)", 2),
+        ("x=range(5,3)", 0),
+        ("x=range(0,1,0)", math.inf),
+    ],
+)
+def test_how_many_values_a_sweep_has(word, count):
+    (override,) = OverridesParser.create().parse_overrides([word])
+    assert _values(override) == count
+
+
+def test_a_product_of_sweeps_has_an_end():
+    words = ["x=range(1000)", "y=range(10)", "z=range(11)"]
+    overrides = OverridesParser.create().parse_overrides(words)
+    _require_jobs(overrides[:2], 10)  # 100,000 jobs
+    with pytest.raises(ConfigError, match=r"y=range\(10\) makes a sweep of more than 100,000 jobs"):
+        _require_jobs(overrides[:2], 11)
+    with pytest.raises(ConfigError, match=r"z=range\(11\) makes a sweep of more than 100,000 jobs"):
+        _require_jobs(overrides, 1)
 
 
 POINTS = [
