@@ -1,9 +1,10 @@
-"""Zero-cost scores of cells drawn uniformly, as a table that predictors read (``scores``).
+"""Zero-cost scores of cells, as a table that predictors read (``scores``).
 
-Usage: ``python scripts/zero_cost_scores.py OUT.csv.gz [--cells N] [--seed S] [key=value ...]``.
-Different encodings of the space (by default NAS-Bench-201 on CIFAR-10's pictures) are drawn by a
-seed, and all thirteen scores of ``nasrun/nets/zero_cost.py`` are computed for each: a row a cell
-with its text and its scores, in the order of the draw. Settings of the evaluator, such as
+Usage: ``python scripts/zero_cost_scores.py OUT.csv.gz [--cells N] [--seed S] [--of FILE]
+[key=value ...]``. Different encodings of the space (by default NAS-Bench-201 on CIFAR-10's
+pictures) are drawn uniformly by a seed, or those of the column ``arch`` of a CSV file are taken,
+and all thirteen scores of ``nasrun/nets/zero_cost.py`` are computed for each: a row a cell with its
+text and its scores, in the order of the draw or the file. Settings of the evaluator, such as
 ``evaluator.cells=1``, make it cheaper. Those that are no finite number stay empty. Networks that
 are equal are scored once.
 """
@@ -18,13 +19,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from hydra import compose, initialize_config_dir
 from rich.console import Console
 from rich.progress import track
 
 from nasrun import config as configs
 from nasrun.__main__ import CONF
-from nasrun.errors import NasrunError
+from nasrun.errors import DataError, NasrunError
 from nasrun.evaluators.zero_cost import ZeroCostSession
 from nasrun.files import write_bytes
 from nasrun.nets.zero_cost import PROXIES
@@ -36,6 +38,19 @@ def drawn(space: CountableSpace, count: int, seed: int) -> Archs:
     """``(count, L)`` different encodings."""
     rows = Streams([seed], "zero-cost scores").subsets(space.size, min(count, space.size))[0]
     return space.at(rows)
+
+
+def listed(space: CountableSpace, path: Path) -> Archs:
+    """``(n, L)`` the different encodings of a CSV file's column ``arch``.
+
+    Raises:
+        DataError: there is no such file or column, or a text that is none of the space.
+    """
+    try:
+        texts = pd.read_csv(path, usecols=["arch"])["arch"].dropna().unique()
+        return np.stack([space.parse(str(text)) for text in texts])
+    except (OSError, ValueError, NasrunError) as error:
+        raise DataError(f"{path}: no file with the cells in a column arch ({error})") from None
 
 
 def scored(session: ZeroCostSession, space: CountableSpace, archs: Archs) -> Floats:
@@ -62,6 +77,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--cells", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--of", type=Path, help="CSV file whose cells are scored, and no others")
     options, overrides = parser.parse_known_args(argv)
     fixed = ["evaluator=zero_cost", "evaluator.proxy=jacov", "scorer=null"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -72,7 +88,8 @@ def main(argv: Sequence[str]) -> int:
         session = experiment.evaluator.opened(experiment.space, experiment.task)
         assert isinstance(session, ZeroCostSession)
         assert isinstance(experiment.space, CountableSpace)
-        archs = drawn(experiment.space, options.cells, options.seed)
+        space, path = experiment.space, options.of
+        archs = listed(space, path) if path else drawn(space, options.cells, options.seed)
         began = time.process_time()
         scores = scored(session, experiment.space, archs)
     except NasrunError as error:
