@@ -13,7 +13,15 @@ from nasrun.keys import SILENT, key_of
 from nasrun.measurements import PACKED, PLAIN, SPENT
 from nasrun.names import as_value, command_for
 from nasrun.record.status import STATUS, is_whole, read_status, without_config
-from nasrun.resume import SWEEP, Saved, folder_of, refuse_study, saved_command, shown
+from nasrun.resume import (
+    SWEEP,
+    Saved,
+    folder_of,
+    refuse_study,
+    require_same_files,
+    saved_command,
+    shown,
+)
 from nasrun.spec import Clock
 
 COMPARED = ("trials.csv", PLAIN, PACKED, "pareto.csv", "policy.csv", "tuning.csv")
@@ -57,9 +65,11 @@ def rerun(folder: Path, arguments: Sequence[str]) -> int:
 
     Raises:
         ConfigError: no finished run or sweep, or an argument that would change figures.
+        DataError: a path in its command is one from another folder.
     """
     refuse_study(folder)
     saved = _finished(folder)
+    require_same_files(saved)
     new = _new_folder(saved, arguments)
     overrides = [*arguments, f"{WHERE[saved.sweep]}={as_value(new)}"]
     command = [sys.executable, "-m", "nasrun", *saved.arguments, *overrides]

@@ -3,8 +3,9 @@
 Everything here happens before Hydra looks at the command line, so that nothing heavy is imported.
 """
 
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,13 @@ class Saved:
     """The command that a folder was made by, without what says where its results go.
 
     ``overrides`` decide what is played, ``settings`` are Hydra's own (such as the launcher), and
-    ``flags`` say where the config files are.
+    ``flags`` say where the config files are. It was typed in ``typed_in``, from where relative
+    paths in it are read.
     """
 
     folder: Path
     sweep: bool
+    typed_in: Path
     overrides: tuple[str, ...]
     settings: tuple[str, ...]
     flags: Mapping[str, str]
@@ -60,6 +63,7 @@ def saved_command(folder: Path) -> Saved | None:
         settings = _without(hydra["overrides"]["hydra"], places)
         name = str(hydra["job"]["config_name"])
         flags = {} if name == "config" else {"--config-name": name}
+        typed_in = Path(hydra["runtime"]["cwd"])
         for source in hydra["runtime"]["config_sources"]:
             if source["provider"] == "command-line":
                 flags["--config-dir"] = str(source["path"])
@@ -69,7 +73,7 @@ def saved_command(folder: Path) -> Saved | None:
             f"({' '.join(str(error).split()) or type(error).__name__}): repeat the whole command "
             "with resume=..."
         ) from None
-    return Saved(folder, path.name == SWEEP.name, overrides, settings, flags)
+    return Saved(folder, path.name == SWEEP.name, typed_in, overrides, settings, flags)
 
 
 def _without(overrides: Sequence[Any], keys: Sequence[str]) -> tuple[str, ...]:
@@ -84,7 +88,8 @@ def resumed(arguments: Sequence[str]) -> list[str]:
 
     Raises:
         ConfigError: the command leaves out part of a sweep's, or names a file.
-        DataError: it says something else than the folder; the folder cannot be read.
+        DataError: it says something else than the folder; the folder cannot be read, or names a
+            file by a path from elsewhere.
     """
     if not any(text.startswith("resume=") for text in arguments):
         return list(arguments)
@@ -115,10 +120,12 @@ def resumed(arguments: Sequence[str]) -> list[str]:
     rest = Saved(
         saved.folder,
         saved.sweep and not given.multirun,
+        saved.typed_in,
         tuple(text for text in saved.overrides if key_of(text) not in said),
         tuple(text for text in saved.settings if key_of(text) not in said),
         flags,
     )
+    require_same_files(rest)
     # Hydra takes the overrides in one row, behind the flags.
     own_flags = [text for text in arguments if text not in given.overrides]
     return [*own_flags, *rest.arguments, *given.overrides]
@@ -161,6 +168,32 @@ def _require_same(saved: Saved, own: str, said: str) -> None:
             f"resume={saved.folder} holds another run, with {own} and not {said}: leave that out "
             "to go on with it, or leave resume out for a new one"
         )
+
+
+def require_same_files(saved: Saved) -> None:
+    """Refuse relative paths that would be read from another folder than where they were typed.
+
+    Raises:
+        DataError: there is one; a file of that name here might be another.
+    """
+    for path in (path for own in saved.overrides for path in _paths(_value(own))):
+        there, here = saved.typed_in / path, Path(path)
+        if os.path.exists(there) and not (os.path.exists(here) and here.samefile(there)):
+            raise DataError(
+                f"{saved.folder} was played with {path}, a path from {saved.typed_in}, where its "
+                "command was typed: go there first"
+            )
+
+
+def _paths(value: Any) -> Iterator[str]:
+    """What may be paths in a value: texts with a dot or a slash."""
+    if isinstance(value, str) and {"/", "."} & set(value):
+        yield value
+    elif isinstance(value, list):
+        for each in value:
+            yield from _paths(each)
+    elif isinstance(value, dict):
+        yield from _paths(list(value.values()))
 
 
 def _value(override: str) -> Any:

@@ -48,7 +48,7 @@ def finished(tmp_path, monkeypatch):
         run(toy_experiment(RandomSearch(), trials=2).opened(), recorder, dict)
     node = {
         "overrides": {"task": ["trials=2"], "hydra": []}, "job": {"config_name": "config"},
-        "runtime": {"config_sources": []},
+        "runtime": {"config_sources": [], "cwd": "/"},
     }  # fmt: skip
     (folder / RUN).parent.mkdir()
     OmegaConf.save({"hydra": node}, folder / RUN)

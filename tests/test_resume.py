@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 from composed import composed
 from omegaconf import OmegaConf
@@ -8,11 +10,14 @@ from nasrun.record.status import PARTS, STATUS
 from nasrun.resume import RUN, SWEEP, interrupted, resumed, saved_command
 
 
-def saved(folder, name, *task, hydra=(), config_name="config", sources=()):
+def saved(folder, name, *task, hydra=(), config_name="config", sources=(), cwd="/"):
     node = {
         "overrides": {"task": list(task), "hydra": list(hydra)},
         "job": {"config_name": config_name},
-        "runtime": {"config_sources": [{"provider": "main", "path": "conf"}, *sources]},
+        "runtime": {
+            "config_sources": [{"provider": "main", "path": "conf"}, *sources],
+            "cwd": str(cwd),
+        },
     }
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     OmegaConf.save({"hydra": node}, folder / name)
@@ -52,6 +57,43 @@ def test_a_sweeps_folder_says_all(sweep, given):
     rest = ["-m", "algorithm=rea,tpe", "trials=3", "sweep.split=2", "hydra/launcher=joblib"]
     found = resumed([*given, f"resume={sweep}"])
     assert found == [*(given or ["-m"]), *rest[1:], f"resume={sweep}"]
+
+
+@pytest.mark.parametrize("name", [RUN, SWEEP])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "study.logs=own/logs.csv",
+        "evaluator.sources=[nb201,scores.csv]",
+        "+own={x: [own/logs.csv]}",
+        "data_dir=./own",
+    ],
+)
+def test_a_path_is_read_from_where_it_was_typed_alone(tmp_path, monkeypatch, name, word):
+    there, here = tmp_path / "there", tmp_path / "here"
+    for folder in (there, here):
+        (folder / "own").mkdir(parents=True)
+        for file in ("own/logs.csv", "scores.csv"):
+            (folder / file).touch()
+    folder = saved(there / "folder", name, word, "task.name=cifar10", cwd=there)
+    monkeypatch.chdir(there)
+    assert word in resumed([f"resume={folder}"])
+    monkeypatch.chdir(here)  # where files of the same names lie
+    with pytest.raises(DataError, match=rf"was played with .*, a path from {there}, where its"):
+        resumed([f"resume={folder}"])
+    if name == RUN:  # the new word is meant from here
+        assert resumed([f"resume={folder}", word])
+    shutil.rmtree(there / "own")
+    (there / "scores.csv").unlink()
+    assert word in resumed([f"resume={folder}"])  # no path, or none any more
+
+
+def test_what_is_no_path_is_left_alone(tmp_path, monkeypatch):
+    (tmp_path / "cifar10").mkdir()
+    words = ["task=cifar10", "task.note=" + "a/" * 3000, f"data_dir={tmp_path}", "x=0.5"]
+    folder = saved(tmp_path / "folder", RUN, *words, cwd=tmp_path)
+    monkeypatch.chdir("/")
+    assert resumed([f"resume={folder}"])[:4] == words
 
 
 def test_a_sweeps_jobs_stay_where_they_lie(tmp_path):
