@@ -1,5 +1,6 @@
 """What ENAS does in every space: weights and a controller learn in turn."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -50,6 +51,10 @@ class ControlledWeights(OneShot):
         """The policy over the decisions of the space, newly made."""
         arity = self.problem.space.arity.tolist()
         return Controller(arity, self.hidden, self.tanh_constant, self.temperature)
+
+    def learning(self) -> Sequence[Tensor]:
+        """Weights and the controller's."""
+        return [*super().learning(), *self.controller.parameters()]
 
     def penalty(self, drawn: Drawn) -> Tensor:
         """What a policy's loss has besides the rewards."""

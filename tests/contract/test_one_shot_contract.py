@@ -155,6 +155,14 @@ def test_a_training_that_diverges_has_no_accuracy_and_derives_nothing(name, capl
     assert sum("not finite after epoch 2" in line for line in caplog.messages) == 1
 
 
+def test_all_that_is_trained_is_watched_for_numbers_that_are_none(name):
+    algorithm = plain(name).algorithm
+    optimisers = [algorithm.weight_optimizer]
+    optimisers += [p for p in algorithm._kept.values() if isinstance(p, torch.optim.Optimizer)]
+    trained = {id(p) for o in optimisers for group in o.param_groups for p in group["params"]}
+    assert trained <= {id(tensor) for tensor in algorithm.learning()}
+
+
 def test_another_seed_gives_another_search(name):
     other = searched(name, seed=4, evaluations=1)
     parameter = next(iter(other.algorithm.network.parameters()))
