@@ -120,9 +120,92 @@ def test_what_is_known_of_a_batch_teaches_alone():
     (-net.judge(archs, all_legal).log_p[:, 0].sum() * (0.9 - 0.4)).backward()
     slopes = torch.nn.utils.parameters_to_vector(each.grad for each in net.parameters())
     before = torch.nn.utils.parameters_to_vector(net.parameters())
-    # The batch before had no advantage: Adam has seen one gradient of zero.
-    step = 0.1 * (0.1 * slopes / 0.19) / ((0.001 * slopes**2 / 0.001999).sqrt() + 1e-8)
-    torch.testing.assert_close(told.weights(), before - step, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        told.weights(), before - second_step(0.1, slopes), rtol=1e-4, atol=1e-5
+    )
+
+
+def second_step(rate, slopes):
+    """Adam's, after one gradient of zero: that of a batch that set the baseline."""
+    return rate * (0.1 * slopes / 0.19) / ((0.001 * slopes**2 / 0.001999).sqrt() + 1e-8)
+
+
+def test_what_was_measured_in_the_place_of_what_was_asked_is_learnt():
+    told = Told(NASRL(hidden=5, batch=1, learning_rate=0.1, power=1.0))
+    told.batch(40.0)
+    net = copy.deepcopy(told.policies._controller)
+    other = (told.algorithm.ask() + 1) % SPACE.arity
+    measured = Measured.scored(other, np.array([12]), np.array([90.0]), np.ones(1))
+    measured.reward[:] = 90.0
+    told.algorithm.tell(measured)
+    log_p = net.judge(torch.from_numpy(other).expand(2, 1, -1), all_legal).log_p
+    (-log_p.sum() * (0.9 - 0.4)).backward()
+    slopes = torch.nn.utils.parameters_to_vector(each.grad for each in net.parameters())
+    before = torch.nn.utils.parameters_to_vector(net.parameters())
+    torch.testing.assert_close(
+        told.weights(), before - second_step(0.1, slopes), rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("algorithm", [PPO(hidden=5, batch=2), NASRL(hidden=5, batch=2)])
+def test_a_failed_batch_does_not_move_a_policy_on_by_its_momentum(algorithm):
+    told = Told(algorithm)
+    told.batch(10.0, 90.0)
+    before = told.weights().clone()
+    told.batch(np.nan, np.nan)
+    assert torch.equal(told.weights(), before)
+
+
+class Given:
+    """Policies of given log-probabilities, step by step; keeps the losses and who learns."""
+
+    def __init__(self, *log_p, entropy=0.0):
+        self.log_p = [torch.tensor(each, requires_grad=True) for each in log_p]
+        self.entropy = torch.full_like(self.log_p[0], entropy).requires_grad_()
+        self.losses, self.learning = [], []
+
+    def judge(self, archs):
+        return self.log_p[len(self.losses)], self.entropy
+
+    def step_on(self, loss, learning):
+        self.losses.append(loss)
+        self.learning.append(learning.tolist())
+
+
+ADVANTAGE = torch.tensor([[2.0, -3.0, 0.0], [0.0, 0.0, 0.0]])
+SHARE = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]])  # a failure, and a trial of failures
+
+
+def test_nas_rl_minimises_the_mean_of_advantages_times_log_probabilities():
+    given = Given([[-1.0, -2.0, -4.0], [-1.0, -1.0, -1.0]])
+    NASRL().improve(given, torch.zeros(0), ADVANTAGE, SHARE)
+    [loss] = given.losses
+    assert loss.tolist() == [-(2.0 * -1.0 + -3.0 * -2.0) / 2, 0.0]
+    assert given.learning == [[True, False]]
+    (slope,) = torch.autograd.grad(loss.sum(), given.log_p)
+    assert slope.tolist() == [[-1.0, 1.5, 0.0], [0.0, 0.0, 0.0]]
+
+
+def test_ppo_minimises_the_mean_of_clipped_gains_and_entropies():
+    """Ratios of 1, then of 1.05 and 1.15 within and beyond the bound of a tenth, then of 0.85."""
+    first = np.array([[-1.0, -2.0, -4.0], [-1.0, -1.0, -1.0]], np.float32)
+    ratios = np.array([[1.0, 1.0], [1.05, 1.15], [1.15, 0.85], [0.85, 1.05]], np.float32)
+    log_p = []
+    for one, two in ratios:
+        log_p.append(first.copy())
+        log_p[-1][0, :2] += np.log([one, two])
+    given = Given(*log_p, entropy=0.5)
+    PPO(clip=0.1, entropy=0.4, epochs_a_batch=4).improve(given, torch.zeros(0), ADVANTAGE, SHARE)
+    assert given.learning == [[True, False]] * 4
+    # min(r a, clip(r) a): 1.15 is bounded by 1.1 for a gain, 0.85 by 0.9 for a loss.
+    gains = [2.0 - 3.0, 2.0 * 1.05 - 3.0 * 1.15, 2.0 * 1.1 - 3.0 * 0.9, 2.0 * 0.85 - 3.0 * 1.05]
+    slopes = [[2.0, -3.0], [2.0 * 1.05, -3.0 * 1.15], [0.0, 0.0], [2.0 * 0.85, -3.0 * 1.05]]
+    for loss, gain, slope, leaf in zip(given.losses, gains, slopes, given.log_p, strict=True):
+        assert loss.tolist() == pytest.approx([-gain / 2 - 0.4 * 0.5, 0.0], rel=1e-5)
+        by_log_p, by_entropy = torch.autograd.grad(loss.sum(), [leaf, given.entropy])
+        wanted = torch.tensor([[-each / 2 for each in slope] + [0.0], [0.0] * 3])
+        torch.testing.assert_close(by_log_p, wanted)
+        torch.testing.assert_close(by_entropy, -0.4 * SHARE)
 
 
 @pytest.mark.parametrize(

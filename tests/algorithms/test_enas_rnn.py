@@ -1,15 +1,19 @@
 """ENAS on a text: below the perplexity of single words."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from composed import composed
 
 from nasrun.__main__ import CONF
 from nasrun.algorithms.enas_rnn import ENASRNN
 from nasrun.config import check
+from nasrun.nets.language_supernet import SharedLanguageNetwork
 from nasrun.pipeline import search
+from nasrun.spaces.rnn_cell import ACTIVATIONS, RNNCell
 
 
 def searched(folder, *more):
@@ -52,3 +56,30 @@ def test_a_reward_is_80_over_the_perplexity_and_always_a_number(monkeypatch, per
     monkeypatch.setattr(ENASRNN, "accuracy", lambda *_: perplexity)
     monkeypatch.setattr(ENASRNN, "valid_batch", lambda _: None)
     assert ENASRNN()._reward(np.zeros(4, np.int64)) == reward
+
+
+def test_the_cell_of_the_least_perplexity_is_best():
+    """Each is judged on a glimpse of its own; one beyond all numbers is worse than any."""
+    method, judged = ENASRNN(), []
+    perplexities = iter([math.nan, 90.0, 40.0, 70.0])
+    method.accuracy = lambda arch, batches: judged.append(batches) or next(perplexities)
+    glimpses = iter("abcd")
+    method.data, method.draws = SimpleNamespace(glimpse=lambda draws: next(glimpses)), None
+    archs = [np.array([number]) for number in range(4)]
+    assert method.best_of(archs).tolist() == [2]
+    assert judged == list("abcd")
+
+
+def test_far_nodes_are_read_less_by_a_sixth_of_the_squared_distance():
+    """A controller of zeros otherwise; the third node reads node 0, 1 or 2."""
+    method = ENASRNN()
+    method.problem = SimpleNamespace(space=RNNCell(nodes=3))
+    method.network = SharedLanguageNetwork.__new__(SharedLanguageNetwork)
+    made = method.made_controller()
+    for weight in made.parameters():
+        weight.data.zero_()
+    archs = torch.tensor([[0, 0, 1, 0, third, 0] for third in range(3)])
+    log_p = made.judge(archs, method.problem.space.legal).log_p
+    second = torch.log_softmax(torch.tensor([-4.0, -1.0]) / 6.0, 0)[1]
+    third = torch.log_softmax(torch.tensor([-9.0, -4.0, -1.0]) / 6.0, 0)
+    torch.testing.assert_close(log_p, second + third - 3.0 * math.log(len(ACTIVATIONS)))

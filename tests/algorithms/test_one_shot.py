@@ -157,6 +157,18 @@ def test_a_latency_surrogate_is_fitted_in_a_huge_space(caplog):
     assert not caplog.messages
 
 
+def test_the_target_of_a_latency_loss_is_the_methods():
+    method = fitting(lambda archs: 1.0 + 3.0 * archs[:, 0], 300)
+    method.latency_target_ms = 2.5
+    archs = HUGE.sample(Streams([7])).repeat(2, axis=0)
+    archs[:, 0] = (0, 1)
+    rows = [
+        torch.eye(len(names))[torch.from_numpy(archs[:, at])]
+        for at, names in enumerate(HUGE.decisions)
+    ]
+    assert method._latency_loss().measured(rows).tolist() == [0.0, 1.5]
+
+
 def test_a_long_fit_of_the_latency_is_announced(caplog):
     def slow(archs):
         time.sleep(0.05)

@@ -104,6 +104,18 @@ def test_p_darts_keeps_the_most_probable_options_of_a_stage():
     assert method.network.skip_dropout == pytest.approx(0.6 * 4 / 5)
 
 
+# The optimiser of the logits
+
+
+def test_logits_decay_by_their_weight():
+    """Slopes that take nine and eleven tenths of the decay away: Adam follows the sum's sign."""
+    method = tiny(GDAS(arch_rate=0.01, arch_weight_decay=0.5))
+    logits = torch.tensor([2.0, 2.0], requires_grad=True)
+    method.arch_optimizer = method.adam([logits])
+    method.arch_move([torch.tensor([-0.9, -1.1])])
+    torch.testing.assert_close(logits.detach(), torch.tensor([2.0 - 0.01, 2.0 + 0.01]))
+
+
 # GDAS
 
 
@@ -255,18 +267,22 @@ def tiny_enas(start=math.nan, **fields):
     return method
 
 
+@pytest.mark.parametrize("updates", [1, 2])
 @pytest.mark.parametrize("start", [math.nan, 0.3])
-def test_the_controller_follows_the_score_of_reward_and_entropy_over_the_baseline(start):
-    method = tiny_enas(start)
+def test_the_controller_follows_the_score_of_reward_and_entropy_over_the_baseline(start, updates):
+    method = tiny_enas(start, updates=updates)
     method.end_epoch()
-    reward = np.array([0.2 + 0.1 * 1.0, 0.9 + 0.1 * 2.0, 0.4 + 0.1 * 8.0])
-    mean = reward.mean()
-    baseline = mean if math.isnan(start) else 0.3 - 0.01 * (0.3 - mean)
+    theta = np.array([0.0, 0.0, 1.0])
+    for _ in range(updates):
+        reward = np.array([0.2, 0.9, 0.4]) + 0.1 * np.array([1.0, 2.0, 4.0]) * (1.0 + theta)
+        mean = reward.mean()
+        start = mean if math.isnan(start) else start
+        baseline = start - 0.01 * (start - mean)
+        p = np.exp(theta) / np.exp(theta).sum()
+        theta = theta + ((reward - baseline)[:, None] * (np.eye(3) - p)).mean(axis=0)
     assert float(method.baseline) == pytest.approx(baseline)
-    p = np.exp([0.0, 0.0, 1.0]) / np.exp([0.0, 0.0, 1.0]).sum()
-    ascent = ((reward - baseline)[:, None] * (np.eye(3) - p)).mean(axis=0)
     found = method.controller.theta.detach().numpy() - [0.0, 0.0, 1.0]
-    np.testing.assert_allclose(found, ascent, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found, theta - [0.0, 0.0, 1.0], rtol=1e-4, atol=1e-6)
 
 
 def test_the_baseline_of_an_epoch_moves_from_where_the_epoch_began():
@@ -315,7 +331,7 @@ LABELS = torch.zeros(2, dtype=torch.int64)
 
 
 def tiny_unas(**fields):
-    method = tiny(UNAS(epochs=10, frozen=0.0, **fields))
+    method = tiny(UNAS(**{"epochs": 10, "frozen": 0.0} | fields))
     method._latency, method._gradients = None, []
     method._baseline = torch.full((), torch.nan)
     method._steps = torch.zeros((), dtype=torch.int64)
@@ -345,6 +361,14 @@ def test_unas_learns_logits_and_then_weights_from_the_same_relaxed_architectures
     assert int(method._steps) == 1
 
 
+def test_unas_leaves_the_logits_alone_while_they_are_frozen():
+    method = tiny_unas(frozen=0.5)
+    method.update(PAIR, LABELS)
+    assert not moved(method).any()
+    weight = 2.0 - (PAIR * worth(relaxed(noise(), 0.4, 2))).mean()
+    torch.testing.assert_close(method.network.weight.detach(), weight, **CLOSE)
+
+
 def test_unas_has_training_loss_plus_half_the_gap():
     """Of four images: both orders of the losses, and an architecture of either sign."""
     method = tiny_unas(estimator=Estimator.gumbel, objective=Objective.gen)
@@ -359,14 +383,17 @@ def test_unas_has_training_loss_plus_half_the_gap():
     torch.testing.assert_close(found, (factor[:, None] * slope(soft) / 0.4).mean(0), **CLOSE)
 
 
-def test_unas_learns_to_keep_branches_apart():
-    method = tiny_unas(estimator=Estimator.gumbel, objective=Objective.train)
+@pytest.mark.parametrize("objective", Objective)
+def test_unas_learns_to_keep_branches_apart(objective):
+    method = tiny_unas(estimator=Estimator.gumbel, objective=objective)
     method.network.branch_overlap = lambda rows: 7.0 * rows[0][:, 0]
     drawn = method._draw(2)
     found = gradient_of(method.objective_of(PAIR, LABELS, drawn), method)
     soft = [row.detach() for row in drawn.soft]
     overlap = slope(soft, (torch.tensor([7.0, 0.0]), torch.zeros(3)))
-    wanted = (2.0 * PAIR[:, None] * slope(soft) + 0.2 * overlap) / 0.4
+    half_gap = 0.5 * torch.sign(worth(soft)) * (JUDGED - PAIR)
+    images = {Objective.train: PAIR, Objective.val: JUDGED, Objective.gen: PAIR + half_gap}
+    wanted = (2.0 * images[objective][:, None] * slope(soft) + 0.2 * overlap) / 0.4
     torch.testing.assert_close(found, wanted.mean(0), **CLOSE)
 
 
@@ -400,7 +427,19 @@ def test_softened_options_are_drawn_by_their_probability_and_a_bit_more():
         torch.testing.assert_close(
             F.softmax(soft, -1), (F.softmax(row, -1) + 0.25) / (1 + len(row) / 4)
         )
-    assert method._draw(3).log_p.requires_grad
+
+
+def test_architectures_are_drawn_from_what_is_softened():
+    """By hand: of the uniforms ``u``, the option of the largest ``log q - log(-log u)``."""
+    drawn = tiny_unas(softening=0.25)._draw(50)
+    log_p = torch.zeros(50)
+    for at, (row, u) in enumerate(zip(logits(), uniforms(ARITY, 50, noise()), strict=True)):
+        log_q = torch.log((F.softmax(row, -1) + 0.25) / (1 + len(row) / 4))
+        perturbed = log_q - torch.log(-torch.log(u))
+        torch.testing.assert_close(drawn.soft[at].detach(), F.softmax(perturbed / 0.4, -1))
+        log_p += log_q[perturbed.argmax(-1)]
+    torch.testing.assert_close(drawn.log_p.detach(), log_p)
+    assert drawn.log_p.requires_grad
 
 
 @pytest.mark.parametrize(("arch_epochs", "turns"), [(0.0, [0, 1, 2, 3, 4, 5]), (0.5, [1, 3, 5])])
@@ -425,6 +464,20 @@ def test_the_gap_of_a_batch_has_one_sign():
     torch.testing.assert_close(found, learnt + 0.5 * torch.tensor([-1.0, 6.0]))
 
 
+def test_the_gap_of_a_batch_teaches_by_its_one_sign():
+    """Three pairs, whose gaps have both signs: all are followed by the sign of their mean."""
+    method = tiny_unas(estimator=Estimator.gumbel, objective=Objective.gen, gap=Gap.batch)
+    learnt, judged = torch.tensor([1.0, 3.0, 1.0]), torch.tensor([2.0, 2.0, 9.0])
+    method.valid_batch = lambda: (judged, torch.zeros(3))
+    drawn = method._draw(3)
+    found = gradient_of(method.objective_of(learnt, torch.zeros(3), drawn), method)
+    soft = [row.detach() for row in drawn.soft]
+    gap = (judged - learnt) * worth(soft)
+    assert len(set(torch.sign(gap).tolist())) == 2
+    factor = 2.0 * (learnt + 0.5 * torch.sign(gap.mean()) * (judged - learnt))
+    torch.testing.assert_close(found, (factor[:, None] * slope(soft) / 0.4).mean(0), **CLOSE)
+
+
 @pytest.mark.parametrize("objective", [Objective.val, Objective.gen])
 @pytest.mark.parametrize("estimator", Estimator)
 def test_fewer_images_that_validate_than_that_train_make_as_many_pairs(estimator, objective):
@@ -437,6 +490,16 @@ def test_fewer_images_that_validate_than_that_train_make_as_many_pairs(estimator
     pairs = alone._draw(3).first(2)
     wanted = gradient_of(alone.objective_of(PAIR, LABELS, pairs), alone)
     torch.testing.assert_close(found, wanted, **CLOSE)
+
+
+def test_all_images_that_train_teach_where_none_validates():
+    """``objective=train`` with three training images, and two that validate."""
+    method = tiny_unas(estimator=Estimator.gumbel, objective=Objective.train)
+    three = torch.tensor([1.0, 3.0, 8.0])
+    drawn = method._draw(3)
+    found = gradient_of(method.objective_of(three, torch.zeros(3), drawn), method)
+    by_image = 2.0 * three[:, None] * slope([row.detach() for row in drawn.soft]) / 0.4
+    torch.testing.assert_close(found, by_image.mean(0), **CLOSE)
 
 
 @pytest.mark.parametrize(("steps", "share"), [(0, 0.0), (250, 0.25), (5000, 1.0)])

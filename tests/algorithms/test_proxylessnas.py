@@ -114,6 +114,26 @@ def test_the_expected_latency_is_added_or_multiplies():
     assert slope.isfinite().all()
 
 
+@pytest.mark.parametrize("latency", LatencyTerm)
+def test_logits_learn_from_their_gates_and_from_the_expected_latency(latency):
+    method = timed(latency=latency, latency_weight=0.4, latency_scale=0.7, latency_exponent=0.6)
+    method.learn()
+    gates = draw_gates(rows(), 2, noise())
+    p = [F.softmax(row, -1) for row in rows()]
+    expected = float(p[0] @ MS[0] + p[1] @ MS[1])
+    by_gates, by_latency = 1.0, 0.4 / 4.0
+    if latency is LatencyTerm.multiplied:
+        loss = 2.0 * 10.0 * float(worth(gates.active))
+        ratio = math.log(expected) / math.log(4.0)
+        by_gates = 0.7 * ratio**0.6
+        by_latency = 0.7 * loss * 0.6 * ratio**-0.4 / (expected * math.log(4.0))
+    for at, (before, after) in enumerate(zip(rows(), moved(method), strict=True)):
+        mask, value = gates.competing[at], WORTH[at]
+        q, slope = soft(before, mask), by_gates * 2.0 * 10.0 * value
+        step = q * (slope - q @ slope) + by_latency * p[at] * (MS[at] - p[at] @ MS[at])
+        torch.testing.assert_close(after, rescaled(before, before - step, mask), **CLOSE)
+
+
 @pytest.mark.parametrize("latency", [LatencyTerm.added, LatencyTerm.multiplied])
 def test_a_constant_loss_with_a_latency_leads_to_the_fastest_options(latency):
     method = timed(latency=latency)
@@ -162,7 +182,11 @@ def test_a_path_of_unknown_latency_teaches_nothing():
     method = reinforced([0.4, math.nan, 0.8])
     method.learn()
     assert float(method.baseline) == pytest.approx(0.6)
-    assert not torch.isnan(method.logits).any()
+    generator = noise()
+    first, _, third = (draw_gates(rows(), None, generator).active for _ in range(3))
+    for at, (before, after) in enumerate(zip(rows(), moved(method), strict=True)):
+        wanted = (0.2 * third[at] - 0.2 * first[at]) / 2  # scores less p, whose weights cancel
+        torch.testing.assert_close(after - before, wanted, **CLOSE)
     lost = reinforced([math.nan])
     lost.learn()
     assert torch.equal(lost.logits, torch.tensor(LOGITS))

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 from composed import trace
-from toys import ToyEvaluator, ToySpace, toy_experiment
+from toy_spaces import Layers
+from toys import ToyEvaluator, ToySpace, toy_experiment, toy_problem
 
 from nasrun.algorithms.reinforce import Reinforce
 from nasrun.budget import Budget
 from nasrun.errors import ConfigError
+from nasrun.spec import Measured, Phase
 from nasrun.streams import Streams
 
 SPACE = ToySpace((2, 3, 4))
@@ -66,6 +68,33 @@ def test_a_failed_measurement_teaches_nothing():
     np.testing.assert_array_equal(algorithm._updates, 0)
     noise = Streams(range(4)).normal(12).reshape(4, 3, 4)
     np.testing.assert_array_equal(algorithm._logits, 1e-3 * noise)
+
+
+def test_what_was_measured_in_the_place_of_what_was_asked_is_learnt():
+    """Where decisions depend on each other: of the options open on the way to what was measured.
+
+    That is bcb, of three layers: all lengths and kinds, then no b after the b, no a after the c.
+    Adam's first gradient is zero, since one reward is its own baseline, and the second counts.
+    """
+    space, answer = Layers(), np.array([[2, 1, 2, 1]])
+    algorithm = Reinforce(initial_std=0.5)
+    algorithm.start(toy_problem(len, 1, space), Streams([0]), Phase.SEARCH)
+    algorithm._logits[0, 0] = (9.0, 0.0, 0.0)
+    before = algorithm._logits[0].copy()
+    asked = []
+    for archs, reward in ((None, 40.0), (answer, 90.0)):
+        asked.append(algorithm.ask())
+        archs = asked[-1] if archs is None else archs
+        told = Measured.scored(archs, np.array([12]), np.array([reward]), np.ones(1))
+        told.reward[:] = reward
+        algorithm.tell(told)
+    assert asked[-1][0, 0] == 0  # one layer: the last two decisions had no choice
+    open_options = np.array([[1, 1, 1], [1, 1, 1], [1, 0, 1], [0, 1, 1]])
+    chances = np.exp(before) * open_options
+    score = np.eye(3)[answer[0]] - chances / chances.sum(axis=1, keepdims=True)
+    gradient = -score * (90.0 - (0.9 * 0.1 * 40.0 + 0.1 * 90.0) / (1 - 0.9**2))
+    step = 0.5 * (0.1 * gradient / 0.19) / (np.sqrt(0.001 * gradient**2 / 0.001999) + 1e-8)
+    np.testing.assert_allclose(algorithm._logits[0], before - step, rtol=1e-9, atol=1e-9)
 
 
 def test_the_policy_learns_what_pays():

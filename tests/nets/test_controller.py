@@ -1,5 +1,7 @@
 import numpy as np
+import pytest
 import torch
+from differences import check_gradients
 
 from nasrun.nets.controller import Controller
 from nasrun.spec import Anchors
@@ -91,12 +93,18 @@ def test_log_probabilities_entropies_and_gradients_by_hand():
     torch.testing.assert_close(drawn.log_p, log_p)
     entropy = sum(-(row * row.log()).sum() for row in rows)
     torch.testing.assert_close(drawn.entropy, entropy.expand(6))
-    (found,) = torch.autograd.grad(drawn.log_p.sum(), policy.head.bias)
+    bias_of_head = policy.head.bias
+    (found,) = torch.autograd.grad(drawn.log_p.sum(), bias_of_head, retain_graph=True)
     inner = 2.5 * (1 - torch.tanh(bias / 5.0) ** 2) / 5.0
     wanted = torch.zeros(5)
     for row, options in zip(rows, drawn.archs.T, strict=True):
         score = torch.nn.functional.one_hot(options, len(row)) - row
         wanted[: len(row)] += score.sum(0)
+    torch.testing.assert_close(found, wanted * inner, atol=1e-5, rtol=1e-4)
+    (found,) = torch.autograd.grad(drawn.entropy[0], bias_of_head)
+    wanted = torch.zeros(5)
+    for row in rows:
+        wanted[: len(row)] -= row * (row.log() - (row * row.log()).sum())
     torch.testing.assert_close(found, wanted * inner, atol=1e-5, rtol=1e-4)
 
 
@@ -129,7 +137,7 @@ def test_plain_logits_of_one_layer_by_the_equations_of_an_lstm():
     torch.testing.assert_close(found, log_p)
 
 
-def anchored():
+def anchored(tanh_constant=None, temperature=1.0):
     """Two layers of an operation and a skip, and a third that chooses between layers 0 to 2."""
     points = np.full((6, 3), -1)
     points[2, 1] = 1  # the second layer's skip: none, or layer 1
@@ -137,30 +145,35 @@ def anchored():
     anchors = Anchors(np.array([1, 2, 2, 3, 3, 3]), points)
     with torch.random.fork_rng([]):
         torch.manual_seed(4)
-        return Controller((2, 2, 2, 2, 3, 2), 6, layers=1, spread=0.8, anchors=anchors,
-                          nearness=0.1)  # fmt: skip
+        return Controller((2, 2, 2, 2, 3, 2), 6, tanh_constant, temperature, layers=1,
+                          spread=0.8, anchors=anchors, nearness=0.1)  # fmt: skip
 
 
 def free(prefix):
     return np.ones((len(prefix), (2, 2, 2, 2, 3, 2)[prefix.shape[1]]), bool)
 
 
-def test_attention_over_earlier_layers_by_hand():
-    policy, arch = anchored(), torch.tensor([1, 0, 1, 1, 2, 0])
+@pytest.mark.parametrize("tanh_constant", [None, 1.5])
+def test_attention_over_earlier_layers_by_hand(tanh_constant):
+    """The distance is taken from a logit after the tanh that bounds it."""
+    policy, arch = anchored(tanh_constant, 0.5), torch.tensor([1, 0, 1, 1, 2, 0])
     [cell], attention = policy.lstm, policy.attention
     offsets = np.cumsum([0, 2, 2, 2, 2, 3])
 
     def embedded(decision):
         return policy.taken.weight[offsets[decision] + arch[decision]][None]
 
+    def bounded(logits):
+        return logits if tanh_constant is None else 1.5 * torch.tanh(logits / 0.5)
+
     def worth(state, h):
         inner = torch.tanh(attention.before.weight @ state[0] + attention.here.weight @ h[0])
-        return attention.worth.weight[0] @ inner
+        return bounded(attention.worth.weight[0] @ inner)
 
     def plain(h, decision):
         size = free(np.zeros((1, decision))).shape[1]
         logits = (policy.head.weight @ h[0] + policy.head.bias)[:size]
-        return torch.log_softmax(logits, 0)[arch[decision]]
+        return torch.log_softmax(bounded(logits), 0)[arch[decision]]
 
     def steps(x, state):
         state = cell(x, state)
@@ -195,13 +208,6 @@ def test_chances_of_what_points_sum_to_one_and_gradients_are_those_of_difference
     everything = torch.cartesian_prod(*(torch.arange(size) for size in (2, 2, 2, 2, 3, 2)))
     assert abs(float(policy.judge(everything, free).log_p.exp().sum().detach()) - 1.0) < 1e-4
     policy = policy.double()
-    archs = everything[[5, 40, 95]]
-    weight = policy.attention.before.weight
-    [gradient] = torch.autograd.grad(policy.judge(archs, free).log_p.sum(), weight)
-    with torch.no_grad():
-        found = []
-        for step in (1e-6, -1e-6):
-            weight[2, 3] += step
-            found.append(float(policy.judge(archs, free).log_p.sum()))
-            weight[2, 3] -= step
-    assert abs((found[0] - found[1]) / 2e-6 - float(gradient[2, 3])) < 1e-6
+    archs, weights = everything[[5, 40, 95]], list(policy.parameters())
+    check_gradients(lambda: policy.judge(archs, free).log_p.sum(), weights)
+    check_gradients(lambda: policy.judge(archs, free).entropy.sum(), weights)

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from differences import check_gradients
 from torch.nn import functional as F
 
 from nasrun.nets.anchor_controller import AnchorController
@@ -82,10 +83,10 @@ def test_sizes_stand_in_the_order_of_the_decisions(net):
 # The controller
 
 
-def controller(layers=3, operations=2, prior=0.4):
+def controller(layers=3, operations=2, prior=0.4, temperature=1.0):
     with torch.random.fork_rng([]):
         torch.manual_seed(3)
-        made = AnchorController(layers, operations, 5, 1.5, 1.0, prior)
+        made = AnchorController(layers, operations, 5, 1.5, temperature, prior)
         for parameter in made.parameters():
             parameter.data.mul_(10.0)  # so that anchors matter
     return made.double()
@@ -124,12 +125,12 @@ def test_draws_come_as_often_as_the_policy_says():
 
 def test_a_layer_reads_the_anchors_that_it_skips_to():
     """Written out for one network of three layers."""
-    made, arch = controller(prior=0.3), [1, 0, 1, 1, 1, 1]
+    made, arch = controller(prior=0.3, temperature=2.0), [1, 0, 1, 1, 1, 1]
     judged = made.judge(torch.tensor([arch]), None)
     zero = torch.zeros(1, 5, dtype=torch.float64)
 
     def bounded(logits):
-        return 1.5 * torch.tanh(logits)
+        return 1.5 * torch.tanh(logits / 2.0)
 
     def step(x, option, state):
         state = made.lstm(x, state)
@@ -157,6 +158,13 @@ def test_a_layer_reads_the_anchors_that_it_skips_to():
     distances.append(sum(map(distance, qs)))
     torch.testing.assert_close(judged.log_p[0], total)
     torch.testing.assert_close(judged.skip_kl[0], sum(distances) / 2)
+
+
+@pytest.mark.parametrize("name", ["log_p", "entropy", "skip_kl"])
+def test_gradients_are_those_of_differences(name):
+    made, archs = controller(), everyone(3, 2)[[11, 38, 61]]
+    weights = list(made.parameters())
+    check_gradients(lambda: getattr(made.judge(archs, None), name).sum(), weights)
 
 
 @pytest.mark.parametrize("weight", [0.0, 50.0])
