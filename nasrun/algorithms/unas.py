@@ -196,7 +196,6 @@ class UNAS(Mixture):
         pairs = min(len(train[1]), len(valid[1]))
         if self.objective is Objective.train:
             return self._penalised(self.losses(*train, rows), rows)
-        rows = [row[:pairs] for row in rows]
         judged = self.losses(valid[0][:pairs], valid[1][:pairs], rows)
         if self.objective is Objective.val:
             return self._penalised(judged, rows)
