@@ -210,14 +210,14 @@ LONG, SHORT = (30, 20, 17), (20, 9, 6)  # histories: more than a view takes, and
 
 
 def rehearsal(lengths=LONG):
-    """Histories of random architectures, some of which failed."""
+    """Histories of random architectures, many of which failed."""
     made = Rehearsal(**WEIGHTS, normalisation=Normalisation.zscore)
     for task, length in zip(TASKS, lengths, strict=True):
         streams = Streams(range(TRIALS), task)
         history = made.histories[task] = History(TRIALS, 4)
         history.archs = SPACE.at(streams.integers(SPACE.size, length))
         rewards = streams.normal(length)
-        history.rewards = np.where(streams.uniform(length) < 0.2, np.nan, rewards)
+        history.rewards = np.where(streams.uniform(length) < 0.5, np.nan, rewards)
     return made
 
 
@@ -271,7 +271,7 @@ def test_the_loss_of_a_rehearsal_is_the_sum_of_its_four_terms_by_hand(lengths):
             parts = view_by_hand(history, scores, min(lengths), streams)
             views.append((history, scores, parts))
     noise = streams.normal(6 * 10).reshape(TRIALS, 6, 10)
-    failed = 0
+    failed, fewest = 0, 4
     huber, kl, log_chance = [[], []], [[], []], [[], []]
     means = torch.zeros(TRIALS, 6, 10)
     for number, (history, scores, parts) in enumerate(views):
@@ -288,10 +288,12 @@ def test_the_loss_of_a_rehearsal_is_the_sum_of_its_four_terms_by_hand(lengths):
                 predicted = catcher.evaluator.predict(history.archs[both][:, [place]], z)[trial, 0]
                 error = abs(predicted - scores[trial, place])
                 huber[trial].append(0.5 * error**2 if error <= 1 else error - 0.5)
-            archs, uniforms = history.archs[both][:, good], np.zeros((2, 4, 4))
-            policy = catcher.controller.sample_networks(z, archs, np.ones(4, bool), uniforms)
-            log_chance[trial].append(policy[1][trial])
+            archs, given = history.archs[both][:, good], np.ones(len(good), bool)
+            policy = catcher.controller.sample_networks(z, archs, given, np.zeros(archs.shape))
+            log_chance[trial] += policy[1][trial].flatten().tolist()
+            fewest = min(fewest, len(good))
     assert failed > 3
+    assert (fewest < 4) == (lengths == SHORT)
     contrast = contrast_loss(means)
     for trial in range(TRIALS):
         terms = np.mean(huber[trial]), np.mean(kl[trial]), -np.mean(log_chance[trial])
