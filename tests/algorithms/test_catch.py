@@ -75,6 +75,16 @@ def test_a_collapsed_policy_does_not_repeat_itself():
     assert min(different) >= 28, different
 
 
+def test_exploration_decays_to_its_floor_from_the_first_proposal_on():
+    fields = {"initial": 3, "epsilon": 0.8, "epsilon_decay": 0.5, "epsilon_floor": 0.15}
+    algorithm, _ = played(lambda a: a.sum(axis=1), steps=3, **fields)
+    found = [algorithm._epsilon]
+    for _ in range(4):
+        algorithm.step()
+        found.append(algorithm._epsilon)
+    assert found == pytest.approx([0.8, 0.4, 0.2, 0.15, 0.15])
+
+
 def test_a_search_epoch_has_mutants_and_strangers_among_its_candidates():
     space = ToySpace((8, 8, 8, 8))
     fields = {"candidates": 4, "mutants": 200, "strangers": 200}
