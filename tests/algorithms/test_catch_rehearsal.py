@@ -209,9 +209,9 @@ TRIALS, WEIGHTS = 2, {"contrast": 0.3, "imitation": 0.7, "beta": 0.4}
 LONG, SHORT = (30, 20, 17), (20, 9, 6)  # histories: more than a view takes, and fewer
 
 
-def rehearsal(lengths=LONG):
+def rehearsal(lengths=LONG, **weights):
     """Histories of random architectures, many of which failed."""
-    made = Rehearsal(**WEIGHTS, normalisation=Normalisation.zscore)
+    made = Rehearsal(**{**WEIGHTS, **weights}, normalisation=Normalisation.zscore)
     for task, length in zip(TASKS, lengths, strict=True):
         streams = Streams(range(TRIALS), task)
         history = made.histories[task] = History(TRIALS, 4)
@@ -221,9 +221,9 @@ def rehearsal(lengths=LONG):
     return made
 
 
-def agents():
+def agents(context=Context.encoder):
     """The algorithm as a reader of contexts, and networks whose policy is not smoothed."""
-    algorithm = CATCH(**{**SMALL, "smoothing": 0.0})
+    algorithm = CATCH(**{**SMALL, "smoothing": 0.0}, context=context)
     algorithm.start(problem("up", TRIALS), Streams(range(TRIALS)), Phase.META_TRAIN)
     [catcher] = algorithm._catchers
     with torch.no_grad():  # a new policy is almost uniform, whatever the context
@@ -299,6 +299,13 @@ def test_the_loss_of_a_rehearsal_is_the_sum_of_its_four_terms_by_hand(lengths):
         terms = np.mean(huber[trial]), np.mean(kl[trial]), -np.mean(log_chance[trial])
         wanted = terms[0] + 0.4 * terms[1] + 0.7 * terms[2] + 0.3 * contrast[trial].item()
         assert loss[trial].item() == pytest.approx(wanted, rel=1e-4)
+
+
+def test_contexts_without_an_encoder_are_not_told_apart():
+    loss, wanted = (
+        loss_of(rehearsal(**weights), *agents(Context.prior)) for weights in ({}, {"contrast": 0.0})
+    )
+    assert torch.equal(loss, wanted)
 
 
 def in_double_precision(maker):

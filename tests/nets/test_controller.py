@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 from toys import ToySpace
 
@@ -99,6 +100,12 @@ def test_log_probabilities_entropies_and_gradients_by_hand():
         score = torch.nn.functional.one_hot(options, len(row)) - row
         wanted[: len(row)] += score.sum(0)
     torch.testing.assert_close(found, wanted * inner, atol=1e-5, rtol=1e-4)
+
+
+def test_the_first_input_is_drawn_around_zero():
+    start = Controller(ARITY, 1000).start.detach().numpy()
+    assert start.min() == pytest.approx(-0.1, abs=0.01)
+    assert start.max() == pytest.approx(0.1, abs=0.01)
 
 
 def test_what_was_drawn_is_judged_as_it_was_drawn():
