@@ -75,6 +75,30 @@ def test_a_collapsed_policy_does_not_repeat_itself():
     assert min(different) >= 28, different
 
 
+def test_exploration_decays_to_its_floor_from_the_first_proposal_on():
+    fields = {"initial": 3, "epsilon": 0.8, "epsilon_decay": 0.5, "epsilon_floor": 0.15}
+    algorithm, _ = played(lambda a: a.sum(axis=1), steps=3, **fields)
+    found = [algorithm._epsilon]
+    for _ in range(4):
+        algorithm.step()
+        found.append(algorithm._epsilon)
+    assert found == pytest.approx([0.8, 0.4, 0.2, 0.15, 0.15])
+
+
+def test_the_networks_learn_from_the_last_initial_measurement_on(monkeypatch):
+    lessons = []
+
+    def optimise(catcher, pairs, actions, noise):
+        counted = None if actions is None else actions.taken.shape[1] // 3
+        lessons.append((pairs.networks.shape[1], counted, len(noise)))
+        learn(catcher, pairs, actions, noise)
+
+    learn = CATCHer.optimise
+    monkeypatch.setattr(CATCHer, "optimise", optimise)
+    played(lambda a: a.sum(axis=1), steps=7, initial=4, updates=2, window=2)
+    assert lessons == [(4, None, 2), (5, 1, 2), (6, 2, 2), (7, 2, 2)]
+
+
 def test_a_search_epoch_has_mutants_and_strangers_among_its_candidates():
     space = ToySpace((8, 8, 8, 8))
     fields = {"candidates": 4, "mutants": 200, "strangers": 200}
@@ -87,7 +111,9 @@ def test_a_search_epoch_has_mutants_and_strangers_among_its_candidates():
     assert archs.shape == (3, 404, 4)
     assert score.shape == (3, 404)
     mutants, strangers = archs[:, 4:204], archs[:, 204:]
-    assert ((mutants != algorithm.recommend()[:, None]).sum(axis=2) == 1).all()
+    best = algorithm.recommend()[:, None]
+    assert ((mutants != best).sum(axis=2) == 1).all()
+    assert ((strangers[:, :1] != best).sum(axis=2) > 1).any()  # not a mutant too many
     options = np.array([[np.bincount(row, minlength=8) for row in rows.T] for rows in strangers])
     assert options.min() > 5, options  # 25 expected, 4.7 standard deviations away
     alone = {tuple(arch): chance for arch, chance in zip(archs[0], log_chance[0], strict=True)}

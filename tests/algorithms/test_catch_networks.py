@@ -320,6 +320,22 @@ def test_what_is_drawn_gets_the_priority_of_its_new_error():
     np.testing.assert_allclose(made.memory._priority, np.minimum(error + FLOOR, 1.0), rtol=1e-5)
 
 
+def test_candidates_are_drawn_and_predicted_given_the_same_context():
+    made, pairs = agent(), history()
+    with torch.no_grad():  # a new policy is almost uniform, whatever the context
+        made._nets["controller"].parameters[-2].mul_(100.0)
+    made.optimise(pairs, None, [])
+    drawn, given = np.zeros((TRIALS, 4, 3), np.int64), np.array([False, False, False, True])
+    uniforms = Streams(range(TRIALS), "drawn").uniform(12).reshape(drawn.shape)
+    archs, log_chance, score = made.propose(drawn.copy(), given, noise(), uniforms)
+    z = made.encoder.draw(pairs, noise())[0].detach()
+    sampled = made.controller.sample_networks(z, drawn.copy(), given, uniforms)
+    np.testing.assert_array_equal(archs, sampled[0])
+    np.testing.assert_allclose(log_chance, sampled[1])
+    np.testing.assert_allclose(score, made.evaluator.predict(archs, z))
+    np.testing.assert_allclose(made.log_chance(archs[:, 0], noise()), log_chance[:, 0], rtol=1e-5)
+
+
 def test_the_context_is_the_product_of_the_pairs_gaussians():
     made, pairs = agent(), history()
     head = made._nets["encoder"](pairs.with_reward).detach().double().numpy()

@@ -7,10 +7,11 @@ import pytest
 import torch
 from toys import TASK, ToySpace, toy_problem
 
+from nasrun.algorithms import catch_rehearsal
 from nasrun.algorithms.catch import CATCH, Context, EncoderInputs
 from nasrun.algorithms.catch_networks import Actions, Pairs
 from nasrun.algorithms.catch_rehearsal import NEARNESS, Rehearsal, contrast_loss
-from nasrun.algorithms.memory import Normalisation, normalised
+from nasrun.algorithms.memory import History, Normalisation, normalised
 from nasrun.draws import OneHot
 from nasrun.errors import ConfigError
 from nasrun.spec import Measured, Phase
@@ -202,3 +203,143 @@ def test_the_evaluator_predicts_each_pair_by_its_own_context():
     for pair in range(3):
         alone = catcher.evaluator.predict(archs, z[:, pair])[:, pair]
         np.testing.assert_allclose(error[:, pair], alone, rtol=1e-5)
+
+
+TRIALS, WEIGHTS = 2, {"contrast": 0.3, "imitation": 0.7, "beta": 0.4}
+LONG, SHORT = (30, 20, 17), (20, 9, 6)  # histories: more than a view takes, and fewer
+
+
+def rehearsal(lengths=LONG, **weights):
+    """Histories of random architectures, many of which failed."""
+    made = Rehearsal(**{**WEIGHTS, **weights}, normalisation=Normalisation.zscore)
+    for task, length in zip(TASKS, lengths, strict=True):
+        streams = Streams(range(TRIALS), task)
+        history = made.histories[task] = History(TRIALS, 4)
+        history.archs = SPACE.at(streams.integers(SPACE.size, length))
+        rewards = streams.normal(length)
+        history.rewards = np.where(streams.uniform(length) < 0.5, np.nan, rewards)
+    return made
+
+
+def agents(context=Context.encoder):
+    """The algorithm as a reader of contexts, and networks whose policy is not smoothed."""
+    algorithm = CATCH(**{**SMALL, "smoothing": 0.0}, context=context)
+    algorithm.start(problem("up", TRIALS), Streams(range(TRIALS)), Phase.META_TRAIN)
+    [catcher] = algorithm._catchers
+    with torch.no_grad():  # a new policy is almost uniform, whatever the context
+        catcher._nets["controller"].parameters[-2].mul_(100.0)
+    return algorithm, catcher
+
+
+def loss_of(own, algorithm, catcher):
+    """``(T,)`` of the first step, which is not taken."""
+    losses, catcher.descend = [], lambda loss: losses.append(loss)
+    own.steps(1, catcher, algorithm.read, OneHot(SPACE), Streams(range(TRIALS), "rehearsal"))
+    return losses[0]
+
+
+def view_by_hand(history, scores, shortest, streams):
+    """Places in a history, trial by trial: 4 to 16 shown, 8 asked, 4 imitated, or all there are.
+
+    What is imitated is drawn without replacement with weights exp(2 score), by Gumbel numbers.
+    All views are cut to what the ``shortest`` history has.
+    """
+    length = len(history)
+    order = np.argsort(streams.uniform(length), axis=1)
+    most = min(16, length)
+    size = 4 + streams.integers(most - 4 + 1)[:, 0]
+    found, gumbel = [], streams.gumbel(length)
+    for trial in range(TRIALS):
+        asked = order[trial, max(length - 8, 0) :][:shortest]
+        known = np.flatnonzero(~np.isnan(history.rewards[trial]))
+        worth = 2.0 * scores[trial] + gumbel[trial]
+        good = sorted(known, key=lambda place, worth=worth: -worth[place])[:4]
+        found.append((order[trial, : size[trial]][:shortest], asked, good))
+    return found
+
+
+@pytest.mark.parametrize("lengths", [LONG, SHORT], ids=["long", "short"])
+def test_the_loss_of_a_rehearsal_is_the_sum_of_its_four_terms_by_hand(lengths):
+    """The evaluator's scores are z-scores here, and those that the encoder reads are ranks."""
+    algorithm, catcher = agents()
+    made = rehearsal(lengths)
+    loss = loss_of(made, algorithm, catcher).detach()
+    streams, views = Streams(range(TRIALS), "rehearsal"), []
+    for history in made.histories.values():
+        scores = normalised(history.rewards, Normalisation.zscore)
+        for _ in range(2):
+            parts = view_by_hand(history, scores, min(lengths), streams)
+            views.append((history, scores, parts))
+    noise = streams.normal(6 * 10).reshape(TRIALS, 6, 10)
+    failed, fewest = 0, 4
+    huber, kl, log_chance = [[], []], [[], []], [[], []]
+    means = torch.zeros(TRIALS, 6, 10)
+    for number, (history, scores, parts) in enumerate(views):
+        for trial, (shown, asked, good) in enumerate(parts):
+            both = [trial, trial]  # the networks are those of two trials
+            pairs = algorithm.read(history.archs[both][:, shown], history.rewards[both][:, shown])
+            means[trial, number] = catcher.encoder.posterior(pairs)[0][trial].detach()
+            z, divergence = catcher.encoder.draw(pairs, noise[both, number])
+            kl[trial].append(divergence[trial].item())
+            for place in asked:
+                if np.isnan(history.rewards[trial, place]):
+                    failed += 1
+                    continue
+                predicted = catcher.evaluator.predict(history.archs[both][:, [place]], z)[trial, 0]
+                error = abs(predicted - scores[trial, place])
+                huber[trial].append(0.5 * error**2 if error <= 1 else error - 0.5)
+            archs, given = history.archs[both][:, good], np.ones(len(good), bool)
+            policy = catcher.controller.sample_networks(z, archs, given, np.zeros(archs.shape))
+            log_chance[trial] += policy[1][trial].flatten().tolist()
+            fewest = min(fewest, len(good))
+    assert failed > 3
+    assert (fewest < 4) == (lengths == SHORT)
+    contrast = contrast_loss(means)
+    for trial in range(TRIALS):
+        terms = np.mean(huber[trial]), np.mean(kl[trial]), -np.mean(log_chance[trial])
+        wanted = terms[0] + 0.4 * terms[1] + 0.7 * terms[2] + 0.3 * contrast[trial].item()
+        assert loss[trial].item() == pytest.approx(wanted, rel=1e-4)
+
+
+def test_contexts_without_an_encoder_are_not_told_apart():
+    loss, wanted = (
+        loss_of(rehearsal(**weights), *agents(Context.prior)) for weights in ({}, {"contrast": 0.0})
+    )
+    assert torch.equal(loss, wanted)
+
+
+def in_double_precision(maker):
+    """Make pairs or actions with which derivatives by finite differences are exact enough."""
+
+    def made(*args):
+        found = maker(*args)
+        for key, value in vars(found).items():
+            if isinstance(value, torch.Tensor) and value.dtype is torch.float32:
+                setattr(found, key, value.double())
+        return found
+
+    return made
+
+
+@pytest.mark.parametrize("name", ["encoder", "controller", "evaluator"])
+def test_the_gradient_of_a_rehearsal_is_that_of_its_loss(name, monkeypatch):
+    """A part of the loss that is cut off from its weights shows in a finite difference."""
+    algorithm, catcher = agents()
+    for net in catcher._nets.values():
+        net.hold(net.flat.double())
+    algorithm.read = in_double_precision(algorithm.read)
+    for maker in (Pairs, Actions):
+        monkeypatch.setattr(catch_rehearsal, maker.__name__, in_double_precision(maker))
+    made, flat = rehearsal(), catcher._nets[name].flat
+    loss_of(made, algorithm, catcher).sum().backward()
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        way = torch.randn(flat.shape, generator=generator).double()
+        slope, ends = (flat.grad * way).sum().item(), []
+        for step in (1e-6, -2e-6):
+            with torch.no_grad():
+                flat += step * way
+            ends.append(loss_of(made, algorithm, catcher).sum().item())
+        with torch.no_grad():
+            flat += 1e-6 * way
+        assert slope == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-4)

@@ -64,6 +64,16 @@ def test_importance_weights_by_hand():
         np.testing.assert_allclose(replay.draw(np.zeros((1, 3)))[0], weight / weight.max())
 
 
+@pytest.mark.parametrize("small", [FLOOR, CEILING], ids=["unlike", "alike"])
+def test_importance_weights_of_a_long_memory_by_hand(small):
+    """Each entry is drawn so rarely that only N P(i), and not P(i), is above the floor."""
+    replay = Replay(1, alpha=1.0, beta=1.0, beta_step=0.0, share=1.0)
+    replay._priority = np.where(np.arange(20_000) < 10_000, CEILING, small)[None]
+    weight = replay.draw(np.zeros((1, 20_000)))[0]
+    np.testing.assert_allclose(weight[10_000:], 1.0)
+    np.testing.assert_allclose(weight[:10_000], small / CEILING)
+
+
 def test_a_new_entry_has_the_highest_priority_so_far():
     replay = filled(np.ones((1, 2), bool), share=0.5)
     replay.update(np.ones((1, 2), bool), np.array([[0.2, 0.1]]))

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 from differences import check_gradients
+from toys import ToySpace
 
-from nasrun.nets.controller import Controller
+from nasrun.nets.controller import Controller, policy_of
 from nasrun.spec import Anchors
 
 ARITY = (2, 5, 3)
@@ -106,6 +107,12 @@ def test_log_probabilities_entropies_and_gradients_by_hand():
     for row in rows:
         wanted[: len(row)] -= row * (row.log() - (row * row.log()).sum())
     torch.testing.assert_close(found, wanted * inner, atol=1e-5, rtol=1e-4)
+
+
+def test_the_first_input_is_drawn_around_zero():
+    start = Controller(ARITY, 1000).start.detach().numpy()
+    assert start.min() == pytest.approx(-0.1, abs=0.01)
+    assert start.max() == pytest.approx(0.1, abs=0.01)
 
 
 def test_what_was_drawn_is_judged_as_it_was_drawn():
@@ -211,3 +218,46 @@ def test_chances_of_what_points_sum_to_one_and_gradients_are_those_of_difference
     archs, weights = everything[[5, 40, 95]], list(policy.parameters())
     check_gradients(lambda: policy.judge(archs, free).log_p.sum(), weights)
     check_gradients(lambda: policy.judge(archs, free).entropy.sum(), weights)
+
+
+def test_a_layer_has_the_state_of_its_anchor_point_or_of_its_last_step():
+    """Also where the anchor point is not the last one, or belongs to the layer before."""
+    points = np.full((6, 3), -1)
+    points[1, 1] = 1  # the second layer's skip, before its operation; the third has none
+    points[5] = (1, 2, 3)
+    anchors = Anchors(np.array([1, 2, 2, 3, 3, 4]), points)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(4)
+        policy = Controller((3,) * 6, 6, layers=1, spread=0.8, anchors=anchors)
+    arch, [cell], attention = [2, 1, 0, 2, 1, 2], policy.lstm, policy.attention
+
+    def step(x, state):
+        state = cell(x, state)
+        return state[0], state
+
+    def embedded(decision):
+        return policy.taken.weight[3 * decision + arch[decision]][None]
+
+    h1, state = step(policy.start, None)
+    anchor2, state = step(embedded(0), state)
+    _, state = step(h1 / 2.0, state)  # one layer was pointed to
+    _, state = step(embedded(2), state)
+    h3, state = step(embedded(3), state)
+    anchor4, state = step(embedded(4), state)
+    worths = []
+    for own in (h1, anchor2, h3):
+        inner = torch.tanh(attention.before.weight @ own[0] + attention.here.weight @ anchor4[0])
+        worths.append(attention.worth.weight[0] @ inner)
+    chances, before = torch.softmax(torch.stack(worths), 0), torch.tensor([arch] * 3)
+    before[:, 5] = torch.arange(3)
+    log_p = policy.judge(before, lambda prefix: np.ones((len(prefix), 3), bool)).log_p
+    torch.testing.assert_close(torch.softmax(log_p, 0), chances)
+
+
+def test_the_record_has_the_shares_of_200_draws():
+    policy, generator = controller(), torch.Generator().manual_seed(0)
+    archs = policy(200, generator, all_legal).archs
+    shares = policy_of(policy, ToySpace(ARITY)).probabilities
+    for place, arity in enumerate(ARITY):
+        wanted = np.bincount(archs[:, place], minlength=arity) / 200
+        np.testing.assert_allclose(shares[place], [wanted])
