@@ -93,7 +93,7 @@ def main(argv: Sequence[str]) -> int:
         began = time.process_time()
         scores = scored(session, experiment.space, archs)
     except NasrunError as error:
-        console.print(f"[red]{error}")
+        console.print(str(error), style="red", markup=False, soft_wrap=True)
         return 1
     options.out.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(options.out, packed(experiment.space, archs, scores))

@@ -57,7 +57,7 @@ def test_a_file_without_cells_is_refused_in_one_sentence(script, tmp_path, capsy
         (tmp_path / "own.csv").write_text(text)
     arguments = [str(tmp_path / "out"), "--of", str(tmp_path / "own.csv"), *REDUCED]
     assert script.main(arguments) == 1
-    assert "own.csv: no file with the cells in a column arch" in " ".join(
-        capsys.readouterr().out.split()
-    )
+    [sentence] = capsys.readouterr().out.splitlines()
+    words = f"{tmp_path / 'own.csv'}: no file with the cells in a column arch ("
+    assert sentence.startswith(words)
     assert not (tmp_path / "out").exists()
