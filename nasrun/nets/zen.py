@@ -58,7 +58,7 @@ def _drawn(
             state[name] = torch.ones_like(parameter) if scale else torch.zeros_like(parameter)
     images = normal(x)
     moved = images + ALPHA * normal(x)
-    first, second = _Features(), _Features()
+    first, second = _Features(spreads=True), _Features(spreads=False)
     for features, batch in ((first, images), (second, moved)):
         own = {**state, **{name: buffer.clone() for name, buffer in buffers.items()}}
         with features:
@@ -72,10 +72,15 @@ def _drawn(
 
 
 class _Features(TorchFunctionMode):
-    """Sees the maps before the last pooling, and the spread before each batch normalisation."""
+    """Sees the maps before the last pooling, and the spread before each batch normalisation.
 
-    def __init__(self) -> None:
+    Args:
+        spreads: whether spreads are wanted, which take longer than the normalisations themselves.
+    """
+
+    def __init__(self, spreads: bool) -> None:
         super().__init__()
+        self._spreads = spreads
         self.maps: Tensor | None = None
         self.sigmas: list[float] = []
 
@@ -84,7 +89,7 @@ class _Features(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         given = args[0] if args else kwargs.get("input")
-        if func is F.batch_norm and isinstance(given, Tensor):
+        if self._spreads and func is F.batch_norm and isinstance(given, Tensor):
             variance = given.var(dim=(0, 2, 3), correction=0)
             self.sigmas.append(float(variance.mean().sqrt()))
         result = func(*args, **kwargs)
