@@ -19,6 +19,9 @@ from nasrun.names import command_for
 RUN, SWEEP = Path(".hydra", "hydra.yaml"), Path("multirun.yaml")
 # What says where a run or a sweep lies and how it is told from the other: ``resume`` decides that.
 PLACES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.mode", "resume")
+# An experiment may make a sweep of every command with it, also of one for a job in its sweep.
+ALONE = "hydra.mode=RUN"
+SWEEPING = ("hydra/launcher", "hydra/sweeper", "sweep.split")  # keys that only a sweep obeys
 OF_JOB = "hydra.sweep.subdir"  # where a job lies in its sweep: no matter to the job as a run
 TRAINS = "_target_: nasrun.evaluators.training.Training"  # in a run's saved config
 STUDY = re.compile(r"^study:\n  _target_: .*\n  name: (.+)$", re.MULTILINE)  # in a saved config
@@ -60,7 +63,8 @@ def saved_command(folder: Path) -> Saved | None:
         hydra = yaml.safe_load(path.read_text(encoding="utf-8"))["hydra"]
         places = PLACES if path.name == SWEEP.name else (*PLACES, OF_JOB)
         overrides = _without(hydra["overrides"]["task"], places)
-        settings = _without(hydra["overrides"]["hydra"], places)
+        alone = () if path.name == SWEEP.name else (ALONE,)
+        settings = (*_without(hydra["overrides"]["hydra"], places), *alone)
         name = str(hydra["job"]["config_name"])
         flags = {} if name == "config" else {"--config-name": name}
         typed_in = Path(hydra["runtime"]["cwd"])
@@ -117,12 +121,13 @@ def resumed(arguments: Sequence[str]) -> list[str]:
     said = {key_of(text): text for text in given.overrides}
     for own in saved.overrides:
         _require_same(saved, own, said.get(key_of(own), own))
+    swept = [key_of(ALONE)] if said.keys() & set(SWEEPING) else []
     rest = Saved(
         saved.folder,
         saved.sweep and not given.multirun,
         saved.typed_in,
         tuple(text for text in saved.overrides if key_of(text) not in said),
-        tuple(text for text in saved.settings if key_of(text) not in said),
+        tuple(text for text in saved.settings if key_of(text) not in {*said, *swept}),
         flags,
     )
     require_same_files(rest)

@@ -11,7 +11,7 @@ from nasrun.errors import ConfigError
 from nasrun.pipeline import run
 from nasrun.record.recorder import Recorder
 from nasrun.rerun import differences, rerun
-from nasrun.resume import RUN, SWEEP, folder_of
+from nasrun.resume import ALONE, RUN, SWEEP, folder_of
 
 
 def test_differences_are_named_by_column():
@@ -81,7 +81,7 @@ def test_equal_figures_are_said_to_be_equal(finished, playing, capsys):
     assert rerun(finished, ["cohort=1"]) == 0
     assert rerun(finished, []) == 0
     new = [f"hydra.run.dir={finished}-rerun{number}" for number in (1, 2)]
-    assert commands == [["trials=2", "cohort=1", new[0]], ["trials=2", new[1]]]
+    assert commands == [["trials=2", ALONE, "cohort=1", new[0]], ["trials=2", ALONE, new[1]]]
     assert "trials.csv: the same figures in all 2 rows of" in capsys.readouterr().out
 
 

@@ -2,12 +2,13 @@ import shutil
 
 import pytest
 from composed import composed
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from nasrun.errors import ConfigError, DataError
 from nasrun.names import command_for
 from nasrun.record.status import PARTS, STATUS
-from nasrun.resume import RUN, SWEEP, interrupted, resumed, saved_command
+from nasrun.resume import ALONE, RUN, SWEEP, interrupted, resumed, saved_command
 
 
 def saved(folder, name, *task, hydra=(), config_name="config", sources=(), cwd="/"):
@@ -46,10 +47,22 @@ def test_a_command_without_resume_is_left_alone():
 
 
 def test_a_runs_folder_says_what_the_command_does_not(run):
-    rest = ["algorithm=tpe", "trials=3", "cohort=2", "hydra.verbose=true"]
+    rest = ["algorithm=tpe", "trials=3", "cohort=2", "hydra.verbose=true", ALONE]
     assert resumed([f"resume={run}"]) == [*rest, f"resume={run}"]
     given = ["cohort=5", f"resume={run}", "trials=3"]
-    assert resumed(given) == ["algorithm=tpe", "hydra.verbose=true", *given]
+    assert resumed(given) == ["algorithm=tpe", "hydra.verbose=true", ALONE, *given]
+
+
+@pytest.mark.parametrize("word", ["hydra/launcher=joblib", "sweep.split=2", "hydra.mode=MULTIRUN"])
+def test_what_only_a_sweep_obeys_is_not_passed_over(run, word):
+    assert ALONE not in resumed([f"resume={run}", word])  # so that it is refused
+
+
+def test_a_job_of_an_experiment_is_no_sweep(tmp_path):
+    words = ["+experiment=predictor_search", "task=cifar10", "algorithm=rea"]
+    job = saved(tmp_path, RUN, *words, hydra=["hydra.sweep.dir=there", "hydra.mode=MULTIRUN"])
+    words = resumed([f"resume={job}"])
+    assert composed(*words, hydra=True).hydra.mode is RunMode.RUN
 
 
 @pytest.mark.parametrize("given", [[], ["-m"], ["--multirun"]])
@@ -103,7 +116,7 @@ def test_a_sweeps_jobs_stay_where_they_lie(tmp_path):
     job = saved_command(saved(tmp_path / "job", RUN, hydra=places))
     assert sweep is not None
     assert job is not None
-    assert (sweep.settings, job.settings) == ((own,), ())
+    assert (sweep.settings, job.settings) == ((own,), (ALONE,))
 
 
 def test_how_a_sweep_is_played_may_change(sweep):
@@ -133,9 +146,9 @@ def test_the_users_own_config_files_are_found_again(tmp_path):
     mine = {"provider": "command-line", "path": "/mine"}
     folder = saved(tmp_path, RUN, config_name="other", sources=[mine])
     flags = ["--config-name", "other", "--config-dir", "/mine"]
-    assert resumed([f"resume={folder}"]) == [*flags, f"resume={folder}"]
+    assert resumed([f"resume={folder}"]) == [*flags, ALONE, f"resume={folder}"]
     own = ["--config-dir", "/moved", f"resume={folder}"]
-    assert resumed(own) == ["--config-dir", "/moved", *flags[:2], f"resume={folder}"]
+    assert resumed(own) == ["--config-dir", "/moved", *flags[:2], ALONE, f"resume={folder}"]
 
 
 def test_a_folder_with_neither_is_left_to_others(tmp_path):
@@ -169,7 +182,7 @@ def test_a_folder_can_be_typed(tmp_path, name, command):
         assert command_for(tmp_path.__class__(name)) == command
     saved(tmp_path / name, RUN, "trials=3")
     word = shlex.split(command_for(tmp_path / name))[1]
-    assert resumed([word]) == ["trials=3", word]
+    assert resumed([word]) == ["trials=3", ALONE, word]
 
 
 def test_an_interrupted_command_says_what_is_kept_and_how_to_go_on(run, sweep, monkeypatch):
