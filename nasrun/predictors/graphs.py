@@ -1,6 +1,6 @@
 """Architectures as graphs with names on their vertices, for kernels and graph networks."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -46,47 +46,60 @@ class Graphs:
 
 
 class Pruned(NamedTuple):
-    """A graph of what an architecture computes: ``adjacency (V, V)`` and ``labels (V,)``."""
+    """What is left of graphs: ``adjacency (n, V, V)``, ``labels (n, V)``, -1 where nothing is."""
 
     adjacency: Mask
     labels: Ints
 
+    def alone(self, at: int) -> "Pruned":
+        """The graph with this number, ``(V', V')`` and ``(V',)``, of the vertices left."""
+        kept = self.labels[at] >= 0
+        return Pruned(self.adjacency[at][np.ix_(kept, kept)], self.labels[at, kept])
 
-@dataclass(frozen=True)
+
 class Pruning:
     """Deletes what an architecture does not compute, and contracts what does nothing.
 
     Vertices of ``none`` go; those that skip hand on what they get; of the rest, what lies on no way
-    from an input to an output goes, where inputs and outputs stay. Ru et al., "Interpretable Neural
-    Architecture Search via Bayesian Optimisation with Weisfeiler-Lehman Kernels" (ICLR 2021), do so
-    in NAS-Bench-201.
+    from an input to an output goes, where inputs and outputs stay. Of a line of decisions, which
+    has no inputs, all stay. Ru et al., "Interpretable Neural Architecture Search via Bayesian
+    Optimisation with Weisfeiler-Lehman Kernels" (ICLR 2021), do so in NAS-Bench-201.
 
     Args:
         names: of what stands on vertices.
     """
 
-    names: tuple[str, ...]
+    def __init__(self, names: Sequence[str]) -> None:
+        def those(test: Callable[[str], bool], absent: bool) -> Mask:
+            return np.array([*(test(name) for name in names), absent])  # -1 finds the last one
+
+        self._inputs = those(lambda name: name.startswith(INPUTS), False)
+        self._skips = those(lambda name: name in SKIP, False)
+        self._gone = those(lambda name: name in SKIP | NONE, True)
 
     def __call__(self, adjacency: Mask, operations: Ints) -> Pruned:
-        """The graph of ``adjacency (V, V)`` and ``operations (V,)``, -1 where there is none."""
-        inputs = np.array([op >= 0 and self.names[op].startswith(INPUTS) for op in operations])
-        outputs = ~adjacency.any(axis=1) & (operations >= 0)
-        if not inputs.any():  # a line of decisions, of which every one counts
-            kept = operations >= 0
-            return Pruned(adjacency[np.ix_(kept, kept)], operations[kept])
-        edges = adjacency.copy()
-        gone = operations < 0
-        for vertex, operation in enumerate(operations):
-            name = self.names[operation] if operation >= 0 else ""
-            if name in SKIP:
-                edges |= edges[:, [vertex]] & edges[[vertex], :]
-            if name in SKIP or name in NONE or operation < 0:
-                edges[vertex], edges[:, vertex] = False, False
-                gone[vertex] = True
+        """Graphs of ``adjacency (n, V, V)`` and ``operations (n, V)``, -1 where there is none."""
+        present = operations >= 0
+        inputs, gone = self._inputs[operations], self._gone[operations]
+        outputs = ~adjacency.any(axis=2) & present
+        edges = self._contracted(adjacency, self._skips[operations], gone)
         reached, useful = inputs.copy(), outputs.copy()
-        for vertex in range(len(operations)):  # edges lead to later vertices
-            reached[vertex] |= (edges[:, vertex] & reached).any()
-        for vertex in reversed(range(len(operations))):
-            useful[vertex] |= (edges[vertex] & useful).any()
-        kept = (reached & useful & ~gone) | inputs | outputs
-        return Pruned(edges[np.ix_(kept, kept)], operations[kept])
+        for vertex in range(operations.shape[1]):  # edges lead to later vertices
+            reached[:, vertex] |= (edges[:, :, vertex] & reached).any(axis=1)
+        for vertex in reversed(range(operations.shape[1])):
+            useful[:, vertex] |= (edges[:, vertex] & useful).any(axis=1)
+        line = ~inputs.any(axis=1)[:, None]
+        kept = np.where(line, present, (reached & useful & ~gone) | inputs | outputs)
+        edges = np.where(line[:, :, None], adjacency, edges) & kept[:, :, None] & kept[:, None, :]
+        return Pruned(edges, np.where(kept, operations, -1))
+
+    @staticmethod
+    def _contracted(adjacency: Mask, skips: Mask, gone: Mask) -> Mask:
+        """``(n, V, V)`` the edges without vertices that are ``gone``, past those that skip."""
+        edges = adjacency.copy()
+        for vertex in range(edges.shape[1]):
+            past = edges[:, :, vertex, None] & edges[:, vertex, None, :]
+            edges |= past & skips[:, vertex, None, None]
+            edges[gone[:, vertex], vertex] = False
+            edges[gone[:, vertex], :, vertex] = False
+        return edges

@@ -63,7 +63,7 @@ class Layers:
     def of(cls, graph: Pruned, names: Sequence[str]) -> "Layers":
         """Those of a graph: an operation weighs 1, its inputs a tenth of all of them, or outputs.
 
-        A space of decisions in a line has neither.
+        A space of decisions in a line has neither. The graph stands ``alone``.
         """
         own = [names[int(label)] for label in graph.labels]
         inputs = np.array([name.startswith(INPUTS) for name in own], np.bool_)
@@ -142,9 +142,9 @@ class Distances:
         texts = [arch.tobytes() for arch in flat]
         new = {text: at for at, text in enumerate(texts) if text not in self._by_arch}
         if new:
-            adjacency, operations = self._graphs(flat[list(new.values())])
-            for text, edges, own in zip(new, adjacency, operations, strict=True):
-                graph = self._pruned(edges, own)
+            pruned = self._pruned(*self._graphs(flat[list(new.values())]))
+            for number, text in enumerate(new):
+                graph = pruned.alone(number)
                 key = graph.labels.tobytes() + graph.adjacency.tobytes()
                 self._by_arch[text] = key
                 if key not in self._layers:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasrun.predictors.base import Targets, scaled
 from nasrun.predictors.gaussian import Posterior, chosen, posterior
@@ -78,58 +79,92 @@ class Labels:
     def __init__(self, space: SearchSpace, rounds: int, counting: Counting) -> None:
         self._graphs, self._rounds, self._counting = Graphs(space), rounds, counting
         self._pruned = Pruning(self._graphs.names)
-        self._numbers: dict[object, int] = {}
-        self._by_arch: dict[bytes, Ints] = {}
+        self._numbers: dict[bytes, int] = {}
+        self._told_apart: dict[bytes, int] = {}
+        self._places: dict[bytes, int] = {}  # of architectures in ``_found``
+        self._found: Ints | None = None
 
     def __call__(self, archs: Archs) -> Ints:
         """``(T, N, rounds + 1, V)`` labels of ``archs (T, N, L)``."""
         flat = np.ascontiguousarray(archs.reshape(-1, archs.shape[-1]))
-        keys = [arch.tobytes() for arch in flat]
-        new = {key: at for at, key in enumerate(keys) if key not in self._by_arch}
+        keys, known = _bytes(flat), self._places
+        new = {key: at for at, key in enumerate(keys) if key not in known}
         if new:
-            adjacency, operations = self._graphs(flat[list(new.values())])
-            for key, edges, own in zip(new, adjacency, operations, strict=True):
-                self._by_arch[key] = self._of(self._pruned(edges, own), len(own))
-        found = np.stack([self._by_arch[key] for key in keys])
+            found = self._of(self._pruned(*self._graphs(flat[list(new.values())])))
+            known.update(zip(new, range(len(known), len(known) + len(new)), strict=True))
+            self._found = found if self._found is None else np.concatenate([self._found, found])
+        assert self._found is not None
+        found = self._found[[known[key] for key in keys]]
         return found.reshape(*archs.shape[:2], *found.shape[1:])
 
-    def _of(self, graph: Pruned, places: int) -> Ints:
-        """``(rounds + 1, places)`` labels of a graph."""
-        labels = graph.labels.tolist()
-        before = [np.flatnonzero(column).tolist() for column in graph.adjacency.T]
-        found = np.full((self._rounds + 1, places), NOBODY, np.int64)
+    def _of(self, graphs: Pruned) -> Ints:
+        """``(n, rounds + 1, V)`` labels of graphs."""
+        labels, found = graphs.labels, []
+        leads_here = graphs.adjacency.transpose(0, 2, 1)
         for number in range(self._rounds + 1):
             if number:
-                around = [tuple(sorted(labels[at] for at in own)) for own in before]
-                pairs = zip(labels, around, strict=True)
-                labels = [self._number((number, *pair)) for pair in pairs]
+                before = np.sort(np.where(leads_here, labels[:, None], NOBODY), axis=2)
+                own = np.concatenate([labels[:, :, None], before], axis=2)
             else:
-                labels = [self._number((number, label)) for label in labels]
-            found[number, : len(labels)] = self._told_apart(labels)
-        return found
-
-    def _told_apart(self, labels: list[int]) -> list[int]:
-        if self._counting is Counting.product:
-            return labels
-        return [self._number((label, labels[:at].count(label))) for at, label in enumerate(labels)]
-
-    def _number(self, key: object) -> int:
-        return self._numbers.setdefault(key, len(self._numbers))
+                own = labels[:, :, None]
+            labels = _numbered(own, self._numbers, graphs.labels, number)
+            told = labels
+            if self._counting is Counting.assignment:
+                told = _numbered(_counted(labels), self._told_apart, graphs.labels)
+            found.append(told)
+        return np.stack(found, axis=1)
 
 
-def shared(a: Ints, b: Ints) -> Ints:
+def _bytes(rows: Ints) -> list[bytes]:
+    """Each of ``rows (n, W)``."""
+    rows = np.ascontiguousarray(rows)
+    return rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1])))[:, 0].tolist()
+
+
+def _numbered(rows: Ints, numbers: dict[bytes, int], present: Ints, number: int = 0) -> Ints:
+    """``(n, V)`` what ``rows (n, V, W)`` are called in ``numbers``, which grows.
+
+    Args:
+        rows: what is to have a number.
+        numbers: those given so far.
+        present: ``(n, V)``, NOBODY where no number is wanted.
+        number: of the round, whose rows are no other's.
+    """
+    here = present != NOBODY
+    own = np.pad(rows[here], ((0, 0), (1, 0)), constant_values=number)
+    found = np.full(here.shape, NOBODY, np.int64)
+    found[here] = [numbers.setdefault(key, len(numbers)) for key in _bytes(own)]
+    return found
+
+
+def _counted(labels: Ints) -> Ints:
+    """``(n, V, 2)`` labels, and how many of a vertex's own stand before it."""
+    same = labels[:, :, None] == labels[:, None, :]
+    return np.stack([labels, np.tril(same, -1).sum(axis=2)], axis=2)
+
+
+def shared(a: Ints, b: Ints) -> NDArray[np.int32]:
     """``(rounds + 1, T, N, M)`` pairs of equal labels in ``a (T, N, ...)`` and ``b (T, M, ...)``.
 
     Summed over the rounds up to each.
     """
-    rounds, places = a.shape[2:]
-    total = np.zeros((rounds, len(a), a.shape[1], b.shape[1]), np.int32)
+    ours, theirs = _by_place(np.where(a == NOBODY, NOBODY - 1, a)), _by_place(b)
+    rounds, places = ours.shape[:2]
+    counts = np.uint8 if places**2 <= np.iinfo(np.uint8).max else np.int32
+    total = np.zeros((rounds, len(a), a.shape[1], b.shape[1]), counts)
     for number in range(rounds):
-        for i in range(places):
-            own = np.where(a[:, :, number, i] == NOBODY, NOBODY - 1, a[:, :, number, i])
-            for j in range(places):
-                total[number] += own[:, :, None] == b[:, None, :, number, j]
-    return np.cumsum(total, axis=0, dtype=np.int64)
+        for own in ours[number]:
+            for other in theirs[number]:
+                total[number] += own[:, :, None] == other[:, None, :]
+    return np.cumsum(total, axis=0, dtype=np.int32)
+
+
+def _by_place(labels: Ints) -> NDArray[np.int32]:
+    """``(rounds + 1, V, T, N)`` of ``labels (T, N, rounds + 1, V)``.
+
+    In half the bits: comparing them is most of a search's time.
+    """
+    return np.ascontiguousarray(labels.transpose(2, 3, 0, 1), np.int32)
 
 
 def _with_themselves(labels: Ints) -> Ints:
