@@ -31,7 +31,8 @@ class Training(Evaluator):
     Up to ``together`` networks that are asked for at once and have one shape (of NAS-Bench-201, all
     cells that join input and output) train as one, each as if it were alone save for rounding;
     ``deterministic`` trains one by one. It is meant for GPUs, where NAS-Bench-201's cells have
-    kernels of their own; ``scripts/README.md`` says what was measured there and what was not.
+    kernels of their own; where they have, it is 16 unless said, elsewhere 1: without kernels
+    nothing is gained. ``scripts/README.md`` says what was measured and what was not.
 
     The cost of a query is the seconds of its epochs plus one validation pass, measured when the
     network was trained, whoever trained it.
@@ -58,7 +59,7 @@ class Training(Evaluator):
     compile: bool = False
     threads: int | None = None
     parallel: int = 1
-    together: int = 1
+    together: int | None = None
     cache_dir: str = ""
 
     clock: ClassVar[Clock] = Clock.MEASURED
@@ -70,7 +71,7 @@ class Training(Evaluator):
         require_at_least(self, "evaluator", 1, "score_epochs", "parallel", "together")
         require_not_negative(self, "evaluator", "seed")
         require_seeds(self, "evaluator", "score_seeds")
-        if self.parallel > 1 and self.together > 1:
+        if self.parallel > 1 and self.together is not None and self.together > 1:
             raise ConfigError(
                 f"evaluator.parallel={self.parallel} trains networks in processes of their own and "
                 f"evaluator.together={self.together} in one: set one of them to 1"

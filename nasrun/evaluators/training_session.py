@@ -15,6 +15,7 @@ from nasrun.nets.classification import objective_of
 from nasrun.nets.device import Device
 from nasrun.nets.export import check_formats, export
 from nasrun.nets.footprint import footprint
+from nasrun.nets.fused_cell import has_kernels
 from nasrun.nets.recipe import Recipe, recipe_id
 from nasrun.nets.representatives import representatives
 from nasrun.nets.training_cache import TrainingCache, missing_requests
@@ -39,6 +40,7 @@ from nasrun.spec import (
 
 # Of a row on record, by what learning curves are called.
 CURVE_FIELDS = {"val_score": "val_score", "train_score": "train_score", "train_loss": "loss"}
+TOGETHER = 16  # networks; what was measured on a GPU, see scripts/README.md
 
 
 class TrainingSession(Session):
@@ -61,7 +63,8 @@ class TrainingSession(Session):
             settings.compile,
             settings.threads,
         )
-        self._build(space.sample(Streams([0], "example"))[0], task)  # refused before the search
+        example = space.sample(Streams([0], "example"))[0]
+        network = self._build(example, task)  # refused before the search
         self._files = dict(task.load().files)
         self._images = {task.name: images_id(task.load())}
         self._represent = representatives(space)
@@ -69,7 +72,7 @@ class TrainingSession(Session):
         self._cache = TrainingCache(folder, device)
         parallel = settings.parallel
         self._workers = shared_workers(parallel, folder, device) if parallel > 1 else None
-        self._together = settings.together
+        self._together = at_once(settings, device, network)
 
     @property
     def fidelities(self) -> tuple[int, ...]:
@@ -316,6 +319,14 @@ class TrainingSession(Session):
     def files(self) -> Mapping[str, str]:
         """The image files and their sha256."""
         return self._files
+
+
+def at_once(settings: Training, device: Device, network: nn.Module) -> int:
+    """Networks that train as one: what is set, or as many as pay where there are kernels."""
+    if settings.together is not None:
+        return settings.together
+    alone = settings.parallel > 1 or settings.deterministic or not device.on_gpu
+    return 1 if alone or not has_kernels(network, device.processor) else TOGETHER
 
 
 def _cohorts(requests: Sequence[TrainingRequest], most: int) -> list[Sequence[TrainingRequest]]:

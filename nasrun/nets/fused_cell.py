@@ -256,10 +256,17 @@ def _kernels(cells: Sequence[Cell]) -> KernelCell | None:
     first = cells[0]
     weights = (weight for cell in cells for weight in cell.parameters())
     where = next((weight.device for weight in weights), torch.device("cpu"))
-    plain = first.stride == 1 and first.c_in == first.c_out
-    if not (plain and supports(first.nodes, first.c_out) and available(where)):
-        return None
-    return KernelCell(first.nodes, len(cells), first.c_out)
+    return KernelCell(first.nodes, len(cells), first.c_out) if _suits(first, where) else None
+
+
+def _suits(cell: Cell, where: torch.device) -> bool:
+    plain = cell.stride == 1 and cell.c_in == cell.c_out
+    return plain and supports(cell.nodes, cell.c_out) and available(where)
+
+
+def has_kernels(network: nn.Module, where: torch.device) -> bool:
+    """Whether there are kernels for a network's cells, so that it gains by training with others."""
+    return any(isinstance(part, Cell) and _suits(part, where) for part in network.modules())
 
 
 def _by_shape(cells: Sequence[Cell], end: str) -> dict[Hashable, list[tuple[str, int]]]:

@@ -11,9 +11,10 @@ from toys import ToyEvaluator
 from nasrun.benchmarks.trainings import TrainingLog
 from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.evaluators.training import Training
+from nasrun.evaluators.training_session import at_once
 from nasrun.evaluators.zero_cost import ZeroCost
 from nasrun.hardware.measured import MeasuredLatency
-from nasrun.nets import workers
+from nasrun.nets import fused_cell, workers
 from nasrun.nets.footprint import footprint
 from nasrun.nets.recipe import Precision, Recipe, recipe_id
 from nasrun.nets.representatives import representatives
@@ -266,6 +267,21 @@ def test_rungs_of_different_lengths_are_cohorts_of_their_own(tmp_path):
 def test_networks_are_trained_in_processes_or_together():
     with pytest.raises(ConfigError, match=r"parallel=2 .*\.together=3 in one"):
         Training(parallel=2, together=3)
+
+
+def test_sixteen_train_together_where_there_are_kernels(monkeypatch, tmp_path):
+    monkeypatch.setattr(fused_cell, "available", lambda where: True)
+    device = SimpleNamespace(on_gpu=True, processor=torch.device("cpu"))
+    wide = SPACE.build(SPACE.at(np.array([9001]))[0], task_of(), Scale(16, 1))
+    narrow = SPACE.build(SPACE.at(np.array([9001]))[0], task_of(), Scale(4, 1))
+    others = [narrow, torch.nn.Linear(1, 1)]  # no kernels are made for either
+    assert at_once(settings(tmp_path), device, wide) == 16
+    assert [at_once(settings(tmp_path), device, other) for other in others] == [1, 1]
+    for changes in ({"parallel": 2}, {"deterministic": True}, {"together": 1}):
+        assert at_once(settings(tmp_path, **changes), device, wide) == 1
+    assert at_once(settings(tmp_path, together=3), device, others[0]) == 3
+    device.on_gpu = False
+    assert at_once(settings(tmp_path), device, wide) == 1
 
 
 def test_small_networks_have_one_thread_in_a_process_of_many_too(tmp_path, monkeypatch):
