@@ -265,8 +265,9 @@ def _suits(cell: Cell, where: torch.device) -> bool:
 
 
 def has_kernels(network: nn.Module, where: torch.device) -> bool:
-    """Whether there are kernels for a network's cells, so that it gains by training with others."""
-    return any(isinstance(part, Cell) and _suits(part, where) for part in network.modules())
+    """Whether a network's cells all have kernels, so that it gains by training with others."""
+    cells = [part for part in network.modules() if isinstance(part, Cell)]
+    return bool(cells) and all(_suits(cell, where) for cell in cells)
 
 
 def _by_shape(cells: Sequence[Cell], end: str) -> dict[Hashable, list[tuple[str, int]]]:

@@ -274,7 +274,7 @@ def test_sixteen_train_together_where_there_are_kernels(monkeypatch, tmp_path):
     device = SimpleNamespace(on_gpu=True, processor=torch.device("cpu"))
     wide = SPACE.build(SPACE.at(np.array([9001]))[0], task_of(), Scale(16, 1))
     narrow = SPACE.build(SPACE.at(np.array([9001]))[0], task_of(), Scale(4, 1))
-    others = [narrow, torch.nn.Linear(1, 1)]  # no kernels are made for either
+    others = [narrow, torch.nn.Linear(1, 1)]  # not all of its cells, or none, have kernels
     assert at_once(settings(tmp_path), device, wide) == 16
     assert [at_once(settings(tmp_path), device, other) for other in others] == [1, 1]
     for changes in ({"parallel": 2}, {"deterministic": True}, {"together": 1}):
