@@ -32,6 +32,9 @@ PANEL_IN = (3.4, 3.0)  # of a panel of curves
 BOX_WIDTH_IN = 2.8  # of a panel of boxes
 ROW_IN, FRAME_IN = 0.34, 1.25  # height of a row of boxes, and of title, axis and legend
 LEGEND_IN = 0.6
+MOST_COLUMNS = 5  # panels side by side
+
+_Searched = tuple[str, dict[str, tuple[Curve, Curve]]]  # a task, and each method's curves
 
 
 def draw(kind: Figure, content: Content) -> Mapping[str, bytes]:
@@ -57,6 +60,19 @@ def draw(kind: Figure, content: Content) -> Mapping[str, bytes]:
         return pictures(makers[kind]())
 
 
+def _grid(panels: int) -> tuple[int, int]:
+    """Rows and columns of so many panels, in rows that a page is wide enough for."""
+    rows = -(-panels // MOST_COLUMNS)
+    return max(rows, 1), max(-(-panels // max(rows, 1)), 1)
+
+
+def _filled(grid: "np.ndarray", count: int) -> "list[Axes]":
+    """The first ``count`` panels of a grid, row by row; the others are not drawn."""
+    for panel in grid.flat[count:]:
+        panel.set_visible(False)
+    return list(grid.flat[:count])
+
+
 def _curve(panel: "Axes", curve: Curve, label: str, place: int) -> None:
     style = line_style(place)
     panel.plot(curve.x, curve.mean, label=label, lw=1.6, **style)
@@ -72,9 +88,11 @@ def _box_figure(content: Content) -> "Drawing":
     order = content.by_rank()
     # Long names get room of their own, which panels and the labels below them would lack.
     names_in = max(1.0, LETTER_IN * max(len(content.label(name)) for name in order))
-    size = (BOX_WIDTH_IN * len(content.problems) + names_in, ROW_IN * len(order) + FRAME_IN)
+    rows, columns = _grid(len(content.problems))
+    size = (BOX_WIDTH_IN * columns + names_in, rows * (ROW_IN * len(order) + FRAME_IN))
     figure = empty(size)
-    panels = figure.subplots(1, len(content.problems), sharey=True, squeeze=False)[0]
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    panels = _filled(grid, len(content.problems))
     for panel, (problem, trials) in zip(panels, content.problems.items(), strict=True):
         _boxes(panel, trials, order)
         _published_means(panel, content, problem, order)
@@ -121,9 +139,10 @@ def _published_means(
 def _sorted_figure(content: Content) -> "Drawing":
     """One panel per problem, after CATCH's Figures 3 and 5; a thin line marks the table's best."""
     count = len(content.problems)
-    size = (PANEL_IN[0] * count, PANEL_IN[1] + LEGEND_IN)
+    rows, columns = _grid(count)
+    size = (PANEL_IN[0] * columns, PANEL_IN[1] * rows + LEGEND_IN)
     figure = empty(size)
-    panels = figure.subplots(1, count, squeeze=False)[0]
+    panels = _filled(figure.subplots(rows, columns, squeeze=False), count)
     for panel, (problem, trials) in zip(panels, content.problems.items(), strict=True):
         for name, found in trials.known():
             style = line_style(content.place(name))
@@ -135,7 +154,9 @@ def _sorted_figure(content: Content) -> "Drawing":
         _fit(panel, *trials.shown_range(HIDDEN))
         panel.set_title(content.name(problem), fontweight="bold", fontsize=10)
         panel.set_xlabel("trials, sorted")
-    _name_once(panels, [trials.metric.title for trials in content.problems.values()])
+    names = [trials.metric.title for trials in content.problems.values()]
+    for first in range(0, count, columns):
+        _name_once(panels[first : first + columns], names[first : first + columns])
     legend_below(figure, panels, size[0])
     return figure
 
@@ -155,35 +176,45 @@ def _fit(panel: "Axes", low: float, high: float) -> None:
 
 
 def _anytime_figure(content: Content) -> "Drawing":
-    """A column of panels per searched task: against evaluations, and below against hours.
+    """A panel per searched task, against evaluations, and one below it, against hours.
 
-    Where no search knows its costs there are no panels below, and where those of one task do not,
-    its panel says so.
+    Where no search of a row knows its costs there are no panels below it, and where those of one
+    task do not, its panel says so.
     """
-    searched = content.searches()
-    hours = any(len(both[1].x) for found in searched.values() for both in found.values())
-    size = (PANEL_IN[0] * len(searched), (1 + hours) * PANEL_IN[1] + LEGEND_IN)
+    searched = list(content.searches().items())
+    _, columns = _grid(len(searched))
+    rows = [searched[first : first + columns] for first in range(0, len(searched), columns)]
+    lines: list[tuple[int, list[_Searched]]] = []  # against evaluations, 0, or hours, 1
+    for row in rows:
+        lines.append((0, row))
+        if any(len(both[1].x) for _, found in row for both in found.values()):
+            lines.append((1, row))
+    size = (PANEL_IN[0] * columns, len(lines) * PANEL_IN[1] + LEGEND_IN)
     figure = empty(size)
-    panels = figure.subplots(1 + hours, len(searched), squeeze=False, sharey="col")
-    reached: list[str] = []
-    for column, (task, found) in zip(panels.T, searched.items(), strict=True):
-        for name, both in found.items():
-            for panel, curve in zip(column, both, strict=False):
-                _curve(panel, curve, content.label(name), content.place(name))
-        _fit(column[0], *settled([by_evaluations for by_evaluations, _ in found.values()]))
-        column[0].set_title(task, fontweight="bold", fontsize=10)
-        for panel, label, curves in zip(
-            column, ("evaluations", content.clock), zip(*found.values(), strict=True), strict=False
-        ):
-            panel.set_xlabel(label)
-            if not any(len(curve.x) for curve in curves):
-                panel.set_axis_off()
-                panel.text(0.5, 0.5, "costs unknown", transform=panel.transAxes, ha="center")
-        reached.append(next((curve.y for curve, _ in found.values()), ""))
-    for row in panels:
-        _name_once(row, reached)
-    legend_below(figure, panels.flat, size[0])
+    grid = figure.subplots(len(lines), columns, squeeze=False)
+    for number, (against, row) in enumerate(lines):
+        panels = _filled(grid[number : number + 1], len(row))
+        for at, (panel, (task, found)) in enumerate(zip(panels, row, strict=True)):
+            curves = {name: both[against] for name, both in found.items()}
+            _curves(panel, content, curves, ("evaluations", content.clock)[against])
+            if against:
+                panel.sharey(grid[number - 1, at])
+            else:
+                _fit(panel, *settled(list(curves.values())))
+                panel.set_title(task, fontweight="bold", fontsize=10)
+        reached = [next((curve.y for curve, _ in found.values()), "") for _, found in row]
+        _name_once(panels, reached)
+    legend_below(figure, grid.flat, size[0])
     return figure
+
+
+def _curves(panel: "Axes", content: Content, curves: Mapping[str, Curve], against: str) -> None:
+    for name, curve in curves.items():
+        _curve(panel, curve, content.label(name), content.place(name))
+    panel.set_xlabel(against)
+    if not any(len(curve.x) for curve in curves.values()):
+        panel.set_axis_off()
+        panel.text(0.5, 0.5, "costs unknown", transform=panel.transAxes, ha="center")
 
 
 def _profile_figure(content: Content, found: Overview) -> "Drawing":

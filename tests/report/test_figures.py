@@ -99,6 +99,41 @@ def test_a_task_without_costs_says_so_beside_one_that_has_them(folder):
     assert shown.count("simulated GPU hours") == 1
 
 
+def size_in(drawn):
+    """Width and height of an SVG in inches."""
+    found = re.search(r'width="(.*?)pt" height="(.*?)pt"', drawn)
+    assert found is not None
+    return [float(text) / 72 for text in found.groups()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "tasks", "columns", "rows"),
+    [("anytime", 5, 5, 1), ("anytime", 7, 4, 2), ("sorted", 11, 4, 3), ("box", 6, 3, 2)],
+)
+def test_many_tasks_stand_in_rows(tmp_path, kind, tasks, columns, rows):
+    written = []
+    for number in range(tasks):
+        task = f"task{number}"
+        own = [row("rea", seed, 90.0 + seed, task=task) for seed in range(2)]
+        write_trials(job(tmp_path / task, "rea", [[90.0], [91.0]]), own)
+        written += own
+        if number >= columns:  # no costs are known in any row but the first
+            without_costs(tmp_path / task)
+    write_trials(tmp_path, written)
+    write_report(tmp_path, {**REPORT, "figures": [kind]})
+    drawn = (tmp_path / "f.svg").read_text(encoding="utf-8")
+    shown = re.findall(r"<text [^>]*>(.*?)</text>", drawn)
+    assert [shown.count(f"task{number}") for number in range(tasks)] == [1] * tasks
+    width, height = size_in(drawn)
+    if kind == "box":
+        assert width > 2.8 * columns
+        assert width < 2.8 * (columns + 1) + 1.0
+    else:
+        assert width == pytest.approx(3.4 * columns)
+        panels = rows + (kind == "anytime")
+        assert height == pytest.approx(3.0 * panels + 0.6)
+
+
 def test_curves_are_drawn_where_costs_are_unknown(folder):
     """Against evaluations alone, until the shorter trials end."""
     for name in ("random", "rea"):
