@@ -25,6 +25,7 @@ from tiny_supernet import (
 from torch import nn
 from torch.nn import functional as F
 
+from nasrun.algorithms.darts_v1 import DARTSV1
 from nasrun.algorithms.darts_v2 import DARTSV2
 from nasrun.algorithms.drnas import DrNAS
 from nasrun.algorithms.enas import ENAS
@@ -33,6 +34,7 @@ from nasrun.algorithms.latency_loss import LatencyLoss
 from nasrun.algorithms.p_darts import PDARTS
 from nasrun.algorithms.pc_darts import PCDARTS
 from nasrun.algorithms.reduction import Reduction
+from nasrun.algorithms.rsps import RSPS
 from nasrun.algorithms.setn import SETN
 from nasrun.algorithms.smash import SMASH
 from nasrun.algorithms.snas import SNAS
@@ -67,6 +69,16 @@ def moved(method):
 # DARTS and its kin
 
 
+def test_darts_teaches_weights_and_then_logits_by_the_mixture():
+    method = tiny(DARTSV1())
+    method.update(TRAIN, LABEL)
+    soft = [F.softmax(row, -1) for row in logits()]
+    weight = 2.0 - worth(soft)
+    torch.testing.assert_close(method.network.weight.detach(), weight, **CLOSE)
+    torch.testing.assert_close(moved(method), 10.0 * weight * slope(soft), **CLOSE)
+    assert carry_gradients(method) == [False, True]
+
+
 def test_the_unrolled_step_goes_where_the_optimiser_would():
     method = tiny(DARTSV2(momentum=0.8, weight_decay=0.1))
     slopes = [torch.tensor(3.0)]
@@ -96,7 +108,7 @@ def test_the_second_order_follows_the_loss_after_a_step_by_hand():
     assert carry_gradients(method) == [True, True, True, True, False]
 
 
-@pytest.mark.parametrize("kind", [SETN, PCDARTS, DARTSV2])
+@pytest.mark.parametrize("kind", [SETN, PCDARTS, DARTSV1, DARTSV2])
 @pytest.mark.parametrize(("epoch", "learns"), [(4, False), (5, True)])
 def test_logits_rest_while_they_are_frozen(kind, epoch, learns):
     method = tiny(kind(epochs=10, frozen=0.5), epoch)
@@ -171,7 +183,7 @@ def single_path(arch):
     return [torch.eye(n)[int(option)] for n, option in zip(ARITY, arch, strict=True)]
 
 
-@pytest.mark.parametrize("kind", [SETN, SMASH])
+@pytest.mark.parametrize("kind", [RSPS, SETN, SMASH])
 def test_weights_learn_from_a_random_architecture(kind):
     method = tiny(kind())
     method.random_arch, method.single_path = lambda: np.array([1, 2]), single_path
@@ -183,6 +195,16 @@ def test_weights_learn_from_a_random_architecture(kind):
         assert carry_gradients(method) == [False, True]
     else:
         assert not moved(method).any()
+
+
+@pytest.mark.parametrize("fields", [{"candidates": 3}, {"scale": Reduction(candidates=3)}])
+def test_rsps_derives_the_best_of_some_random_architectures(fields):
+    method, drawn = tiny(RSPS(**fields)), iter([np.array([0, at]) for at in range(3)])
+    method.random_arch = lambda: next(drawn)
+    method.data, method.draws = SimpleNamespace(glimpse=lambda draws: draws), None
+    method.accuracy = lambda arch, batches: [50.0, 70.0, 60.0][arch[1]]
+    assert method.derive().tolist() == [0, 1]
+    assert list(drawn) == []
 
 
 @pytest.mark.parametrize("fields", [{"candidates": 3}, {"scale": Reduction(candidates=3)}])
