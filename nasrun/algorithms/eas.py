@@ -94,9 +94,10 @@ class EAS(Episodic):
     any number of layers get wider, and ``deeper`` steps of one new layer each, from the first
     network on, whose weights the result inherits (``evaluator=inheriting``).
 
-    Departures: in a space without layers decisions stand for them, of which each step gives some
-    the next option that exists (the first after the last), from a random architecture on; and those
-    of ``Episodic``.
+    Departures: an episode's entropy is the sum over its choices (the authors': a mean over them),
+    and the baseline begins with the first batch's mean (theirs: with zero); in a space without
+    layers decisions stand for them, of which each step gives some the next option that exists (the
+    first after the last), from a random architecture on; and those of ``Episodic``.
 
     Args:
         wider: steps of an episode in which layers get wider.

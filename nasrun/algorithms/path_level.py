@@ -72,9 +72,11 @@ class PathLevel(Episodic):
     Departures: an episode begins with the first cell alone, as the paper's does; what becomes of a
     leaf is one choice (the authors': if it gets branches, then the merge, then their number), and
     every result is measured (theirs: a cell that has hardly grown is drawn again); the baseline
-    begins with the first batch's mean (theirs: with the first network's reward); in a space without
-    trees its decisions stand for branches, each of which may get another option, one after another,
-    from a random architecture on; and those of ``Episodic`` and of ``TreeController``.
+    begins with the first batch's mean (theirs: with the first network's reward); gradients are not
+    clipped (theirs: at a norm of 40), and a batch of equal rewards teaches, too (theirs: nothing);
+    in a space without trees its decisions stand for branches, each of which may get another option,
+    one after another, from a random architecture on; and those of ``Episodic`` and of
+    ``TreeController``.
 
     Args:
         embedding: width of the embedding of an operation or a merge.

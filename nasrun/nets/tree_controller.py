@@ -20,7 +20,9 @@ class TreeController(nn.Module):
     et al., ACL 2015, eqs. 2 to 14), then units from the root to the leaves; what both say of a
     node or a branch goes through a layer of ReLUs to the logits of what to do there.
 
-    Departure: an N-ary unit's forget gates look at their own branch, not at all of them.
+    Departures: an N-ary unit's forget gates look at their own branch, not at all of them; on the
+    way back a plain LSTM reads what the node itself has said, whose merge it thereby knows (the
+    authors' code: units as on the way up, which read what the parent's other branches have said).
 
     Args:
         operations: of a branch.

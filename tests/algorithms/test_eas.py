@@ -3,13 +3,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.autograd import grad
 from toys import TASK, Rewarding
 
 from nasrun.algorithms.eas import EAS
 from nasrun.errors import ConfigError
 from nasrun.experiment import problem_of
 from nasrun.hardware.none import NoHardware
-from nasrun.nets.eas_controller import EASController
+from nasrun.nets.eas_controller import EASController, Step
 from nasrun.spaces.net2net import Net2Net
 from nasrun.spec import Phase
 from nasrun.streams import Streams
@@ -82,6 +83,53 @@ def test_a_batch_of_episodes_moves_along_its_advantages_and_its_entropy():
     gain = torch.tensor([3.0 * (4 - 5) + 0.1 * 2.0, -1.0 * (8 - 5) + 0.1 * 6.0]) / 2
     torch.testing.assert_close(weight.detach(), torch.tensor([1.0, 2.0]) + 0.5 * gain)
     assert algorithm._gains == []
+
+
+class Scripted:
+    """Actors that do as they are told; what they see is noted, and gives a weight its factors."""
+
+    def __init__(self, *choices):
+        self.weight, self.seen = torch.tensor(1.0, requires_grad=True), []
+        self._choices = iter(choices)
+        self._numbers = iter([2.0, 11.0, 3.0, 13.0, 5.0, 17.0, 7.0, 19.0])
+
+    def widen(self, tokens, can, generator):
+        self.seen.append((tokens.tolist(), can.tolist()))
+        log_p, entropy = (self.weight * next(self._numbers) for _ in range(2))
+        return Step(next(self._choices), log_p, entropy)
+
+    deepen = widen
+
+
+def test_an_episode_adds_up_what_each_step_makes_of_what_the_one_before_left():
+    first, *rest = map(
+        SPACE.parse,
+        (
+            "[C(3,16), C(5,64)] [C(5,48)] [FC(32)]",
+            "[C(3,32), C(5,64)] [C(5,48)] [FC(64)]",
+            "[C(3,32), C(5,64)] [C(5,64)] [FC(64)]",
+            "[C(3,32), C(1,32), C(5,64)] [C(5,64)] [FC(64)]",
+            "[C(3,32), C(1,32), C(5,64)] [C(5,64)] [FC(64), FC(64)]",
+        ),
+    )
+    algorithm = EAS(wider=2, deeper=2)
+    algorithm.first, algorithm._space, algorithm.generator = first, SPACE, None
+    algorithm._controller = actors = Scripted(
+        [True, False, False, False, True], [False, False, False, True, False], [0, 0, 0], [2, 0, 0]
+    )
+    arch, log_p, entropy = algorithm.played()
+    assert SPACE.text(arch) == SPACE.text(rest[-1])
+    see = [SPACE.can_widen, SPACE.can_widen, SPACE.can_deepen, SPACE.can_deepen]
+    befores = [first, *rest[:3]]
+    wanted = [
+        (SPACE.tokens(arch).tolist(), can(arch).tolist())
+        for can, arch in zip(see, befores, strict=True)
+    ]
+    assert actors.seen == wanted
+    assert log_p.item() == 2.0 + 3.0 + 5.0 + 7.0
+    assert entropy.item() == 11.0 + 13.0 + 17.0 + 19.0
+    slopes = [grad(total, actors.weight, retain_graph=True)[0] for total in (log_p, entropy)]
+    assert [slope.item() for slope in slopes] == [17.0, 60.0]
 
 
 def test_drawn_choices_have_the_probability_that_they_are_judged_by():

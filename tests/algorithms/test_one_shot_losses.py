@@ -25,6 +25,7 @@ from tiny_supernet import (
 from torch import nn
 from torch.nn import functional as F
 
+from nasrun.algorithms.darts_v1 import DARTSV1
 from nasrun.algorithms.darts_v2 import DARTSV2
 from nasrun.algorithms.drnas import DrNAS
 from nasrun.algorithms.enas import ENAS
@@ -33,6 +34,9 @@ from nasrun.algorithms.latency_loss import LatencyLoss
 from nasrun.algorithms.p_darts import PDARTS
 from nasrun.algorithms.pc_darts import PCDARTS
 from nasrun.algorithms.reduction import Reduction
+from nasrun.algorithms.rsps import RSPS
+from nasrun.algorithms.setn import SETN
+from nasrun.algorithms.smash import SMASH
 from nasrun.algorithms.snas import SNAS
 from nasrun.algorithms.unas import UNAS, Estimator, Gap, Objective
 from nasrun.nets import estimators
@@ -65,6 +69,16 @@ def moved(method):
 # DARTS and its kin
 
 
+def test_darts_teaches_weights_and_then_logits_by_the_mixture():
+    method = tiny(DARTSV1())
+    method.update(TRAIN, LABEL)
+    soft = [F.softmax(row, -1) for row in logits()]
+    weight = 2.0 - worth(soft)
+    torch.testing.assert_close(method.network.weight.detach(), weight, **CLOSE)
+    torch.testing.assert_close(moved(method), 10.0 * weight * slope(soft), **CLOSE)
+    assert carry_gradients(method) == [False, True]
+
+
 def test_the_unrolled_step_goes_where_the_optimiser_would():
     method = tiny(DARTSV2(momentum=0.8, weight_decay=0.1))
     slopes = [torch.tensor(3.0)]
@@ -74,6 +88,35 @@ def test_the_unrolled_step_goes_where_the_optimiser_would():
     method.weight_optimizer.step()  # the weight is 1.5, the momentum 0.5
     wanted = torch.tensor(3.0 + 0.1 * 1.5 + 0.8 * 0.5)
     torch.testing.assert_close(method._direction(slopes), [wanted])
+
+
+def test_the_second_order_follows_the_loss_after_a_step_by_hand():
+    """Training loss w W and validation loss 10 w W: with w' = w - r (W + d w + m b), the weight
+    after the step, the gradient of 10 w' W is 10 (w' - r W) times that of W."""
+    method = tiny(DARTSV2(momentum=0.8, weight_decay=0.1))
+    method.weight_optimizer = torch.optim.SGD(method.weights, 0.5, momentum=0.8, weight_decay=0.1)
+    method.weights[0].grad = torch.tensor(0.4)
+    method.weight_optimizer.step()  # the momentum is 0.4 + 0.1 x 2, the weight 2 - 0.5 x 0.6
+    method.update(TRAIN, LABEL)
+    soft = [F.softmax(row, -1) for row in logits()]
+    ahead = 1.7 - 0.5 * (worth(soft) + 0.1 * 1.7 + 0.8 * 0.6)
+    gradient = 10.0 * (ahead - 0.5 * worth(soft)) * slope(soft)
+    torch.testing.assert_close(moved(method), gradient, rtol=1e-3, atol=1e-3)  # a difference
+    after = [F.softmax(row, -1) for row in method.by_row(method.logits.detach())]
+    weight = 1.7 - 0.5 * (0.8 * 0.6 + 0.1 * 1.7 + worth(after))
+    torch.testing.assert_close(method.network.weight.detach(), weight, **CLOSE)
+    assert carry_gradients(method) == [True, True, True, True, False]
+
+
+@pytest.mark.parametrize("kind", [SETN, PCDARTS, DARTSV1, DARTSV2])
+@pytest.mark.parametrize(("epoch", "learns"), [(4, False), (5, True)])
+def test_logits_rest_while_they_are_frozen(kind, epoch, learns):
+    method = tiny(kind(epochs=10, frozen=0.5), epoch)
+    method.network.groups, method.random_arch = (), lambda: np.array([0, 1])
+    method.single_path, method._groups = single_path, []
+    method.update(TRAIN, LABEL)
+    assert bool(moved(method).any()) == learns
+    assert float(method.network.weight.detach()) != 2.0
 
 
 def test_pc_darts_weighs_the_edges_into_a_node_by_a_softmax_that_learns():
@@ -92,6 +135,35 @@ def test_pc_darts_weighs_the_edges_into_a_node_by_a_softmax_that_learns():
     torch.testing.assert_close(
         torch.tensor([0.4, -0.3]) - method.edge_logits.detach(), by_edge, **CLOSE
     )
+    after = [F.softmax(row, -1) for row in method.by_row(method.logits.detach())]
+    edge = F.softmax(method.edge_logits.detach(), dim=0)
+    pairs = zip(edge, after, WORTH, strict=True)
+    weight = 2.0 - sum(weight * (row @ value) for weight, row, value in pairs)
+    torch.testing.assert_close(method.network.weight.detach(), weight, **CLOSE)
+    assert carry_gradients(method) == [True, False]
+
+
+def test_the_edges_into_each_node_of_pc_darts_have_a_softmax_of_their_own():
+    """One edge into the first node, and three into the second, which weigh as 1 to 2 to 3."""
+    method = tiny(PCDARTS())
+    method.network.rows, method.logits = (("a", "b"),) * 4, torch.zeros(4, 2)
+    method.network.groups = ((0,), (1, 2, 3))
+    method._groups = [torch.tensor(group) for group in method.network.groups]
+    method.edge_logits = torch.tensor([5.0, 0.0, math.log(2.0), math.log(3.0)])
+    shares = [row.tolist() for row in method.softmax()]
+    wanted = [[share / 2.0] * 2 for share in (1.0, 1.0 / 6.0, 2.0 / 6.0, 3.0 / 6.0)]
+    assert shares == [pytest.approx(row) for row in wanted]
+
+
+def test_pc_darts_learns_logits_of_operations_and_of_edges_that_begin_alike():
+    method = tiny(PCDARTS(initial_std=0.01))
+    method.network.rows, method.network.groups = (("a", "b"),) * 400, (tuple(range(400)),)
+    method.prepare()
+    operations, edges = method.arch_parameters()
+    assert operations is method.logits
+    assert edges is method.edge_logits
+    assert edges.shape == (400,)
+    assert float(edges.detach().std()) == pytest.approx(0.01, rel=0.1)
 
 
 def test_p_darts_keeps_the_most_probable_options_of_a_stage():
@@ -102,6 +174,54 @@ def test_p_darts_keeps_the_most_probable_options_of_a_stage():
     assert not torch.equal(method.logits, torch.tensor(LOGITS))  # they begin anew
     assert method.softmax()[1][2] == 0.0
     assert method.network.skip_dropout == pytest.approx(0.6 * 4 / 5)
+
+
+# Random architectures
+
+
+def single_path(arch):
+    return [torch.eye(n)[int(option)] for n, option in zip(ARITY, arch, strict=True)]
+
+
+@pytest.mark.parametrize("kind", [RSPS, SETN, SMASH])
+def test_weights_learn_from_a_random_architecture(kind):
+    method = tiny(kind())
+    method.random_arch, method.single_path = lambda: np.array([1, 2]), single_path
+    method.update(TRAIN, LABEL)
+    assert float(method.network.weight.detach()) == pytest.approx(2.0 - (-2.0 - 1.0))
+    if kind is SETN:  # and then its logits from the mixture of all
+        soft = [F.softmax(row, -1) for row in logits()]
+        torch.testing.assert_close(moved(method), 10.0 * 5.0 * slope(soft), **CLOSE)
+        assert carry_gradients(method) == [False, True]
+    else:
+        assert not moved(method).any()
+
+
+@pytest.mark.parametrize("fields", [{"candidates": 3}, {"scale": Reduction(candidates=3)}])
+def test_rsps_derives_the_best_of_some_random_architectures(fields):
+    method, drawn = tiny(RSPS(**fields)), iter([np.array([0, at]) for at in range(3)])
+    method.random_arch = lambda: next(drawn)
+    method.data, method.draws = SimpleNamespace(glimpse=lambda draws: draws), None
+    method.accuracy = lambda arch, batches: [50.0, 70.0, 60.0][arch[1]]
+    assert method.derive().tolist() == [0, 1]
+    assert list(drawn) == []
+
+
+@pytest.mark.parametrize("fields", [{"candidates": 3}, {"scale": Reduction(candidates=3)}])
+def test_setn_derives_the_best_of_the_architectures_of_the_highest_probability(fields):
+    """Of products: by sums (0, 2), of 0.9 + 0.02, would come before (1, 0), of 0.1 + 0.6."""
+    method, asked = tiny(SETN(**fields)), []
+    method.logits = torch.tensor([[0.9, 0.1, 1.0], [0.6, 0.38, 0.02]]).log()
+    method.data, method.draws = SimpleNamespace(glimpse=lambda draws: draws), "of its own"
+
+    def accuracy(arch, batches):
+        assert batches == "of its own"
+        asked.append(tuple(arch.tolist()))
+        return {(0, 0): 50.0, (0, 1): 70.0, (1, 0): 60.0}[asked[-1]]
+
+    method.accuracy = accuracy
+    assert method.derive().tolist() == [0, 1]
+    assert asked == [(0, 0), (0, 1), (1, 0)]
 
 
 # The optimiser of the logits

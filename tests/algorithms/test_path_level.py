@@ -3,13 +3,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from torch.autograd import grad
 from toys import TASK, Rewarding
 
 from nasrun.algorithms.path_level import PathLevel, _Decisions
 from nasrun.errors import ConfigError
 from nasrun.experiment import problem_of
 from nasrun.hardware.none import NoHardware
-from nasrun.nets.tree_controller import TreeController, chosen, replaced
+from nasrun.nets.tree_controller import TreeController, chosen, edges, replaced
 from nasrun.nets.trees import MERGES, OPERATIONS, Edge, Node, opened
 from nasrun.spaces.path_tree import PathTree
 from nasrun.spec import Phase
@@ -69,6 +70,85 @@ def test_elsewhere_decisions_are_branches_by_hand():
     assert decisions.of_tree(tree).tolist() == [1, 0, 3]
     assert decisions.legal(tree, 1).tolist() == [True, True, False]
     assert decisions.legal(decisions.tree(np.array([1, 2, 3])), 1).tolist() == [True] * 3
+
+
+class Tabular:
+    """Logits by place, each a weight of one times a number: gradients are known by hand."""
+
+    def __init__(self, options):
+        self.weight, self._options = torch.tensor(1.0, requires_grad=True), options
+
+    def numbers(self, kind, place):
+        """``(options,)`` from -1 to 1, others at each place."""
+        count = len(MERGES) if kind == "merge" else self._options
+        seed = [len(kind), *(1 + at for at in place)]
+        return np.random.default_rng(seed).uniform(-1.0, 1.0, count)
+
+    def merge_logits(self, tree, place):
+        return self.weight * torch.from_numpy(self.numbers("merge", place))
+
+    def operation_logits(self, tree, place):
+        return self.weight * torch.from_numpy(self.numbers("operation", place))
+
+
+def sums(choices):
+    """Log-probability and entropy of ``(numbers, choice)``, and their derivatives by the weight."""
+    found = np.zeros(4)
+    for numbers, choice in choices:
+        q = np.exp(numbers) / np.exp(numbers).sum()
+        centred = numbers - q @ numbers
+        entropy, slope = -(q @ np.log(q)), -(q * centred) @ np.log(q)
+        found += [np.log(q[choice]), entropy, centred[choice], slope]
+    return found
+
+
+def check_sums(algorithm, log_p, entropy, wanted):
+    weight = algorithm._controller.weight
+    slopes = [grad(total, weight, retain_graph=True)[0].item() for total in (log_p, entropy)]
+    assert [log_p.item(), entropy.item(), *slopes] == pytest.approx(wanted.tolist(), rel=1e-5)
+
+
+def visited(numbers, node, place=()):
+    """What was chosen below a node, from the tree that it has become."""
+    if len(place) < SPACE.depth:
+        yield numbers("merge", place), node.merge
+    for at, edge in enumerate(node.branches):
+        yield numbers("operation", (*place, at)), edge.op
+        yield from visited(numbers, edge.node, (*place, at))
+
+
+def test_an_episode_adds_up_its_choices_in_a_tree():
+    algorithm = PathLevel()
+    algorithm.first, algorithm._space = SPACE.first, SPACE
+    algorithm._controller = actors = Tabular(len(OPERATIONS))
+    algorithm.generator, branches = torch.Generator().manual_seed(0), []
+    for _ in range(8):
+        arch, log_p, entropy = algorithm.played()
+        tree = SPACE.tree(arch)
+        check_sums(algorithm, log_p, entropy, sums(visited(actors.numbers, tree)))
+        branches += [sum(1 for _ in edges(tree))]
+    assert max(branches) >= 4  # some have branches of branches
+
+
+def test_an_episode_adds_up_its_choices_among_options_that_exist():
+    """The second option of the second decision exists only beside the first of the first."""
+    space = SimpleNamespace(
+        arity=np.array([2, 3, 2]), exists=lambda archs: (archs[:, 0] == 0) | (archs[:, 1] != 1)
+    )
+    algorithm = PathLevel()
+    algorithm.first = np.array([0, 0, 0])
+    algorithm._space, algorithm._controller = _Decisions(space, algorithm.first), Tabular(3)
+    algorithm.generator, seen = torch.Generator().manual_seed(0), set()
+    for _ in range(12):
+        arch, log_p, entropy = algorithm.played()
+        legal = [[0, 1], [0, 1, 2] if arch[0] == 0 else [0, 2], [0, 1]]
+        choices = [
+            (algorithm._controller.numbers("operation", (at,))[options], options.index(arch[at]))
+            for at, options in enumerate(legal)
+        ]
+        check_sums(algorithm, log_p, entropy, sums(choices))
+        seen.add(int(arch[0]))
+    assert seen == {0, 1}
 
 
 def test_states_tell_branches_and_merges_apart():

@@ -52,6 +52,28 @@ def test_it_searches_memory_banks_with_written_weights(made):
     assert (asked[5] == best).all()
 
 
+def test_changes_are_of_the_best_so_far_and_only_better_ones_are_kept():
+    """By hand: 1 is the best of 0 to 2, its change 4 is better, and 6 is the only better climb."""
+    accuracy = dict(enumerate([10.0, 30.0, 20.0, 25.0, 35.0, 35.0, 40.0, 38.0, 39.0]))
+    parents, new, batch = [], iter(range(9)), ("images", "labels")
+
+    def mutate(archs, draws):
+        parents.append(int(archs[0, 0]))
+        return np.array([[next(new)]])
+
+    def judged(arch, batches):
+        assert list(batches) == [batch]
+        return accuracy[int(arch[0])]
+
+    algorithm = SMASH(candidates=3, perturbations=2, climbs=4)
+    algorithm.data = SimpleNamespace(glimpse=lambda draws: iter([batch]))
+    algorithm.draws = SimpleNamespace(uniform=lambda count: np.full((1, count), 0.9))
+    space = SimpleNamespace(sample=lambda draws: np.array([[next(new)]]), mutate=mutate)
+    algorithm.problem, algorithm.accuracy = SimpleNamespace(space=space), judged
+    assert algorithm.derive().tolist() == [6]
+    assert parents == [1, 1, 4, 4, 6, 6]
+
+
 @pytest.mark.parametrize(("uniforms", "changes"), [([0.01, 0.5, 0.04, 0.05], 2), ([0.9] * 4, 1)])
 def test_each_decision_is_changed_with_the_given_probability_and_one_at_least(uniforms, changes):
     algorithm = SMASH(change=0.05)

@@ -52,3 +52,19 @@ def test_the_finite_difference_is_the_second_order_gradient(seed):
     assert (found[0] - truth).norm() < 0.01 * (first_order - truth).norm()
     for weight, origin in zip(weights, before, strict=True):
         assert torch.equal(weight, origin)
+
+
+def test_the_difference_is_taken_at_a_hundredth_of_the_length_of_the_validation_gradient():
+    """The validation gradient is (3, 4), of length 5; nothing moves by the step itself."""
+    weights = [torch.tensor(1.0, requires_grad=True), torch.tensor(2.0, requires_grad=True)]
+    arch, places = torch.tensor(1.0, requires_grad=True), []
+
+    def train_loss():
+        places.append([float(weight.detach()) for weight in weights])
+        return arch * (weights[0] + weights[1])
+
+    still = lambda gradients: [torch.zeros_like(gradient) for gradient in gradients]  # noqa: E731
+    valid_loss = lambda: arch * (3.0 * weights[0] + 4.0 * weights[1])  # noqa: E731
+    unrolled_gradient(weights, [arch], train_loss, valid_loss, still, RATE)
+    ahead, behind = [1.006, 2.008], [0.994, 1.992]
+    assert places == [pytest.approx(place, rel=1e-5) for place in ([1.0, 2.0], ahead, behind)]
