@@ -47,6 +47,13 @@ def require_seeds(owner: object, group: str, key: str) -> None:
         raise ConfigError(f"{group}.{key} must hold each seed once, got {seeds}")
 
 
+def require_some(owner: object, group: str, *keys: str) -> None:
+    """Refuse a list that is empty, where something is chosen from it."""
+    for key in keys:
+        if not getattr(owner, key):
+            raise ConfigError(f"{group}.{key} must hold at least one number, got none")
+
+
 def require_within(owner: object, group: str, interval: str, *keys: str) -> None:
     """Refuse a field of ``owner`` outside an interval such as ``(0, 1]``, which 0 is not in."""
     _require(owner, group, keys, interval, f"must be in {interval}")

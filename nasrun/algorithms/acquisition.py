@@ -5,7 +5,6 @@ from enum import Enum
 import numpy as np
 from scipy.special import ndtr
 
-from nasrun.errors import UnsupportedError
 from nasrun.spec import Floats, Prediction, Streams
 
 LEAST_SD = 1e-12
@@ -38,8 +37,6 @@ def worth(
         factor: of the standard deviation in ``ucb``.
         calibration: that the standard deviation is divided by in ``ei``.
 
-    Raises:
-        UnsupportedError: ``ts`` of a predictor without members.
     """
     mean, sd = prediction.mean, prediction.sd
     if how is Acquisition.its:
@@ -47,11 +44,7 @@ def worth(
     if how is Acquisition.ucb:
         return mean + factor * sd
     if how is Acquisition.ts:
-        if prediction.members is None:
-            raise UnsupportedError(
-                "algorithm.acquisition=ts takes one member of an ensemble, which this predictor is "
-                "not: use its, or predictor=mlp"
-            )
+        assert prediction.members is not None, "Predictor.has_members says otherwise"
         member = streams.integers(prediction.members.shape[1])[:, 0]
         return prediction.members[np.arange(len(mean)), member]
     if how is Acquisition.exploit:

@@ -23,6 +23,7 @@ class Curves:
             raise no_curve(figure, problem.curves)
         self._problem, self._figure = problem, figure
         full = problem.fidelities[-1]
+        self._full = full
         self.epochs = next(epochs for epochs in problem.fidelities if epochs >= share * full)
         shape = (problem.trials, 0)
         self._trained: Ints = np.zeros(shape, np.int64)  # epochs of what was measured in full
@@ -61,7 +62,8 @@ class Curves:
         curve[:, : found.shape[1]] = found
         curve = curve.reshape(*archs.shape[:2], self.epochs)
         whole = np.logical_and.reduce(~np.isnan(curve), axis=2)
-        return Inputs(archs, curve=np.where(whole[:, :, None], curve, 0.0)), whole
+        curve = np.where(whole[:, :, None], curve, 0.0)
+        return Inputs(archs, curve=curve, full=self._full), whole
 
     def _oriented(self, curve: Floats) -> Floats:
         """Higher is better: a loss with its sign changed."""

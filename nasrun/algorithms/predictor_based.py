@@ -80,6 +80,11 @@ class PredictorBased(SampleBased):
         require_within(self, "algorithm", "(0, 1)", "curve_share")
         require_not_negative(self, "algorithm", "factor")
         require_positive(self, "algorithm", "calibration")
+        if self.acquisition is Acquisition.ts and not self.predictor.has_members:
+            raise ConfigError(
+                "algorithm.acquisition=ts takes one member of an ensemble, which "
+                f"predictor={self.predictor.name} is not: use its, or predictor=mlp"
+            )
         if self.pool < self.batch:
             raise ConfigError(
                 f"algorithm.pool must be at least algorithm.batch={self.batch}, got {self.pool}"

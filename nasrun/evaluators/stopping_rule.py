@@ -73,9 +73,8 @@ class Trainings:
             )
             streams = Streams([self._seed], f"curve_stopped/{epochs}")
             model = self._rule.predictor.opened(self._space, streams)
-            self._learnt[epochs] = Foresight(
-                model, archs, curves[:, :epochs], finals, self._rule.folds
-            )
+            full, folds = curves.shape[1], self._rule.folds
+            self._learnt[epochs] = Foresight(model, archs, curves[:, :epochs], finals, folds, full)
         mean, sd = self._learnt[epochs](arch, curve)
         return mean if chance_below(self._best, mean, sd) >= self._rule.confidence else None
 
@@ -89,22 +88,23 @@ class Foresight:
         curves: ``(N, epochs)`` of them; epochs at which one has no score are left out.
         finals: ``(N,)`` their final scores.
         folds: of the cross-validation, the record n in fold n % folds.
+        full: epochs of a whole training.
 
     Raises:
         DataError: there is no epoch at which all have a score.
     """
 
     def __init__(
-        self, model: Model, archs: Archs, curves: Floats, finals: Floats, folds: int
+        self, model: Model, archs: Archs, curves: Floats, finals: Floats, folds: int, full: int
     ) -> None:
-        self._model = model
+        self._model, self._full = model, full
         self._there = ~np.isnan(curves).any(axis=0)
         if not self._there.any():
             raise DataError(
                 f"expected validation scores of every training up to epoch {curves.shape[1]}, "
                 "found gaps at each epoch: set larger evaluator.looks, or take another table"
             )
-        inputs = Inputs(archs[None], curve=curves[None][:, :, self._there])
+        inputs = Inputs(archs[None], curve=curves[None][:, :, self._there], full=full)
         y, fold = finals[None], np.arange(len(finals)) % folds
         errors = np.zeros(len(finals))
         for held in range(folds):
@@ -118,7 +118,8 @@ class Foresight:
         own = curve[self._there]
         if np.isnan(own).any():
             return np.inf, self.sd
-        found = self._model.predict(Inputs(arch[None, None], curve=own[None, None]))
+        asked = Inputs(arch[None, None], curve=own[None, None], full=self._full)
+        found = self._model.predict(asked)
         return float(found.mean[0, 0]), self.sd
 
 

@@ -31,6 +31,11 @@ class BOHAMIANN(SampledNetwork):
     encodings: list[str] = field(default_factory=lambda: ["adjacency", "onehot"])
     targets: Targets = Targets.zscore
 
+    @property
+    def has_members(self) -> bool:
+        """The draws."""
+        return True
+
     def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "Perceptrons":
         """A chain a trial."""
         return Perceptrons(self, Encoded(space, self.encodings), streams)

@@ -39,6 +39,11 @@ class DNGO(MLPEnsemble):
     beta: float = 100.0
     steps: int = 200
 
+    @property
+    def has_members(self) -> bool:
+        """Its regressions are one mixture."""
+        return False
+
     def __post_init__(self) -> None:
         super().__post_init__()
         require_precisions(self)

@@ -134,6 +134,7 @@ class GraphCohort(Model):
     def fit(self, inputs: Inputs, y: Floats, mask: Mask) -> None:
         """Draw and train new networks."""
         goal, self._scale = scaled(y, mask, self._settings.targets)
+        self._learnt = np.logical_or.reduce(mask, axis=1)[:, None]
         read = self._read(inputs)
         trials = len(y)
         self._blocks = [slice(a, min(a + AT_ONCE, trials)) for a in range(0, trials, AT_ONCE)]
@@ -171,10 +172,11 @@ class GraphCohort(Model):
         return net
 
     def predict(self, inputs: Inputs) -> Prediction:
-        """What the networks say."""
+        """What the networks say; a constant where they have learnt from no figure."""
         found = self.outputs(inputs)
         mean, sd = found[..., 0].numpy().astype(np.float64), self._settings.spread(found)
-        spread = sd.numpy().astype(np.float64) * self._scale.spread
+        mean = np.where(self._learnt, mean, 0.0)
+        spread = np.where(self._learnt, sd.numpy().astype(np.float64), 1.0) * self._scale.spread
         return Prediction(self._scale.restored(mean), spread, self._scale.best)
 
     def outputs(self, inputs: Inputs) -> Tensor:

@@ -88,7 +88,7 @@ class Pruning:
             reached[:, vertex] |= (edges[:, :, vertex] & reached).any(axis=1)
         for vertex in reversed(range(operations.shape[1])):
             useful[:, vertex] |= (edges[:, vertex] & useful).any(axis=1)
-        line = ~inputs.any(axis=1)[:, None]
+        line = ~np.logical_or.reduce(inputs, axis=1)[:, None]
         kept = np.where(line, present, (reached & useful & ~gone) | inputs | outputs)
         edges = np.where(line[:, :, None], adjacency, edges) & kept[:, :, None] & kept[:, None, :]
         return Pruned(edges, np.where(kept, operations, -1))

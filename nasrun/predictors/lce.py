@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nasrun.predictors.curve_families import FAMILIES
-from nasrun.predictors.learning_curves import CurveModel, Figure, OfCurves, curves_of
+from nasrun.predictors.learning_curves import CurveModel, Figure, OfCurves, curves_of, last_epoch
 from nasrun.ranges import require_at_least, require_positive
 from nasrun.spec import Floats, Inputs, Prediction, SearchSpace, Streams
 
@@ -17,8 +17,8 @@ LEAST_SD = 1e-4  # of the noise, in units of the curve
 class Extrapolating(OfCurves):
     """What extrapolations of single curves share.
 
-    Curves are divided by ``unit``, and go on to epoch ``final``; a family's least squares may
-    evaluate it ``fits`` times.
+    Curves are divided by ``unit``, and go on to epoch ``final``, by default the last of the whole
+    training; a family's least squares may evaluate it ``fits`` times.
 
     Raises:
         ConfigError: a field out of its range.
@@ -26,7 +26,7 @@ class Extrapolating(OfCurves):
 
     name: str = ""
     unit: float = 100.0
-    final: int = 200
+    final: int | None = None
     fits: int = 100
 
     def __post_init__(self) -> None:
@@ -88,18 +88,21 @@ class Extrapolation(CurveModel):
     def predict(self, inputs: Inputs) -> Prediction:
         """Mean and standard deviation over the walk."""
         own, curves = self._settings, curves_of(inputs, self._settings.name)
+        final = last_epoch(inputs, own.final)
         mean, sd = np.zeros(curves.shape[:2]), np.zeros(curves.shape[:2])
         size = sum(len(FAMILIES[name].start) + 1 for name in USED)
         for at in range(curves.shape[1]):
             steps = self._streams.normal(own.walk * size).reshape(len(curves), own.walk, size)
             chances = self._streams.uniform(own.walk)
             for trial, curve in enumerate(curves[:, at]):
-                found = self._walked(curve / own.unit, steps[trial], chances[trial])
+                found = self._walked(curve / own.unit, final, steps[trial], chances[trial])
                 mean[trial, at], sd[trial, at] = (own.unit * part for part in found)
         return Prediction(mean, sd, self._best)
 
-    def _walked(self, curve: Floats, steps: Floats, chances: Floats) -> tuple[float, float]:
-        x = np.append(np.arange(1.0, len(curve) + 1), float(self._settings.final))
+    def _walked(
+        self, curve: Floats, final: int, steps: Floats, chances: Floats
+    ) -> tuple[float, float]:
+        x = np.append(np.arange(1.0, len(curve) + 1), float(final))
         fits = [FAMILIES[name].fitted(curve, self._settings.fits) for name in USED]
         values = [FAMILIES[name](x, fit) for name, fit in zip(USED, fits, strict=True)]
         kept = [at for at, value in enumerate(values) if np.isfinite(value).all()]

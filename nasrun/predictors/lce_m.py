@@ -7,7 +7,7 @@ from scipy.optimize import nnls
 
 from nasrun.predictors.curve_families import FAMILIES
 from nasrun.predictors.lce import LEAST_SD, Extrapolating
-from nasrun.predictors.learning_curves import CurveModel, curves_of
+from nasrun.predictors.learning_curves import CurveModel, curves_of, last_epoch
 from nasrun.predictors.stretch import Ensemble
 from nasrun.ranges import require_at_least, require_positive
 from nasrun.spec import Floats, Inputs, Mask, Prediction, SearchSpace, Streams
@@ -67,15 +67,16 @@ class Mixtures(CurveModel):
     def predict(self, inputs: Inputs) -> Prediction:
         """Mean and standard deviation over walkers and steps."""
         curves = curves_of(inputs, self._settings.name) / self._settings.unit
-        count = curves.shape[1]
-        parts = [self._drawn(curves[:, at : at + AT_ONCE]) for at in range(0, count, AT_ONCE)]
+        count, final = curves.shape[1], last_epoch(inputs, self._settings.final)
+        cuts = range(0, count, AT_ONCE)
+        parts = [self._drawn(curves[:, at : at + AT_ONCE], final) for at in cuts]
         mean, sd = (
             np.concatenate(part, axis=1) * self._settings.unit for part in zip(*parts, strict=True)
         )
         return Prediction(mean, sd, self._best)
 
-    def _drawn(self, curves: Floats) -> tuple[Floats, Floats]:
-        """``(T, n)`` mean and spread of the final values of ``curves (T, n, E)``."""
+    def _drawn(self, curves: Floats, final: int) -> tuple[Floats, Floats]:
+        """``(T, n)`` mean and spread of ``curves (T, n, E)`` at epoch ``final``."""
         own, (trials, count, _) = self._settings, curves.shape
         flat = curves.reshape(trials * count, -1)
 
@@ -83,7 +84,7 @@ class Mixtures(CurveModel):
             draw = self._streams.normal if normal else self._streams.uniform
             return draw(count * size * own.walkers).reshape(len(flat), size, own.walkers)
 
-        sums = Sums(flat, own)
+        sums = Sums(flat, final, own)
         scale = own.ball * np.maximum(np.abs(sums.start), 1.0)
         off = drawn(DIMENSIONS, normal=True).transpose(0, 2, 1)
         begun = sums.start[:, None] + np.where(sums.free, scale, 0.0)[:, None] * off
@@ -110,9 +111,9 @@ class Sums:
     families whose fit is finite.
     """
 
-    def __init__(self, curves: Floats, settings: LCEM) -> None:
+    def __init__(self, curves: Floats, final: int, settings: LCEM) -> None:
         self._curves, self._most, self._fits = curves, settings.most, settings.fits
-        self._x = np.append(np.arange(1.0, curves.shape[1] + 1), float(settings.final))
+        self._x = np.append(np.arange(1.0, curves.shape[1] + 1), float(final))
         self._cuts = np.cumsum(SIZES)
         self._kept: Mask = np.zeros((len(curves), len(SIZES)), bool)
         self.start = np.stack(

@@ -9,7 +9,7 @@ from torch import Tensor
 from nasrun.errors import ConfigError
 from nasrun.nets.cohort import CohortMLP
 from nasrun.predictors.base import STD_FLOOR, Encoded, Scale
-from nasrun.predictors.learning_curves import Figure, OfCurves, curves_of
+from nasrun.predictors.learning_curves import Figure, OfCurves, curves_of, last_epoch
 from nasrun.predictors.sampled_networks import SampledNetwork, SampledNetworks
 from nasrun.ranges import require_at_least
 from nasrun.spec import Floats, Inputs, Mask, Prediction, SearchSpace, Streams
@@ -43,7 +43,7 @@ class LCNet(SampledNetwork, OfCurves):
     name: str = "lcnet"
     encodings: list[str] = field(default_factory=lambda: ["adjacency", "onehot"])
     figure: Figure = Figure.val_score
-    final: int = 200
+    final: int | None = None
     layers: int = 3
     burn_in: int = 3000
     samples: int = 100
@@ -126,7 +126,8 @@ class CurveNetworks(SampledNetworks):
         """``(T, N * (epochs + 1), F + 1)``: architectures at each epoch, and at the last one."""
         coded = self._encode(Inputs(inputs.archs))
         self._time = coded.shape[2]
-        times = np.append(np.arange(1.0, epochs + 1) / self._settings.final, 1.0)
+        final = last_epoch(inputs, self._settings.final)
+        times = np.append(np.arange(1.0, epochs + 1) / final, 1.0)
         shape = (*coded.shape[:2], len(times))
         repeated = np.broadcast_to(coded[:, :, None], (*shape, coded.shape[2]))
         joined = np.concatenate([repeated, np.broadcast_to(times, shape)[..., None]], axis=3)

@@ -5,7 +5,7 @@ from enum import Enum
 
 import numpy as np
 
-from nasrun.errors import UnsupportedError
+from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.ranges import require_within
 from nasrun.spec import Floats, Inputs, Mask, Model, Prediction, Predictor, SearchSpace, Streams
 
@@ -110,6 +110,17 @@ def read(curve: Floats, reading: Reading, weight: float = 0.99) -> Floats:
         average = (1 - weight) * average + weight * value
         total = total + (average if reading is Reading.ema else value)
     return total
+
+
+def last_epoch(inputs: Inputs, final: int | None) -> int:
+    """The epoch that curves are to be continued to: the one that is set, or the training's last.
+
+    Raises:
+        ConfigError: neither is known.
+    """
+    if (found := inputs.full if final is None else final) is None:
+        raise ConfigError("predictor.final must be set: how long whole trainings are is not known")
+    return found
 
 
 def curves_of(inputs: Inputs, name: str) -> Floats:

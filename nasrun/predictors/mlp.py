@@ -77,6 +77,11 @@ class MLPEnsemble(Predictor):
     floor_pct: float = 4.5
     head_penalty: float = 0.0
 
+    @property
+    def has_members(self) -> bool:
+        """The perceptrons of a trial."""
+        return True
+
     def __post_init__(self) -> None:
         counts = ("members", "layers", "width", "epochs", "batch")
         require_at_least(self, "predictor", 1, *counts)

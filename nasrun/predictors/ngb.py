@@ -10,6 +10,17 @@ from nasrun.ranges import require_at_least, require_positive, require_within
 from nasrun.spec import Floats
 
 
+class _OneState(np.random.RandomState):
+    """A state that all trees draw from: NGBoost clones its base learner, the state with it.
+
+    So every tree would draw the same features. Seeding trees from its own state, where they have
+    none, is something that not all versions of NGBoost do.
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_OneState":
+        return self
+
+
 @dataclass
 class NGBoost(TreePredictor):
     """Trees for the mean and the spread of a normal distribution; settings of NASLib.
@@ -43,7 +54,7 @@ class NGBoost(TreePredictor):
             criterion="friedman_mse",
             max_depth=self.depth,
             max_features=self.features,
-            random_state=np.random.RandomState(seed),
+            random_state=_OneState(seed),
         )
         return NGBRegressor(
             Base=tree,

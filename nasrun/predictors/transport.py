@@ -7,7 +7,7 @@ import numpy as np
 from nasrun.predictors.base import Targets, scaled
 from nasrun.predictors.gaussian import Posterior, chosen, posterior
 from nasrun.predictors.otmann import Distances
-from nasrun.ranges import require_not_negative, require_positive
+from nasrun.ranges import require_not_negative, require_positive, require_some
 from nasrun.spec import (
     Archs,
     Floats,
@@ -49,6 +49,7 @@ class TransportProcess(Predictor):
     noises: list[float] = field(default_factory=lambda: [1e-3, 1e-2, 1e-1])
 
     def __post_init__(self) -> None:
+        require_some(self, "predictor", "structural", "lengths", "normalised", "noises")
         require_not_negative(self, "predictor", "structural")
         require_positive(self, "predictor", "lengths", "normalised", "noises")
 

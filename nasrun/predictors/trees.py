@@ -68,7 +68,10 @@ class TreePredictor(Predictor):
 
 
 class Forest(Model):
-    """A regressor of each trial; None where there are too few records."""
+    """A regressor of each trial; None where too few records, or all alike, leave nothing to learn.
+
+    NGBoost cannot be fitted to figures that are all alike.
+    """
 
     def __init__(
         self,
@@ -94,7 +97,8 @@ class Forest(Model):
         self._fitted: list[Any] = []
         for trial, seed in enumerate(seeds):
             rows = mask[trial]
-            regressor = self._settings.regressor(seed) if rows.sum() >= FEWEST else None
+            differ = rows.sum() >= FEWEST and np.ptp(goal[trial, rows]) > 0
+            regressor = self._settings.regressor(seed) if differ else None
             if regressor is not None:
                 regressor.fit(features[trial, rows], goal[trial, rows])
             self._fitted.append(regressor)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from nasrun.predictors.base import Targets, scaled
 from nasrun.predictors.gaussian import Posterior, chosen, posterior
 from nasrun.predictors.graphs import Graphs, Pruned, Pruning
-from nasrun.ranges import require_at_least, require_positive
+from nasrun.ranges import require_at_least, require_positive, require_some
 from nasrun.spec import (
     Archs,
     Floats,
@@ -58,6 +58,7 @@ class WeisfeilerLehman(Predictor):
     noises: list[float] = field(default_factory=lambda: [1e-5, 1e-4, 1e-3, 1e-2])
 
     def __post_init__(self) -> None:
+        require_some(self, "predictor", "rounds_of_labels", "noises")
         require_at_least(self, "predictor", 0, "rounds_of_labels")
         require_positive(self, "predictor", "noises")
 

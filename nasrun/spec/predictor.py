@@ -17,12 +17,14 @@ class Inputs:
 
     ``extra (T, N, E)`` are other features, such as zero-cost scores; ``curve (T, N, epochs)`` is
     what each partial training has reached after every epoch, higher for what is better (a training
-    loss with its sign changed). None: there are none.
+    loss with its sign changed). None: there are none. ``full`` are the epochs of whole trainings,
+    of which curves are the beginnings; None: it is not known.
     """
 
     archs: Archs
     extra: Floats | None = None
     curve: Floats | None = None
+    full: int | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,11 @@ class Predictor(ABC):
     @property
     def in_figures(self) -> bool:
         """Whether its predictions are in the unit of the figures, and not on a scale of its own."""
+        return False
+
+    @property
+    def has_members(self) -> bool:
+        """Whether its predictions have ``members``, as an ensemble's or a posterior's draws."""
         return False
 
     @property

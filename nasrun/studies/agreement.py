@@ -127,7 +127,8 @@ def as_csv(found: Sequence[Mean]) -> bytes:
 def agreement(predicted: Floats, truth: Floats) -> dict[str, float]:
     """Correlations of ``(M,)`` predictions with the truth, and precision of the predicted best.
 
-    A predictor that says the same of all has correlations of 0.
+    A predictor that says the same of all has correlations of 0. Where no more are tested than the
+    best are, there is no precision: all would be among them.
     """
     constant = np.ptp(predicted) == 0 or np.ptp(truth) == 0
     rounded = np.round(predicted, 1)
@@ -139,7 +140,8 @@ def agreement(predicted: Floats, truth: Floats) -> dict[str, float]:
     }
     best, guessed = np.argsort(-truth, kind="stable"), np.argsort(-predicted, kind="stable")
     for k in CHECKED:
-        figures[f"precision_{k}"] = len(set(best[:k]) & set(guessed[:k])) / k
+        right = len(set(best[:k]) & set(guessed[:k]))
+        figures[f"precision_{k}"] = right / k if k < len(truth) else np.nan
     return {name: float(value) for name, value in figures.items()}
 
 

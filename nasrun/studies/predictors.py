@@ -1,5 +1,6 @@
 """The predictor benchmark: how well predictors order architectures that they have not seen."""
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,7 @@ from nasrun.studies.base import TrialStudy
 from nasrun.studies.best_predictor import best_predictor
 from nasrun.studies.curve_logs import read_logs
 
+log = logging.getLogger("nasrun")
 GUESSING = "random"
 TRAINS = (5, 8, 14, 24, 42, 71, 121, 205, 347, 589, 1000)  # NASLib's, evenly spaced logarithms
 EPOCHS = (1, 2, 3, 5, 7, 9, 13, 19, 26, 37, 52, 73, 102, 142, 199)  # NASLib's on NAS-Bench-201
@@ -111,12 +113,17 @@ class PredictorBenchmark(TrialStudy):
     ) -> Iterator[list[Agreement]]:
         model: Predictor | None = self.predictor
         sizes = [0] if model is None or not model.learns else sorted(self.train)
-        sizes = [size for size in sizes if size <= known.score.shape[1]]
+        sizes, asked_for = [size for size in sizes if size <= known.score.shape[1]], sizes
         if not sizes:
             raise DataError(
                 f"study.train asks for {min(self.train)} trainings to learn from, and beside "
                 f"study.test={self.test} there are {known.score.shape[1]}: lower study.test"
             )
+        if left := [size for size in asked_for if size not in sizes]:
+            log.warning(
+                "study.train=%s is left out: beside study.test=%d there are %d trainings to learn "
+                "from", ",".join(map(str, left)), self.test, known.score.shape[1],
+            )  # fmt: skip
         reads = model.reads if model is not None else None
         epochs = [e for e in self.epochs if e < source.full] if reads else [0]
         for place, size in enumerate(sizes):
@@ -289,7 +296,8 @@ class _Table:
         curve = self._session.curve(flat, epochs=np.full(len(flat), after), figure=figure)
         loss = figure.endswith("_loss")
         curve = -curve if loss else self._session.metric.oriented(curve)
-        return Inputs(drawn.archs, curve=curve.reshape(*drawn.archs.shape[:2], after))
+        shape = (*drawn.archs.shape[:2], after)
+        return Inputs(drawn.archs, curve=curve.reshape(shape), full=self.full)
 
     def truth(self, archs: Archs) -> Floats:
         """What the evaluator says: for an oracle."""
@@ -359,7 +367,7 @@ class _Logs:
         curve = self._logs.of(str(predictor.reads))
         if curve is None or drawn.at is None:
             raise no_curve(str(predictor.reads), ["val_score"])
-        return Inputs(drawn.archs, curve=curve[drawn.at][:, :, :after])
+        return Inputs(drawn.archs, curve=curve[drawn.at][:, :, :after], full=self.full)
 
 
 _Source = _Table | _Logs

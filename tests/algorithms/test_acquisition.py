@@ -1,10 +1,8 @@
 import numpy as np
-import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
 from nasrun.algorithms.acquisition import Acquisition, expected_improvement, worth
-from nasrun.errors import UnsupportedError
 from nasrun.spec import Prediction
 from nasrun.streams import Streams
 
@@ -53,8 +51,6 @@ def test_thompson_sampling_takes_one_member_for_all_candidates():
     many = Prediction(*(np.repeat(part, 50, axis=0) for part in (MEAN, SD, BEST, members)))
     found = worth(many, Acquisition.ts, Streams(range(50)))
     assert {tuple(row) for row in found} == {tuple(row) for row in members[0]}
-    with pytest.raises(UnsupportedError, match="one member of an ensemble"):
-        worth(prediction(), Acquisition.ts, Streams([0]))
 
 
 def test_a_trial_that_has_learnt_nothing_has_a_finite_worth():

@@ -8,6 +8,7 @@ from nasrun.algorithms.acquisition import Acquisition
 from nasrun.algorithms.candidates import Drawing, Mutants, Networks
 from nasrun.algorithms.predictor_based import Candidates, PredictorBased
 from nasrun.errors import ConfigError
+from nasrun.predictors.mlp import MLPEnsemble
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Model, Phase, Prediction, Predictor
 from nasrun.streams import Streams
@@ -166,3 +167,6 @@ def test_settings_that_cannot_be_are_refused():
         PredictorBased(predictor=Sum(), pool=3)
     with pytest.raises(ConfigError, match="must be a predictor"):
         PredictorBased()
+    with pytest.raises(ConfigError, match="one member of an ensemble, which predictor=sum is not"):
+        PredictorBased(predictor=Sum(), acquisition=Acquisition.ts)
+    assert PredictorBased(predictor=MLPEnsemble(), acquisition=Acquisition.ts)

@@ -92,11 +92,11 @@ def test_the_error_is_that_of_a_cross_validation_by_hand():
             return type("P", (), {"mean": np.full(inputs.archs.shape[:2], self.mean)})
 
     finals, archs = np.array([1.0, 2.0, 6.0]), SPACE.at(np.arange(3))
-    found = Foresight(Mean(), archs, np.zeros((3, 2)), finals, 3)
+    found = Foresight(Mean(), archs, np.zeros((3, 2)), finals, 3, 9)
     errors = [1 - (2 + 6) / 2, 2 - (1 + 6) / 2, 6 - (1 + 2) / 2]
     assert found.sd == pytest.approx(np.sqrt(np.square(errors).mean()))
     assert found(archs[0], np.zeros(2)) == (3.0, found.sd)
-    two = Foresight(Mean(), archs, np.zeros((3, 2)), finals, 2)  # records 0 and 2 in one fold
+    two = Foresight(Mean(), archs, np.zeros((3, 2)), finals, 2, 9)  # records 0 and 2 in one fold
     errors = [1 - 2, 2 - (1 + 6) / 2, 6 - 2]
     assert two.sd == pytest.approx(np.sqrt(np.square(errors).mean()))
 
@@ -104,7 +104,7 @@ def test_the_error_is_that_of_a_cross_validation_by_hand():
 def test_epochs_at_which_one_training_has_no_score_are_left_out():
     finals, archs = np.array([10.0, 20.0, 30.0]), SPACE.at(np.arange(3))
     curves = np.array([[1.0, 2, 3, 9], [4, 5, 6, np.nan], [7, np.nan, 9, 9]])
-    found = Foresight(LAST.opened(SPACE, Streams([0])), archs, curves, finals, 3)
+    found = Foresight(LAST.opened(SPACE, Streams([0])), archs, curves, finals, 3, 9)
     assert found.sd == pytest.approx(np.sqrt((7**2 + 14**2 + 21**2) / 3))  # by the third epoch
     assert found(archs[0], np.array([1.0, np.nan, 2.5, np.nan])) == (2.5, found.sd)
     assert found(archs[0], np.array([np.nan, 1.0, 2.5, 3.0])) == (np.inf, found.sd)
@@ -236,7 +236,26 @@ def test_what_it_cannot_be_is_refused_in_a_sentence():
 
 
 def test_an_extrapolation_of_scores_will_do():
-    assert stopped(predictor=LCE(final=12)).fidelities[-1] == 12
+    assert stopped(predictor=LCE()).fidelities[-1] == 12
+    told = []
+
+    class Told:
+        def fit(self, inputs, y, mask):
+            told.append(inputs.full)
+
+        def predict(self, inputs):
+            told.append(inputs.full)
+            return type("P", (), {"mean": np.zeros(inputs.archs.shape[:2])})
+
+    class Telling(LCE):
+        def opened(self, space, streams, truth=None):
+            return Told()
+
+    own = Trainings(Rule(Telling(), 2, 0.95, 2), SPACE, 0)
+    for number in range(2):
+        own.add(SPACE.at(np.arange(2))[number], np.arange(12.0), 11.0)
+    own.verdict(SPACE.at(np.arange(2))[0], np.arange(3.0))
+    assert set(told) == {12}
 
 
 def test_logarithms_are_refused():

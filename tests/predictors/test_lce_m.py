@@ -66,9 +66,8 @@ def test_a_step_of_the_walkers_by_hand():
 
 
 def test_the_posterior_of_a_sum_by_hand():
-    settings = LCEM(final=50, most=0.95)
     curve = 0.7 - 0.3 / np.arange(1.0, 6.0)
-    sums = Sums(curve[None], settings)
+    sums = Sums(curve[None], 50, LCEM(most=0.95))
     x = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 50.0])
     fits = [
         FAMILIES[name](x, part)
@@ -100,7 +99,7 @@ def test_the_posterior_of_a_sum_by_hand():
 
 def extrapolated(curves, **settings):
     archs = NB201().sample(Streams([0]))[:, None].repeat(len(curves), axis=1)
-    inputs = Inputs(archs, curve=np.asarray(curves)[None])
+    inputs = Inputs(archs, curve=np.asarray(curves)[None], full=200)
     model = LCEM(**settings).opened(NB201(), Streams([0]))
     model.fit(inputs, np.full((1, len(curves)), 80.0), np.ones((1, len(curves)), bool))
     return model.predict(inputs)

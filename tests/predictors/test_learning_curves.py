@@ -1,15 +1,18 @@
 import json
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
 from scipy.stats import kendalltau, norm
 
-from nasrun.errors import UnsupportedError
+from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.predictors.curve_families import FAMILIES
 from nasrun.predictors.lce import LCE, USED, log_likelihood
+from nasrun.predictors.lce_m import LCEM
+from nasrun.predictors.lcnet import LCNet
 from nasrun.predictors.lcsvr import LCSVR, curve_features, held_out_r2
-from nasrun.predictors.learning_curves import CurveReading, Reading, read
+from nasrun.predictors.learning_curves import CurveReading, Reading, last_epoch, read
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import Inputs
 from nasrun.streams import Streams
@@ -119,13 +122,42 @@ def test_features_of_a_curve():
 def test_an_extrapolation_is_the_mean_of_what_its_families_say():
     x = np.arange(1.0, 201.0)
     whole = 100 * FAMILIES["mmf"](x, np.array(TRUE["mmf"]))
-    inputs = Inputs(NB201().sample(Streams([0]))[:, None], curve=whole[None, None, :40])
+    inputs = Inputs(NB201().sample(Streams([0]))[:, None], curve=whole[None, None, :40], full=200)
     model = LCE(walk=30).opened(NB201(), Streams([0]))
     model.fit(inputs, np.array([[80.0]]), np.array([[True]]))
     found = model.predict(inputs)
     own = [FAMILIES[name](x, FAMILIES[name].fitted(whole[:40] / 100, 100))[-1] for name in USED]
     assert found.mean[0, 0] == pytest.approx(100 * np.mean(own), abs=0.5)
     assert 0 < found.sd[0, 0] < 1
+
+
+@pytest.mark.parametrize("kind", [LCE, partial(LCEM, burn_in=3, samples=3), LCNet])
+def test_a_curve_goes_on_to_the_end_of_the_training_unless_said(kind):
+    assert last_epoch(Inputs(np.zeros((1, 1, 2), int), full=12), kind().final) == 12
+    assert last_epoch(Inputs(np.zeros((1, 1, 2), int), full=12), kind(final=50).final) == 50
+    space = NB201()
+    inputs = Inputs(space.sample(Streams([0]))[:, None], curve=np.arange(1.0, 5.0)[None, None])
+    model = kind().opened(space, Streams([0]))
+
+    def asked():
+        model.fit(inputs, np.array([[80.0]]), np.array([[True]]))
+        model.predict(inputs)
+
+    with pytest.raises(ConfigError, match=r"predictor\.final must be set"):
+        asked()
+
+
+def test_what_is_predicted_of_a_short_training_is_its_end():
+    space, x = NB201(), np.arange(1.0, 201.0)
+    whole = 100 * FAMILIES["mmf"](x, np.array(TRUE["mmf"]))
+    archs = space.sample(Streams([0]))[:, None]
+    means = []
+    for own, full in ((LCE(walk=9), 12), (LCE(walk=9, final=12), 200), (LCE(walk=9), 200)):
+        inputs = Inputs(archs, curve=whole[None, None, :6], full=full)
+        model = own.opened(space, Streams([0]))
+        model.fit(inputs, np.array([[80.0]]), np.array([[True]]))
+        means.append(model.predict(inputs).mean[0, 0])
+    assert means[0] == means[1] != means[2]
 
 
 def test_without_curves_a_reader_of_curves_refuses():

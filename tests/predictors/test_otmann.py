@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from nasrun.errors import ConfigError
 from nasrun.predictors.gaussian import posterior
 from nasrun.predictors.graphs import Graphs, Pruned, Pruning
 from nasrun.predictors.otmann import Distances, Layers, distance, mislabel, path_lengths
@@ -110,3 +111,9 @@ def test_the_process_is_that_of_the_lengths_and_noise_of_the_highest_likelihood(
     mean, sd = says.predict(kernel[None, :7], np.ones((1, 9)))
     np.testing.assert_allclose(found.mean, own.mean() + own.std() * mean)
     np.testing.assert_allclose(found.sd, own.std() * sd)
+
+
+@pytest.mark.parametrize("field", ["structural", "lengths", "normalised", "noises"])
+def test_an_empty_list_is_refused(field):
+    with pytest.raises(ConfigError, match=rf"predictor\.{field} must hold at least one number"):
+        TransportProcess(**{field: []})

@@ -7,6 +7,7 @@ from toys import toy_experiment
 from nasrun.algorithms.predictor_based import PredictorBased
 from nasrun.errors import UnsupportedError
 from nasrun.predictors import trees
+from nasrun.predictors.ngb import NGBoost
 from nasrun.predictors.rf import RandomForest
 from nasrun.predictors.xgb import XGBoost
 from nasrun.spaces.nb201 import NB201
@@ -80,3 +81,17 @@ def test_zero_cost_scores_are_features_beside_the_encoding(tmp_path):
         assert model._fitted[0].n_features_in_ == space.encode(archs, "adjacency").shape[1] + sure
         error = np.abs(model.predict(asked).mean[0] - y[40:]).mean()
         assert (error < 0.3) == sure
+
+
+@pytest.mark.skipif(find_spec("ngboost") is None, reason="needs NGBoost")
+def test_the_trees_of_ngboost_look_at_features_of_their_own():
+    """A tree looks at 4 of 5 features: by one state for all, one would never be a root."""
+    streams = Streams([0], "numbers")
+    x, y = streams.normal(60 * 5).reshape(60, 5), streams.normal(60)[0]
+    found = []
+    for _ in range(2):
+        fitted = NGBoost(rounds=40, depth=2, features=0.8).regressor(7)
+        fitted.fit(x, y)
+        found.append([tree.tree_.feature[0] for both in fitted.base_models for tree in both])
+    assert set(found[0]) == set(range(5))
+    assert found[0] == found[1]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from toys import ToySpace
 
+from nasrun.errors import ConfigError
 from nasrun.predictors.graphs import Graphs, Pruning
 from nasrun.predictors.wl import Counting, Labels, WeisfeilerLehman, _with_themselves, shared
 from nasrun.spaces.mobilenet_v3 import MobileNetV3
@@ -99,6 +100,12 @@ def test_cells_that_compute_the_same_are_told_apart_by_nothing():
     # In the second cell the input itself reaches the last convolution: another graph.
     found = model.predict(Inputs(np.stack([SPACE.parse(text) for text in same])[None]))
     assert found.mean[0, 0] != found.mean[0, 1]
+
+
+@pytest.mark.parametrize("field", ["rounds_of_labels", "noises"])
+def test_an_empty_list_is_refused(field):
+    with pytest.raises(ConfigError, match=rf"predictor\.{field} must hold at least one number"):
+        WeisfeilerLehman(**{field: []})
 
 
 def test_graphs_that_leave_a_decision_out_are_not_taken():

@@ -45,12 +45,22 @@ def test_agreement_by_hand():
     assert found["kendall"] == pytest.approx((4 - 2) / 6)
     assert found["spearman"] == pytest.approx(1 - 6 * (1 + 4 + 1) / 60)
     assert found["kendall_1dec"] == pytest.approx((4 - 1) / np.sqrt(5 * 6))
-    assert found["precision_10"] == 0.4
+    assert np.isnan([found["precision_10"], found["precision_20"]]).all()  # all are among 10 of 4
     assert agreement(np.ones(4), truth)["kendall"] == 0.0
     # Of 25 the predicted best are 8 to 17, or 3 to 22.
     truth, predicted = -np.arange(25.0), -np.abs(np.arange(25.0) - 12.4)
     found = agreement(predicted, truth)
     assert (found["precision_10"], found["precision_20"]) == (2 / 10, 17 / 20)
+    assert np.isnan(agreement(predicted[:20], truth[:20])["precision_20"])
+    assert agreement(predicted[:21], truth[:21])["precision_20"] == 19 / 20
+
+
+def test_sizes_that_there_are_too_few_trainings_for_are_named(opened, tmp_path, caplog):
+    space, path = opened.experiment.space, tmp_path / "cells.csv"
+    path.write_text("\n".join(["arch", *map(space.text, space.at(np.arange(0, 15_000, 400)))]))
+    found = rows(opened, [0], BayesianLinear(), cells=str(path), train=[8, 13, 14, 30])
+    assert [row.train for row in found] == [8, 13]
+    assert "study.train=14,30 is left out: beside study.test=25 there are 13" in caplog.text
 
 
 def test_the_oracle_guesses_and_a_regression(opened):
