@@ -28,7 +28,7 @@ from yaml import YAMLError
 from nasrun import __version__, sweep, traces, verbs
 from nasrun.completion import offer_what_is_accepted
 from nasrun.composition import check_what_hydra_composes
-from nasrun.errors import ConfigError, NasrunError
+from nasrun.errors import ConfigError, DataError, NasrunError
 from nasrun.files import CONF, cache_folder, unwritable
 from nasrun.keys import said
 from nasrun.machine import pinned_gpu, threads
@@ -174,7 +174,7 @@ def main() -> None:
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         code = _refused(_meant(error))
     except OSError as error:
-        code = _refused(unwritable(Path(error.filename or "the output folder"), error))
+        code = _refused(_denied(error))
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
     place = sweep.folder() or traces.folder()
@@ -205,8 +205,28 @@ def _meant(error: Exception) -> NasrunError:
     if isinstance(cause, NasrunError):  # Hydra wraps what a callback or a sweeper refuses
         return cause
     if isinstance(cause, OSError) and cause.filename:  # and logging that its file cannot be opened
-        return unwritable(Path(os.fsdecode(cause.filename)), cause)
+        return _denied(cause)
     return ConfigError(one_sentence(error))
+
+
+def _denied(error: OSError) -> NasrunError:
+    """What the system refuses, in one sentence."""
+    place = Path(os.fsdecode(error.filename or "the output folder"))
+    if place.is_absolute() or _is_somewhere():
+        return unwritable(place, error)
+    return DataError(
+        "the folder that this command was started in has been deleted: cd to one that is there, "
+        "also where it was made anew by the same name"
+    )
+
+
+def _is_somewhere() -> bool:
+    """Whether the working folder is there; a shell may stand in one that was deleted."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _require_texts(arguments: Sequence[str]) -> None:

@@ -198,3 +198,19 @@ def test_a_table_whose_figures_cannot_be_is_refused(command, tmp_path, lines, se
 def test_a_study_is_no_job_of_a_sweep(here):
     said = here("-m", "study=metad2a_graphs", "seed=1,2", code=2)
     assert "study=metad2a_graphs is a run by itself, no job of a sweep: leave -m out" in said
+
+
+@pytest.mark.parametrize("words", ["trials=1", "trials=1 hydra.run.dir=/elsewhere", "--cfg job"])
+def test_a_working_folder_that_is_gone_is_named_as_what_is_wrong(
+    command, tmp_path, monkeypatch, words
+):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    code, _, errors = command(*words.split())
+    assert code == 1
+    assert errors == (
+        "nasrun: the folder that this command was started in has been deleted: cd to one that is "
+        "there, also where it was made anew by the same name\n"
+    )
