@@ -93,6 +93,8 @@ MISTAKES = {
     "=3": "=3 has no key in front of its =",
     "algorithm.population=5,10": "algorithm.population=5,10 has several values: add -m",
     "debug=maybe": "debug must be true or false, got 'maybe'",
+    "sweep.split=2 trials=2 hardware=measured": "each of the 2 jobs that share the trials of a se",
+    "-m seed=0,5,9 trials=2 hardware=measured": "each of the 3 jobs that share the trials of a se",
     "-m seed=range(5,0)": "seed=range(5,0) stands for no value at all",
     "-m seed=range(0,inf)": "seed=range(0,inf) makes a sweep of more than 100,000 jobs",
     "-m algorithm.population=interval(1,5)": "has no list of values: give them, or range(...)",
