@@ -194,12 +194,9 @@ def _require_joined(folder: Path, finished: Sequence[Path]) -> None:
         DataError: they do, or they cannot be joined, as where a job was copied or played again
             inside the sweep.
     """
-    joined = Counter(_told(folder / TRIALS))
-    there = lacking = 0
-    for row in (row for job in finished for row in _told(job / TRIALS)):
-        there += 1
-        joined[row] -= 1
-        lacking += joined[row] < 0
+    there, lacking = _lacking(_lines, folder, finished)
+    if lacking:  # or they bear names with their settings
+        there, lacking = _lacking(_told, folder, finished)
     if lacking:
         statuses = {job: read_status(job) for job in finished}
         _joined(finished, _requests(statuses))
@@ -208,6 +205,26 @@ def _require_joined(folder: Path, finished: Sequence[Path]) -> None:
             "in it have: the sweep was cut off before it joined them, is being played, or other "
             f"commands have played in its folder: {command_for(folder)} goes on, and joins them"
         )
+
+
+def _lacking(
+    told: Callable[[Path], Iterator[int]], folder: Path, finished: Sequence[Path]
+) -> tuple[int, int]:
+    """How many rows the jobs have, and how many of them the joined trials have not."""
+    joined = Counter(told(folder / TRIALS))
+    there = lacking = 0
+    for row in (row for job in finished for row in told(job / TRIALS)):
+        there += 1
+        joined[row] -= 1
+        lacking += joined[row] < 0
+    return there, lacking
+
+
+def _lines(path: Path) -> Iterator[int]:
+    """The lines below the header, as ``_told``, in a sixth of the time."""
+    with path.open("rb") as stream:
+        next(stream, None)
+        yield from map(hash, stream)
 
 
 def _told(path: Path) -> Iterator[int]:
