@@ -3,7 +3,7 @@
 This module is all that ``nasrun --help`` and shell completion load, so it imports Hydra alone.
 """
 
-from nasrun.screen import prepare, stay_calm
+from nasrun.screen import prepare, stay_calm, unshown
 
 stay_calm()  # while the modules below are read, which takes a second
 
@@ -28,12 +28,12 @@ from yaml import YAMLError
 from nasrun import __version__, sweep, traces, verbs
 from nasrun.completion import offer_what_is_accepted
 from nasrun.composition import check_what_hydra_composes
-from nasrun.errors import ConfigError, NasrunError
+from nasrun.errors import ConfigError, DataError, NasrunError
 from nasrun.files import CONF, cache_folder, unwritable
 from nasrun.keys import said
 from nasrun.machine import pinned_gpu, threads
 from nasrun.record.request import wording
-from nasrun.resume import interrupted, resumed
+from nasrun.resume import interrupted, resumed, shown
 from nasrun.sweepers.register import plugin_name, register_sweepers
 
 INTERRUPTED = 130
@@ -173,14 +173,30 @@ def main() -> None:
         code = _refused(error)
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         code = _refused(_meant(error))
-    except BrokenPipeError:  # who read what we print has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
     except OSError as error:
-        code = _refused(unwritable(Path(error.filename or "the output folder"), error))
+        code = _refused(_denied(error))
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
-    sys.exit(max(code, sweep.close()))
+    place = sweep.folder() or traces.folder()
+    code = max(code, sweep.close())
+    sys.exit(max(code, _unshown(place if code == 0 else None)))
+
+
+def _unshown(place: Path | None) -> int:
+    """Say why not all was printed; returns the exit code that this alone calls for.
+
+    Args:
+        place: of the run or sweep that has ended well; None: there is none.
+    """
+    refusal = unshown()
+    if refusal is None:
+        return 0
+    if place is None and isinstance(refusal, BrokenPipeError):
+        return NasrunError.exit_code  # who read what a verb or --help prints has seen enough
+    whole = f"; all files are in {shown(place)}" if place is not None else ""
+    reason = refusal.strerror or str(refusal)
+    sentence = f"standard output cannot be written ({reason}), so not all was printed{whole}"
+    return _say(sentence, NasrunError.exit_code)
 
 
 def _meant(error: Exception) -> NasrunError:
@@ -189,8 +205,28 @@ def _meant(error: Exception) -> NasrunError:
     if isinstance(cause, NasrunError):  # Hydra wraps what a callback or a sweeper refuses
         return cause
     if isinstance(cause, OSError) and cause.filename:  # and logging that its file cannot be opened
-        return unwritable(Path(os.fsdecode(cause.filename)), cause)
+        return _denied(cause)
     return ConfigError(one_sentence(error))
+
+
+def _denied(error: OSError) -> NasrunError:
+    """What the system refuses, in one sentence."""
+    place = Path(os.fsdecode(error.filename or "the output folder"))
+    if place.is_absolute() or _is_somewhere():
+        return unwritable(place, error)
+    return DataError(
+        "the folder that this command was started in has been deleted: cd to one that is there, "
+        "also where it was made anew by the same name"
+    )
+
+
+def _is_somewhere() -> bool:
+    """Whether the working folder is there; a shell may stand in one that was deleted."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _require_texts(arguments: Sequence[str]) -> None:

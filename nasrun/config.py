@@ -18,7 +18,7 @@ from nasrun.config_files import keys_of
 from nasrun.errors import ConfigError
 from nasrun.experiment import Experiment, MetaTraining
 from nasrun.identity import recipe
-from nasrun.keys import among, require_single, said
+from nasrun.keys import among, require_all_single, require_single, said
 from nasrun.names import require_folder, require_name
 from nasrun.record.evaluations import Record
 from nasrun.spec import (
@@ -207,12 +207,16 @@ def _checked(config: DictConfig, task_folders: Sequence[Path]) -> Experiment:
 
 def _with_task_nodes(config: DictConfig, folders: Sequence[Path]) -> DictConfig:
     """The config with the contents of task files where ``meta.tasks`` names them in a list."""
-    names = config.meta.get("tasks")
+    where, names = "meta.tasks", config.meta.get("tasks")
+    if isinstance(names, str):
+        raise ConfigError(f"{where} must be a list, as in [{names}], got {names}")
     if not isinstance(names, ListConfig):
         return config
+    require_all_single(names, where)
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{where} must name each task once, got {', '.join(map(str, names))}")
     written = copy.deepcopy(config)
     OmegaConf.set_struct(written, False)
-    where = "meta.tasks"
     written.meta.tasks = {
         str(name): _task_node(str(name), config, folders, where) for name in names
     }

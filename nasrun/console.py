@@ -20,6 +20,7 @@ from nasrun.record.summary import GROUP, PROTOCOL
 from nasrun.report.schema import SCORES, measure
 from nasrun.report.studied import StudyReport
 from nasrun.report.trials import names_by_space
+from nasrun.resume import shown
 from nasrun.screen import fitted, plus_minus
 from nasrun.spec import Metric, metric_named
 
@@ -35,7 +36,7 @@ def show_run(folder: Path) -> None:
     """Print the table of a finished run, its winner, and where it was written."""
     best, console = _best_trial(folder), Console()
     console.print(results_table(folder))
-    for line in [*_winner(best), *_files(folder), f"wrote {_short(folder)}"]:
+    for line in [*_winner(best), *_files(folder), f"wrote {shown(folder)}"]:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
@@ -96,8 +97,8 @@ def _winner(best: Mapping[str, Any] | None) -> list[str]:
         return ["found nothing that has a reward: see val_score in evaluations.csv"]
     figures: list[str] = []
     for task, own in best["tasks"].items():
-        shown = {name: measure(name, own["metric"]) for name in ("val_score", *WON)}
-        said = [f"{m.label} {m.text(own[k])} {m.unit}".strip() for k, m in shown.items() if own[k]]
+        kinds = {name: measure(name, own["metric"]) for name in ("val_score", *WON)}
+        said = [f"{m.label} {m.text(own[k])} {m.unit}".strip() for k, m in kinds.items() if own[k]]
         said += [f"rank {own['rank']:.0f}"] if own["rank"] is not None else []
         if said:
             figures.append(f"{task}: " + ", ".join(said))
@@ -116,7 +117,7 @@ def _files(folder: Path) -> list[str]:
     more = [name for name in ("pareto.csv", "networks") if (folder / name).exists()]
     measured = [path.name for path in folder.glob("evaluations.csv*")]
     named = [*(["best.json"] if found else []), *more, "trials.csv", *measured, "summary.csv"]
-    drawn = [f"drawn by: {verb_for('show', _short(folder))}"] if found else []
+    drawn = [f"drawn by: {verb_for('show', shown(folder))}"] if found else []
     return [f"files: {', '.join(named)}", *drawn]
 
 
@@ -138,7 +139,7 @@ def show_sweep(folder: Path, collected: Collected, tables: Sequence[Any]) -> Non
     for table in tables:
         console.print(table)
     jobs = f"{collected.rows} rows of {collected.complete} finished jobs"
-    wrote = f"wrote {_short(folder)}: {jobs}"
+    wrote = f"wrote {shown(folder)}: {jobs}"
     console.print(wrote, soft_wrap=True, highlight=False, markup=False)
     for reason, jobs in _by_reason(collected.failed).items():
         which = jobs[0] if len(jobs) == 1 else f"{len(jobs)} jobs, such as {jobs[0]}"
@@ -319,12 +320,6 @@ def _mostly_failed(summary: Sequence[Row]) -> list[str]:
         for (algorithm, searched), own in searches.items()
         if (failed := _failed(own)) > MOSTLY
     ]
-
-
-def _short(folder: Path) -> Path:
-    """The folder as seen from here, where it lies below."""
-    here = Path.cwd()
-    return folder.relative_to(here) if folder.is_relative_to(here) else folder
 
 
 def _spread(row: Row | None) -> str:

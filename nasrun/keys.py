@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
@@ -41,20 +42,44 @@ def said(error: BaseException) -> str:
 
 
 def require_single(values: Mapping[Any, Any], schema: DictConfig, where: str) -> None:
-    """Refuse lists in a list of texts or numbers, which OmegaConf takes for anything.
+    """Refuse lists and nothing in a list of texts or numbers, at any depth of a node.
+
+    OmegaConf takes lists for anything.
 
     Raises:
         ConfigError: there is one.
     """
     for key, value in values.items():
-        field: Any = schema._get_node(key)
+        field: Any = _schema_of(key, schema)
+        if isinstance(value, (dict, DictConfig)) and isinstance(field, DictConfig):
+            require_single(value, field, f"{where}.{key}")
         if isinstance(value, (list, ListConfig)) and isinstance(field, ListConfig):
             kind = field._metadata.element_type
             single = isinstance(kind, type) and issubclass(kind, (str, int, float, Enum))
-            if single and any(isinstance(each, NODES) for each in value):
-                raise ConfigError(
-                    f"{where}.{key} must be a list of single values, as in [a, b], got {value}"
-                )
+            if single:
+                require_all_single(value, f"{where}.{key}")
+
+
+def require_all_single(values: Sequence[Any], where: str) -> None:
+    """Refuse a list that has more than texts or numbers in it.
+
+    Raises:
+        ConfigError: it has a list, a group or nothing.
+    """
+    if any(value is None or isinstance(value, NODES) for value in values):
+        raise ConfigError(
+            f"{where} must be a list of single values, as in [a, b], got {list(values)}"
+        )
+
+
+def _schema_of(key: Any, schema: DictConfig) -> Any:
+    """The schema of what stands at ``key``; None where it has none, or nothing is known of it."""
+    if schema._is_none() or schema._is_missing():
+        return None
+    kind = schema._metadata.element_type
+    if is_dataclass(kind):  # by any key
+        return OmegaConf.structured(kind)
+    return schema._get_node(key, validate_access=False)
 
 
 def meant(key: str, config: DictConfig) -> str:

@@ -259,6 +259,9 @@ def _text(path: Path) -> str:
 
 
 def shown(folder: Path) -> Path:
-    """The folder as seen from here."""
-    here = Path.cwd()
+    """The folder as seen from here, where it lies below."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # somebody has deleted it meanwhile
+        return folder
     return folder.relative_to(here) if folder.is_relative_to(here) else folder

@@ -13,6 +13,7 @@ import traceback
 import warnings
 from io import TextIOWrapper
 from types import TracebackType
+from typing import Any, TextIO, cast
 
 # What stands for a character that a stream's encoding lacks: dashes, ellipsis, times, dot, <=, >=.
 ASCII = {
@@ -23,21 +24,67 @@ ERRORS = "nasrun.ascii"  # how a stream writes what its encoding lacks
 IN_PLAIN_WORDS = "nasrun: interrupted; start the same command again to go on"
 
 
+class Outlived:
+    """A standard stream that a run outlives: what the system refuses to take is not shown.
+
+    A disk may be full or a reader gone where the run's own files lie well. Later writes are tried
+    all the same, since somebody may make room meanwhile.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.refusal: OSError | None = None  # the last one
+
+    def write(self, text: str) -> int:
+        """Write a text if the system takes it."""
+        try:
+            return self.stream.write(text)
+        except OSError as error:
+            self.refusal = error
+            return len(text)
+
+    def flush(self) -> None:
+        """Write what is still held back, if the system takes it."""
+        try:
+            self.stream.flush()
+        except OSError as error:
+            self.refusal = error
+
+    def __getattr__(self, name: str) -> Any:
+        """What else a stream has, such as its encoding."""
+        return getattr(self.stream, name)
+
+
 def prepare() -> None:
     """Make this process's screen fit for what nasrun shows, whatever its encoding is.
 
+    No stream ends a run afterwards, be it on a full disk, a pipe that nobody reads, or closed.
     Warnings of libraries are kept from it, unless Python was asked for them (``-W``,
     ``PYTHONWARNINGS``): who runs an experiment cannot mend the code that they are about.
     """
     codecs.register_error(ERRORS, _in_ascii)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors=ERRORS)
+    sys.stdout, sys.stderr = _outlived(sys.stdout), _outlived(sys.stderr)
     if not sys.warnoptions and "PYTHONWARNINGS" not in os.environ:
         os.environ["PYTHONWARNINGS"] = "ignore"  # of worker processes
         warnings.simplefilter("ignore")
         # What Hydra says of a person's own config files can be acted on.
         warnings.filterwarnings("default", message=".*(Defaults list|config_path|_self_).*")
+
+
+def _outlived(stream: TextIO | None) -> TextIO:
+    if isinstance(stream, Outlived):
+        return cast("TextIO", stream)
+    if stream is None:  # closed by who started us: a file of the run must not take its number
+        stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  for all of the process
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors=ERRORS)
+    return cast("TextIO", Outlived(stream))
+
+
+def unshown() -> OSError | None:
+    """Why standard output lacks part of what was to be shown; None where it has all."""
+    sys.stdout.flush()
+    return sys.stdout.refusal if isinstance(sys.stdout, Outlived) else None
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:

@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import pytest
 from composed import composed
@@ -8,7 +9,7 @@ from omegaconf import OmegaConf
 from nasrun.errors import ConfigError, DataError
 from nasrun.names import command_for
 from nasrun.record.status import PARTS, STATUS
-from nasrun.resume import ALONE, RUN, SWEEP, interrupted, resumed, saved_command
+from nasrun.resume import ALONE, RUN, SWEEP, interrupted, resumed, saved_command, shown
 
 
 def saved(folder, name, *task, hydra=(), config_name="config", sources=(), cwd="/"):
@@ -205,3 +206,13 @@ def test_an_interrupted_command_says_what_is_kept_and_how_to_go_on(run, sweep, m
     (run / PARTS / "0").mkdir(parents=True)
     (run / PARTS / "0" / "trials.csv").write_text("seed,x\n0,1\n1,1\n1,2\n")
     assert interrupted(run).startswith("interrupted with 2 of 300 trials on record; the others b")
+
+
+def test_a_folder_is_shown_as_seen_from_here_while_here_is_there(tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert shown(here / "run") == Path("run")
+    assert shown(tmp_path / "run") == tmp_path / "run"
+    here.rmdir()
+    assert shown(here / "run") == here / "run"

@@ -116,3 +116,34 @@ def test_ctrl_c_shows_no_traceback_while_modules_are_read():
 def test_other_errors_keep_their_traceback(capsys):
     screen._without_traceback(ValueError, ValueError("what"), None)
     assert "ValueError: what" in capsys.readouterr().err
+
+
+class Refusing(io.StringIO):
+    """A stream that takes nothing while ``full`` is set."""
+
+    full = True
+
+    def write(self, text):
+        if self.full:
+            raise OSError(28, "No space left on device")
+        return super().write(text)
+
+
+def test_what_a_stream_refuses_is_noted_and_ends_nothing(monkeypatch):
+    stream = Refusing()
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "stderr", sys.stderr)  # put back after the test
+    prepare()
+    print("lost")
+    logged(logging.INFO, "lost too")
+    stream.full = False
+    print("there again")
+    prepare()  # by each job of a process, and nothing noted is forgotten
+    assert stream.getvalue() == "there again\n"
+    assert str(screen.unshown()) == "[Errno 28] No space left on device"
+
+
+def test_a_stream_that_took_all_is_no_loss(standard_output):
+    standard_output("utf-8")
+    print("there")
+    assert screen.unshown() is None

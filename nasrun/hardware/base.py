@@ -61,6 +61,16 @@ class Weighing(Hardware):
         return self.exponent, above
 
     @property
+    def measures(self) -> bool:
+        """Whether each process measures latencies anew, rather than to look them up."""
+        return False
+
+    @property
+    def has_target_of_process(self) -> bool:
+        """Whether a target weighs that each process measures for itself."""
+        return self.measures and self.target_ms is None and self.exponents != (0, 0)
+
+    @property
     def label(self) -> str:
         """What the column ``device`` says."""
         return self.name

@@ -38,6 +38,11 @@ class MeasuredLatency(Weighing):
         require_at_least(self, "hardware", 1, "batch", "runs", "sample", "channels", "cells")
         require_not_negative(self, "hardware", "warm_up", "seed")
 
+    @property
+    def measures(self) -> bool:
+        """It does nothing else."""
+        return True
+
     def opened(self, space: SearchSpace, task: Task) -> "MeasuredDevice":
         """This machine, with the target settled.
 

@@ -48,6 +48,11 @@ class RidgeLatency(Weighing):
         require_positive(self, "hardware", "penalty")
         require_within(self, "hardware", "(0, 1)", "held_out")
 
+    @property
+    def measures(self) -> bool:
+        """Where what it is fitted to is measured."""
+        return isinstance(self.source, Weighing) and self.source.measures
+
     def opened(self, space: SearchSpace, task: Task) -> "RidgeDevice":
         """The regression, fitted.
 

@@ -3,6 +3,7 @@
 import logging
 import math
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,7 +13,16 @@ from typing import Any
 import filelock
 
 from nasrun.errors import ConfigError, DataError
-from nasrun.files import TUNING, csv_rows, folders_with, read_csv, read_json, unwritable, write_csv
+from nasrun.files import (
+    TUNING,
+    csv_cells,
+    csv_rows,
+    folders_with,
+    read_csv,
+    read_json,
+    unwritable,
+    write_csv,
+)
 from nasrun.locks import file_lock
 from nasrun.names import command_for
 from nasrun.record.request import Request, asked_for, request_of
@@ -177,28 +187,58 @@ def _require_joined(folder: Path, finished: Sequence[Path]) -> None:
     """Refuse joined trials that lack those of jobs which finished later.
 
     As a sweep leaves them that has gone on with more jobs and was cut off, or is being played; or
-    a run or another sweep in a folder of its own below.
+    a run or another sweep in a folder of its own below; or a job that was played again since. What
+    the joined trials have besides is of jobs that were deleted.
 
     Raises:
         DataError: they do, or they cannot be joined, as where a job was copied or played again
             inside the sweep.
     """
-    there = sum(_rows_in(job / TRIALS) for job in finished)
-    joined = _rows_in(folder / TRIALS)
-    if joined < there:
+    there, lacking = _lacking(_lines, folder, finished)
+    if lacking:  # or they bear names with their settings
+        there, lacking = _lacking(_told, folder, finished)
+    if lacking:
         statuses = {job: read_status(job) for job in finished}
         _joined(finished, _requests(statuses))
         raise DataError(
-            f"{folder}: {TRIALS} has {joined:,} of the {there:,} rows that finished jobs in it "
-            "have: the sweep was cut off before it joined them, is being played, or other commands "
-            f"have played in its folder: {command_for(folder)} goes on, and joins them"
+            f"{folder}: {TRIALS} has {there - lacking:,} of the {there:,} rows that finished jobs "
+            "in it have: the sweep was cut off before it joined them, is being played, or other "
+            f"commands have played in its folder: {command_for(folder)} goes on, and joins them"
         )
 
 
-def _rows_in(path: Path) -> int:
-    """Lines below the header."""
+def _lacking(
+    told: Callable[[Path], Iterator[int]], folder: Path, finished: Sequence[Path]
+) -> tuple[int, int]:
+    """How many rows the jobs have, and how many of them the joined trials have not."""
+    joined = Counter(told(folder / TRIALS))
+    there = lacking = 0
+    for row in (row for job in finished for row in told(job / TRIALS)):
+        there += 1
+        joined[row] -= 1
+        lacking += joined[row] < 0
+    return there, lacking
+
+
+def _lines(path: Path) -> Iterator[int]:
+    """The lines below the header, as ``_told``, in a sixth of the time."""
     with path.open("rb") as stream:
-        return sum(1 for _ in stream) - 1
+        next(stream, None)
+        yield from map(hash, stream)
+
+
+def _told(path: Path) -> Iterator[int]:
+    """What tells a trial's row from others, in few bytes: there may be a million.
+
+    All its cells, less the settings that joining adds to a name, as in ``rea[population=5]``.
+    """
+    rows = csv_cells(path)
+    header = next(rows)
+    named = header.index("algorithm") if "algorithm" in header else None
+    for row in rows:
+        if named is not None:
+            row[named] = row[named].partition("[")[0]
+        yield hash(tuple(row))
 
 
 def _requests(statuses: Mapping[Path, Mapping[str, Any]]) -> dict[Path, Request]:

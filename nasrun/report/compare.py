@@ -1,5 +1,6 @@
 """From trials to the lines of a report, one per algorithm and problem, beside published figures."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -60,21 +61,21 @@ def read_published(
     ``where`` is the config key that has the name.
 
     Raises:
-        DataError: no such file, another header, a cell that stands twice or is no number.
+        DataError: no such file, another header, a cell that stands twice or is no number, be it of
+            another figure: which one a report shows may be known after the last job alone.
     """
     path = _path(name, where)
     rows = read_csv(path, by_hand=True)
     if not rows or tuple(rows[0]) != COLUMNS:
         raise DataError(f"{path}: expected figures below the header {','.join(COLUMNS)}")
-    found: dict[Key, Published] = {}
+    found: dict[str, dict[Key, Published]] = {}
     for line, row in enumerate(rows, start=2):
         key = (row["algorithm"], row["search_task"], row["task"])
-        if row["figure"] != figure:
-            continue
-        if key in found:
+        own = found.setdefault(row["figure"], {})
+        if key in own:
             raise DataError(f"{path}, line {line}: {', '.join(key)} stands a second time")
-        found[key] = _published(row, f"{path}, line {line}")
-    return found
+        own[key] = _published(row, f"{path}, line {line}")
+    return found.get(figure, {})
 
 
 def as_we_call_them(
@@ -118,6 +119,11 @@ def _published(row: Mapping[str, str], where: str) -> Published:
             f"{where}: n, mean and std must be numbers or empty, found {row['n']!r}, "
             f"{row['mean']!r}, {row['std']!r}"
         ) from None
+    if math.inf in map(abs, (n, mean, std)) or n < 1 or std < 0:
+        raise DataError(
+            f"{where}: expected a finite mean, n of 1 or more and std of 0 or more, found "
+            f"{row['n']!r}, {row['mean']!r}, {row['std']!r}"
+        )
     return Published(mean, std, n, row["source"], row["metric"])
 
 

@@ -66,6 +66,11 @@ class Hardware(ABC):
 
     name: str
 
+    @property
+    def has_target_of_process(self) -> bool:
+        """Whether each process finds a target of its own, so that rewards of two do not compare."""
+        return False
+
     @abstractmethod
     def opened(self, space: SearchSpace, task: Task) -> Device:
         """The device, with what it needs for this space and task.

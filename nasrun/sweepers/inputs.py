@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nasrun import config as configs
 from nasrun.errors import NasrunError
+from nasrun.spec import Hardware
 from nasrun.sweepers.plan import Overrides
 
 # What decides which files a job reads, besides its algorithm.
@@ -43,6 +44,14 @@ def unreadable(examples: Mapping[Overrides, DictConfig]) -> dict[Overrides, Nasr
     finally:
         logging.disable(level)
     return found
+
+
+def has_target_of_process(config: DictConfig) -> bool:
+    """Whether each job of a config is rewarded by a target that it measures for itself."""
+    try:
+        return configs.build(config.hardware, Hardware, "hardware").has_target_of_process
+    except Exception:  # whatever a config may hold: the job explains it
+        return False
 
 
 def _inputs(config: DictConfig) -> str | None:

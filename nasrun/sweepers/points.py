@@ -1,6 +1,7 @@
 """Points of a sweep: overrides that go together, as spaces and their tasks do."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -17,10 +18,12 @@ def chosen(points: Sequence[Sequence[str]], given: Sequence[Override]) -> list[S
     points, so that the command line's own holds in all of them.
 
     Raises:
-        ConfigError: a value that is given is none of a chosen point.
+        ConfigError: a value that is given is none of a chosen point, or ``points`` are no lists of
+            overrides.
     """
     if not points:
         return [()]
+    _require_lists(points)
     had = [_overridden(point) for point in points]
     asked = {
         each.get_key_element(): _values_of(each)
@@ -48,6 +51,20 @@ def chosen(points: Sequence[Sequence[str]], given: Sequence[Override]) -> list[S
         raise ConfigError(f"{words} is none of what this experiment plays: choose among {known}")
     own = [tuple(text for text in points[at] if key_of(text) not in new) for at in picked]
     return list(dict.fromkeys(own))  # two may differ in nothing else
+
+
+def _require_lists(points: Any) -> None:
+    """Refuse what is no list of lists of texts: of a text, each letter would be an override."""
+    if isinstance(points, str) or any(
+        isinstance(point, str)
+        or not isinstance(point, Sequence)
+        or any(not isinstance(text, str) for text in point)
+        for point in points
+    ):
+        raise ConfigError(
+            "hydra.sweeper.points must be a list of lists of overrides, as in "
+            f"[['task=cifar10'],['task=cifar100']], got {points}"
+        )
 
 
 def _values_of(override: Override) -> list[str]:

@@ -63,8 +63,8 @@ class SplitSweeper(FolderSweeper):
         """Launch what is left to do; returns what the launched jobs returned, by batch.
 
         Raises:
-            ConfigError: ``resume`` names no sweep, there is nothing to play, or two jobs share a
-                trial.
+            ConfigError: ``resume`` names no sweep, there is nothing to play, two jobs share a
+                trial, or jobs of one search would each measure a target of their own.
             NasrunError: the launcher gave up before its jobs ended, or no job can read its files.
         """
         # Late: Hydra imports this module in every program.
@@ -81,7 +81,9 @@ class SplitSweeper(FolderSweeper):
         wanted = list(self._wanted(arguments, _known(before, conf) if split == 1 else {}))
         wanted = self._with_files(wanted) if self.leave_out else wanted
         make_plan(wanted, [], split, conf)  # refuses what cannot be before there is a folder
-        said = self._said_before(make_plan(wanted, before, split, conf))
+        plan = make_plan(wanted, before, split, conf)
+        self._require_common_targets(plan)
+        said = self._said_before(plan)
         with ExitStack() as claims:
             with planning(folder):
                 found = with_claims(folder, found_jobs(folder))
@@ -95,6 +97,26 @@ class SplitSweeper(FolderSweeper):
                     self._tell_launcher(claims.enter_context(claimed(folder, jobs)))
             sweep.expect(plan.jobs)
             return self._launch_all(plan, said)
+
+    def _require_common_targets(self, plan: Plan) -> None:
+        """Refuse to split a search whose rewards weigh by what each job measures for itself.
+
+        Raises:
+            ConfigError: there is one, of which a job is still to be played.
+        """
+        jobs = Counter(wording(job, without=TRIALS) for job in plan.jobs)
+        for family in dict.fromkeys(wording(job, without=TRIALS) for job in plan.launch):
+            if jobs[family] < 2 or family not in self._examples:
+                continue
+            from nasrun.sweepers.inputs import has_target_of_process
+
+            if has_target_of_process(self._examples[family]):
+                raise ConfigError(
+                    f"each of the {jobs[family]} jobs that share the trials of a search would "
+                    "measure a target of its own, so that their rewards do not compare: set "
+                    "hardware.target_ms=... (a run without it names the target that it measures), "
+                    f"or play all trials in one job, without {SPLIT} and swept seeds"
+                )
 
     def _said_before(self, plan: Plan) -> list[str]:
         """Say which jobs cannot read what they need; returns the sentences.

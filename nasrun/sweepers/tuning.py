@@ -22,6 +22,7 @@ from nasrun.sweepers.dimensions import (
     split_sweeps,
     values_within,
 )
+from nasrun.sweepers.inputs import has_target_of_process
 from nasrun.sweepers.settings import Settings
 from nasrun.sweepers.study import SharedStudy, place_of
 
@@ -108,7 +109,7 @@ def make_tuning(
 
     Raises:
         ConfigError: settings out of range, nothing to tune, the command's seeds overlap those
-            of the tuning, or the command names a task itself.
+            of the tuning, the command names a task itself, or its rewards do not compare.
     """
     own = build(OmegaConf.create(dict(settings)), Settings, "hydra.sweeper")
     dimensions, fixed = split_sweeps(own.params, arguments)
@@ -123,6 +124,11 @@ def make_tuning(
     _require_own_seeds(own, default)
     if OmegaConf.select(default, "sweep.split", default=1) != 1:
         raise ConfigError("sweep.split does not apply to a tuning: use hydra.sweeper.parallel")
+    if has_target_of_process(default):
+        raise ConfigError(
+            "each job of a tuning would measure a target of its own, so that rewards of two "
+            "settings do not compare: set hardware.target_ms=..."
+        )
     configs = {task: compose(_tuning_overrides(fixed, own, task)) for task in own.tasks}
     for task in own.report_tasks:  # a slip of the pen must not show when all is tuned
         compose([*fixed, f"task={task}"])

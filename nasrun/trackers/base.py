@@ -17,20 +17,23 @@ from omegaconf import DictConfig, OmegaConf
 
 from nasrun.errors import UnsupportedError
 from nasrun.files import read_csv, read_json
-from nasrun.measurements import evaluation_rows
+from nasrun.measurements import SPENT, evaluation_rows
 from nasrun.record.status import STATUS, read_status
-from nasrun.spec import Floats, Phase
+from nasrun.spec import Floats, Ints, Phase
 
 QUARTERS = (25, 50, 75)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Best reward so far over the trials of a run, after 1, 2, ... measurements each.
+    """Best reward so far over the trials of a run, once each was charged ``steps`` evaluations.
 
-    ``mean (n,)`` and ``quartiles (3, n)``; a trial that has ended keeps its best.
+    ``steps (n,)``, ``mean (n,)`` and ``quartiles (3, n)``; a trial that has ended keeps its best.
+    These are the evaluations of budgets and reports. Rows would not do: one stands for a whole
+    generation, and a repeat that is not charged has one of its own.
     """
 
+    steps: Ints
     mean: Floats
     quartiles: Floats
 
@@ -102,20 +105,26 @@ def read_finished(folder: Path) -> Finished:
 
 def read_curve(folder: Path) -> Curve:
     """The curve of a run's measurements; NaN where no trial has a reward yet."""
-    by_trial: dict[str, list[float]] = {}
+    by_trial: dict[str, list[tuple[int, float]]] = {}
     for row in evaluation_rows(folder):
         if row["phase"] == Phase.SEARCH.value:
-            by_trial.setdefault(row["seed"], []).append(float(row["reward"] or "nan"))
-    length = max(map(len, by_trial.values()))
-    rewards = np.full((len(by_trial), length), np.nan)
-    for trial, own in enumerate(by_trial.values()):
-        rewards[trial, : len(own)] = own
-    best = np.fmax.accumulate(rewards, axis=1)
+            own = by_trial.setdefault(row["seed"], [])
+            spent = int(row.get(SPENT) or len(own) + 1)  # folders of earlier versions have none
+            own.append((spent, float(row["reward"] or "nan")))
+    trials = [np.array(own) for own in by_trial.values()]
+    steps = np.unique(np.concatenate([own[:, 0] for own in trials])).astype(np.int64)
+    best = np.stack([_best_by(steps, *own.T) for own in trials])
     known = ~np.isnan(best).all(axis=0)
-    mean, quartiles = np.full(length, np.nan), np.full((len(QUARTERS), length), np.nan)
+    mean, quartiles = np.full(len(steps), np.nan), np.full((len(QUARTERS), len(steps)), np.nan)
     mean[known] = np.nanmean(best[:, known], axis=0)
     quartiles[:, known] = np.nanpercentile(best[:, known], QUARTERS, axis=0)
-    return Curve(mean, quartiles)
+    return Curve(steps, mean, quartiles)
+
+
+def _best_by(steps: Ints, spent: Floats, rewards: Floats) -> Floats:
+    """``(n,)`` best of a trial's measurements that were over by each step; NaN before the first."""
+    over = np.searchsorted(spent, steps, side="right")
+    return np.append(np.nan, np.fmax.accumulate(rewards))[over]
 
 
 def flat(content: Mapping[str, Any], above: str = "") -> dict[str, str]:

@@ -74,7 +74,7 @@ def _log(client: Any, key: str, run: Finished) -> None:
     for share, quartile in zip(QUARTERS, run.curve.quartiles, strict=True):
         lines[f"search_best_reward_quantile_{share}"] = quartile
     metrics = [
-        Metric(name, float(line[at]), written_ms, at + 1)
+        Metric(name, float(line[at]), written_ms, int(run.curve.steps[at]))
         for name, line in lines.items()
         for at in np.flatnonzero(~np.isnan(line)).tolist()
     ]

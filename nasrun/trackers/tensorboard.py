@@ -16,7 +16,7 @@ class TensorBoardTracker(Tracker):
     """Writes ``RUN/tensorboard``, which ``tensorboard --logdir outputs`` finds.
 
     Scalars ``search/best_reward`` (mean and quartiles over the trials; the step is the number of
-    measurements) and ``final/TASK/METRIC``; texts ``config`` and ``provenance``.
+    evaluations charged to each) and ``final/TASK/METRIC``; texts ``config`` and ``provenance``.
     """
 
     package: ClassVar[str] = "tensorboard"
@@ -47,7 +47,8 @@ def _summaries(run: Finished) -> Iterator[tuple[int, Any]]:
         lines[f"search/best_reward/quantile_{share}"] = quartile
     for tag, line in lines.items():
         for at in np.flatnonzero(~np.isnan(line)).tolist():
-            yield at + 1, Summary(value=[Summary.Value(tag=tag, simple_value=line[at])])
+            shown = Summary.Value(tag=tag, simple_value=line[at])
+            yield int(run.curve.steps[at]), Summary(value=[shown])
     for metric, value in run.metrics.items():
         yield 0, Summary(value=[Summary.Value(tag=f"final/{metric}", simple_value=value)])
     yield 0, _text("config", OmegaConf.to_yaml(dict(run.config)))

@@ -58,6 +58,18 @@ MISTAKES = {
     "evaluator.sources=[[a]]": "evaluator.sources must be a list of single values",
     "evaluator=training evaluator.judged=[[3]]": "evaluator.judged must be a list of single",
     "task=subset task.classes=[[1]]": "task.classes must be a list of single values",
+    "retrain.tasks=[null]": "retrain.tasks must be a list of single values, as in [a, b], got [No",
+    "algorithm=catch meta.tasks=[[a]]": "meta.tasks must be a list of single values, as in [a, b]",
+    "algorithm=catch meta.tasks=[{a:1}]": "meta.tasks must be a list of single values",
+    "algorithm=catch meta.tasks=[null]": "meta.tasks must be a list of single values",
+    "algorithm=catch meta.tasks=a": "meta.tasks must be a list, as in [a], got a",
+    "algorithm=catch meta.tasks=[cifar100,cifar100]": "meta.tasks must name each task once, got c",
+    "evaluator=training evaluator.recipe.jitter=[[1]]": "recipe.jitter must be a list of single",
+    "tables.nb201_merged.paths=[[a]]": "tables.nb201_merged.paths must be a list of single values",
+    "-m seed=1,2 hydra.sweeper.points=[[1]]": "points must be a list of lists of overrides",
+    "-m seed=1,2 hydra.sweeper.points=[[[a]]]": "points must be a list of lists of overrides",
+    "-m seed=1,2 hydra.sweeper.points=[task=cifar10]": "hydra.sweeper.points=[task=cifar10] cannot",
+    "-m seed=1,2 hydra.sweeper.points=[a]": "points must be a list of lists of overrides",
     "retrain.tasks=null": "retrain.tasks must have a value, got null",
     "evaluator.sources=mine": "evaluator.sources must be a list, as in [mine], got mine",
     "algorithm.population=null": "algorithm.population must have a value, got null",
@@ -81,6 +93,8 @@ MISTAKES = {
     "=3": "=3 has no key in front of its =",
     "algorithm.population=5,10": "algorithm.population=5,10 has several values: add -m",
     "debug=maybe": "debug must be true or false, got 'maybe'",
+    "sweep.split=2 trials=2 hardware=measured": "each of the 2 jobs that share the trials of a se",
+    "-m seed=0,5,9 trials=2 hardware=measured": "each of the 3 jobs that share the trials of a se",
     "-m seed=range(5,0)": "seed=range(5,0) stands for no value at all",
     "-m seed=range(0,inf)": "seed=range(0,inf) makes a sweep of more than 100,000 jobs",
     "-m algorithm.population=interval(1,5)": "has no list of values: give them, or range(...)",
@@ -198,3 +212,19 @@ def test_a_table_whose_figures_cannot_be_is_refused(command, tmp_path, lines, se
 def test_a_study_is_no_job_of_a_sweep(here):
     said = here("-m", "study=metad2a_graphs", "seed=1,2", code=2)
     assert "study=metad2a_graphs is a run by itself, no job of a sweep: leave -m out" in said
+
+
+@pytest.mark.parametrize("words", ["trials=1", "trials=1 hydra.run.dir=/elsewhere", "--cfg job"])
+def test_a_working_folder_that_is_gone_is_named_as_what_is_wrong(
+    command, tmp_path, monkeypatch, words
+):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    code, _, errors = command(*words.split())
+    assert code == 1
+    assert errors == (
+        "nasrun: the folder that this command was started in has been deleted: cd to one that is "
+        "there, also where it was made anew by the same name\n"
+    )

@@ -3,6 +3,9 @@ import pytest
 
 from nasrun.errors import ConfigError, UnsupportedError
 from nasrun.hardware.measured import MeasuredLatency
+from nasrun.hardware.nb201_latency import NB201Latency
+from nasrun.hardware.none import NoHardware
+from nasrun.hardware.ridge import RidgeLatency
 from nasrun.spaces.nb201 import NB201
 from nasrun.spec import ACCURACY, Task
 
@@ -50,3 +53,14 @@ def test_a_space_without_networks_is_refused():
 
     with pytest.raises(UnsupportedError, match="has no network"):
         MeasuredLatency(**SMALL).opened(ToySpace(), TASK)
+
+
+def test_a_target_is_each_processes_own_where_it_weighs_and_is_not_given():
+    assert MeasuredLatency().has_target_of_process
+    assert MeasuredLatency(exponent=0, exponent_above=-1).has_target_of_process
+    assert not MeasuredLatency(target_ms=3.0).has_target_of_process
+    assert not MeasuredLatency(exponent=0).has_target_of_process
+    assert RidgeLatency(source=MeasuredLatency(target_ms=3.0)).has_target_of_process
+    assert not RidgeLatency(source=MeasuredLatency(), target_ms=3.0).has_target_of_process
+    assert not RidgeLatency(source=NB201Latency()).has_target_of_process
+    assert not NoHardware().has_target_of_process

@@ -18,7 +18,7 @@ from nasrun.record.found import found_jobs
 from nasrun.record.recorder import Recorder
 from nasrun.record.request import Request
 from nasrun.record.rows import PARETO_COLUMNS, ParetoRow, values
-from nasrun.record.status import PARTS, STATUS, read_status
+from nasrun.record.status import PARTS, STATUS, TRIALS, read_status
 from nasrun.report.jobs import find_jobs
 from nasrun.spec import RewardTerms
 
@@ -266,6 +266,43 @@ def test_a_sweep_whose_later_jobs_are_not_joined_gives_no_figures(tmp_path):
     shutil.rmtree(tmp_path / "below")
     shutil.rmtree(tmp_path / "a")  # its trials are joined
     assert len(nasrun.load(tmp_path).trials) == 7
+
+
+def test_joined_trials_of_other_jobs_give_no_figures(tmp_path):
+    (tmp_path / SWEEP).touch()
+    job(tmp_path / "a", 0, 3)
+    collect(tmp_path)
+    shutil.rmtree(tmp_path / "a")
+    job(tmp_path / "b", 3, 3)  # as many, of other seeds
+    with pytest.raises(DataError, match=r"has 0 of the 3 rows .* resume=.* goes on"):
+        nasrun.load(tmp_path)
+    collect(tmp_path)
+    assert nasrun.load(tmp_path).trials["seed"].tolist() == [3, 4, 5]
+
+
+def test_joined_trials_that_a_job_has_otherwise_give_no_figures(tmp_path):
+    (tmp_path / SWEEP).touch()
+    job(tmp_path / "a", 0, 3)
+    collect(tmp_path)
+    rows = read_csv(tmp_path / TRIALS)
+    rows[1]["val_score"] = "99.5"
+    write_csv(tmp_path / TRIALS, list(rows[0]), [list(row.values()) for row in rows])
+    with pytest.raises(DataError, match="has 2 of the 3 rows"):
+        require_whole_below(tmp_path)
+
+
+def test_jobs_that_were_joined_under_names_with_their_settings_are_joined(tmp_path):
+    (tmp_path / SWEEP).touch()
+    for size in (5, 7):
+        place = tmp_path / f"p{size}"
+        job(place, 0, 2, words=(f"algorithm.size={size}",), composed=f"of {size}")
+        override(place, f"algorithm.size={size}")
+    collect(tmp_path)
+    names = {row["algorithm"] for row in read_csv(tmp_path / TRIALS)}
+    assert names == {"random[size=5]", "random[size=7]"}
+    require_whole_below(tmp_path)
+    shutil.rmtree(tmp_path / "p5")  # the other would have a plain name now
+    require_whole_below(tmp_path)
 
 
 def test_studies_in_a_sweep_leave_the_measurements_of_its_searches(tmp_path):

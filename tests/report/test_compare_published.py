@@ -87,12 +87,21 @@ def test_a_users_own_file_and_its_gaps(tmp_path):
     assert np.isnan([figure.std, figure.n]).all()
 
 
+TWICE = "rea,a,b,other,,1,2,3,me\n"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("a,b\n", "below the header algorithm,"),
         (f"{HEADER}\nrea,a,b,acc,,1,x,3,me\n", "line 2: n, mean and std must be numbers"),
         (f"{HEADER}\nrea,a,b,acc,,1,2\n", "line 2: not as many cells"),
+        (f"{HEADER}\nrea,a,b,acc,,1,inf,3,me\n", "line 2: expected a finite mean"),
+        (f"{HEADER}\nrea,a,b,acc,,0,2,3,me\n", "line 2: expected .* n of 1 or more"),
+        (f"{HEADER}\nrea,a,b,acc,,1,2,-3,me\n", "line 2: expected .* std of 0 or more"),
+        # Of a figure that is not asked for, or not yet.
+        (f"{HEADER}\nrea,a,b,other,,1,x,3,me\n", "line 2: n, mean and std must be numbers"),
+        (f"{HEADER}\n{2 * TWICE}", "line 3: rea, a, b stands a second time"),
         (f"{HEADER}\nrea,a,b,acc,,1,2,3,me\nrea,a,b,acc,,1,2,3,me\n", "line 3: .* a second time"),
     ],
 )

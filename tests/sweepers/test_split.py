@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import pytest
+from composed import composed
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -137,6 +138,28 @@ class Batches(Launcher):
             JobReturn(status=JobStatus.COMPLETED, _return_value=None if "x=2" in job else 1.0)
             for job in job_overrides
         ]
+
+
+SPLIT_JOBS = [("x=1", "seed=0", "trials=2"), ("x=1", "seed=2", "trials=2"), ("x=2", "trials=9")]
+
+
+@pytest.mark.parametrize(
+    ("hardware", "launch", "refused"),
+    [
+        (["hardware=measured"], SPLIT_JOBS, True),
+        (["hardware=measured"], SPLIT_JOBS[1:2], True),  # the other has a target already
+        (["hardware=measured"], SPLIT_JOBS[2:], False),  # a job by itself
+        (["hardware=measured"], [], False),
+        (["hardware=measured", "hardware.target_ms=3"], SPLIT_JOBS, False),
+        (["hardware=none"], SPLIT_JOBS, False),
+    ],
+)
+def test_jobs_of_a_search_do_not_measure_targets_of_their_own(hardware, launch, refused):
+    made = sweeper()
+    made._examples = {(f"x={x}",): composed(*hardware) for x in (1, 2)}
+    expected = pytest.raises(ConfigError, match=r"each of the 2 jobs .* set hardware\.target_ms=")
+    with expected if refused else nullcontext():
+        made._require_common_targets(Plan(SPLIT_JOBS, launch, []))
 
 
 JOBS = [("x=1",), ("x=2",), ("x=3",)]

@@ -57,6 +57,7 @@ MISTAKES = {
     "seed": ({"seed": -1}, [POPULATION], "must not be negative, got -1"),
     "unknown": ({"configuration": 3}, [POPULATION], "did you mean configurations"),
     "task": ({}, [POPULATION, "task=cifar100"], "task=cifar100 does not apply here"),
+    "target": ({}, [POPULATION, "hardware=measured"], "would measure a target of its own"),
     "split": ({}, [POPULATION, "sweep.split=2"], "sweep.split does not apply to a tuning"),
     "same seeds": ({"seed": 9}, [POPULATION, "trials=10"], "share seeds with those of the tuning"),
     "seeds within": ({"seed": 0}, [POPULATION, "seed=3"], "share seeds with those of the tuning"),

@@ -12,6 +12,7 @@ pytest.importorskip("tensorboard")
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from nasrun.files import read_csv, write_csv
 from nasrun.trackers.base import read_finished
 from nasrun.trackers.tensorboard import FOLDER, TensorBoardTracker
 
@@ -38,6 +39,17 @@ def test_tensorboard_reads_back_the_curve_the_metrics_and_the_texts(tmp_path):
     assert b"name: random" in config.tensor_proto.string_val[0]
     (provenance,) = reader.Tensors("provenance")
     assert b"commit: abc" in provenance.tensor_proto.string_val[0]
+
+
+def test_a_step_in_tensorboard_is_an_evaluation(tmp_path):
+    play(tmp_path / "run")
+    file = tmp_path / "run" / "evaluations.csv"
+    rows = read_csv(file)
+    every_fourth = [{**row, "evaluations": str(4 * int(row["evaluations"]))} for row in rows]
+    write_csv(file, list(rows[0]), [list(row.values()) for row in every_fourth])
+    TensorBoardTracker().track(read_finished(tmp_path / "run"))
+    curve = events(tmp_path / "run").Scalars("search/best_reward/mean")
+    assert [point.step for point in curve] == [4, 8, 12, 16, 20, 24]
 
 
 def test_the_command_tracks_a_run_when_asked(tmp_path, cache_dir):

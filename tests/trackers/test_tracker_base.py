@@ -81,8 +81,25 @@ def test_the_curve_of_trials_of_unequal_length(tmp_path):
     ]  # fmt: skip
     write_csv(tmp_path / "evaluations.csv", ("seed", "phase", "reward"), rows)
     curve = read_curve(tmp_path)
+    assert curve.steps.tolist() == [1, 2, 3]
     assert curve.mean.tolist() == [10.0, 40.0, 40.0]
     assert curve.quartiles[1].tolist() == [10.0, 40.0, 40.0]
+
+
+def test_a_step_of_the_curve_is_an_evaluation_and_no_row(tmp_path):
+    rows = [
+        # Generations of 5; the second trial has one of 3 before it, and ends early.
+        ("1", "search", "10", 5), ("1", "search", "30", 10), ("1", "search", "20", 15),
+        ("2", "search", "50", 3), ("2", "search", "40", 8),
+        # Repeats that are not charged.
+        ("3", "search", "60", 5), ("3", "search", "60", 5), ("3", "search", "90", 10),
+    ]  # fmt: skip
+    write_csv(tmp_path / "evaluations.csv", ("seed", "phase", "reward", "evaluations"), rows)
+    curve = read_curve(tmp_path)
+    assert curve.steps.tolist() == [3, 5, 8, 10, 15]
+    # The first has 10, 10, 30, 30 from 5 on, the second 50 throughout, the third 60, 60, 90, 90.
+    assert curve.mean.tolist() == pytest.approx([50.0, 40.0, 40.0, 170 / 3, 170 / 3])
+    assert curve.quartiles[1].tolist() == [50.0, 50.0, 50.0, 50.0, 50.0]
 
 
 def test_a_config_is_flat_texts():
