@@ -93,11 +93,18 @@ class Reader(CurveModel):
     def __init__(self, settings: CurveReading) -> None:
         self._settings = settings
 
+    def fit(self, inputs: Inputs, y: Floats, mask: Mask) -> None:
+        """Keep what the best curve says: a sum of losses is no score, whose best would mislead."""
+        super().fit(inputs, self._said(inputs), mask)
+
     def predict(self, inputs: Inputs) -> Prediction:
         """What the curves say."""
-        curve = curves_of(inputs, self._settings.name)
-        mean = read(curve, self._settings.reading, self._settings.weight)
+        mean = self._said(inputs)
         return Prediction(mean, np.zeros_like(mean), self._best)
+
+    def _said(self, inputs: Inputs) -> Floats:
+        curve = curves_of(inputs, self._settings.name)
+        return read(curve, self._settings.reading, self._settings.weight)
 
 
 def read(curve: Floats, reading: Reading, weight: float = 0.99) -> Floats:

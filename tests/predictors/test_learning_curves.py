@@ -160,6 +160,16 @@ def test_what_is_predicted_of_a_short_training_is_its_end():
     assert means[0] == means[1] != means[2]
 
 
+@pytest.mark.parametrize(("reading", "best"), [(Reading.sum, 5.0), (Reading.last, 4.0)])
+def test_the_best_is_what_a_curve_says_not_a_score(reading, best):
+    """So that expected improvement compares sums with sums."""
+    curve = np.array([[[1.0, 4.0], [3.0, 2.0], [9.0, 9.0]]])
+    inputs = Inputs(np.zeros((1, 3, 2), int), curve=curve)
+    model = CurveReading(reading=reading).opened(NB201(), Streams([0]))
+    model.fit(inputs, np.array([[90.0, 91.0, np.nan]]), np.array([[True, True, False]]))
+    assert model.predict(inputs).best.tolist() == [best]
+
+
 def test_without_curves_a_reader_of_curves_refuses():
     model = CurveReading().opened(NB201(), Streams([0]))
     with pytest.raises(UnsupportedError, match="predictor=early_stop reads learning curves"):
