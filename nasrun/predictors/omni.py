@@ -41,7 +41,8 @@ class OMNI(OfCurves, NGBoost):
 
     def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "JoinedForest":
         """A regressor a trial."""
-        return JoinedForest(self, Encoded(space, self.encodings), streams, self.table(space))
+        table = self.table(space, self.score_columns)
+        return JoinedForest(self, Encoded(space, self.encodings), streams, table)
 
 
 class JoinedForest(Forest):
