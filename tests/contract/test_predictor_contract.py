@@ -187,12 +187,16 @@ ENOUGH = {
     "ngb": {"rounds": 15, "depth": 3},
     "nao": SHORT_TEXTS,
     "seminas": SHORT_TEXTS,
+    "omni_seminas": SHORT_TEXTS,
     "lcnet": {"burn_in": 300, "samples": 10, "thin": 10},
     "lce": {"walk": 5, "fits": 5},
     "lce_m": {"burn_in": 5, "samples": 5, "fits": 5},
 }
 # Networks that saw nothing predict what their first weights say.
-NETWORKS = {"mlp", "gcn", "gin", "gin_normal", "bohamiann", "bonas", "nao", "seminas", "lcnet"}
+NETWORKS = {
+    "mlp", "gcn", "gin", "gin_normal", "bohamiann", "bonas", "nao", "seminas", "omni_seminas",
+    "lcnet",
+}  # fmt: skip
 
 
 def test_a_fit_forgets_the_one_before(name):
