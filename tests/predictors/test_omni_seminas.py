@@ -77,6 +77,18 @@ def test_z_scores_are_by_known_records_and_zero_of_what_is_not_measured(monkeypa
     assert not first[:, :, 2:].any()
 
 
+def test_a_figure_that_measurements_alone_tell_is_learnt():
+    inputs = known(40)
+    y = inputs.curve[..., -1]
+    recipe = OMNISemiNAS(hidden=8, pretraining=15, epochs=15, repeats=4, batch=20, rate=0.03)
+    model = recipe.opened(SPACE, Streams([0, 1]))
+    model.fit(inputs, y.copy(), np.ones((2, 40), bool))
+    asked = known(40, seed=8)
+    found = model.predict(asked).mean
+    for trial in range(2):
+        assert np.corrcoef(found[trial], asked.curve[trial, :, -1])[0, 1] > 0.6
+
+
 def test_equal_cells_with_other_measurements_are_predicted_otherwise():
     inputs = known()
     model = opened()
