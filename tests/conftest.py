@@ -25,7 +25,7 @@ LONG = {"test_algorithm_contract", "test_algorithms_in_spaces", "test_one_shot_c
 # Their trees, layers, networks and transport plans take minutes; shorter tests of their own guard
 # them by default.
 DEAR = {"path_level", "enas_macro", "eas", "nasbot_otmann"}
-DEAR_PREDICTORS = {"omni", "seminas", "nao", "lce_m"}
+DEAR_PREDICTORS = {"omni", "omni_seminas", "seminas", "nao", "lce_m"}
 
 
 def pytest_addoption(parser):

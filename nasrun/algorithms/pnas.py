@@ -83,7 +83,7 @@ class PNAS(SampleBased):
     @property
     def label(self) -> str:
         """With the predictor, where it is not the paper's."""
-        own = self.predictor.name
+        own = self.predictor.label
         return self.name if own == self.usual else f"{self.name}[predictor={own}]"
 
     def start(self, problem: Problem, streams: Streams, phase: Phase) -> None:

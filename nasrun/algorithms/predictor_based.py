@@ -93,7 +93,7 @@ class PredictorBased(SampleBased):
     @property
     def label(self) -> str:
         """With the predictor, where it is not the one the method is known by."""
-        own = self.predictor.name
+        own = self.predictor.label
         if self.predictor.reads:
             own += f"@{self.curve_share:g}"
         return self.name if own == self.usual else f"{self.name}[predictor={own}]"

@@ -61,7 +61,7 @@ class ScoreTable:
                 "draw from those that it has (study.cells), or compute the others by "
                 "scripts/zero_cost_scores.py"
             )
-        return self._scores[rows].reshape(*archs.shape[:-1], -1)
+        return self._scores[rows].reshape(*archs.shape[:-1], len(self.names))
 
 
 def listed(path: Path, space: SearchSpace) -> Archs:

@@ -1,6 +1,7 @@
 """NAO: an LSTM reads the text of a cell, and must be able to write it again."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from nasrun.errors import ConfigError
 from nasrun.nets.cohort import clip_parts, side_by_side
 from nasrun.nets.fused_adam import FusedAdam
 from nasrun.predictors.base import Targets, scaled
-from nasrun.predictors.batches import MULTIPLE, filled, taken
+from nasrun.predictors.batches import MULTIPLE, filled, padded, taken
 from nasrun.predictors.graph_cohort import dropping
 from nasrun.predictors.graphs import Graphs
 from nasrun.predictors.sequence_network import FIRST_NAME, Drop, SequenceNetwork, texts
@@ -85,6 +86,15 @@ class NAO(Predictor):
         return Translators(self, space, streams)
 
 
+class Examples(NamedTuple):
+    """Architectures of trials: texts ``(T, N, S)``, numbers beside them, figures and weights."""
+
+    text: Tensor
+    beside: Tensor  # ``(T, N, E)``, with columns of zeros up to whole lines
+    goals: Tensor  # ``(T, N)``
+    weight: Tensor  # ``(T, N)``
+
+
 def loss(
     figures: Tensor, written: Tensor, goal: Tensor, text: Tensor, weight: Tensor, trade_off: float
 ) -> Tensor:
@@ -115,34 +125,39 @@ class Translators(Model):
     def fit(self, inputs: Inputs, y: Floats, mask: Mask) -> None:
         """Draw and train new networks."""
         goal, self._scale = scaled(y, mask, self._own.targets)
-        text, trials = self._texts(inputs.archs), len(y)
+        text, trials, z = self._texts(inputs.archs), len(y), self._beside(inputs)
         goals, weight = torch.from_numpy(goal).float(), torch.from_numpy(mask).float()
+        every = Examples(text, padded(z), goals, weight)
         self._blocks = [slice(a, min(a + AT_ONCE, trials)) for a in range(0, trials, AT_ONCE)]
         self._fits += 1
 
         def train(rows: slice) -> SequenceNetwork:
             streams = self._streams.fork(f"fit {self._fits}", rows)
-            return self._trained(text[rows], goals[rows], weight[rows], streams)
+            own = Examples(*(part[rows] for part in every))
+            return self._trained(own, z.shape[2], streams)
 
         self._nets = side_by_side(train, self._blocks)
 
-    def _trained(
-        self, text: Tensor, goals: Tensor, weight: Tensor, streams: Streams
-    ) -> SequenceNetwork:
-        """Networks of a block of trials, from texts ``(T, N, S)``."""
-        own, records = self._own, text.shape[1]
-        net = SequenceNetwork(self._names, own.hidden, own.head, streams)
+    def _beside(self, inputs: Inputs) -> Floats:
+        """``(T, N, E)`` z-scores that the perceptron reads beside what the texts say."""
+        return np.zeros((*inputs.archs.shape[:2], 0))
+
+    def _trained(self, known: Examples, beside: int, streams: Streams) -> SequenceNetwork:
+        """Networks of a block of trials, which read so many numbers beside texts."""
+        own, records = self._own, known.text.shape[1]
+        net = SequenceNetwork(self._names, own.hidden, own.head, streams, beside)
         # Of both passes: a second fork would draw the masks of the first again.
         drop = dropping(own.dropout, streams.fork("dropout"))
-        self._pass(net, streams, drop, own.pretraining, 1, text, goals, weight)
+        self._pass(net, streams, drop, own.pretraining, 1, known)
         if more := own.unlabelled(records):
             drawn = streams.fork("unlabelled")
             archs = np.stack([self._space.sample(drawn) for _ in range(more)], axis=1)
-            others = self._texts(archs)
-            text = torch.cat([text, others], dim=1)
-            goals = torch.cat([goals, _read(net, others)], dim=1)
-            weight = torch.cat([weight, torch.ones(len(weight), more)], dim=1)
-        self._pass(net, streams, drop, own.epochs, own.repeats, text, goals, weight, records)
+            # Nothing is measured of them: what is beside their texts is the records' mean.
+            text = self._texts(archs)
+            mean = torch.zeros(*text.shape[:2], known.beside.shape[2])
+            others = Examples(text, mean, _read(net, text, mean), torch.ones(text.shape[:2]))
+            known = Examples(*(torch.cat(pair, dim=1) for pair in zip(known, others, strict=True)))
+        self._pass(net, streams, drop, own.epochs, own.repeats, known, records)
         return net
 
     def _pass(
@@ -152,31 +167,31 @@ class Translators(Model):
         drop: Drop,
         epochs: int,
         repeats: int,
-        text: Tensor,
-        goals: Tensor,
-        weight: Tensor,
+        known: Examples,
         records: int | None = None,
     ) -> None:
         """Train on ``repeats`` copies of the first ``records``, and what follows them once."""
-        own, every = self._own, text.shape[1]
+        own, every = self._own, known.text.shape[1]
         records = every if records is None else records
         rows = np.concatenate([np.tile(np.arange(records), repeats), np.arange(records, every)])
         optimiser = FusedAdam(net.parameters, own.rate, decay=own.decay)
         for _ in range(epochs):
             order = np.argsort(streams.uniform(len(rows)), axis=1, kind="stable")
             for batch in torch.from_numpy(rows[order]).split(own.batch, dim=1):
-                kept, goal, read = map(filled, taken(batch, weight, goals, text))
-                _backwards(net, kept, goal, read, drop, own.trade_off)
+                weight, *parts = taken(batch, known.weight, *known[:3])
+                read = Examples(*map(filled, [*parts, weight]))
+                _backwards(net, read, drop, own.trade_off)
                 slopes = [part.grad for part in net.parameters if part.grad is not None]
                 clip_parts(slopes, own.max_gradient)
                 optimiser.step()
 
     def predict(self, inputs: Inputs) -> Prediction:
         """What the networks say."""
-        text = self._texts(inputs.archs)
+        text, beside = self._texts(inputs.archs), padded(self._beside(inputs))
 
         def asked(at: int) -> Tensor:
-            return _read(self._nets[at], text[self._blocks[at]])
+            rows = self._blocks[at]
+            return _read(self._nets[at], text[rows], beside[rows])
 
         z = torch.cat(side_by_side(asked, range(len(self._blocks)))).numpy().astype(np.float64)
         return Prediction(self._scale.restored(z), np.zeros_like(z), self._scale.best)
@@ -187,21 +202,24 @@ class Translators(Model):
         return torch.from_numpy(written.reshape(*archs.shape[:2], -1))
 
 
-def _backwards(
-    net: SequenceNetwork, weight: Tensor, goal: Tensor, text: Tensor, drop: Drop, trade_off: float
-) -> None:
+def _backwards(net: SequenceNetwork, known: Examples, drop: Drop, trade_off: float) -> None:
     """The gradients of a batch with texts ``(R, B, S)``."""
-    text = text.transpose(1, 2).contiguous()
-    figures, embedding, outputs = net.encode(text, drop)
+    text = known.text.transpose(1, 2).contiguous()
+    figures, embedding, outputs = net.encode(text, drop, known.beside)
     written = net.decode(text, embedding, outputs, drop)
-    loss(figures, written, goal, text, weight, trade_off).backward()
+    loss(figures, written, known.goals, text, known.weight, trade_off).backward()
 
 
 @torch.no_grad()  # which holds for one thread alone
-def _read(net: SequenceNetwork, text: Tensor) -> Tensor:
-    """``(T, M)`` figures that the networks predict for texts ``(T, M, S)``."""
+def _read(net: SequenceNetwork, text: Tensor, beside: Tensor) -> Tensor:
+    """``(T, M)`` figures that the networks predict for ``M`` texts, ``(T, M, S)``."""
     trials, count = text.shape[:2]
-    text = filled(torch.nn.functional.pad(text, (0, 0, 0, -count % MULTIPLE)))
-    parts = text.transpose(1, 2).split(PREDICTED, dim=2)
-    found = [net.encode(part.contiguous(), lambda x: x)[0] for part in parts]
+    text, beside = (
+        filled(torch.nn.functional.pad(part, (0, 0, 0, -count % MULTIPLE)))
+        for part in (text, beside)
+    )
+    pairs = zip(
+        text.transpose(1, 2).split(PREDICTED, dim=2), beside.split(PREDICTED, dim=1), strict=True
+    )
+    found = [net.encode(part.contiguous(), lambda x: x, own)[0] for part, own in pairs]
     return torch.cat(found, dim=1)[:trials, :count]

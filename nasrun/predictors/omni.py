@@ -1,19 +1,19 @@
 """OMNI: zero-cost scores, the training so far and the architecture in one regressor."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from nasrun.benchmarks.scores import ScoreTable
-from nasrun.predictors.base import STD_FLOOR, Encoded
-from nasrun.predictors.learning_curves import Figure, OfCurves, Reading, curves_of, read
+from nasrun.predictors.base import Encoded
+from nasrun.predictors.measured_parts import MeasuredParts, OfMeasured
 from nasrun.predictors.ngb import NGBoost
 from nasrun.predictors.trees import Forest
 from nasrun.spec import Floats, Inputs, Mask, SearchSpace, Streams
 
 
 @dataclass
-class OMNI(OfCurves, NGBoost):
+class OMNI(OfMeasured, NGBoost):
     """NGBoost on an encoding, on zero-cost scores, and on the loss of the last epoch.
 
     White, Zela, Ru, Liu and Hutter, "How Powerful are Performance Predictors in Neural Architecture
@@ -31,17 +31,11 @@ class OMNI(OfCurves, NGBoost):
     """
 
     name: str = "omni"
-    score_columns: list[str] = field(default_factory=lambda: ["jacov"])
-    figure: Figure = Figure.train_loss
-
-    @property
-    def reads_architectures(self) -> bool:
-        """Besides their curves."""
-        return True
 
     def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "JoinedForest":
         """A regressor a trial."""
-        return JoinedForest(self, Encoded(space, self.encodings), streams, self.table(space))
+        table = self.table(space, self.score_columns)
+        return JoinedForest(self, Encoded(space, self.encodings), streams, table)
 
 
 class JoinedForest(Forest):
@@ -51,25 +45,13 @@ class JoinedForest(Forest):
         self, settings: OMNI, encode: Encoded, streams: Streams, table: ScoreTable | None
     ) -> None:
         super().__init__(settings, self._joined, streams, table)
-        self._own, self._coded = settings, encode
+        self._measured, self._coded = MeasuredParts(settings.name, table), encode
 
     def fit(self, inputs: Inputs, y: Floats, mask: Mask) -> None:
         """Standardise by what is known, and grow new trees."""
-        measured = self._measured(self.scored(inputs))
-        count = np.maximum(mask.sum(axis=1), 1)[:, None, None]
-        known = np.where(mask[:, :, None], measured, 0.0)
-        self._centre = known.sum(axis=1, keepdims=True) / count
-        off = np.where(mask[:, :, None], measured - self._centre, 0.0)
-        spread = np.sqrt((off**2).sum(axis=1, keepdims=True) / count)
-        self._spread = np.where(spread > STD_FLOOR, spread, 1.0)
+        self._measured.learn(inputs, mask)
         super().fit(inputs, y, mask)
-
-    def _measured(self, inputs: Inputs) -> Floats:
-        """``(T, N, 1 + E)``: the last epoch's figure, and other scores."""
-        last = read(curves_of(inputs, self._own.name), Reading.last)[..., None]
-        return last if inputs.extra is None else np.concatenate([last, inputs.extra], axis=2)
 
     def _joined(self, inputs: Inputs) -> Floats:
         """``(T, N, 1 + E + F)`` features."""
-        z = (self._measured(inputs) - self._centre) / self._spread
-        return np.concatenate([z, self._coded(Inputs(inputs.archs))], axis=2)
+        return np.concatenate([self._measured(inputs), self._coded(Inputs(inputs.archs))], axis=2)

@@ -53,9 +53,12 @@ class SequenceNetwork:
         hidden: width of all but the perceptron, a multiple of four.
         head: width of the perceptron.
         streams: of the trials.
+        beside: numbers that the perceptron reads beside an embedding.
     """
 
-    def __init__(self, names: int, hidden: int, head: int, streams: Streams) -> None:
+    def __init__(
+        self, names: int, hidden: int, head: int, streams: Streams, beside: int = 0
+    ) -> None:
         self._names = names
         limit = 1.0 / math.sqrt(hidden)
 
@@ -68,7 +71,7 @@ class SequenceNetwork:
         self._into = [linear(hidden, 4 * hidden, limit=limit) for _ in range(3)]
         self._again = [linear(hidden, 4 * hidden, limit=limit) for _ in range(3)]
         self._joined = linear(2 * hidden, hidden)
-        self._head = [linear(hidden, head), linear(head, hidden), linear(hidden, 1)]
+        self._head = [linear(hidden + beside, head), linear(head, hidden), linear(hidden, 1)]
         self._asks = linear(hidden, hidden, bias=False)
         self._answers = linear(2 * hidden, hidden, bias=False)
         self._out = linear(hidden, names)
@@ -81,14 +84,20 @@ class SequenceNetwork:
         own = [part for layer in layers for part in layer.parameters]
         return [self._read, self._written, *own]
 
-    def encode(self, text: Tensor, drop: Drop) -> tuple[Tensor, Tensor, Tensor]:
-        """Figures ``(R, B)``, embeddings ``(R, B, W)`` and outputs ``(R, S, B, W)`` of texts."""
+    def encode(
+        self, text: Tensor, drop: Drop, beside: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Figures ``(R, B)``, embeddings ``(R, B, W)`` and outputs ``(R, S, B, W)`` of texts.
+
+        ``beside (R, B, E)`` are other numbers, with columns of zeros up to whole lines.
+        """
         x = drop(self._looked_up(text, self._read))
         outputs = torch.cat(self._both_ways(x), dim=3)
         outputs = F.normalize(self._joined(outputs) + x, dim=3)
         embedding = F.normalize(outputs.mean(dim=1), dim=2)
         inner, outer, last = self._head
-        more = drop(outer(drop(inner(embedding, True)), True))
+        known = embedding if beside is None else torch.cat([embedding, beside], dim=2)
+        more = drop(outer(drop(inner(known, True)), True))
         return last((embedding + more) * HALF)[..., 0], embedding, outputs
 
     def decode(self, text: Tensor, embedding: Tensor, outputs: Tensor, drop: Drop) -> Tensor:

@@ -1,19 +1,18 @@
 """What predictors of one trial after the other share: those of libraries that know no cohorts."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nasrun.benchmarks.checksum import sha256
 from nasrun.benchmarks.scores import ScoreTable
 from nasrun.errors import UnsupportedError
 from nasrun.predictors.base import Encoded, Targets, scaled
-from nasrun.spec import Floats, Inputs, Mask, Model, Prediction, Predictor, SearchSpace, Streams
+from nasrun.predictors.scored import OfScores, scored
+from nasrun.spec import Floats, Inputs, Mask, Model, Prediction, SearchSpace, Streams
 
 SEEDS = 2**31 - 1
 FEWEST = 2  # records that a library can fit
@@ -22,7 +21,7 @@ Features = Callable[[Inputs], Floats]  # ``(T, N, F)`` of what is known
 
 
 @dataclass
-class TreePredictor(Predictor):
+class TreePredictor(OfScores):
     """Trees of a library, grown on one thread for each trial from its own seed.
 
     Features are an encoding, and beside it the ``score_columns`` (none: all) of ``scores``, a table
@@ -32,7 +31,6 @@ class TreePredictor(Predictor):
     name: str = ""
     encodings: list[str] = field(default_factory=lambda: ["adjacency", "onehot"])
     targets: Targets = Targets.zscore
-    scores: str | None = None
     score_columns: list[str] = field(default_factory=list[str])
 
     @abstractmethod
@@ -45,26 +43,8 @@ class TreePredictor(Predictor):
 
     def opened(self, space: SearchSpace, streams: Streams, truth: object = None) -> "Forest":
         """A regressor a trial."""
-        return Forest(self, Encoded(space, self.encodings), streams, self.table(space))
-
-    @property
-    def files(self) -> Mapping[str, str]:
-        """The table of scores."""
-        if self.scores is None:
-            return {}
-        path = Path(self.scores)
-        return {f"scores/{path.name}": sha256(path, path.with_suffix(".sha256.json"))}
-
-    def table(self, space: SearchSpace) -> ScoreTable | None:
-        """The scores that are features, if any.
-
-        Raises:
-            DataError: no such table.
-            ConfigError: a table of another space, or without these columns.
-        """
-        if self.scores is None:
-            return None
-        return ScoreTable(Path(self.scores), space, self.score_columns)
+        table = self.table(space, self.score_columns)
+        return Forest(self, Encoded(space, self.encodings), streams, table)
 
 
 class Forest(Model):
@@ -85,9 +65,7 @@ class Forest(Model):
 
     def scored(self, inputs: Inputs) -> Inputs:
         """With the table's scores, unless others are there already."""
-        if self._table is None or inputs.extra is not None:
-            return inputs
-        return replace(inputs, extra=self._table(inputs.archs))
+        return scored(inputs, self._table)
 
     def fit(self, inputs: Inputs, y: Floats, mask: Mask) -> None:
         """Grow new trees, trial by trial."""

@@ -68,6 +68,11 @@ class Predictor(ABC):
     name: str
 
     @property
+    def label(self) -> str:
+        """Name in rows and reports: with settings that make it another predictor."""
+        return self.name
+
+    @property
     def reads(self) -> str | None:
         """Of which figure (one of ``CURVES``) it needs the learning curves; None: of none."""
         return None

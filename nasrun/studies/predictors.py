@@ -97,7 +97,7 @@ class PredictorBenchmark(TrialStudy):
     @property
     def label(self) -> str:
         """Of the predictor."""
-        return GUESSING if self.predictor is None else str(self.predictor.name)
+        return GUESSING if self.predictor is None else str(self.predictor.label)
 
     def rows(self, opened: Opened, seeds: Sequence[int]) -> Iterator[Sequence[Any]]:
         """Rows of the trials of ``seeds``: sizes and fidelities of each."""

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from nasrun.errors import ConfigError
 from nasrun.predictors.batches import MULTIPLE
-from nasrun.predictors.nao import NAO, Translators, loss
+from nasrun.predictors.nao import NAO, Examples, Translators, loss
 from nasrun.predictors.seminas import SemiNAS
 from nasrun.predictors.sequence_network import SequenceNetwork, texts
 from nasrun.spaces.nb201 import NB201
@@ -93,8 +93,8 @@ def test_what_is_learnt_from_and_how_often(monkeypatch):
     y = archs.sum(axis=2).astype(float)
     passes, masks = [], []
 
-    def remember(self, net, streams, drop, epochs, repeats, text, goals, weight, records=None):
-        passes.append((epochs, repeats, text.shape[1], records, goals.numpy().copy()))
+    def remember(self, net, streams, drop, epochs, repeats, known, records=None):
+        passes.append((epochs, repeats, known.text.shape[1], records, known.goals.numpy().copy()))
         masks.append(drop(torch.ones(MULTIPLE, 64)).numpy())
 
     monkeypatch.setattr(Translators, "_pass", remember)
@@ -123,8 +123,8 @@ def test_batches_hold_each_record_as_often_as_it_is_copied(monkeypatch):
     counts = np.zeros(100)
     monkeypatch.setattr(nao, "clip_parts", lambda parts, most: None)
 
-    def count(net, weight, goal, text, drop, trade_off):
-        for value, known in zip(goal[0].tolist(), weight[0].tolist(), strict=True):
+    def count(net, read, drop, trade_off):
+        for value, known in zip(read.goals[0].tolist(), read.weight[0].tolist(), strict=True):
             counts[round(value)] += known
 
     monkeypatch.setattr(nao, "_backwards", count)
@@ -132,7 +132,8 @@ def test_batches_hold_each_record_as_often_as_it_is_copied(monkeypatch):
     net = SequenceNetwork(NAMES, 8, 4, Streams([1]))
     goals = torch.arange(7.0)[None]
     text = torch.zeros(1, 7, 4, dtype=torch.int64)
-    model._pass(net, Streams([1]), lambda x: x, 2, 3, text, goals, torch.ones(1, 7), records=4)
+    examples = Examples(text, torch.zeros(1, 7, 0), goals, torch.ones(1, 7))
+    model._pass(net, Streams([1]), lambda x: x, 2, 3, examples, records=4)
     assert counts[:7].tolist() == [6, 6, 6, 6, 2, 2, 2]
 
 
