@@ -1,12 +1,12 @@
 """Zero-cost scores of cells, as a table that predictors read (``scores``).
 
 Usage: ``python scripts/zero_cost_scores.py OUT.csv.gz [--cells N] [--seed S] [--of FILE]
-[key=value ...]``. Different encodings of the space (by default NAS-Bench-201 on CIFAR-10's
-pictures) are drawn uniformly by a seed, or those of the column ``arch`` of a CSV file are taken,
-and all thirteen scores of ``nasrun/nets/zero_cost.py`` are computed for each: a row a cell with its
-text and its scores, in the order of the draw or the file. Settings of the evaluator, such as
-``evaluator.cells=1``, make it cheaper. Those that are no finite number stay empty. Networks that
-are equal are scored once.
+[--only NAME,...] [key=value ...]``. Different encodings of the space (by default NAS-Bench-201 on
+CIFAR-10's pictures) are drawn uniformly by a seed, or those of the column ``arch`` of a CSV file
+are taken, and all thirteen scores of ``nasrun/nets/zero_cost.py``, or those named, are computed for
+each: a row a cell with its text and its scores, in the order of the draw or the file. Settings of
+the evaluator, such as ``evaluator.cells=1``, make it cheaper. Those that are no finite number stay
+empty. Networks that are equal are scored once.
 """
 
 import argparse
@@ -53,18 +53,20 @@ def listed(space: CountableSpace, path: Path) -> Archs:
         raise DataError(f"{path}: no file with the cells in a column arch ({error})") from None
 
 
-def scored(session: ZeroCostSession, space: CountableSpace, archs: Archs) -> Floats:
+def scored(
+    session: ZeroCostSession, space: CountableSpace, archs: Archs, names: Sequence[str]
+) -> Floats:
     """``(n, scores)`` of each, where equal networks are asked for once."""
     _, first, again = np.unique(space.canonical_keys(archs), True, True)
-    rows = [session.features(archs[at][None])[0] for at in track(first, "scores")]
+    rows = [session.features(archs[at][None], list(names))[0] for at in track(first, "scores")]
     return np.stack(rows)[again]
 
 
-def packed(space: CountableSpace, archs: Archs, scores: Floats) -> bytes:
+def packed(space: CountableSpace, archs: Archs, scores: Floats, names: Sequence[str]) -> bytes:
     """The table, gzipped; the same figures give the same bytes."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["arch", *PROXIES])
+    writer.writerow(["arch", *names])
     for arch, row in zip(archs, scores, strict=True):
         known = [f"{value:.6g}" if np.isfinite(value) else "" for value in row]
         writer.writerow([space.text(arch), *known])
@@ -78,7 +80,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--cells", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--of", type=Path, help="CSV file whose cells are scored, and no others")
+    parser.add_argument("--only", default=",".join(PROXIES), help="of the scores, with commas")
     options, overrides = parser.parse_known_args(argv)
+    names = options.only.split(",")
+    if unknown := sorted(set(names) - set(PROXIES)):
+        parser.error(f"no score {', '.join(unknown)}: there are {', '.join(PROXIES)}")
     fixed = ["evaluator=zero_cost", "evaluator.proxy=jacov", "scorer=null"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=["space=nb201", "task=cifar10", *fixed, *overrides])
@@ -91,12 +97,12 @@ def main(argv: Sequence[str]) -> int:
         space, path = experiment.space, options.of
         archs = listed(space, path) if path else drawn(space, options.cells, options.seed)
         began = time.process_time()
-        scores = scored(session, experiment.space, archs)
+        scores = scored(session, experiment.space, archs, names)
     except NasrunError as error:
         console.print(str(error), style="red", markup=False, soft_wrap=True)
         return 1
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(options.out, packed(experiment.space, archs, scores))
+    write_bytes(options.out, packed(experiment.space, archs, scores, names))
     console.print(
         f"wrote {options.out}: {len(archs)} cells, {time.process_time() - began:.0f} CPU s; "
         f"{session.protocol.fidelity}, seed {session.protocol.run}"

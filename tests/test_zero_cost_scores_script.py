@@ -39,6 +39,12 @@ def test_the_cells_of_a_file_are_scored_once_in_its_order(script, tmp_path):
     scores = table.set_index("arch")
     assert scores.loc[CELLS[1]].equals(scores.loc[CELLS[2]])
     assert scores.loc[CELLS[0], "params"] > scores.loc[CELLS[1], "params"]
+    some = [str(tmp_path / "some"), "--of", str(tmp_path / "own.csv"), *REDUCED]
+    assert script.main([*some, "--only", "snip,params"]) == 0
+    again = pd.read_csv(tmp_path / "some", compression="gzip")
+    assert again.equals(table[["arch", "snip", "params"]])
+    with pytest.raises(SystemExit):
+        script.main([*some, "--only", "snap"])
 
 
 def test_drawn_cells_are_different_and_repeat_by_seed(script, tmp_path):
