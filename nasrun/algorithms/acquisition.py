@@ -36,7 +36,6 @@ def worth(
         streams: that ``its`` and ``ts`` draw from.
         factor: of the standard deviation in ``ucb``.
         calibration: that the standard deviation is divided by in ``ei``.
-
     """
     mean, sd = prediction.mean, prediction.sd
     if how is Acquisition.its:

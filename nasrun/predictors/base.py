@@ -53,8 +53,13 @@ def scaled(y: Floats, mask: Mask, targets: Targets) -> tuple[Floats, Scale]:
         off = np.where(mask, values - centre, 0.0)
         spread = np.sqrt((off**2).sum(axis=1, keepdims=True) / count)
         spread = np.where(spread > STD_FLOOR, spread, 1.0)
-    best = np.where(mask, values, -np.inf).max(axis=1, initial=-np.inf)
+    best = best_known(values, mask)
     return np.where(mask, (values - centre) / spread, 0.0), Scale(centre, spread, best)
+
+
+def best_known(y: Floats, mask: Mask) -> Floats:
+    """``(T,)`` the highest of ``y (T, N)`` where ``mask``; -inf where there is none."""
+    return np.where(mask, y, -np.inf).max(axis=1, initial=-np.inf)
 
 
 def encoding_of(space: SearchSpace, names: Sequence[str]) -> str:

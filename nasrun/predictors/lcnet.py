@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nasrun.errors import ConfigError
 from nasrun.nets.cohort import CohortMLP
-from nasrun.predictors.base import STD_FLOOR, Encoded, Scale
+from nasrun.predictors.base import STD_FLOOR, Encoded, Scale, best_known
 from nasrun.predictors.learning_curves import Figure, OfCurves, curves_of, last_epoch
 from nasrun.predictors.sampled_networks import SampledNetwork, SampledNetworks
 from nasrun.ranges import require_at_least
@@ -155,6 +155,6 @@ def _between(seen: Floats, mask: Mask) -> Scale:
     high = np.where(known, seen, -np.inf).max(axis=(1, 2), initial=-np.inf)
     there = mask.any(axis=1) & (high - low > STD_FLOOR)
     low, width = np.where(there, low, 0.0), np.where(there, high - low, 1.0)
-    best = np.where(mask, seen[..., -1], -np.inf).max(axis=1, initial=-np.inf)
+    best = best_known(seen[..., -1], mask)
     centre = low - MARGIN * width
     return Scale(centre[:, None], (width * (1.0 + 2.0 * MARGIN))[:, None], best)

@@ -6,6 +6,7 @@ from enum import Enum
 import numpy as np
 
 from nasrun.errors import ConfigError, UnsupportedError
+from nasrun.predictors.base import best_known
 from nasrun.ranges import require_within
 from nasrun.spec import Floats, Inputs, Mask, Model, Prediction, Predictor, SearchSpace, Streams
 
@@ -84,7 +85,7 @@ class CurveModel(Model):
 
     def fit(self, inputs: Inputs, y: Floats, mask: Mask) -> None:
         """Keep the best figure."""
-        self._best = np.where(mask, y, -np.inf).max(axis=1, initial=-np.inf)
+        self._best = best_known(y, mask)
 
 
 class Reader(CurveModel):

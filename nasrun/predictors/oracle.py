@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nasrun.errors import UnsupportedError
+from nasrun.predictors.base import best_known
 from nasrun.spec import (
     Floats,
     Inputs,
@@ -50,7 +51,7 @@ class TrueFigures(Model):
 
     def fit(self, inputs: Inputs, y: Floats, mask: Mask) -> None:
         """Keep the best figure."""
-        self._best = np.where(mask, y, -np.inf).max(axis=1, initial=-np.inf)
+        self._best = best_known(y, mask)
 
     def predict(self, inputs: Inputs) -> Prediction:
         """The true figures, surely."""

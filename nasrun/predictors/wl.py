@@ -118,8 +118,7 @@ class Labels:
 
 def _bytes(rows: Ints) -> list[bytes]:
     """Each of ``rows (n, W)``."""
-    rows = np.ascontiguousarray(rows)
-    return rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1])))[:, 0].tolist()
+    return [row.tobytes() for row in rows]
 
 
 def _numbered(rows: Ints, numbers: dict[bytes, int], present: Ints, number: int = 0) -> Ints:

@@ -6,6 +6,7 @@ import numpy as np
 
 from nasrun.benchmarks.scores import ScoreTable
 from nasrun.errors import ConfigError
+from nasrun.predictors.base import best_known
 from nasrun.predictors.scored import OfScores
 from nasrun.spec import Floats, Inputs, Mask, Model, Prediction, SearchSpace, Streams
 
@@ -55,8 +56,7 @@ class TableScores(Model):
 
     def fit(self, inputs: Inputs, y: Floats, mask: Mask) -> None:
         """Keep the best score of what is known, on whose scale predictions are."""
-        scores = self._table(inputs.archs)[..., 0]
-        self._best = np.where(mask, scores, -np.inf).max(axis=1, initial=-np.inf)
+        self._best = best_known(self._table(inputs.archs)[..., 0], mask)
 
     def predict(self, inputs: Inputs) -> Prediction:
         """The scores, surely.

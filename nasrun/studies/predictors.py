@@ -104,26 +104,33 @@ class PredictorBenchmark(TrialStudy):
         source = _Logs(self, opened) if self.logs else _Table(self, opened)
         streams = Streams(seeds, "predictor benchmark")
         asked, known = source.drawn(streams, self.test, max(self.train))
+        if seeds[0] == opened.experiment.seeds[0]:  # trials come some at a time: say it once
+            self._name_left_out(known.score.shape[1])
         found = list(self._played(source, streams, asked, known))
         for trial in range(len(seeds)):
             yield from (tuple(getattr(own[trial], name) for name in COLUMNS) for own in found)
+
+    def _name_left_out(self, known: int) -> None:
+        """Say which sizes ``known`` trainings are too few for."""
+        learns = self.predictor is not None and self.predictor.learns
+        left = [size for size in sorted(self.train) if size > known]
+        if learns and 0 < len(left) < len(self.train):
+            log.warning(
+                "study.train=%s is left out: beside study.test=%d there are %d trainings to learn "
+                "from", ",".join(map(str, left)), self.test, known,
+            )  # fmt: skip
 
     def _played(
         self, source: "_Source", streams: Streams, asked: "_Drawn", known: "_Drawn"
     ) -> Iterator[list[Agreement]]:
         model: Predictor | None = self.predictor
         sizes = [0] if model is None or not model.learns else sorted(self.train)
-        sizes, asked_for = [size for size in sizes if size <= known.score.shape[1]], sizes
+        sizes = [size for size in sizes if size <= known.score.shape[1]]
         if not sizes:
             raise DataError(
                 f"study.train asks for {min(self.train)} trainings to learn from, and beside "
                 f"study.test={self.test} there are {known.score.shape[1]}: lower study.test"
             )
-        if left := [size for size in asked_for if size not in sizes]:
-            log.warning(
-                "study.train=%s is left out: beside study.test=%d there are %d trainings to learn "
-                "from", ",".join(map(str, left)), self.test, known.score.shape[1],
-            )  # fmt: skip
         reads = model.reads if model is not None else None
         epochs = [e for e in self.epochs if e < source.full] if reads else [0]
         for place, size in enumerate(sizes):
