@@ -44,7 +44,7 @@ class JoinedForest(Forest):
     def __init__(
         self, settings: OMNI, encode: Encoded, streams: Streams, table: ScoreTable | None
     ) -> None:
-        super().__init__(settings, self._joined, streams, table)
+        super().__init__(settings, self._joined, streams)
         self._measured, self._coded = MeasuredParts(settings.name, table), encode
 
     def fit(self, inputs: Inputs, y: Floats, mask: Mask) -> None:
